@@ -1,0 +1,112 @@
+"""The command line: parses, calls one public function, prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from ama_ray.pareto import ParetoSet
+
+_commands = typer.Typer(
+    name="ama-ray",
+    help="Finds the layer ratios that average a model from before and after RLHF: most reward, least alignment tax.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+_RunFile = Annotated[Path, typer.Argument(help="The run file (YAML).", show_default=False)]
+_RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)]
+_console = Console()
+
+
+@_commands.command()
+def search(
+    run: _RunFile,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results, instead of the run file's.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of trials, instead of the run file's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed, instead of the run file's.")] = None,
+) -> None:
+    """Search for the best ratios. Example: ama-ray search run.yaml --trials 60."""
+    from ama_ray.tuning.search import search as run_search
+
+    given = {"out": out, "trials": trials, "seed": seed}
+    front = run_search(
+        run,
+        progress=_say,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    _show(front)
+
+
+@_commands.command()
+def show(run: _RunFolder) -> None:
+    """Show the front of a run. Example: ama-ray show runs/my-run."""
+    from ama_ray.pareto import ParetoSet
+
+    _show(ParetoSet.open(run))
+
+
+@_commands.command()
+def export(
+    run: _RunFolder,
+    point: Annotated[str, typer.Option(help="Number of a trial, or `knee`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the checkpoint.")],
+) -> None:
+    """Write a point as a Hugging Face checkpoint. Example: ama-ray export runs/my-run --point knee -o merged."""
+    from ama_ray.pareto import ParetoSet
+
+    pareto = ParetoSet.open(run)
+    if point != "knee" and not point.isdecimal():
+        raise UserError(f"--point {point}: give the number of a trial, or knee.")
+    folder = pareto.export(pareto.pick("knee") if point == "knee" else int(point), out)
+    _say(f"{folder} holds the merged checkpoint.")
+
+
+@_commands.command()
+def check(
+    run: _RunFile,
+    deep: Annotated[bool, typer.Option("--deep", help="Also compare a swapped engine with a fresh one.")] = False,
+) -> None:
+    """Check a run file, its pair and its data without searching. Example: ama-ray check run.yaml --deep."""
+    from ama_ray.config import RunConfig
+    from ama_ray.inputs import Inputs
+
+    inputs = Inputs.open(RunConfig.load(run))
+    for warning in inputs.pair.warnings:
+        _say(f"warning: {warning}")
+    groups = ", ".join(inputs.groups.names)
+    _say(f"{run}: the pair, {len(inputs.groups.names)} groups ({groups}), reward and probes are in order.")
+    if deep:
+        from ama_ray.tuning.deep import deep_check
+
+        _say(f"deep check passed: {deep_check(inputs)}")
+
+
+def _show(pareto: ParetoSet) -> None:
+    from ama_ray.report import front_table, sentence
+
+    _console.print(front_table(pareto))
+    _say(sentence(pareto))
+
+
+def _say(line: str) -> None:
+    _console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def app() -> None:
+    """The entry point: a `UserError` is one sentence on standard error and exit code 2."""
+    try:
+        _commands()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    app()

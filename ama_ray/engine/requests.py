@@ -1,0 +1,44 @@
+"""What can be asked of an engine, in token ids; made once per run, the same for every trial. Imports no vllm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Replies to one prompt.
+
+    Attributes:
+        prompt: Token ids.
+        max_tokens: Most tokens per reply.
+        temperature: 0 is greedy.
+        n: Number of replies.
+        seed: Of the sampling; the same in every trial, so that trials differ by their weights alone.
+        stop: Strings that end a reply (and are not part of it), besides the model's own end tokens.
+    """
+
+    prompt: tuple[int, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    n: int = 1
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """Tokens of context this may take."""
+        return len(self.prompt) + self.max_tokens
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """The log-likelihoods of several continuations of one context, all token ids."""
+
+    context: tuple[int, ...]
+    continuations: tuple[tuple[int, ...], ...]
+
+    @property
+    def length(self) -> int:
+        """Tokens of context this may take, the one generated token that ends every request included."""
+        return len(self.context) + max(len(continuation) for continuation in self.continuations) + 1

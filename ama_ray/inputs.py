@@ -1,0 +1,69 @@
+"""`Inputs`: all that a run reads from disk, opened and checked before Ray or an engine starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ama_ray.errors import UserError
+from ama_ray.evaluation import Evaluation
+from ama_ray.pair import Pair
+from ama_ray.space import Groups, SearchSpace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ama_ray.config import Engine, RunConfig
+    from ama_ray.tokens import Tokenizer
+
+_CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A run's pair, search space and items, checked against each other.
+
+    Attributes:
+        config: The run file; its `engine.dtype` is resolved, `auto` being the precision of the checkpoints.
+        pair: Both checkpoints.
+        groups: The search space, resolved for this pair.
+        evaluation: Prompts and items, tokenised.
+    """
+
+    config: RunConfig
+    pair: Pair
+    groups: Groups
+    evaluation: Evaluation
+
+    @classmethod
+    def open(cls, config: RunConfig) -> Inputs:
+        """Opens and checks everything a run reads.
+
+        Raises:
+            UserError: Something is missing or off; names the file, field or tensor.
+        """
+        space = SearchSpace.load(config.space)
+        pair = Pair.open(config.base, config.aligned)
+        groups = space.resolve(pair.names)
+        evaluation = Evaluation.prepare(config, _tokenizer(pair.aligned.folder), _context_limit(pair))
+        return cls(config.model_copy(update={"engine": _resolved(config.engine, pair)}), pair, groups, evaluation)
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: its tokenizer cannot be loaded ({str(error).splitlines()[0]}).") from error
+    return tokenizer
+
+
+def _context_limit(pair: Pair) -> int | None:
+    return next((int(pair.aligned.config[key]) for key in _CONTEXT_FIELDS if key in pair.aligned.config), None)
+
+
+def _resolved(engine: Engine, pair: Pair) -> Engine:
+    if engine.dtype != "auto":
+        return engine
+    return engine.model_copy(update={"dtype": str(pair.dtype).removeprefix("torch.")})

@@ -1,0 +1,48 @@
+"""The trials that table, sentence and picture call by name, and how they write numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ama_ray.pareto import ParetoSet
+    from ama_ray.trial import Trial
+
+PLUS_MINUS = "± is one standard error."
+
+
+def knee(pareto: ParetoSet) -> Trial | None:
+    """The knee of the front, or None where there is nothing to trade."""
+    return None if pareto.no_trade else pareto.pick("knee")
+
+
+def best_uniform(pareto: ParetoSet) -> Trial | None:
+    """The uniform point with the highest reward at no more tax than the knee; None without a knee or such a point."""
+    top = knee(pareto)
+    affordable = [] if top is None else [trial for trial in pareto.uniform_front if trial.tax <= top.tax]
+    return affordable[-1] if affordable else None
+
+
+def named(pareto: ParetoSet) -> dict[str, Trial]:
+    """The trials with a name, by name: knee, base, aligned, best uniform; without those the run lacks."""
+    found = {"knee": knee(pareto), "base": None, "aligned": None, "best uniform": best_uniform(pareto)}
+    for trial in pareto.uniform:
+        if trial.uniform_ratio in (0.0, 1.0):
+            found["aligned" if trial.uniform_ratio else "base"] = trial
+    return {name: trial for name, trial in found.items() if trial is not None}
+
+
+def decimals(values: Iterable[float]) -> int:
+    """How many decimals show about a thousandth of the range of the values."""
+    finite = [value for value in values if math.isfinite(value)]
+    spread = max(finite, default=0.0) - min(finite, default=0.0)
+    return 3 if spread == 0 else min(6, max(0, 2 - math.floor(math.log10(spread))))
+
+
+def plus_minus(value: float, error: float, places: int) -> str:
+    """An estimate with its standard error, where that is known."""
+    text = f"{value:z.{places}f}"
+    return text if math.isnan(error) else f"{text} ± {error:.{places}f}"

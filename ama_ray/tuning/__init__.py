@@ -1,0 +1,1 @@
+"""Ray Tune and Optuna: the search, from a run file to the Pareto set."""

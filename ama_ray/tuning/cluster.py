@@ -1,0 +1,63 @@
+"""Starting Ray on this machine, or joining the cluster that `RAY_ADDRESS` names."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import ray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ama_ray.config import Engine
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@contextmanager
+def ray_cluster() -> Iterator[None]:
+    """Ray for the duration of a run: the one already connected, the one at `RAY_ADDRESS`, or one of our own.
+
+    One of our own listens on loopback only and ends with the run.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address="127.0.0.1",
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def engine_resources(settings: Engine) -> dict[str, float]:
+    """What one engine takes from its node: CPUs as set, GPUs as set or one where the cluster has any."""
+    gpus = settings.gpus if settings.gpus is not None else int(ray.cluster_resources().get("GPU", 0) > 0)
+    return {"CPU": settings.cpus, "GPU": gpus}
+
+
+def engine_slots(settings: Engine) -> int:
+    """How many engines fit into the cluster side by side; at least one."""
+    have, want = ray.cluster_resources(), engine_resources(settings)
+    return max(1, min(int(have.get(kind, 0) // amount) for kind, amount in want.items() if amount))

@@ -1,0 +1,63 @@
+"""`EngineActor`: an engine in a Ray process of its own, for what a run needs once, beside its trials."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ama_ray.engine.endpoints import Endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+
+    from ama_ray.config import Engine as EngineSettings
+    from ama_ray.engine.deep_check import Outputs
+    from ama_ray.engine.endpoints import Span, StoredTensor
+    from ama_ray.evaluation import Evaluation, Scores
+
+
+class EngineActor:
+    """An engine in a Ray process of its own. What its methods return belongs to the caller and outlives the actor."""
+
+    def __init__(self, folder: Path, settings: EngineSettings, context_length: int) -> None:
+        start = time.perf_counter()
+        from ama_ray.engine.engine import Engine
+
+        self._engine = Engine(folder, settings, context_length)
+        self._start_seconds = time.perf_counter() - start
+
+    def start_seconds(self) -> float:
+        """Wall seconds the engine took to start, imports included."""
+        return self._start_seconds
+
+    def snapshot(self, folder: Path, narrow: torch.dtype) -> dict[str, StoredTensor]:
+        """One endpoint in the engine's layout; written to the object store straight from the live weights."""
+        self._engine.load_checkpoint(folder)
+        return self._engine.snapshot(narrow)
+
+    def find_spans(
+        self, shapes: Mapping[str, tuple[int, ...]], group_of: Mapping[str, str]
+    ) -> dict[str, tuple[Span, ...]]:
+        """See `SwapExtension.find_spans`."""
+        return self._engine.find_spans(shapes, group_of)
+
+    def attach(
+        self, base: dict[str, StoredTensor], aligned: dict[str, StoredTensor], spans: dict[str, tuple[Span, ...]]
+    ) -> None:
+        """Maps the endpoints, so that `swap` can interpolate them."""
+        self._engine.attach(Endpoints(base, aligned, spans))
+
+    def swap(self, ratios: Mapping[str, float]) -> None:
+        """See `Engine.swap`."""
+        self._engine.swap(ratios)
+
+    def greedy(self, prompts: list[list[int]], max_tokens: int) -> Outputs:
+        """See `Engine.greedy_logprobs`."""
+        return self._engine.greedy_logprobs(prompts, max_tokens)
+
+    def score(self, evaluation: Evaluation) -> Scores:
+        """Scores the live weights."""
+        return evaluation.run(self._engine)

@@ -1,0 +1,110 @@
+"""`search()`: from a run file to the Pareto set."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import ray
+from ray import tune
+
+from ama_ray.config import RunConfig
+from ama_ray.errors import UserError
+from ama_ray.inputs import Inputs
+from ama_ray.pareto import ParetoSet
+from ama_ray.report import write_report
+from ama_ray.tuning.cluster import engine_resources, engine_slots, ray_cluster
+from ama_ray.tuning.preparation import context_length, prepare
+from ama_ray.tuning.recorder import Recorder
+from ama_ray.tuning.searcher import ParetoSearcher
+from ama_ray.tuning.timing import Timing
+from ama_ray.tuning.trainable import Plan, PlanReference, SwapTrial
+from ama_ray.tuning.travel import send_scorer_by_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ama_ray.tuning.preparation import Prepared
+
+
+def search(
+    run: str | Path | RunConfig | None = None, *, progress: Callable[[str], None] | None = None, **fields: Any
+) -> ParetoSet:
+    """Searches the ratios of a pair and returns the Pareto set.
+
+    Args:
+        run: A run file or a `RunConfig`; None where all is given as keyword arguments.
+        progress: Called with a line of text as the run proceeds.
+        fields: Fields of `RunConfig`; they replace those of a run file.
+
+    Returns:
+        The front, with every trial. `trials.csv`, `front.csv`, `front.png` and `run.yaml` are in the folder `out`.
+
+    Raises:
+        UserError: Something about the run is off; one sentence that names it.
+    """
+    start = time.perf_counter()
+    tell = progress or (lambda line: None)
+    config = _config(run, fields)
+    if config.out.exists() and any(config.out.iterdir()):
+        raise UserError(f"{config.out}: this folder is not empty; give `out` another folder, or remove this one.")
+    inputs = Inputs.open(config)
+    for warning in inputs.pair.warnings:
+        tell(f"warning: {warning}")
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / "run.yaml").write_text(inputs.config.to_yaml(), encoding="utf-8")
+    megabytes, groups = inputs.pair.num_bytes / 1e6, len(inputs.groups.names)
+    tell(f"pair of {megabytes:.1f} MB, {groups} ratios, {config.trials} trials; starting engines")
+    with ray_cluster(), send_scorer_by_value(inputs.evaluation.reward.scorer):
+        prepared = prepare(inputs)
+        tell(f"deep check passed: {prepared.verdict}")
+        recorder = Recorder(config.out / "trials.csv", lambda trial: tell(_line(trial, config.trials)))
+        _tune(inputs, prepared, recorder)
+        slots = engine_slots(config.engine)
+        engine_start = sum(ray.get(prepared.engine_seconds)) + sum(recorder.engine_seconds.values())
+    pareto = ParetoSet(recorder.trials, inputs.config)
+    write_report(pareto, config.out)
+    tell(str(Timing.of(recorder.trials, time.perf_counter() - start, slots, engine_start)))
+    return pareto
+
+
+def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunConfig:
+    if run is None:
+        return RunConfig.from_arguments(**fields)
+    if isinstance(run, RunConfig):
+        return RunConfig.from_arguments(**(run.model_dump() | fields))
+    return RunConfig.load(run, **fields)
+
+
+def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
+    config = inputs.config
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    plan = Plan(inputs.pair.base.folder, config.engine, context_length(inputs), inputs.evaluation, prepared)
+    resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine).items()}
+    tune.Tuner(
+        tune.with_resources(tune.with_parameters(SwapTrial, plan=PlanReference.of(plan)), resources),
+        tune_config=tune.TuneConfig(
+            search_alg=ParetoSearcher(inputs.groups.ranges, config.seed),
+            num_samples=config.trials,
+            max_concurrent_trials=engine_slots(config.engine),
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(config.out),
+            callbacks=[recorder],
+            verbose=0,
+            failure_config=tune.FailureConfig(),
+        ),
+    ).fit()
+
+
+def _line(trial: Any, trials: int) -> str:
+    if trial.state == "failed":
+        return f"trial {trial.number} of {trials} failed: {trial.reason}"
+    return (
+        f"trial {trial.number} of {trials} ({trial.origin}): reward {trial.reward:.3f} ± {trial.reward_se:.3f}, "
+        f"tax {trial.tax:.3f} ± {trial.tax_se:.3f}, {sum(trial.seconds.values()):.1f} s"
+    )

@@ -1,0 +1,56 @@
+"""`Timing`: where the wall time of a search went."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ama_ray.trial import Trial
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of a search, summed over the engines that could run side by side.
+
+    Attributes:
+        wall: Wall seconds of the whole search.
+        slots: Engines that run side by side; `wall * slots` is what the stages share.
+        engine_start: Starting engines, imports included: the one that prepares, the deep check's, every trial actor's.
+        swap: Swapping, with its verification and the cache reset.
+        generate: Sampling replies and greedy answers.
+        score: Log-likelihoods and the scorer.
+    """
+
+    wall: float
+    slots: int
+    engine_start: float
+    swap: float
+    generate: float
+    score: float
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial], wall: float, slots: int, engine_start: float) -> Timing:
+        """Sums the stages of the trials."""
+        stages = {
+            stage: sum(trial.seconds.get(stage, 0.0) for trial in trials) for stage in ("swap", "generate", "score")
+        }
+        return cls(wall=wall, slots=slots, engine_start=engine_start, **stages)
+
+    @property
+    def orchestration(self) -> float:
+        """Share of the wall time that went to anything else than the stages: Ray, Tune, Optuna, waiting (0-1)."""
+        used = self.engine_start + self.swap + self.generate + self.score
+        return 1 - used / (self.wall * self.slots)
+
+    def __str__(self) -> str:
+        """One line: the share of each stage."""
+        whole = self.wall * self.slots
+        stages = {key: value for key, value in asdict(self).items() if key not in ("wall", "slots")}
+        parts = ", ".join(f"{name.replace('_', ' ')} {value / whole:.0%}" for name, value in stages.items())
+        return (
+            f"{self.wall:.0f} s on {self.slots} engine{'s' if self.slots > 1 else ''}: {parts}, "
+            f"orchestration {self.orchestration:.0%}"
+        )

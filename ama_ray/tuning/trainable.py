@@ -1,0 +1,96 @@
+"""`SwapTrial`: the Tune trainable. One long-lived actor with one engine; every trial is a swap and a scoring."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ama_ray.config import Engine as EngineSettings
+    from ama_ray.evaluation import Evaluation
+    from ama_ray.tuning.preparation import Prepared
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a trial actor needs to start."""
+
+    folder: Path
+    settings: EngineSettings
+    context_length: int
+    evaluation: Evaluation
+    prepared: Prepared
+
+
+@dataclass(frozen=True)
+class PlanReference:
+    """A `Plan` in the object store, fetched when the actor sets up rather than before."""
+
+    reference: Any
+
+    @classmethod
+    def of(cls, plan: Plan) -> PlanReference:
+        """Puts the plan into the object store."""
+        return cls(ray.put(plan))
+
+    def get(self) -> Plan:
+        """Fetches the plan."""
+        plan: Plan = ray.get(self.reference)
+        return plan
+
+
+class SwapTrial(tune.Trainable):
+    """Owns one engine, started once; Tune reuses the actor from trial to trial."""
+
+    def setup(self, config: dict[str, Any], plan: PlanReference) -> None:
+        """Starts the engine, then maps the endpoints as soon as they are there."""
+        start = time.perf_counter()
+        from ama_ray.engine.engine import Engine
+
+        fetched = plan.get()
+        self._engine = Engine(fetched.folder, fetched.settings, fetched.context_length)
+        self._identity = {"engine": uuid.uuid4().hex, "engine_seconds": time.perf_counter() - start}
+        self._engine.attach(fetched.prepared.get_endpoints())
+        self._base_scores = fetched.prepared.get_base_scores()
+        self._evaluation = fetched.evaluation
+        self._ratios = config["ratios"]
+
+    def step(self) -> dict[str, Any]:
+        """Swaps, scores, and returns the objectives; a scorer's failure fails the trial and spares the engine.
+
+        Raises:
+            SwapError: The swap failed; Tune then throws this actor and its engine away.
+        """
+        from ama_ray.reward import ScorerError
+
+        start = time.perf_counter()
+        self._engine.swap(self._ratios)
+        swapped = time.perf_counter() - start
+        try:
+            scores = self._evaluation.run(self._engine)
+        except ScorerError as error:
+            return {"done": True, "reason": str(error), **self._identity}
+        fields = self._evaluation.objectives(scores, self._base_scores)
+        probes = {name: asdict(result) for name, result in fields.pop("probes").items()}
+        return {
+            "done": True,
+            **fields,
+            "probes": probes,
+            "seconds": {"swap": swapped, **scores.seconds},
+            **self._identity,
+        }
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next trial's ratios; the engine stays as it is."""
+        self._ratios = new_config["ratios"]
+        return True
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to save: a trial is a moment."""

@@ -1,0 +1,34 @@
+"""Functions in a fresh process. Imports neither torch nor vllm, so that the process decides what it imports."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class OwnProcess:
+    """One spawned process that lives until `close`; module-level functions run in it, one after another."""
+
+    def __init__(self) -> None:
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+    def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._pool.submit(function, *args, **kwargs).result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def in_own_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    process = OwnProcess()
+    try:
+        return process.run(function, *args, **kwargs)
+    finally:
+        process.close()

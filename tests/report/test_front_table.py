@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ama_ray.pareto import ParetoSet
+from ama_ray.report import front_table
+from ama_ray.trial import ProbeResult, Trial
+
+
+def drawn(pareto: ParetoSet, width: int = 100) -> list[str]:
+    out = StringIO()
+    Console(file=out, width=width, color_system=None).print(front_table(pareto))
+    return out.getvalue().splitlines()
+
+
+def row(lines: list[str], number: int) -> str:
+    return next(line for line in lines if line.split()[:1] == [str(number)])
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_it_fits_and_cuts_nothing_off(run: ParetoSet, width: int) -> None:
+    lines = drawn(run, width)
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    for trial in run.front:
+        assert f"{trial.reward:z.2f} ± 0.06" in row(lines, trial.number)
+
+
+def test_it_marks_knee_base_aligned_and_best_uniform(run: ParetoSet) -> None:
+    lines = drawn(run)
+    assert "sampler, knee" in row(lines, run.pick("knee").number)
+    assert "base" in row(lines, 0)
+    assert row(lines, 0).endswith("▁▁▁▁▁▁▁▁")
+    assert "aligned" in row(lines, 10)
+    assert row(lines, 10).endswith("████████")
+    assert sum(" * " in line for line in lines) == 1
+
+
+def test_the_caption_defines_what_is_shown(run: ParetoSet) -> None:
+    text = " ".join(" ".join(drawn(run)).split())
+    for definition in ("reward: mean score", "tax: points (0-1) lost", "± is one standard error", "Hypervolume (1 is"):
+        assert definition in text
+
+
+def wide(trial: Trial) -> Trial:
+    ratios = dict(zip((f"layers.{i}" for i in range(100)), np.linspace(0, 1, 100), strict=True))
+    return replace(trial, ratios=ratios, probes={f"a_long_probe_{i}": ProbeResult(0.5, 0.1) for i in range(9)})
+
+
+def test_many_groups_and_probes_still_fit(run: ParetoSet) -> None:
+    lines = drawn(ParetoSet([wide(trial) for trial in run.front if trial.origin == "sampler"]))
+    text = " ".join(lines)
+    assert max(map(len, lines)) <= 100
+    assert "one bar per 5 groups (their mean)" in text
+    assert "5 more probes are in trials.csv" in text
+    assert "▁▁▂▂▃▃▃▄▄▄▅▅▅▆▆▆▇▇██" in text
+
+
+def test_without_a_trade_it_says_why(run: ParetoSet) -> None:
+    free = [replace(trial, tax=0.0) if trial.number == 10 else trial for trial in run.trials]
+    assert "No knee and no hypervolume, as the aligned model costs no tax" in " ".join(drawn(ParetoSet(free)))
+    assert "the base model has no complete trial" in " ".join(drawn(ParetoSet([])))

@@ -1,0 +1,102 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ama_ray.config import ChoiceProbe, ExactProbe, RunConfig
+from ama_ray.errors import UserError
+
+FIELDS: dict[str, Any] = {
+    "base": "org/base-model",
+    "aligned": "./aligned",
+    "reward": {"prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:score"},
+    "tax": [
+        {"name": "facts", "family": "knowledge", "kind": "choice", "file": "facts.jsonl"},
+        {"name": "fr", "family": "translation", "kind": "exact", "file": "data/fr.jsonl", "stop": ["\n"]},
+    ],
+    "out": "runs/mine",
+}
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    file = folder / "run.yaml"
+    file.write_text(yaml.safe_dump(FIELDS | changes))
+    return file
+
+
+def test_paths_are_relative_to_the_run_file_and_hub_ids_stay(tmp_path: Path) -> None:
+    config = RunConfig.load(write(tmp_path))
+    assert config.base == "org/base-model"
+    assert Path(config.aligned) == tmp_path / "aligned"
+    assert config.reward.prompts.file == tmp_path / "prompts.jsonl"
+    assert config.reward.scorer == f"{tmp_path}/reward.py:score"
+    assert [probe.file for probe in config.tax] == [tmp_path / "facts.jsonl", tmp_path / "data/fr.jsonl"]
+    assert config.out == tmp_path / "runs/mine"
+
+
+def test_a_folder_beside_the_run_file_wins_over_a_hub_id(tmp_path: Path) -> None:
+    (tmp_path / "org/base-model").mkdir(parents=True)
+    assert Path(RunConfig.load(write(tmp_path)).base) == tmp_path / "org/base-model"
+
+
+def test_defaults_and_kinds(tmp_path: Path) -> None:
+    config = RunConfig.load(write(tmp_path))
+    choice, exact = config.tax
+    assert isinstance(choice, ChoiceProbe)
+    assert isinstance(exact, ExactProbe)
+    assert (config.space, config.trials, config.seed) == ("per-layer", 40, 0)
+    assert (choice.metric, choice.delimiter, exact.stop) == ("acc", " ", ("\n",))
+
+
+def test_the_resolved_run_file_reads_back_the_same(tmp_path: Path) -> None:
+    config = RunConfig.load(write(tmp_path, space={"groups": [{"name": "all", "tensors": ["*"]}]}))
+    again = tmp_path / "resolved.yaml"
+    again.write_text(config.to_yaml())
+    assert RunConfig.load(again) == config
+
+
+def test_keyword_arguments_replace_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = RunConfig.load(write(tmp_path), trials=60, out=Path("elsewhere"))
+    assert (config.trials, config.out) == (60, tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"trials": 5}, "trials"),
+        ({"trials": "many"}, "trials"),
+        ({"seed": -1}, "seed"),
+        ({"tax": []}, "tax"),
+        ({"tax": [{"name": "a", "family": "b", "kind": "bleu", "file": "c"}]}, "tax.0"),
+        ({"tax": [{"name": "a b", "family": "b", "kind": "exact", "file": "c"}]}, "tax.0.name"),
+        ({"tax": [FIELDS["tax"][0], FIELDS["tax"][0]]}, "'facts' is used twice"),
+        ({"reward": {"prompts": {"file": "p"}, "scorer": "reward.score"}}, "reward.scorer"),
+        ({"reward": {"scorer": "reward.py:score"}}, "reward.prompts"),
+        ({"engine": {"dtype": "int8"}}, "engine.dtype"),
+        ({"sampler": "tpe"}, "sampler"),
+        ({"base": None}, "base"),
+    ],
+)
+def test_a_wrong_field_is_named_in_one_sentence(tmp_path: Path, changes: dict[str, Any], field: str) -> None:
+    file = write(tmp_path, **changes)
+    with pytest.raises(UserError) as caught:
+        RunConfig.load(file)
+    assert str(file) in str(caught.value)
+    assert field in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_run_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such run file"):
+        RunConfig.load(tmp_path / "none.yaml")
+    with pytest.raises(UserError, match="folder"):
+        RunConfig.load(tmp_path)
+    for text, words in (("a: [", "YAML"), ("- 1", "mapping"), ("", "mapping")):
+        (tmp_path / "bad.yaml").write_text(text)
+        with pytest.raises(UserError, match=words):
+            RunConfig.load(tmp_path / "bad.yaml")
+    (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(UserError, match="YAML"):
+        RunConfig.load(tmp_path / "bad.yaml")

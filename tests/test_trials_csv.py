@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import csv
+import math
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ama_ray.errors import UserError
+from ama_ray.trial import STAGES, ProbeResult, Trial
+from ama_ray.trials_csv import read_trials, write_trials
+
+number = st.floats(allow_nan=False, allow_infinity=False)
+GROUPS, PROBES = ("layers.0-3", "höhe", "score"), ("arc", "fr-en")
+text = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+
+
+@st.composite
+def trials(draw: st.DrawFn) -> Trial:
+    ratios = {group: draw(st.floats(0, 1)) for group in GROUPS}
+    seconds = dict.fromkeys(STAGES, math.nan)
+    if draw(st.booleans()):
+        return Trial(draw(st.integers(0)), "failed", "sampler", ratios, seconds=seconds, reason=draw(text))
+    reward, reward_se, tax, tax_se = draw(st.tuples(*[number | st.just(math.nan)] * 4))
+    return Trial(
+        draw(st.integers(0)),
+        "complete",
+        draw(st.sampled_from(["baseline", "warm start", "sampler"])),
+        ratios,
+        reward,
+        reward_se,
+        tax,
+        tax_se,
+        {name: ProbeResult(draw(number), draw(number)) for name in PROBES},
+        seconds | {"swap": draw(number)},
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(trials(), max_size=6))
+def test_what_is_written_is_read(written: list[Trial]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "trials.csv")
+        write_trials(path, written)
+        # repr, because NaN is not equal to itself.
+        assert repr(read_trials(path)) == repr(written)
+
+
+FAILED = Trial(0, "failed", "sampler", {"a": 0.5}, reason='engine died, "oom"\nat layer 3, naïve')
+DONE = Trial(1, "complete", "sampler", {"a": 0.5}, 1.0, 0.1, 0.2, 0.1, {"arc": ProbeResult(0.5, 0.1)})
+
+
+def test_a_failed_trial_first_leaves_the_columns_in_order(tmp_path: Path) -> None:
+    write_trials(tmp_path / "trials.csv", [FAILED, DONE])
+    with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
+        header, failed, _ = list(csv.reader(file))
+    assert header == list(DONE.to_row())
+    assert failed[header.index("arc.score")] == failed[header.index("reward")] == ""
+    assert read_trials(tmp_path / "trials.csv")[0].reason == FAILED.reason
+
+
+def test_pandas_reads_the_same(tmp_path: Path) -> None:
+    write_trials(tmp_path / "trials.csv", [FAILED, DONE])
+    frame = pd.read_csv(tmp_path / "trials.csv")
+    assert frame["reward"].isna().tolist() == [True, False]
+    assert frame["arc.tax"].tolist()[1] == 0.1
+
+
+def test_a_failed_write_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "trials.csv"
+    write_trials(path, [DONE])
+
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_trials(path, [DONE, FAILED])
+    assert len(read_trials(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"a,b\n1,2\n", "no column 'number'"),
+        (b"number,state,reason,origin,reward\n0,complete,,sampler,0.5\nx,complete,,sampler,1\n", "trial 2 of the file"),
+        (b"\xff\xfe\x00", "not a readable CSV file"),
+    ],
+)
+def test_a_foreign_file_is_refused(tmp_path: Path, content: bytes, complaint: str) -> None:
+    (tmp_path / "trials.csv").write_bytes(content)
+    with pytest.raises(UserError, match=complaint):
+        read_trials(tmp_path / "trials.csv")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no such file"):
+        read_trials(tmp_path / "trials.csv")
