@@ -84,7 +84,8 @@ def test_tax_is_the_mean_over_families_of_the_mean_over_probes(
     fields = evaluation.objectives(Scores(rewards, merged, {}), Scores(rewards, base, {}))
 
     def lost(name: str) -> NDArray[np.float64]:
-        return base[name] - merged[name]
+        difference: NDArray[np.float64] = base[name] - merged[name]
+        return difference
 
     def variance(name: str) -> float:
         return float(np.var(lost(name), ddof=1)) / len(base[name])

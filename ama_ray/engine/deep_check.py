@@ -90,8 +90,8 @@ def refusal(verdict: Verdict, pair: Pair, settings: EngineSettings) -> UserError
     return UserError(
         f"{pair.aligned.folder}: {architecture} cannot be searched with {_engine_version()} in {settings.dtype}: "
         "after a swap its engine does not equal a fresh engine on the exported merge "
-        f"({verdict.equal_prompts} of {PROMPTS} prompts equal, log-probabilities off by {verdict.largest_difference:.2g}); try another engine.dtype or "
-        "another vLLM version."
+        f"({verdict.equal_prompts} of {PROMPTS} prompts equal, "
+        f"log-probabilities off by {verdict.largest_difference:.2g}); try another engine.dtype or another vLLM version."
     )
 
 

@@ -40,7 +40,8 @@ def search(
         fields: Fields of `RunConfig`; they replace those of a run file.
 
     Returns:
-        The front, with every trial. `trials.csv`, `front.csv`, `front.png` and `run.yaml` are in the folder `out`.
+        The front, with every trial. The folder `out` has `trials.csv`, `front.csv`, `front.png`,
+        `summary.json` and `run.yaml` as resolved.
 
     Raises:
         UserError: Something about the run is off; one sentence that names it.
@@ -65,8 +66,9 @@ def search(
         slots = engine_slots(config.engine)
         engine_start = sum(ray.get(prepared.engine_seconds)) + sum(recorder.engine_seconds.values())
     pareto = ParetoSet(recorder.trials, inputs.config)
-    write_report(pareto, config.out)
-    tell(str(Timing.of(recorder.trials, time.perf_counter() - start, slots, engine_start)))
+    timing = Timing.of(recorder.trials, time.perf_counter() - start, slots, engine_start)
+    write_report(pareto, config.out, timing.to_dict())
+    tell(str(timing))
     return pareto
 
 

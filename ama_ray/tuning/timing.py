@@ -45,6 +45,10 @@ class Timing:
         used = self.engine_start + self.swap + self.generate + self.score
         return 1 - used / (self.wall * self.slots)
 
+    def to_dict(self) -> dict[str, float]:
+        """The seconds by stage, and the share of orchestration."""
+        return asdict(self) | {"orchestration": self.orchestration}
+
     def __str__(self) -> str:
         """One line: the share of each stage."""
         whole = self.wall * self.slots

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -12,12 +14,16 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+LIMIT = 400
+"""Seconds after which a process prints where it hangs and ends; waiting for it then raises."""
+
 
 class OwnProcess:
     """One spawned process that lives until `close`; module-level functions run in it, one after another."""
 
     def __init__(self) -> None:
-        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        watchdog = partial(faulthandler.dump_traceback_later, LIMIT, exit=True)
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=watchdog)
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return self._pool.submit(function, *args, **kwargs).result()

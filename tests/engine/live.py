@@ -1,0 +1,41 @@
+"""One engine in this process, for tests that talk to it from another (`OwnProcess`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ama_ray.engine.engine import Engine
+from ama_ray.pair import Pair
+from ama_ray.space import SearchSpace
+from tests.engine.equality import endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ama_ray.config import Engine as EngineSettings
+
+_engines: list[Engine] = []
+
+
+def start(folder: Path, space: str | dict[str, Any], settings: EngineSettings, max_model_len: int) -> tuple[str, ...]:
+    """Starts the engine on `folder/base` and attaches the pair; returns the names of the groups."""
+    pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
+    groups = SearchSpace.load(space).resolve(pair.names)
+    engine = Engine(pair.base.folder, settings, max_model_len)
+    engine.attach(endpoints(engine, pair, groups))
+    _engines.append(engine)
+    return groups.names
+
+
+def ask(method: str, *args: Any) -> Any:
+    """Calls a method of the engine."""
+    return getattr(_engines[0], method)(*args)
+
+
+def cached_tokens(prompts: Sequence[Sequence[int]]) -> list[int]:
+    """How many tokens of each prompt vLLM takes from its prefix cache."""
+    from vllm import SamplingParams
+
+    outputs = _engines[0]._run([list(prompt) for prompt in prompts], [SamplingParams(max_tokens=1)] * len(prompts))
+    return [output.num_cached_tokens for output in outputs]

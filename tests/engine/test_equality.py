@@ -1,0 +1,113 @@
+"""After a swap, the engine is a fresh engine on the exported merge: same greedy tokens, same log-probabilities."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+import torch
+
+from ama_ray.config import Engine as EngineSettings
+from ama_ray.engine import deep_check
+from tests.checkpoints import ARCHITECTURES, make_pair
+from tests.engine.processes import in_own_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tests.engine.equality import Result
+
+pytestmark = pytest.mark.engine
+
+AT_ONCE = min(4, len(os.sched_getaffinity(0)))
+"""Engines of one thread and about a GiB each."""
+ALWAYS_TIED = ("gemma2",)
+"""vLLM knows no other."""
+
+
+@dataclass(frozen=True)
+class Case:
+    architecture: str
+    layers: int
+    tied: bool
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    eager: bool = True
+    repack_experts: bool = True
+
+    def __str__(self) -> str:
+        words = [self.architecture, f"{self.layers}-layers", "tied" if self.tied else "untied", self.dtype]
+        return "-".join([*words, *["compiled"] * (not self.eager), *["plain-experts"] * (not self.repack_experts)])
+
+
+SETTINGS = [
+    # Compiling takes seconds a layer, and is the same for each.
+    Case("llama", 4 if eager else 1, tied, dtype, eager)
+    for eager in (False, True)
+    for tied in (False, True)
+    for dtype in ("float32", "bfloat16")
+]
+SHAPES = [
+    Case(architecture, layers, tied=architecture in ALWAYS_TIED) for architecture in ARCHITECTURES for layers in (4, 26)
+]
+SOUND = list(dict.fromkeys(SETTINGS + SHAPES))
+WRONG = Case("mixtral", 2, tied=False, repack_experts=False)
+
+
+def check(case: Case, folder: Path) -> Result:
+    """Runs in the process of the case."""
+    from ama_ray.engine import engine
+    from tests.engine import equality
+
+    if not case.repack_experts:
+        engine._repack_experts = lambda: None
+    settings = EngineSettings(dtype=case.dtype, enforce_eager=case.eager, kv_cache_gib=1 / 32)
+    return equality.check(folder / "base", folder / "aligned", folder, "per-layer", settings)
+
+
+def make_and_check(case: Case, folder: Path) -> Result:
+    base, aligned = make_pair(
+        folder,
+        case.architecture,
+        case.layers,
+        case.tied,
+        dtype=getattr(torch, case.dtype),
+        max_shard_size="1MB" if case.layers > 4 else None,
+    )
+    several = case.layers > 4
+    assert all((len(list(path.glob("*.safetensors"))) > 1) == several for path in (base, aligned))
+    return in_own_process(check, case, folder)
+
+
+@pytest.fixture(scope="module")
+def results(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[Case, Future[Result]]]:
+    """All cases that were selected, under way."""
+    items = [item for item in request.session.items if item.path == request.path]
+    wanted = [case for case in (*SOUND, WRONG) if any(f"[{case}]" in item.name for item in items)]
+    pool = ThreadPoolExecutor(AT_ONCE)
+    yield {case: pool.submit(make_and_check, case, tmp_path_factory.mktemp(str(case))) for case in wanted}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("case", SOUND, ids=str)
+def test_a_swap_equals_a_fresh_engine(case: Case, results: Mapping[Case, Future[Result]]) -> None:
+    result = results[case].result()
+    print(f"{case}: {result.merge}")
+    for verdict in (result.merge, result.base, result.aligned):
+        assert verdict.equal_prompts == deep_check.PROMPTS
+        assert verdict.largest_difference <= {"float32": 1e-4, "bfloat16": 1e-2}[case.dtype]
+        assert verdict.passed
+    assert result.repeats
+
+
+@pytest.mark.parametrize("case", [WRONG], ids=str)
+def test_a_swap_that_does_not_is_refused(case: Case, results: Mapping[Case, Future[Result]]) -> None:
+    result = results[case].result()
+    print(f"{case}: {result.merge}")
+    assert not result.merge.passed
+    assert "MixtralForCausalLM cannot be searched with vllm" in result.refusal

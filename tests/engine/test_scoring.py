@@ -1,0 +1,204 @@
+"""What an engine answers is what transformers computes, whatever was asked of it before."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from ama_ray import averaging
+from ama_ray.config import Engine as EngineSettings
+from ama_ray.engine.requests import Continuations, Generation
+from ama_ray.pair import Pair
+from ama_ray.space import SearchSpace
+from tests.checkpoints import edit_weights, make_pair
+from tests.engine import live
+from tests.engine.processes import OwnProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+
+SPACE = "per-layer"
+CONTEXT = 96
+BLOCK = 32
+"""Tokens in a block of the engine's prefix cache: a prompt has to be longer to hit it."""
+TOLERANCE = 1e-4
+END = 2
+
+
+def tokens(generator: np.random.Generator, length: int) -> tuple[int, ...]:
+    return tuple(generator.integers(4, 300, length).tolist())
+
+
+def choices(single: bool) -> list[Continuations]:
+    generator = np.random.default_rng(1 + single)
+    requests = []
+    for number in range(10):
+        context = tokens(generator, int(generator.integers(1, 80)))
+        lengths = [1 if single else 1 + (number + i) % 4 for i in range(2 + number % 4)]
+        requests.append(Continuations(context, tuple(tokens(generator, length) for length in lengths)))
+    return requests
+
+
+SINGLE, SEVERAL = choices(single=True), choices(single=False)
+ALL = [request for both in zip(SINGLE, SEVERAL, strict=True) for request in both]
+PROMPTS = [tokens(np.random.default_rng(number), 2 + number * 2) for number in range(20)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scoring")
+    for path in make_pair(folder):
+        # So that greedy replies do end.
+        edit_weights(path, lambda tensors: tensors["lm_head.weight"][END].mul_(3))
+    return folder
+
+
+class Live:
+    """The engine in its process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = OwnProcess()
+        settings = EngineSettings(dtype="float32", kv_cache_gib=1 / 32)
+        self.groups = self.process.run(live.start, folder, SPACE, settings, CONTEXT)
+        self.merge = dict(zip(self.groups, np.linspace(0.2, 0.9, len(self.groups)).tolist(), strict=True))
+        self.base = dict.fromkeys(self.groups, 0.0)
+
+    def swap(self, ratios: dict[str, float]) -> None:
+        self.process.run(live.ask, "swap", ratios)
+
+    def loglikelihoods(self, requests: Sequence[Continuations]) -> list[list[float]]:
+        answers: list[list[float]] = self.process.run(live.ask, "loglikelihoods", requests)
+        return answers
+
+    def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
+        replies: list[list[str]] = self.process.run(live.ask, "generate", requests)
+        return replies
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> Iterator[Live]:
+    engine = Live(folder)
+    yield engine
+    engine.process.close()
+
+
+@pytest.fixture(scope="module")
+def references(folder: Path, engine: Live) -> dict[str, Any]:
+    """Base and the merge in transformers, which a process must not load beside vllm."""
+    assert "vllm" not in sys.modules
+    pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
+    ratio_of = SearchSpace.load(SPACE).resolve(pair.names).ratio_of(engine.merge)
+    averaging.export(pair, ratio_of, folder / "merge")
+    return {
+        name: transformers.AutoModelForCausalLM.from_pretrained(folder / name, dtype=torch.float32).eval()
+        for name in ("base", "merge")
+    }
+
+
+@torch.no_grad()
+def expected(model: Any, requests: Sequence[Continuations]) -> list[list[float]]:
+    """A full forward pass per continuation."""
+
+    def score(context: tuple[int, ...], continuation: tuple[int, ...]) -> float:
+        logprobs = model(torch.tensor([context + continuation])).logits[0].double().log_softmax(-1)
+        return sum(float(logprobs[len(context) - 1 + i, token]) for i, token in enumerate(continuation))
+
+    return [[score(request.context, continuation) for continuation in request.continuations] for request in requests]
+
+
+def furthest(ours: list[list[float]], theirs: list[list[float]]) -> float:
+    assert [len(row) for row in ours] == [len(row) for row in theirs]
+    return max(abs(a - b) for row, other in zip(ours, theirs, strict=True) for a, b in zip(row, other, strict=True))
+
+
+@pytest.mark.parametrize("weights", ["base", "merge"])
+@pytest.mark.parametrize("requests", [SINGLE, SEVERAL, ALL], ids=["single-token", "several-tokens", "both"])
+def test_loglikelihoods_equal_transformers(
+    engine: Live, references: dict[str, Any], weights: str, requests: list[Continuations]
+) -> None:
+    engine.swap(engine.base if weights == "base" else engine.merge)
+    theirs = expected(references[weights], requests)
+    cold, warm = engine.loglikelihoods(requests), engine.loglikelihoods(requests)
+    print(f"furthest from transformers: {furthest(cold, theirs):.1g} cold, {furthest(warm, theirs):.1g} warm")
+    assert furthest(cold, theirs) <= TOLERANCE
+    assert furthest(warm, theirs) <= TOLERANCE
+
+
+def test_a_swap_empties_the_prefix_cache(engine: Live) -> None:
+    contexts = [request.context for request in ALL]
+    engine.swap(engine.base)
+    before = engine.loglikelihoods(ALL)
+    warm = engine.process.run(live.cached_tokens, contexts)
+    assert [cached > 0 for cached in warm] == [len(context) > BLOCK for context in contexts]
+    assert sum(cached > 0 for cached in warm) > len(contexts) / 3
+    engine.swap(engine.merge)
+    assert not any(engine.process.run(live.cached_tokens, contexts))
+    after = engine.loglikelihoods(ALL)
+    # Every one of them, not just most: none may be a leftover.
+    assert all(abs(a - b) > TOLERANCE for x, y in zip(before, after, strict=True) for a, b in zip(x, y, strict=True))
+    engine.swap(engine.base)
+    assert furthest(engine.loglikelihoods(ALL), before) <= TOLERANCE
+
+
+@pytest.mark.parametrize("weights", ["base", "merge"])
+def test_greedy_replies_equal_transformers(
+    engine: Live, references: dict[str, Any], folder: Path, weights: str
+) -> None:
+    most = 24
+    engine.swap(engine.base if weights == "base" else engine.merge)
+    replies = engine.generate([Generation(prompt, most) for prompt in PROMPTS])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / weights)
+    ended = 0
+    for prompt, (reply,) in zip(PROMPTS, replies, strict=True):
+        written = references[weights].generate(torch.tensor([prompt]), max_new_tokens=most, do_sample=False)[0]
+        ended += int(written[-1]) == END
+        assert reply.strip() == tokenizer.decode(written[len(prompt) :], skip_special_tokens=True).strip()
+        assert "<" not in reply
+    assert 0 < ended < len(PROMPTS)
+
+
+def sampled(seed: int, n: int = 1, stop: tuple[str, ...] = ()) -> list[Generation]:
+    return [Generation(prompt, 16, temperature=1.0, n=n, seed=seed + i, stop=stop) for i, prompt in enumerate(PROMPTS)]
+
+
+def test_a_seed_repeats_its_replies(engine: Live) -> None:
+    engine.swap(engine.merge)
+    first = engine.generate(sampled(seed=0))
+    assert engine.generate(sampled(seed=0)) == first
+    # Nor does it matter what else is in the batch.
+    assert engine.generate(sampled(seed=0)[::-1]) == first[::-1]
+    assert engine.generate(sampled(seed=0)[:1]) == first[:1]
+    other = engine.generate(sampled(seed=1000))
+    assert all(a != b for a, b in zip(first, other, strict=True))
+
+
+def test_n_replies_differ_and_repeat(engine: Live) -> None:
+    engine.swap(engine.merge)
+    replies = engine.generate(sampled(seed=0, n=4))
+    assert all(len(set(row)) == 4 for row in replies)
+    assert engine.generate(sampled(seed=0, n=4)) == replies
+
+
+def test_replies_end_at_the_end_token_without_special_tokens(engine: Live) -> None:
+    engine.swap(engine.merge)
+    replies = [reply for row in engine.generate(sampled(seed=0, n=8)) for reply in row]
+    assert 0 < sum(len(reply.split()) < 12 for reply in replies) < len(replies)
+    assert not any("<" in reply for reply in replies)
+
+
+def test_a_stop_string_ends_a_reply_and_is_not_part_of_it(engine: Live) -> None:
+    engine.swap(engine.merge)
+    whole = [row[0] for row in engine.generate(sampled(seed=0))]
+    stops = tuple(max(whole, key=len).split()[i] + " " for i in (3, 5))
+    stopped = [row[0] for row in engine.generate(sampled(seed=0, stop=stops))]
+    cut = [reply[: min(i for i in (*(reply.find(s) for s in stops), len(reply)) if i >= 0)] for reply in whole]
+    assert stopped == cut
+    assert stopped != whole

@@ -1,0 +1,137 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import ama_ray
+from ama_ray import cli
+from ama_ray.config import RunConfig
+from tests.checkpoints import make_pair
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_pair(tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture
+def write_run(tmp_path: Path, pair: tuple[Path, Path]) -> Callable[..., Path]:
+    def write(**changes: Any) -> Path:
+        (tmp_path / "prompts.jsonl").write_text('{"prompt": "w5 w6"}\n')
+        (tmp_path / "facts.jsonl").write_text('{"prompt": "w7", "choices": ["w8", "w9"], "gold": 0}\n')
+        (tmp_path / "reward.py").write_text("def score(rows, replies):\n    return [0.0] * len(replies)\n")
+        fields: dict[str, Any] = {
+            "base": str(pair[0]),
+            "aligned": str(pair[1]),
+            "reward": {"prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:score"},
+            "tax": [{"name": "facts", "family": "knowledge", "kind": "choice", "file": "facts.jsonl"}],
+            "out": "out",
+        }
+        (tmp_path / "run.yaml").write_text(yaml.safe_dump(fields | changes))
+        return tmp_path / "run.yaml"
+
+    return write
+
+
+@dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    def command(*arguments: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["ama-ray", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.app()
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return command
+
+
+def test_check_says_what_is_in_order(write_run: Callable[..., Path], run: Command) -> None:
+    ended = run("check", write_run())
+    assert ended.code == 0
+    assert "6 groups (embed, layer-0, layer-1, layer-2, layer-3, head)" in ended.out
+
+
+BAD_RUNS: list[tuple[dict[str, Any], str]] = [
+    ({"base": "./nowhere"}, "nowhere"),
+    ({"space": "per-leyer"}, "per-leyer"),
+    ({"space": {"groups": [{"name": "a", "tensors": ["*mlp*"]}]}}, "embed_tokens"),
+    ({"trials": 3}, "trials"),
+    ({"reward": {"prompts": {"file": "none.jsonl"}, "scorer": "reward.py:score"}}, "none.jsonl"),
+    ({"reward": {"prompts": {"file": "prompts.jsonl", "field": "text"}, "scorer": "reward.py:score"}}, "'text'"),
+    ({"reward": {"prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:other"}}, "other"),
+    ({"tax": [{"name": "f", "family": "k", "kind": "exact", "file": "facts.jsonl"}]}, "'answer'"),
+    ({"tax": [{"name": "f", "family": "k", "kind": "letter", "file": "facts.jsonl"}]}, "tax.0"),
+]
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.init", lambda *args, **kwargs: pytest.fail("Ray was started"))
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize(("changes", "words"), BAD_RUNS)
+@pytest.mark.parametrize("command", ["search", "check"])
+def test_bad_input_is_one_sentence_and_exit_code_2_before_ray_starts(
+    command: str, changes: dict[str, Any], words: str, write_run: Callable[..., Path], run: Command
+) -> None:
+    ended = run(command, write_run(**changes))
+    assert ended.code == 2
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    assert words in ended.err
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_a_folder_with_something_in_it_is_never_written_over(
+    write_run: Callable[..., Path], tmp_path: Path, run: Command
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "trials.csv").write_text("precious")
+    ended = run("search", write_run())
+    assert ended.code == 2
+    assert "not empty" in ended.err
+    assert (tmp_path / "out" / "trials.csv").read_text() == "precious"
+
+
+def test_show_and_export_name_what_is_missing(tmp_path: Path, run: Command) -> None:
+    for arguments in (["show", tmp_path], ["export", tmp_path, "--point", "3", "-o", tmp_path / "m"]):
+        ended = run(*arguments)
+        assert ended.code == 2
+        assert str(tmp_path) in ended.err
+
+
+def test_search_from_python_takes_keyword_arguments_and_names_what_is_missing() -> None:
+    with pytest.raises(ama_ray.UserError, match=r"search\(\): .* Field required"):
+        ama_ray.search(base="a", aligned="b")
+
+
+@pytest.mark.parametrize("module", ["ama_ray", "ama_ray.config", "ama_ray.cli", "ama_ray.trial"])
+def test_importing_pulls_in_nothing_heavy(module: str) -> None:
+    heavy = ("torch", "ray", "vllm", "transformers", "pandas", "matplotlib", "optuna")
+    code = f"import json, sys, {module}; print(json.dumps([name for name in {heavy!r} if name in sys.modules]))"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert json.loads(printed) == []
+
+
+def test_every_shipped_run_file_is_valid() -> None:
+    root = Path(ama_ray.__file__).parent
+    files = sorted(root.rglob("run*.yaml"))
+    assert files
+    for file in files:
+        RunConfig.load(file)
