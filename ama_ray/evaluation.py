@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What one model scored, item by item.
+class Answers:
+    """What one model answered.
 
     Attributes:
-        rewards: Shape (prompts, n).
+        replies: Per reward prompt, its sampled replies.
         items: By probe name, the score of every item (0-1).
-        seconds: Wall seconds: `generate` (replies and greedy answers), `score` (log-likelihoods and the scorer).
+        seconds: Wall seconds: `generate` (replies and greedy answers), `score` (log-likelihoods).
     """
 
-    rewards: NDArray[np.float64]
+    replies: list[list[str]]
     items: dict[str, NDArray[np.float64]]
     seconds: dict[str, float]
 
@@ -81,12 +81,8 @@ class Evaluation:
             requests.extend(probe.requests)
         return max(request.length for request in requests)
 
-    def run(self, engine: Engine) -> Scores:
-        """Scores the weights that are live in the engine: one batch of generation, one of log-likelihoods.
-
-        Raises:
-            ScorerError: The user's scorer failed.
-        """
+    def ask(self, engine: Engine) -> Answers:
+        """Asks the weights that are live in the engine: one batch of generation, one of log-likelihoods."""
         exact = [probe for probe in self.probes if isinstance(probe, probes.ExactItems)]
         choice = [probe for probe in self.probes if isinstance(probe, probes.ChoiceItems)]
         start = time.perf_counter()
@@ -96,26 +92,28 @@ class Evaluation:
         generated = time.perf_counter()
         sums = iter(engine.loglikelihoods([r for probe in choice for r in probe.requests]) if choice else ())
         items |= {probe.settings.name: probe.item_scores(list(islice(sums, len(probe.requests)))) for probe in choice}
-        rewards = self.reward.scores(replies)
         seconds = {"generate": generated - start, "score": time.perf_counter() - generated}
-        return Scores(rewards, items, seconds)
+        return Answers(replies, items, seconds)
 
-    def objectives(self, scores: Scores, base: Scores) -> dict[str, Any]:
+    def objectives(self, answers: Answers, base: Answers) -> dict[str, Any]:
         """Reward and tax with their standard errors, and every probe, as the fields of a `Trial`.
 
         The reward's error clusters replies by prompt. The tax of an item is the base model's score minus this one's,
         so that errors are those of paired differences; probes are independent of each other.
+
+        Raises:
+            ScorerError: The user's scorer failed on the replies.
         """
+        by_prompt = self.reward.scores(answers.replies).mean(axis=1)
         families = {probe.settings.family for probe in self.probes}
         tax, variance, results = 0.0, 0.0, {}
         for probe in self.probes:
             name, family = probe.settings.name, probe.settings.family
-            paid = base.items[name] - scores.items[name]
+            paid = base.items[name] - answers.items[name]
             weight = 1 / len(families) / sum(other.settings.family == family for other in self.probes)
             tax += weight * float(paid.mean())
             variance += weight**2 * _standard_error(paid) ** 2
-            results[name] = ProbeResult(float(scores.items[name].mean()), float(paid.mean()))
-        by_prompt = scores.rewards.mean(axis=1)
+            results[name] = ProbeResult(float(answers.items[name].mean()), float(paid.mean()))
         return {
             "reward": float(by_prompt.mean()),
             "reward_se": _standard_error(by_prompt),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
-from ama_ray.evaluation import Evaluation, Scores
+from ama_ray.evaluation import Answers, Evaluation
 from tests.words import StandInEngine, WordTokenizer
 
 
@@ -47,14 +47,14 @@ def prepare(folder: Path, limit: int | None = None) -> tuple[Evaluation, WordTok
 
 def test_answers_return_to_the_probe_that_asked(tmp_path: Path) -> None:
     evaluation, tokenizer = prepare(tmp_path)
-    scores = evaluation.run(StandInEngine(tokenizer))  # type: ignore[arg-type]
-    assert scores.rewards.tolist() == [[3, 3], [3, 3]]
-    assert {name: items.tolist() for name, items in scores.items.items()} == {
+    answers = evaluation.ask(StandInEngine(tokenizer))  # type: ignore[arg-type]
+    assert answers.replies == [[" you\n", " you\n"], [" day\n", " day\n"]]
+    assert {name: items.tolist() for name, items in answers.items.items()} == {
         "facts": [1, 0],
         "fr": [1, 0],
         "more": [1],
     }
-    assert scores.seconds.keys() == {"generate", "score"}
+    assert answers.seconds.keys() == {"generate", "score"}
 
 
 def test_the_context_length_is_that_of_the_longest_request(tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_tax_is_the_mean_over_families_of_the_mean_over_probes(
         name: np.array(data.draw(st.lists(st.booleans(), min_size=len(items), max_size=len(items))), dtype=float)
         for name, items in base.items()
     }
-    rewards = np.array([[1.0, 3.0], [5.0, 6.0], [0.0, 2.0]])
-    fields = evaluation.objectives(Scores(rewards, merged, {}), Scores(rewards, base, {}))
+    replies = [["1", "333"], ["55555", "666666"]]
+    fields = evaluation.objectives(Answers(replies, merged, {}), Answers(replies, base, {}))
 
     def lost(name: str) -> NDArray[np.float64]:
         difference: NDArray[np.float64] = base[name] - merged[name]
@@ -93,7 +93,7 @@ def test_tax_is_the_mean_over_families_of_the_mean_over_probes(
     expected = ((lost("facts").mean() + lost("more").mean()) / 2 + lost("fr").mean()) / 2
     assert fields["tax"] == pytest.approx(expected)
     assert fields["tax_se"] ** 2 == pytest.approx(variance("facts") / 16 + variance("more") / 16 + variance("fr") / 4)
-    assert fields["reward"] == pytest.approx(17 / 6)
-    assert fields["reward_se"] == pytest.approx(np.std([2, 5.5, 1], ddof=1) / 3**0.5)
+    assert fields["reward"] == pytest.approx((2 + 5.5) / 2)
+    assert fields["reward_se"] == pytest.approx(np.std([2, 5.5], ddof=1) / 2**0.5)
     assert fields["probes"]["fr"].score == pytest.approx(merged["fr"].mean())
     assert fields["probes"]["fr"].tax == pytest.approx(lost("fr").mean())

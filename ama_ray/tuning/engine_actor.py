@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ama_ray.config import Engine as EngineSettings
     from ama_ray.engine.deep_check import Outputs
     from ama_ray.engine.endpoints import Span, StoredTensor
-    from ama_ray.evaluation import Evaluation, Scores
+    from ama_ray.evaluation import Answers, Evaluation
 
 
 class EngineActor:
@@ -58,6 +58,6 @@ class EngineActor:
         """See `Engine.greedy_logprobs`."""
         return self._engine.greedy_logprobs(prompts, max_tokens)
 
-    def score(self, evaluation: Evaluation) -> Scores:
-        """Scores the live weights."""
-        return evaluation.run(self._engine)
+    def ask(self, evaluation: Evaluation) -> Answers:
+        """See `Evaluation.ask`."""
+        return evaluation.ask(self._engine)

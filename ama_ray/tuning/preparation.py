@@ -1,4 +1,4 @@
-"""What a run does once, beside its trials: both endpoints into the object store, the deep check, the base's scores."""
+"""What a run does once, beside its trials: both endpoints into the object store, the deep check, the base's answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ama_ray.tuning.cluster import engine_resources
 from ama_ray.tuning.engine_actor import EngineActor
 
 if TYPE_CHECKING:
-    from ama_ray.evaluation import Scores
+    from ama_ray.evaluation import Answers
     from ama_ray.inputs import Inputs
 
 
@@ -30,7 +30,7 @@ class Prepared:
         base: Parameters of base in the engine's layout; once per node, mapped by every engine there.
         aligned: The same of aligned.
         spans: Which of their elements belong to which group.
-        base_scores: What the base model scored, for the tax.
+        base_answers: What the base model answered, for the tax.
         engine_seconds: Wall seconds of each engine start that this took.
         verdict: Of the deep check; here already.
     """
@@ -38,7 +38,7 @@ class Prepared:
     base: Any
     aligned: Any
     spans: Any
-    base_scores: Any
+    base_answers: Any
     engine_seconds: list[Any]
     verdict: Verdict
 
@@ -46,10 +46,10 @@ class Prepared:
         """Waits for the endpoints and maps them into this process; on a node that holds them, without a copy."""
         return Endpoints(*ray.get([self.base, self.aligned, self.spans]))
 
-    def get_base_scores(self) -> Scores:
-        """Waits for the scores of the base model."""
-        scores: Scores = ray.get(self.base_scores)
-        return scores
+    def get_base_answers(self) -> Answers:
+        """Waits for the answers of the base model."""
+        answers: Answers = ray.get(self.base_answers)
+        return answers
 
 
 def context_length(inputs: Inputs) -> int:
@@ -58,7 +58,7 @@ def context_length(inputs: Inputs) -> int:
 
 
 def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
-    """Starts an engine that loads both endpoints and scores base; waits only where a deep check is due.
+    """Starts an engine that loads both endpoints and asks base; waits only where a deep check is due.
 
     The engine ends, and frees its place for a trial, once it has done its part.
 
@@ -92,7 +92,7 @@ def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
     if not verdict.passed:
         raise deep_check.refusal(verdict, pair, settings)
     loader.swap.remote(dict.fromkeys(groups.names, 0.0))
-    return Prepared(base, aligned, spans, loader.score.remote(inputs.evaluation), seconds, verdict)
+    return Prepared(base, aligned, spans, loader.ask.remote(inputs.evaluation), seconds, verdict)
 
 
 def _start(inputs: Inputs, folder: Path) -> Any:

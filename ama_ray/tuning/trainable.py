@@ -58,7 +58,7 @@ class SwapTrial(tune.Trainable):
         self._engine = Engine(fetched.folder, fetched.settings, fetched.context_length)
         self._identity = {"engine": uuid.uuid4().hex, "engine_seconds": time.perf_counter() - start}
         self._engine.attach(fetched.prepared.get_endpoints())
-        self._base_scores = fetched.prepared.get_base_scores()
+        self._base = fetched.prepared.get_base_answers()
         self._evaluation = fetched.evaluation
         self._ratios = config["ratios"]
 
@@ -72,20 +72,17 @@ class SwapTrial(tune.Trainable):
 
         start = time.perf_counter()
         self._engine.swap(self._ratios)
-        swapped = time.perf_counter() - start
+        seconds = {"swap": time.perf_counter() - start}
+        answers = self._evaluation.ask(self._engine)
+        answered = time.perf_counter()
         try:
-            scores = self._evaluation.run(self._engine)
+            fields = self._evaluation.objectives(answers, self._base)
         except ScorerError as error:
             return {"done": True, "reason": str(error), **self._identity}
-        fields = self._evaluation.objectives(scores, self._base_scores)
+        seconds |= answers.seconds
+        seconds["score"] += time.perf_counter() - answered
         probes = {name: asdict(result) for name, result in fields.pop("probes").items()}
-        return {
-            "done": True,
-            **fields,
-            "probes": probes,
-            "seconds": {"swap": swapped, **scores.seconds},
-            **self._identity,
-        }
+        return {"done": True, **fields, "probes": probes, "seconds": seconds, **self._identity}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next trial's ratios; the engine stays as it is."""

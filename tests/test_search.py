@@ -1,0 +1,159 @@
+"""The whole road on the miniature: a real search, its files, its exports, against transformers."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+import ama_ray
+from ama_ray import ParetoSet, RunConfig
+from ama_ray.config import BASELINE_RATIOS
+from ama_ray.miniature import ROOT
+
+pytestmark = pytest.mark.engine
+GROUPS = ["embed", *(f"layer-{layer}" for layer in range(6)), "head"]
+TRIALS = 14
+
+
+@dataclass
+class Run:
+    front: ParetoSet
+    out: Path
+    lines: list[str]
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        return pd.read_csv(self.out / "trials.csv")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("search") / "run"
+    lines: list[str] = []
+    front = ama_ray.search(ROOT / "run.yaml", trials=TRIALS, out=out, progress=lines.append)
+    return Run(front, out, lines)
+
+
+def test_trials_csv_has_the_promised_columns_and_a_row_per_trial(run: Run) -> None:
+    probes = [probe.name for probe in RunConfig.load(ROOT / "run.yaml").tax]
+    assert list(run.rows.columns) == [
+        *("number", "state", "reason", "origin"),
+        *(f"ratio.{group}" for group in GROUPS),
+        *("reward", "reward_se", "tax", "tax_se"),
+        *(f"{probe}.{column}" for probe in probes for column in ("score", "tax")),
+        *("seconds.swap", "seconds.generate", "seconds.score"),
+    ]
+    assert run.rows["number"].tolist() == list(range(TRIALS))
+    assert set(run.rows["state"]) == {"complete"}
+
+
+def test_the_uniform_baseline_is_always_among_the_trials(run: Run) -> None:
+    baseline = run.rows[run.rows["origin"] == "baseline"]
+    ratios = baseline[[f"ratio.{group}" for group in GROUPS]]
+    assert (ratios.nunique(axis=1) == 1).all()
+    assert sorted(ratios["ratio.embed"]) == list(BASELINE_RATIOS)
+    assert (run.rows["origin"] == "sampler").sum() == TRIALS - len(BASELINE_RATIOS)
+
+
+def test_base_pays_no_tax_and_aligned_pays_for_its_reward(run: Run) -> None:
+    base, aligned = run.front.base, run.front.aligned
+    assert base.tax == 0
+    assert base.tax_se == 0
+    assert all(probe.tax == 0 for probe in base.probes.values())
+    assert aligned.reward > base.reward + 2
+    assert aligned.tax > 0.1
+
+
+def test_tax_is_the_mean_over_families(run: Run) -> None:
+    rows = run.rows
+    families: dict[str, list[str]] = {}
+    for probe in RunConfig.load(ROOT / "run.yaml").tax:
+        families.setdefault(probe.family, []).append(f"{probe.name}.tax")
+    by_family = pd.DataFrame({family: rows[columns].mean(axis=1) for family, columns in families.items()})
+    pd.testing.assert_series_equal(by_family.mean(axis=1), rows["tax"], check_names=False)
+
+
+def test_the_run_folder_holds_the_result_and_no_weights(run: Run) -> None:
+    names = {path.name for path in run.out.iterdir()}
+    assert names == {"front.csv", "front.png", "run.yaml", "summary.json", "trials.csv", "tune"}
+    assert not [path for path in run.out.rglob("*") if path.suffix in (".safetensors", ".bin", ".pt")]
+    assert RunConfig.load(run.out / "run.yaml").trials == TRIALS
+    assert pd.read_csv(run.out / "front.csv")["number"].tolist() == [trial.number for trial in run.front]
+    again = ParetoSet.open(run.out)
+    assert again.front == run.front.front
+    assert again.hypervolume == run.front.hypervolume
+    assert run.front.hypervolume >= run.front.uniform_hypervolume
+
+
+def test_the_run_prints_where_its_time_went(run: Run) -> None:
+    timing = json.loads((run.out / "summary.json").read_text())["timing"]
+    assert "orchestration" in run.lines[-1]
+    spent = sum(timing[stage] for stage in ("engine_start", "swap", "generate", "score"))
+    assert 0 < spent <= timing["wall"] * timing["slots"]
+    assert timing["orchestration"] == pytest.approx(1 - spent / timing["wall"] / timing["slots"])
+
+
+def by_transformers(folder: Path) -> dict[str, float]:
+    """Scores every probe of the search split with plain transformers, in a process that never sees vllm."""
+    code = """
+import json, sys
+from pathlib import Path
+from transformers import AutoTokenizer, LlamaForCausalLM
+from ama_ray.miniature.evaluate import probe_score, read_rows
+model = LlamaForCausalLM.from_pretrained(sys.argv[1], dtype="float32").eval()
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], padding_side="left")
+files = sorted(path for path in Path(sys.argv[2]).glob("*.jsonl") if path.stem != "prompts")
+print(json.dumps({path.stem: probe_score(model, tokenizer, read_rows(path)) / 100 for path in files}))
+"""
+    command = [sys.executable, "-c", code, str(folder), str(ROOT / "data" / "search")]
+    scores: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return scores
+
+
+@pytest.mark.parametrize("number", [1, 5, TRIALS - 1])
+def test_an_exported_point_scores_in_transformers_as_in_the_search(run: Run, number: int, tmp_path: Path) -> None:
+    folder = run.front.export(number, tmp_path / "merged")
+    trial = run.front.trials[number]
+    assert by_transformers(folder) == pytest.approx({name: probe.score for name, probe in trial.probes.items()})
+
+
+def test_show_and_export_work_on_the_folder_from_the_command_line(run: Run, tmp_path: Path) -> None:
+    def ama(*arguments: str | Path) -> str:
+        command = [sys.executable, "-m", "ama_ray.cli", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    shown = ama("show", run.out)
+    assert f"{len(run.front)} of {TRIALS} trials" in shown
+    assert f"{run.front.hypervolume:.3f}" in shown
+    ama("export", run.out, "--point", "knee", "-o", tmp_path / "merged")
+    assert (tmp_path / "merged" / "model.safetensors").is_file()
+    assert (tmp_path / "merged" / "tokenizer.json").is_file()
+
+
+def test_a_failing_scorer_fails_its_trials_and_the_search_goes_on(tmp_path: Path) -> None:
+    scorer = """
+def score(rows, replies):
+    words = sum(len(reply.split()) for reply in replies)
+    if words % 4 == 0:
+        raise ValueError("no taste today")
+    return [float("nan") if words % 4 == 1 else float(len(reply)) for reply in replies]
+"""
+    (tmp_path / "moody.py").write_text(scorer)
+    fields: dict[str, Any] = yaml.safe_load(RunConfig.load(ROOT / "run.yaml").to_yaml())
+    fields["reward"]["scorer"] = str(tmp_path / "moody.py:score")
+    fields |= {"trials": 20, "space": "three-parts", "out": str(tmp_path / "out")}
+    front = ama_ray.search(**fields)
+    rows = pd.read_csv(tmp_path / "out" / "trials.csv")
+    failed = rows[rows["state"] == "failed"]
+    assert len(rows) == 20
+    assert 0 < len(failed) < 20
+    assert failed["reason"].str.contains("moody.py:score (?:raised ValueError: no taste today|returned nan)").all()
+    assert rows[rows["state"] == "complete"]["reward"].notna().all()
+    assert all(trial.state == "complete" and math.isfinite(trial.reward) for trial in front)
