@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import ray
 
+from ama_ray.config import BASELINE_RATIOS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ama_ray.config import Engine
+    from ama_ray.config import Engine, RunConfig
 
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -57,7 +59,13 @@ def engine_resources(settings: Engine) -> dict[str, float]:
     return {"CPU": settings.cpus, "GPU": gpus}
 
 
-def engine_slots(settings: Engine) -> int:
-    """How many engines fit into the cluster side by side; at least one."""
-    have, want = ray.cluster_resources(), engine_resources(settings)
-    return max(1, min(int(have.get(kind, 0) // amount) for kind, amount in want.items() if amount))
+def engine_slots(config: RunConfig) -> int:
+    """How many engines run side by side.
+
+    As many as fit on the nodes, but at most a quarter of the trials that the sampler chooses, since it knows nothing
+    of the trials beside a new one.
+    """
+    want = {kind: amount for kind, amount in engine_resources(config.engine).items() if amount}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fit = sum(min(int(node.get(kind, 0) // amount) for kind, amount in want.items()) for node in nodes)
+    return max(1, min(fit, (config.trials - len(BASELINE_RATIOS)) // 4))

@@ -63,7 +63,7 @@ def search(
         tell(f"deep check passed: {prepared.verdict}")
         recorder = Recorder(config.out / "trials.csv", lambda trial: tell(_line(trial, config.trials)))
         _tune(inputs, prepared, recorder)
-        slots = engine_slots(config.engine)
+        slots = engine_slots(config)
         engine_start = sum(ray.get(prepared.engine_seconds)) + sum(recorder.engine_seconds.values())
     pareto = ParetoSet(recorder.trials, inputs.config)
     timing = Timing.of(recorder.trials, time.perf_counter() - start, slots, engine_start)
@@ -90,7 +90,7 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
         tune_config=tune.TuneConfig(
             search_alg=ParetoSearcher(inputs.groups.ranges, config.seed),
             num_samples=config.trials,
-            max_concurrent_trials=engine_slots(config.engine),
+            max_concurrent_trials=engine_slots(config),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

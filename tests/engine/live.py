@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.config import Engine as EngineSettings
+    from ama_ray.engine.endpoints import Endpoints, Span
 
-_engines: list[Engine] = []
+_engines: list[tuple[Engine, Endpoints]] = []
 
 
 def start(folder: Path, space: str | dict[str, Any], settings: EngineSettings, max_model_len: int) -> tuple[str, ...]:
@@ -23,19 +24,25 @@ def start(folder: Path, space: str | dict[str, Any], settings: EngineSettings, m
     pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
     groups = SearchSpace.load(space).resolve(pair.names)
     engine = Engine(pair.base.folder, settings, max_model_len)
-    engine.attach(endpoints(engine, pair, groups))
-    _engines.append(engine)
+    attached = endpoints(engine, pair, groups)
+    engine.attach(attached)
+    _engines.append((engine, attached))
     return groups.names
 
 
 def ask(method: str, *args: Any) -> Any:
     """Calls a method of the engine."""
-    return getattr(_engines[0], method)(*args)
+    return getattr(_engines[0][0], method)(*args)
+
+
+def spans() -> dict[str, tuple[Span, ...]]:
+    """Which elements of the engine's parameters belong to which group."""
+    return _engines[0][1].spans
 
 
 def cached_tokens(prompts: Sequence[Sequence[int]]) -> list[int]:
     """How many tokens of each prompt vLLM takes from its prefix cache."""
     from vllm import SamplingParams
 
-    outputs = _engines[0]._run([list(prompt) for prompt in prompts], [SamplingParams(max_tokens=1)] * len(prompts))
+    outputs = _engines[0][0]._run([list(prompt) for prompt in prompts], [SamplingParams(max_tokens=1)] * len(prompts))
     return [output.num_cached_tokens for output in outputs]

@@ -1,0 +1,102 @@
+"""Engines on one node share the endpoints' memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import ray
+import torch
+import transformers
+
+from ama_ray.config import Engine as EngineSettings
+from ama_ray.pair import Pair
+from ama_ray.space import SearchSpace
+from ama_ray.tuning.cluster import ray_cluster
+from ama_ray.tuning.engine_actor import EngineActor
+from tests.checkpoints import make_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+pytestmark = pytest.mark.engine
+
+SETTINGS = EngineSettings(dtype="float32", kv_cache_gib=1 / 32)
+CONTEXT = 32
+
+
+def pss(processes: Iterable[int]) -> int:
+    """Bytes of memory that processes take together; a page that several map is counted once among them."""
+    total = 0
+    for process in processes:
+        fields = dict(
+            line.split(":")
+            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
+            if ":" in line
+        )
+        total += int(fields["Pss"].split()[0]) * 1024
+    return total
+
+
+def make_wide_pair(folder: Path) -> Pair:
+    """A Llama of 21 million parameters, so that a second copy of its endpoints would stand out."""
+    config = transformers.LlamaConfig(
+        vocab_size=300,
+        hidden_size=1024,
+        intermediate_size=2048,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        max_position_embeddings=128,
+    )
+    paths = make_pair(folder, layers=1)
+    for seed, path in enumerate(paths):
+        torch.manual_seed(seed)
+        transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(path)
+    return Pair.open(*map(str, paths))
+
+
+@pytest.fixture
+def cluster() -> Iterator[None]:
+    with ray_cluster():
+        yield
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
+    pair = make_wide_pair(tmp_path)
+    groups = SearchSpace.load("per-layer").resolve(pair.names)
+    ratios = dict.fromkeys(groups.names, 0.5)
+    # As in a run, except that the engines take no CPU each, of which there may be but one.
+    start = EngineActor.options(num_cpus=0).remote
+    first: Any = start(pair.base.folder, SETTINGS, CONTEXT)
+    base, aligned = (first.snapshot.remote(end.folder, pair.dtype) for end in (pair.base, pair.aligned))
+    shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
+    spans = first.find_spans.remote(shapes, groups.of)
+    ray.get(first.attach.remote(base, aligned, spans))
+    ray.get(first.swap.remote(ratios))
+    second: Any = start(pair.base.folder, SETTINGS, CONTEXT)
+    ray.get(second.start_seconds.remote())
+
+    # An actor's parent is the raylet, which maps the object store too.
+    processes = {pid for a in (first, second) for pid in ray.get(a.__ray_call__.remote(_process_and_parent))}
+    assert len(processes) == 3
+    before = pss(processes)
+    ray.get(second.attach.remote(base, aligned, spans))
+    attached = pss(processes)
+    ray.get(second.swap.remote(ratios))
+    swapped = pss(processes)
+
+    endpoints = pair.num_bytes
+    print(
+        f"endpoints {endpoints / 2**20:.0f} MiB; three processes took {before / 2**20:.0f} MiB before the second engine "
+        f"attached, {(attached - before) / 2**20:+.1f} MiB after, {(swapped - before) / 2**20:+.1f} MiB after a swap"
+    )
+    assert endpoints > 100 * 2**20
+    assert attached - before < 0.1 * endpoints
+    assert swapped - before < 0.1 * endpoints
+
+
+def _process_and_parent(_: Any) -> tuple[int, int]:
+    return os.getpid(), os.getppid()
