@@ -47,11 +47,14 @@ class SwapExtension:
         Args:
             shapes: Shape by tensor name of the checkpoint.
             group_of: Group by tensor name of the checkpoint.
+
+        Raises:
+            SwapError: A parameter holds something else than these numbers and zeros.
         """
         groups = sorted(set(group_of.values()))
         label = {group: index + 1 for index, group in enumerate(groups)}
         dtype = self.model_runner.model_config.dtype
-        if len(groups) >= 1 / torch.finfo(dtype).eps:
+        if len(groups) > 2 / torch.finfo(dtype).eps:
             raise ValueError(f"{len(groups)} groups are more than {dtype} can count; use fewer groups or float32")
 
         def labelled() -> Iterator[tuple[str, torch.Tensor]]:
@@ -62,8 +65,11 @@ class SwapExtension:
             parameter.zero_()
         self.model_runner.reload_weights(weights_iterator=labelled())
         spans = {}
+        labels = {0.0, *map(float, label.values())}
         for name, parameter in self._parameters().items():
             values, counts = torch.unique_consecutive(parameter.detach().reshape(-1), return_counts=True)
+            if not labels.issuperset(values.tolist()):
+                raise SwapError(f"vLLM transforms {name} at loading, so that its groups cannot be told apart")
             ends = list(itertools.accumulate(counts.tolist()))
             spans[name] = tuple(
                 Span(start, end, groups[int(value) - 1])
@@ -95,6 +101,7 @@ class SwapExtension:
                 part = slice(span.start, span.end)
                 self._plan.append((span.group, base[part], aligned[part], flat[part]))
             samples.append(self._sample(endpoints.spans[name], base, aligned, flat))
+        self._sizes = {name: parameter.numel() for name, parameter in live.items()}
         self._sample_base, self._sample_aligned, self._sample_eps, self._sample_group = map(
             torch.cat, zip(*samples, strict=True)
         )
@@ -136,9 +143,12 @@ class SwapExtension:
         """Compares a sample of every live parameter with the interpolation in float64.
 
         Raises:
-            SwapError: A sampled element is off by more than one rounding.
+            SwapError: A sampled element is off by more than one rounding, or the parameters are not those attached.
         """
         live = {name: parameter.data.reshape(-1) for name, parameter in self._parameters().items()}
+        sizes = {name: flat.numel() for name, flat in live.items()}
+        if odd := sorted({name for name, _ in sizes.items() ^ self._sizes.items()}):
+            raise SwapError(f"these parameters are not those that the endpoints were attached to: {', '.join(odd)}")
         seen = torch.cat([flat[self._positions(flat)].double() for flat in live.values()])
         by_group = torch.tensor([*(ratios[group] for group in self._groups), 0.0], dtype=torch.double)
         ratio = by_group.to(seen.device)[self._sample_group]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 import ray
+import torch
 from ray import tune
 
 from ama_ray.config import RunConfig
@@ -83,6 +84,7 @@ def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunCo
 def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
     config = inputs.config
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
     plan = Plan(inputs.pair.base.folder, config.engine, context_length(inputs), inputs.evaluation, prepared)
     resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine).items()}
     tune.Tuner(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import torch
@@ -12,11 +13,11 @@ from ama_ray.engine import deep_check
 from ama_ray.engine.endpoints import Span
 from ama_ray.engine.extension import SwapError
 from tests.checkpoints import make_pair
-from tests.engine import live
+from tests.engine import equality, live
 from tests.engine.processes import OwnProcess, in_own_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.engine
@@ -29,6 +30,17 @@ SPLIT = {
     ]
 }
 """Cuts every parameter that vLLM fuses."""
+EACH = {
+    "groups": [
+        *(
+            {"name": f"{kind}-{{layer}}", "tensors": [f"*{kind}*"]}
+            for kind in ("q_proj", "k_proj", "v_proj", "o_proj", "gate", "up", "down", "input_layernorm", "post_att")
+        ),
+        {"name": "embedding", "side": "input"},
+        {"name": "head", "side": "output"},
+    ]
+}
+"""A group per tensor."""
 SPLIT_EXPERTS = {"groups": [{"name": "gate", "tensors": ["*.w1.*", "*.gate_proj.*"]}, {"name": "rest"}]}
 HERE = {"q": 0.1, "k": 0.3, "v": 0.5, "gate": 0.6, "up": 0.8, "rest": 0.9}
 THERE = dict.fromkeys(HERE, 0.2)
@@ -72,19 +84,21 @@ def remove(parameter: torch.nn.Parameter) -> None:
     return None
 
 
-Change = "Callable[[torch.nn.Parameter], torch.nn.Parameter | None]"
+Change = Callable[[torch.nn.Parameter], torch.nn.Parameter | None]
 SEEN_AT_ONCE = [fill, change_one, poison, empty, halve, stride, remove]
 SEEN_AT_THE_NEXT_SWAP = [empty, halve, stride, replace, remove]
 
 
 def spoiled(worker: Any, change: Change, then: str, ratios: dict[str, float]) -> dict[str, str | None]:
-    """Spoils each live parameter in turn, and sets it right again.
+    """Swaps to `HERE`, spoils a live parameter, and sets it right again; each in turn.
 
     Returns:
         By parameter, the `SwapError` that calling `then` raised.
     """
-    model, errors = worker.model_runner.get_model(), {}
+    model = worker.model_runner.get_model()
+    errors: dict[str, str | None] = {}
     for name, parameter in list(model.named_parameters()):
+        worker.swap(HERE)
         module, _, leaf = name.rpartition(".")
         owner, data, saved = model.get_submodule(module), parameter.data, parameter.data.clone()
         setattr(owner, leaf, change(parameter))
@@ -129,15 +143,12 @@ def assert_named(errors: dict[str, str | None]) -> None:
 
 @pytest.mark.parametrize("change", SEEN_AT_ONCE)
 def test_a_check_names_the_parameter_that_is_off(process: OwnProcess, change: Change) -> None:
-    process.run(live.ask, "swap", HERE)
     assert_named(process.run(spoil, change, "verify", HERE))
-    # What was spoilt was set right again.
-    process.run(live.ask, "_call", "verify", HERE)
+    process.run(live.ask, "swap", HERE)
 
 
 @pytest.mark.parametrize("change", SEEN_AT_THE_NEXT_SWAP)
 def test_a_swap_names_the_parameter_that_it_did_not_reach(process: OwnProcess, change: Change) -> None:
-    process.run(live.ask, "swap", HERE)
     assert_named(process.run(spoil, change, "swap", THERE))
     process.run(live.ask, "swap", THERE)
 
@@ -165,15 +176,21 @@ def test_groups_are_found_inside_fused_parameters(process: OwnProcess) -> None:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "space"),
-    [("llama", SPLIT), ("qwen2", SPLIT), ("mixtral", SPLIT_EXPERTS)],
+    ("architecture", "layers", "dtype", "space"),
+    [
+        # Nearly as many groups as bfloat16 can count.
+        ("llama", 28, "bfloat16", EACH),
+        ("qwen2", 2, "float32", SPLIT),
+        ("mixtral", 2, "float32", SPLIT_EXPERTS),
+    ],
     ids=["llama", "qwen2-with-biases", "mixtral-with-packed-experts"],
 )
-def test_fused_parameters_may_be_split_between_groups(architecture: str, space: dict[str, Any], tmp_path: Path) -> None:
-    from tests.engine import equality
-
-    base, aligned = make_pair(tmp_path, architecture, layers=2)
-    result = in_own_process(equality.check, base, aligned, tmp_path, space, SETTINGS)
+def test_fused_parameters_may_be_split_between_groups(
+    architecture: str, layers: int, dtype: Literal["float32", "bfloat16"], space: dict[str, Any], tmp_path: Path
+) -> None:
+    base, aligned = make_pair(tmp_path, architecture, layers, dtype=getattr(torch, dtype))
+    settings = SETTINGS.model_copy(update={"dtype": dtype})
+    result = in_own_process(equality.check, base, aligned, tmp_path, space, settings)
     print(f"{architecture}: {result.merge}")
     assert result.merge.passed
     assert result.base.passed
