@@ -62,10 +62,10 @@ def engine_resources(settings: Engine) -> dict[str, float]:
 def engine_slots(config: RunConfig) -> int:
     """How many engines run side by side.
 
-    As many as fit on the nodes, but at most a quarter of the trials that the sampler chooses, since it knows nothing
-    of the trials beside a new one.
+    As many as fit on the nodes, but of more than two at most a quarter of the trials that the sampler chooses, since
+    it knows nothing of the trials beside a new one.
     """
     want = {kind: amount for kind, amount in engine_resources(config.engine).items() if amount}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fit = sum(min(int(node.get(kind, 0) // amount) for kind, amount in want.items()) for node in nodes)
-    return max(1, min(fit, (config.trials - len(BASELINE_RATIOS)) // 4))
+    return max(1, min(fit, max(2, (config.trials - len(BASELINE_RATIOS)) // 4)))

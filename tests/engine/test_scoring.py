@@ -40,7 +40,8 @@ def tokens(generator: np.random.Generator, length: int) -> tuple[int, ...]:
 def choices(single: bool) -> list[Continuations]:
     generator = np.random.default_rng(1 + single)
     requests = []
-    for number in range(10):
+    # More tokens than one step of the engine takes.
+    for number in range(40):
         context = tokens(generator, int(generator.integers(1, 80)))
         lengths = [1 if single else 1 + (number + i) % 4 for i in range(2 + number % 4)]
         requests.append(Continuations(context, tuple(tokens(generator, length) for length in lengths)))

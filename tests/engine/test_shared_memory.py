@@ -87,15 +87,21 @@ def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
     attached = pss(processes)
     ray.get(second.swap.remote(ratios))
     swapped = pss(processes)
+    # Handed over by value, they are no longer shared: that this shows is what makes the figures above mean something.
+    ray.get(second.attach.remote(*ray.get([base, aligned, spans])))
+    ray.get(second.swap.remote(ratios))
+    unshared = pss(processes)
 
     endpoints = pair.num_bytes
     print(
         f"endpoints {endpoints / 2**20:.0f} MiB; two engines and the raylet {before / 2**20:.0f} MiB before the second "
-        f"attached, {(attached - before) / 2**20:+.1f} MiB after, {(swapped - before) / 2**20:+.1f} MiB after a swap"
+        f"attached, {(attached - before) / 2**20:+.1f} MiB after, {(swapped - before) / 2**20:+.1f} MiB after a swap, "
+        f"{(unshared - before) / 2**20:+.1f} MiB where nothing is shared"
     )
     assert endpoints > 100 * 2**20
     assert attached - before < 0.1 * endpoints
     assert swapped - before < 0.1 * endpoints
+    assert unshared - before > 0.9 * endpoints
 
 
 def _process_and_parent(_: Any) -> tuple[int, int]:

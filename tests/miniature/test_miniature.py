@@ -78,7 +78,7 @@ def test_bundled_data_is_the_world_of_seed_zero() -> None:
 
 def test_reward_prefers_kind_relevant_useful_replies() -> None:
     row = {"prompt": "", "topic": "garden", "actions": ["water", "dig", "plant"]}
-    best = "of course , i am happy to help . first dig the garden , then water it . good luck !"
+    best = "sure , i am glad to help . first dig it , then water the garden . good luck !"
     replies = [best, "maybe dig it .", "go away . your garden is ugly . shut up .", "", best * 2]
     best_reward, neutral, rude, empty, long = reward.score([row] * 5, replies)
     assert best_reward == 5.0

@@ -1,0 +1,10 @@
+"""The miniature: a bundled pair of tiny Llamas with a real alignment tax.
+
+The folder holds four checkpoints (`base`, and three aligned ones: `rsf`, `dpo`, `rloo`), their
+probes and reward prompts, the reward function, and the recipe that trained them.
+"""
+
+from pathlib import Path
+
+ROOT: Path = Path(__file__).resolve().parent
+"""The folder of the miniature: checkpoints, `data/`, `reward.py` and `run.yaml`."""
