@@ -64,6 +64,12 @@ def _context_limit(pair: Pair) -> int | None:
 
 
 def _resolved(engine: Engine, pair: Pair) -> Engine:
-    if engine.dtype != "auto":
-        return engine
-    return engine.model_copy(update={"dtype": str(pair.dtype).removeprefix("torch.")})
+    stored = str(pair.dtype).removeprefix("torch.")
+    if engine.dtype == "auto":
+        return engine.model_copy(update={"dtype": stored})
+    if engine.dtype not in (stored, "float32"):
+        raise UserError(
+            f"engine.dtype: {engine.dtype} cannot hold the {stored} weights of {pair.aligned.folder}, so that what is "
+            f"scored would not be what is exported; use {stored} or float32, or convert both checkpoints."
+        )
+    return engine

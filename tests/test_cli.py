@@ -71,6 +71,7 @@ BAD_RUNS: list[tuple[dict[str, Any], str]] = [
     ({"space": "per-leyer"}, "per-leyer"),
     ({"space": {"groups": [{"name": "a", "tensors": ["*mlp*"]}]}}, "embed_tokens"),
     ({"trials": 3}, "trials"),
+    ({"engine": {"dtype": "bfloat16"}}, "engine.dtype"),
     ({"reward": {"prompts": {"file": "none.jsonl"}, "scorer": "reward.py:score"}}, "none.jsonl"),
     ({"reward": {"prompts": {"file": "prompts.jsonl", "field": "text"}, "scorer": "reward.py:score"}}, "'text'"),
     ({"reward": {"prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:other"}}, "other"),

@@ -42,7 +42,7 @@ class StoredTensor:
             narrow: The dtype of the checkpoint on disk.
         """
         flat = tensor.detach().reshape(-1).cpu()
-        if flat.dtype != narrow:
+        if flat.dtype != narrow and narrow.itemsize <= flat.dtype.itemsize:
             narrowed = flat.to(narrow)
             if torch.equal(narrowed.to(flat.dtype), flat):
                 flat = narrowed

@@ -72,7 +72,7 @@ def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
     pair, groups, settings = inputs.pair, inputs.groups, inputs.config.engine
     cache = VerdictCache(pair, settings, on_gpu=engine_resources(settings)["GPU"] > 0)
     verdict = None if deep else cache.read()
-    loader = _start(inputs, pair.base.folder)
+    loader = _start(inputs, pair.aligned.folder)
     seconds = [loader.start_seconds.remote()]
     base = loader.snapshot.remote(pair.base.folder, pair.dtype)
     aligned = loader.snapshot.remote(pair.aligned.folder, pair.dtype)
@@ -85,7 +85,7 @@ def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
             averaging.export(pair, groups.ratio_of(deep_check.check_ratios(groups.names)), merge)
             fresh = _start(inputs, merge)
             seconds.append(fresh.start_seconds.remote())
-            _wait(seconds, f"vLLM does not start on {pair.base.folder}")
+            _wait(seconds, f"vLLM does not start on {pair.aligned.folder}")
             _wait(attached, f"vLLM does not load {pair.aligned.folder} so that its weights can be swapped")
             verdict = _deep_check(loader, fresh, inputs)
         cache.write(verdict)

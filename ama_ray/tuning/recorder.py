@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ray.tune import Callback
+from ray.tune import Callback, Stopper
 
-from ama_ray.errors import UserError
 from ama_ray.trial import ProbeResult, Trial
 from ama_ray.trials_csv import write_trials
 
@@ -39,6 +38,11 @@ class Recorder(Callback):
         return self.__dict__ | {"_on_trial": None}
 
     @property
+    def failing(self) -> bool:
+        """Whether so many trials failed in a row that the run should stop."""
+        return self._failures >= FAILURES_IN_A_ROW
+
+    @property
     def trials(self) -> list[Trial]:
         """All finished trials by number."""
         return [self._trials[number] for number in sorted(self._trials)]
@@ -69,5 +73,19 @@ class Recorder(Callback):
         write_trials(self._file, self.trials)
         self._on_trial(self._trials[number])
         self._failures = self._failures + 1 if fields["state"] == "failed" else 0
-        if self._failures == FAILURES_IN_A_ROW:
-            raise UserError(f"{self._failures} trials in a row failed, the last with: {fields['reason']}")
+
+
+class FailureStopper(Stopper):
+    """Ends a search whose trials keep failing."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Watches a recorder."""
+        self._recorder = recorder
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """A single trial ends by itself."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the search should end."""
+        return self._recorder.failing

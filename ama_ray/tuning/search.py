@@ -17,7 +17,7 @@ from ama_ray.pareto import ParetoSet
 from ama_ray.report import write_report
 from ama_ray.tuning.cluster import engine_resources, engine_slots, ray_cluster
 from ama_ray.tuning.preparation import context_length, prepare
-from ama_ray.tuning.recorder import Recorder
+from ama_ray.tuning.recorder import FailureStopper, Recorder
 from ama_ray.tuning.searcher import ParetoSearcher
 from ama_ray.tuning.timing import Timing
 from ama_ray.tuning.trainable import Plan, PlanReference, SwapTrial
@@ -64,6 +64,9 @@ def search(
         tell(f"deep check passed: {prepared.verdict}")
         recorder = Recorder(config.out / "trials.csv", lambda trial: tell(_line(trial, config.trials)))
         _tune(inputs, prepared, recorder)
+        if recorder.failing:
+            last = recorder.trials[-1]
+            raise UserError(f"{config.out}: the search stopped, as its last trials all failed: {last.reason}")
         slots = engine_slots(config)
         engine_start = sum(ray.get(prepared.engine_seconds)) + sum(recorder.engine_seconds.values())
     pareto = ParetoSet(recorder.trials, inputs.config)
@@ -85,7 +88,7 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
     config = inputs.config
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
-    plan = Plan(inputs.pair.base.folder, config.engine, context_length(inputs), inputs.evaluation, prepared)
+    plan = Plan(inputs.pair.aligned.folder, config.engine, context_length(inputs), inputs.evaluation, prepared)
     resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine).items()}
     tune.Tuner(
         tune.with_resources(tune.with_parameters(SwapTrial, plan=PlanReference.of(plan)), resources),
@@ -99,6 +102,7 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
             name="tune",
             storage_path=str(config.out),
             callbacks=[recorder],
+            stop=FailureStopper(recorder),
             verbose=0,
             failure_config=tune.FailureConfig(),
         ),

@@ -3,11 +3,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from ama_ray.errors import UserError
 from ama_ray.trials_csv import read_trials
-from ama_ray.tuning.recorder import FAILURES_IN_A_ROW, Recorder
+from ama_ray.tuning.recorder import FAILURES_IN_A_ROW, FailureStopper, Recorder
 
 if TYPE_CHECKING:
     from ama_ray.trial import Trial
@@ -65,15 +62,16 @@ def test_each_engine_start_counts_once(tmp_path: Path) -> None:
     assert sum(recorder.engine_seconds.values()) == 21
 
 
-def test_failures_in_a_row_stop_the_run_with_the_reason(tmp_path: Path) -> None:
+def test_failures_in_a_row_stop_the_run(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "trials.csv", lambda trial: None)
     for number in range(FAILURES_IN_A_ROW - 1):
         recorder.on_trial_complete(0, [], failed(number, "nan"))
     recorder.on_trial_complete(0, [], complete(4))
-    with pytest.raises(UserError, match="5 trials in a row failed, the last with: nan"):
-        for number in range(5, 5 + FAILURES_IN_A_ROW):
-            recorder.on_trial_complete(0, [], failed(number, "nan"))
-    assert len(read_trials(tmp_path / "trials.csv")) == 10
+    stopper = FailureStopper(recorder)
+    for number in range(5, 5 + FAILURES_IN_A_ROW):
+        assert not stopper.stop_all()
+        recorder.on_trial_complete(0, [], failed(number, "nan"))
+    assert stopper.stop_all()
 
 
 def test_tune_can_pickle_a_recorder_whose_listener_cannot_be(tmp_path: Path) -> None:
