@@ -1,7 +1,6 @@
-"""Engines run in processes of their own, so that this one, which makes the checkpoints, never imports vllm."""
-
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,12 +8,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Before torch is imported. The tests' models are tiny, and more threads than free cores spin instead of working.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the processes inherit: one thread each, no network, and one compile cache for all, empty at the start."""
+    """What tests and their processes inherit: no network, and caches of their own, empty at the start."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setenv("VLLM_CACHE_ROOT", str(tmp_path_factory.mktemp("vllm-cache")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
