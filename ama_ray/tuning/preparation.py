@@ -31,7 +31,7 @@ class Prepared:
         aligned: The same of aligned.
         spans: Which of their elements belong to which group.
         base_answers: What the base model answered, for the tax.
-        engine_seconds: Wall seconds of each engine start that this took.
+        engine_seconds: Wall seconds of the engine starts that the run waited for, summed.
         verdict: Of the deep check; here already.
     """
 
@@ -39,7 +39,7 @@ class Prepared:
     aligned: Any
     spans: Any
     base_answers: Any
-    engine_seconds: list[Any]
+    engine_seconds: float
     verdict: Verdict
 
     def get_endpoints(self) -> Endpoints:
@@ -58,9 +58,10 @@ def context_length(inputs: Inputs) -> int:
 
 
 def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
-    """Starts an engine that loads both endpoints and asks base; waits only where a deep check is due.
+    """Starts an engine that loads both endpoints and asks base, and ends when it has done its part.
 
-    The engine ends, and frees its place for a trial, once it has done its part.
+    Without GPUs it works beside the engines of the trials while those start; with GPUs it needs the place of one, so
+    it is waited for. So is the deep check where it is due.
 
     Args:
         inputs: The opened run.
@@ -70,7 +71,8 @@ def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
         UserError: The engine does not start on this pair, or its swap is not sound (the deep check).
     """
     pair, groups, settings = inputs.pair, inputs.groups, inputs.config.engine
-    cache = VerdictCache(pair, settings, on_gpu=engine_resources(settings)["GPU"] > 0)
+    on_gpu = engine_resources(settings)["GPU"] > 0
+    cache = VerdictCache(pair, settings, on_gpu=on_gpu)
     verdict = None if deep else cache.read()
     loader = _start(inputs, pair.aligned.folder)
     seconds = [loader.start_seconds.remote()]
@@ -92,13 +94,16 @@ def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
     if not verdict.passed:
         raise deep_check.refusal(verdict, pair, settings)
     loader.swap.remote(dict.fromkeys(groups.names, 0.0))
-    return Prepared(base, aligned, spans, loader.ask.remote(inputs.evaluation), seconds, verdict)
+    base_answers = loader.ask.remote(inputs.evaluation)
+    if on_gpu:
+        _wait(base_answers, "asking the base model failed")
+    waited = sum(ray.get(seconds)) if on_gpu or not verdict.cached else 0.0
+    return Prepared(base, aligned, spans, base_answers, waited, verdict)
 
 
 def _start(inputs: Inputs, folder: Path) -> Any:
     settings = inputs.config.engine
-    resources = engine_resources(settings)
-    actor = ray.remote(num_cpus=resources["CPU"], num_gpus=resources["GPU"])(EngineActor)
+    actor = ray.remote(num_cpus=0, num_gpus=engine_resources(settings)["GPU"])(EngineActor)
     return actor.remote(folder, settings, context_length(inputs))
 
 

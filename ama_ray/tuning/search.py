@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import optuna
-import ray
 import torch
 from ray import tune
 
@@ -68,7 +67,7 @@ def search(
             last = recorder.trials[-1]
             raise UserError(f"{config.out}: the search stopped, as its last trials all failed: {last.reason}")
         slots = engine_slots(config)
-        engine_start = sum(ray.get(prepared.engine_seconds)) + sum(recorder.engine_seconds.values())
+        engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
     pareto = ParetoSet(recorder.trials, inputs.config)
     timing = Timing.of(recorder.trials, time.perf_counter() - start, slots, engine_start)
     write_report(pareto, config.out, timing.to_dict())
@@ -95,7 +94,8 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
         tune_config=tune.TuneConfig(
             search_alg=ParetoSearcher(inputs.groups.ranges, config.seed),
             num_samples=config.trials,
-            max_concurrent_trials=engine_slots(config),
+            # One more than there are engines: the next ratios are suggested while all of them work.
+            max_concurrent_trials=engine_slots(config) + 1,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OBJECTIVES = {"reward": "max", "tax": "min"}
+READY_SECONDS = 0.02
+"""How long Tune waits for a suggestion before it does something else."""
+
+_sampling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
 
 
 class ParetoSearcher(OptunaSearch):
@@ -37,6 +42,7 @@ class ParetoSearcher(OptunaSearch):
         """
         sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=len(BASELINE_RATIOS))
         self._ranges = dict(ranges)
+        self._asked: Future[optuna.Trial] | None = None
         super().__init__(
             space={group: FloatDistribution(*limits) for group, limits in self._ranges.items()},
             metric=list(OBJECTIVES),
@@ -45,15 +51,36 @@ class ParetoSearcher(OptunaSearch):
             points_to_evaluate=[dict.fromkeys(self._ranges, ratio) for ratio in _endpoints_first()],
         )
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
-        """The next trial: its number, origin and ratios."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        """The next trial: its number, origin and ratios; None while the sampler still thinks.
+
+        The sampler takes a good part of a second, in which Tune must go on handing trials to idle engines; so it works
+        in a thread of its own, and Tune asks again.
+        """
+        if self._asked is None:
+            self._asked = _sampling.submit(self._ask)
+        try:
+            trial = self._asked.result(timeout=READY_SECONDS)
+        except TimeoutError:
+            return None
+        self._asked = None
+        self._ot_trials[trial_id] = trial
+        origin = "baseline" if trial.number < len(BASELINE_RATIOS) else "sampler"
+        ratios = {group: trial.params[group] for group in self._ranges}
+        return {"number": trial.number, "origin": origin, "ratios": ratios}
+
+    def _ask(self) -> optuna.Trial:
         with warnings.catch_warnings():
             # The baseline is scored whole, also where a group's range is narrower.
             warnings.filterwarnings("ignore", message="Fixed parameter .* is out of range")
-            ratios = super().suggest(trial_id)
-        number = self._ot_trials[trial_id].number
-        origin = "baseline" if number < len(BASELINE_RATIOS) else "sampler"
-        return {"number": number, "origin": origin, "ratios": {group: ratios[group] for group in self._ranges}}
+            trial: optuna.Trial = self._ot_study.ask(fixed_distributions=self._space)
+        return trial
+
+    def save(self, checkpoint_path: str) -> None:
+        """Writes the state of the search; a suggestion under way is not part of it."""
+        asked, self._asked = self._asked, None
+        super().save(checkpoint_path)
+        self._asked = asked
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells the study how a trial ended."""

@@ -50,17 +50,24 @@ class SwapTrial(tune.Trainable):
     """Owns one engine, started once; Tune reuses the actor from trial to trial."""
 
     def setup(self, config: dict[str, Any], plan: PlanReference) -> None:
-        """Starts the engine, then maps the endpoints as soon as they are there."""
+        """Takes the first trial's ratios; `step` starts the engine.
+
+        Tune hands a trial whose actor is still being set up to any actor that falls idle, and drops the one being set
+        up. A slow setup would so leave the first engine to do all the work.
+        """
+        self._plan = plan
+        self._ratios = config["ratios"]
+
+    def _start(self) -> None:
         start = time.perf_counter()
         from ama_ray.engine.engine import Engine
 
-        fetched = plan.get()
-        self._engine = Engine(fetched.folder, fetched.settings, fetched.context_length)
+        plan = self._plan.get()
+        self._engine = Engine(plan.folder, plan.settings, plan.context_length)
         self._identity = {"engine": uuid.uuid4().hex, "engine_seconds": time.perf_counter() - start}
-        self._engine.attach(fetched.prepared.get_endpoints())
-        self._base = fetched.prepared.get_base_answers()
-        self._evaluation = fetched.evaluation
-        self._ratios = config["ratios"]
+        self._engine.attach(plan.prepared.get_endpoints())
+        self._base = plan.prepared.get_base_answers()
+        self._evaluation = plan.evaluation
 
     def step(self) -> dict[str, Any]:
         """Swaps, scores, and returns the objectives; a scorer's failure fails the trial and spares the engine.
@@ -70,6 +77,8 @@ class SwapTrial(tune.Trainable):
         """
         from ama_ray.reward import ScorerError
 
+        if not hasattr(self, "_engine"):
+            self._start()
         start = time.perf_counter()
         self._engine.swap(self._ratios)
         seconds = {"swap": time.perf_counter() - start}

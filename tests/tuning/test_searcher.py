@@ -1,4 +1,6 @@
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -9,10 +11,17 @@ from ama_ray.tuning.searcher import ParetoSearcher
 RANGES = {"embed": (0.0, 1.0), "layer-0.attention": (0.2, 0.8), "head": (0.0, 1.0)}
 
 
+def suggest(searcher: ParetoSearcher, trial_id: str) -> dict[str, Any]:
+    """Asks until there is an answer, as Tune does."""
+    while (config := searcher.suggest(trial_id)) is None:
+        pass
+    return config
+
+
 def finish(searcher: ParetoSearcher, count: int, start: int = 0) -> list[dict[str, float]]:
     vectors = []
     for index in range(start, start + count):
-        config = searcher.suggest(str(index))
+        config = suggest(searcher, str(index))
         ratios = config["ratios"]
         vectors.append(ratios)
         mean = sum(ratios.values()) / len(ratios)
@@ -22,7 +31,7 @@ def finish(searcher: ParetoSearcher, count: int, start: int = 0) -> list[dict[st
 
 def test_the_uniform_baseline_comes_first_and_is_told_apart() -> None:
     searcher = ParetoSearcher(RANGES, seed=0)
-    configs = [searcher.suggest(str(index)) for index in range(len(BASELINE_RATIOS) + 2)]
+    configs = [suggest(searcher, str(index)) for index in range(len(BASELINE_RATIOS) + 2)]
     assert [config["number"] for config in configs] == list(range(len(configs)))
     baseline = configs[: len(BASELINE_RATIOS)]
     assert sorted(config["ratios"]["embed"] for config in baseline) == list(BASELINE_RATIOS)
@@ -45,10 +54,19 @@ def test_suggestions_stay_in_range_and_repeat_with_the_seed() -> None:
 def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on(result: dict[str, float] | None) -> None:
     searcher = ParetoSearcher(RANGES, seed=0)
     finish(searcher, 12)
-    searcher.suggest("bad")
+    suggest(searcher, "bad")
     searcher.on_trial_complete("bad", result, error=result is None)
     finish(searcher, 3, start=13)
     states = [trial.state for trial in searcher._ot_study.get_trials()]
     assert states.count(TrialState.FAIL) == 1
     assert states.count(TrialState.COMPLETE) == 15
     assert states.count(TrialState.RUNNING) == 0
+
+
+def test_tune_can_save_the_search_while_the_sampler_thinks(tmp_path: Path) -> None:
+    searcher = ParetoSearcher(RANGES, seed=0)
+    finish(searcher, 12)
+    assert searcher.suggest("next") is None
+    searcher.save(str(tmp_path / "search"))
+    assert (tmp_path / "search").stat().st_size > 0
+    assert suggest(searcher, "next")["number"] == 12
