@@ -122,12 +122,14 @@ def _draw_front(axes: Axes, pareto: ParetoSet) -> None:
     top = knee(pareto)
     if top is not None:
         axes.scatter([top.tax], [top.reward], s=240, marker="*", color=_BLUE, edgecolors="black", zorder=7)
+        low, high = axes.get_xlim()
+        at_edge = top.tax < low + 0.2 * (high - low)
         axes.annotate(
             f"knee: trial {top.number}",
             (top.tax, top.reward),
-            xytext=(-10, 10),
+            xytext=(10, -16) if at_edge else (-10, 10),
             textcoords="offset points",
-            ha="right",
+            ha="left" if at_edge else "right",
             fontweight="bold",
             fontsize=9,
             zorder=7,
