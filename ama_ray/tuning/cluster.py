@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import ray
+from ray._private import ray_constants
 
 from ama_ray.config import BASELINE_RATIOS
 
@@ -40,17 +41,27 @@ def ray_cluster() -> Iterator[None]:
     if "RAY_ADDRESS" in os.environ:
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
-        )
+        with _on_loopback():
+            ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Ray's own switch for machines that are no cluster; without it, Ray listens on every interface of a Linux machine.
+
+    The switch is a constant that Ray reads from an environment variable when it is imported, which has happened by now;
+    and it must not stay on, as this process may join a cluster later.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def engine_resources(settings: Engine) -> dict[str, float]:

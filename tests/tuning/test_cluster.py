@@ -1,0 +1,36 @@
+"""A Ray of our own, started for real."""
+
+import psutil
+import pytest
+import ray
+
+from ama_ray.tuning.cluster import ray_cluster
+
+pytestmark = pytest.mark.engine
+
+
+def test_our_own_ray_listens_on_loopback_only_and_ends_with_the_run() -> None:
+    with ray_cluster():
+        children = psutil.Process().children(recursive=True)
+        listening = [
+            connection.laddr.ip
+            for process in [psutil.Process(), *children]
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert any("raylet" in process.name() for process in children)
+        assert listening
+        assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+    assert not ray.is_initialized()
+    psutil.wait_procs(children, timeout=20)
+    assert not [process for process in children if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_ray_that_is_connected_already_is_used_and_left_running() -> None:
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, num_cpus=1)
+    try:
+        with ray_cluster():
+            assert ray.cluster_resources()["CPU"] == 1
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
