@@ -99,7 +99,7 @@ class RunConfig(_Model):
     reward: Reward
     tax: tuple[Probe, ...] = Field(min_length=1)
     trials: int = Field(40, ge=len(BASELINE_RATIOS), description="all trials, the eleven uniform ones included")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     out: Path
     engine: Engine = Engine()
 
@@ -129,6 +129,8 @@ class RunConfig(_Model):
             raise UserError(f"{path}: there is no such run file; write one, or check the path.") from None
         except IsADirectoryError:
             raise UserError(f"{path}: this is a folder; name the run file in it.") from None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: not a readable YAML file ({' '.join(str(error).split())}).") from None
         if not isinstance(fields, dict):

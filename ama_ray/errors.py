@@ -1,4 +1,4 @@
-"""The one error a user is meant to read."""
+"""The one error a user is meant to read, and other errors made readable."""
 
 
 class UserError(Exception):
@@ -6,3 +6,10 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line: its type and the last line of its message, looking through Ray's wrapping."""
+    cause = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return ": ".join([type(cause).__name__, *lines[-1:]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ama_ray.errors import UserError
+from ama_ray.errors import UserError, one_line
 from ama_ray.evaluation import Evaluation
 from ama_ray.pair import Pair
 from ama_ray.space import Groups, SearchSpace
@@ -35,6 +35,11 @@ class Inputs:
     groups: Groups
     evaluation: Evaluation
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Token ids that the model knows."""
+        return int(self.pair.aligned.config["vocab_size"])
+
     @classmethod
     def open(cls, config: RunConfig) -> Inputs:
         """Opens and checks everything a run reads.
@@ -45,6 +50,10 @@ class Inputs:
         space = SearchSpace.load(config.space)
         pair = Pair.open(config.base, config.aligned)
         groups = space.resolve(pair.names)
+        if not isinstance(pair.aligned.config.get("vocab_size"), int):
+            raise UserError(
+                f"{pair.aligned.folder}: config.json has no vocab_size; only text-only models can be searched."
+            )
         evaluation = Evaluation.prepare(config, _tokenizer(pair.aligned.folder), _context_limit(pair))
         return cls(config.model_copy(update={"engine": _resolved(config.engine, pair)}), pair, groups, evaluation)
 
@@ -54,13 +63,13 @@ def _tokenizer(folder: Path) -> Tokenizer:
 
     try:
         tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: its tokenizer cannot be loaded ({str(error).splitlines()[0]}).") from error
+    except Exception as error:  # tokenizers raises Exception itself
+        raise UserError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)}).") from error
     return tokenizer
 
 
 def _context_limit(pair: Pair) -> int | None:
-    return next((int(pair.aligned.config[key]) for key in _CONTEXT_FIELDS if key in pair.aligned.config), None)
+    return next((int(pair.aligned.config[key]) for key in _CONTEXT_FIELDS if pair.aligned.config.get(key)), None)
 
 
 def _resolved(engine: Engine, pair: Pair) -> Engine:

@@ -18,7 +18,7 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
         UserError: The file is missing, empty, not UTF-8, or a line is not a JSON object.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); check the path.") from None
     except UnicodeDecodeError as error:

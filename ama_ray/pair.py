@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "Pair", "TensorInfo"]
 
-_NO_PART_IN_COMPUTATION = {"_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache"}
-_TOKEN_IDS = {"bos_token_id", "eos_token_id", "pad_token_id"}
+_NO_PART_IN_COMPUTATION = {
+    *("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "unsloth_version"),
+    *("initializer_range", "attention_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout"),
+}
+_ALIGNED_IS_USED = {"bos_token_id", "eos_token_id", "pad_token_id", "max_position_embeddings"}
 _HEADS = ("lm_head.weight", "embed_out.weight")
 _EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 
@@ -139,7 +142,7 @@ def _compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Iter
                 "only two checkpoints of one architecture can be averaged."
             )
     for field, ours, theirs in _differences(base, aligned):
-        if field.rpartition(".")[2] not in _TOKEN_IDS:
+        if field.rpartition(".")[2] not in _ALIGNED_IS_USED:
             raise UserError(
                 f"{names}: {field} in config.json differs ({ours!r}, {theirs!r}), so they compute differently; "
                 "use a base that aligned was trained from."

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Tokenizer(Protocol):
@@ -26,3 +31,15 @@ def encode_pair(tokenizer: Tokenizer, context: str, continuation: str) -> tuple[
     whole = tokenizer.encode(context + continuation)
     split = len(tokenizer.encode(context))
     return tuple(whole[:split]), tuple(whole[split:])
+
+
+def prompt_tokens(tokenizer: Tokenizer, prompt: str, file: Path, number: int) -> tuple[int, ...]:
+    """Token ids of a prompt.
+
+    Raises:
+        UserError: There are none; names the file and the row.
+    """
+    tokens = tuple(tokenizer.encode(prompt))
+    if not tokens:
+        raise UserError(f"{file}, row {number}: the prompt has no tokens; give it some text.")
+    return tokens

@@ -71,6 +71,7 @@ BAD_RUNS: list[tuple[dict[str, Any], str]] = [
     ({"space": "per-leyer"}, "per-leyer"),
     ({"space": {"groups": [{"name": "a", "tensors": ["*mlp*"]}]}}, "embed_tokens"),
     ({"trials": 3}, "trials"),
+    ({"seed": 2**32}, "seed"),
     ({"engine": {"dtype": "bfloat16"}}, "engine.dtype"),
     ({"reward": {"prompts": {"file": "none.jsonl"}, "scorer": "reward.py:score"}}, "none.jsonl"),
     ({"reward": {"prompts": {"file": "prompts.jsonl", "field": "text"}, "scorer": "reward.py:score"}}, "'text'"),
@@ -108,6 +109,23 @@ def test_a_folder_with_something_in_it_is_never_written_over(
     assert ended.code == 2
     assert "not empty" in ended.err
     assert (tmp_path / "out" / "trials.csv").read_text() == "precious"
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_a_file_where_the_run_should_go_and_a_scorer_that_cannot_travel_are_named(
+    write_run: Callable[..., Path], tmp_path: Path, run: Command
+) -> None:
+    (tmp_path / "file").write_text("")
+    ended = run("search", write_run(out="file"))
+    assert ended.code == 2
+    assert "file: cannot be the folder of a run" in ended.err
+    file = write_run()
+    (tmp_path / "reward.py").write_text(
+        "import threading\nLOCK = threading.Lock()\ndef score(rows, replies):\n    return [LOCK.locked() for _ in replies]\n"
+    )
+    ended = run("search", file)
+    assert ended.code == 2
+    assert "reward.py cannot be sent to the trials" in ended.err
 
 
 def test_show_and_export_name_what_is_missing(tmp_path: Path, run: Command) -> None:

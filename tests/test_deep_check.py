@@ -7,7 +7,8 @@ from ama_ray.config import Engine
 from ama_ray.engine import deep_check
 from ama_ray.engine.deep_check import Outputs, VerdictCache
 from ama_ray.pair import Pair
-from tests.checkpoints import edit, make_pair
+from ama_ray.space import SearchSpace
+from tests.checkpoints import make_pair
 
 FLOAT32 = Engine(dtype="float32")
 
@@ -50,9 +51,11 @@ def test_a_verdict_is_known_again_for_the_same_shape_and_engine_only(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     verdict = deep_check.compare(outputs(), outputs(), FLOAT32)
 
-    def cache(folder: str = "a", settings: Engine = FLOAT32, on_gpu: bool = False, **shape: Any) -> VerdictCache:
+    def cache(
+        folder: str = "a", settings: Engine = FLOAT32, on_gpu: bool = False, space: str = "per-layer", **shape: Any
+    ) -> VerdictCache:
         pair = Pair.open(*map(str, make_pair(tmp_path / folder, **shape)))
-        return VerdictCache(pair, settings, on_gpu=on_gpu)
+        return VerdictCache(pair, SearchSpace.load(space).resolve(pair.names), settings, on_gpu=on_gpu)
 
     assert cache().read() is None
     cache().write(verdict)
@@ -62,11 +65,11 @@ def test_a_verdict_is_known_again_for_the_same_shape_and_engine_only(
     assert cache(settings=Engine(dtype="bfloat16")).read() is None
     assert cache(settings=Engine(dtype="float32", enforce_eager=False)).read() is None
     assert cache(on_gpu=True).read() is None
+    assert cache(space="attention-mlp").read() is None
     assert cache("deeper", layers=5).read() is None
-    changed = tmp_path / "changed"
-    make_pair(changed)
-    for side in ("base", "aligned"):
-        edit(changed / side / "config.json", lambda config: config.update(rms_norm_eps=1e-3))
-    assert (
-        VerdictCache(Pair.open(str(changed / "base"), str(changed / "aligned")), FLOAT32, on_gpu=False).read() is None
-    )
+    failed = cache("failed", layers=3)
+    failed.write(deep_check.compare(outputs(), outputs(0.5), FLOAT32))
+    assert failed.read() is None
+    for file in (tmp_path / "cache").rglob("*.json"):
+        file.write_text("{")
+    assert cache().read() is None

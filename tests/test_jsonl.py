@@ -12,6 +12,12 @@ def test_blank_lines_are_skipped(tmp_path: Path) -> None:
     assert read_rows(file) == [{"prompt": "é"}, {"prompt": "b"}]
 
 
+def test_a_byte_order_mark_and_line_separators_inside_a_text_are_no_trouble(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes('\ufeff{"prompt": "a\u2028b\u0085c"}\r\n{"prompt": "d"}'.encode())
+    assert read_rows(file) == [{"prompt": "a\u2028b\u0085c"}, {"prompt": "d"}]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [(b"", "no rows"), (b'{"a": 1}\n{"a"', "line 2"), (b"[1]", "line 1"), (b"\xff{}", "UTF-8")],

@@ -82,6 +82,23 @@ class MergingTokenizer:
         return [0] * add_special_tokens + [ord(letter) for letter in tokens]
 
 
+def test_choices_that_merge_differently_with_the_prompt_are_refused(tmp_path: Path) -> None:
+    probe = ChoiceProbe(
+        name="p",
+        family="f",
+        kind="choice",
+        file=write(tmp_path, [{"prompt": "a", "choices": ["xy", "zy"], "gold": 0}]),
+        delimiter="",
+    )
+
+    class PairTokenizer:
+        def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+            return [hash(text[start : start + 2]) for start in range(0, len(text), 2)]
+
+    with pytest.raises(UserError, match=r"row 1: the end of the prompt and the start of a choice merge"):
+        probes.prepare(probe, PairTokenizer())
+
+
 def test_a_context_is_split_from_its_continuation_as_lm_eval_does() -> None:
     tokenizer = MergingTokenizer()
     assert encode_pair(tokenizer, "a", " b") == ((0, ord("a")), (ord("B"),))

@@ -30,7 +30,9 @@ def test_every_reply_is_scored_with_its_row(tmp_path: Path) -> None:
 def test_requests_repeat_with_the_seed_and_differ_between_prompts(tmp_path: Path) -> None:
     first, again = (read(tmp_path, "return []", n=3, max_tokens=9, temperature=0.5).requests for _ in range(2))
     assert first == again
-    assert first[0].seed != first[1].seed
+    # vLLM samples reply i of a request with the request's seed + i.
+    seeds = [request.seed + reply for request in first for reply in range(request.n)]
+    assert len(set(seeds)) == len(seeds)
     assert (first[0].n, first[0].max_tokens, first[0].temperature) == (3, 9, 0.5)
 
 
@@ -51,6 +53,18 @@ def test_a_scorer_that_fails_is_named(tmp_path: Path, body: str, words: str) -> 
     with pytest.raises(ScorerError, match=words) as caught:
         read(tmp_path, body).scores([["x"], ["y"]])
     assert "reward.py:score" in str(caught.value)
+
+
+def test_a_prompt_without_tokens_is_named(tmp_path: Path) -> None:
+    class NoStartToken(WordTokenizer):
+        def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+            return super().encode(text, add_special_tokens=False)
+
+    (tmp_path / "reward.py").write_text("def score(rows, replies): return []")
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "a"}\n{"prompt": " "}\n')
+    settings = Reward(prompts=Prompts(file=tmp_path / "prompts.jsonl"), scorer=f"{tmp_path}/reward.py:score")
+    with pytest.raises(UserError, match=r"prompts.jsonl, row 2: the prompt has no tokens"):
+        FunctionReward.read(settings, NoStartToken(), seed=0)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ log-probabilities; a search starts only where they agree.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from ama_ray.config import Engine as EngineSettings
     from ama_ray.pair import Pair
+    from ama_ray.space import Groups
 
 PROMPTS, PROMPT_TOKENS, NEW_TOKENS = 16, 12, 8
 CONTEXT = PROMPT_TOKENS + NEW_TOKENS
@@ -98,13 +100,14 @@ def refusal(verdict: Verdict, pair: Pair, settings: EngineSettings) -> UserError
 class VerdictCache:
     """Verdicts of earlier deep checks, a small JSON file each, in the user's cache folder."""
 
-    def __init__(self, pair: Pair, settings: EngineSettings, *, on_gpu: bool) -> None:
-        """Finds the entry for this combination of model shape, engine version, precision and device."""
+    def __init__(self, pair: Pair, groups: Groups, settings: EngineSettings, *, on_gpu: bool) -> None:
+        """Finds the entry for this combination of model shape, groups, engine version, precision and device."""
         key: dict[str, Any] = {
             "config": {
                 k: v for k, v in pair.aligned.config.items() if k not in ("_name_or_path", "transformers_version")
             },
             "tensors": {name: list(pair.aligned.tensors[name].shape) for name in pair.names},
+            "groups": groups.of,
             "versions": [_engine_version(), f"torch {version('torch')}", f"ama_ray {version('ama_ray')}"],
             "engine": [settings.dtype, settings.enforce_eager, "gpu" if on_gpu else "cpu"],
         }
@@ -113,16 +116,22 @@ class VerdictCache:
         self._file = root / "ama_ray" / "deep-check" / f"{digest}.json"
 
     def read(self) -> Verdict | None:
-        """The verdict of an earlier check, if there was one."""
-        if not self._file.is_file():
+        """The verdict of an earlier check that passed, if there was one."""
+        try:
+            return Verdict(**json.loads(self._file.read_text(encoding="utf-8")), passed=True, cached=True)
+        except (OSError, ValueError, TypeError):
             return None
-        return Verdict(**json.loads(self._file.read_text(encoding="utf-8")), cached=True)
 
     def write(self, verdict: Verdict) -> None:
-        """Keeps a verdict for later runs."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        """Keeps a verdict that passed for later runs; where that cannot be written, they check again."""
+        if not verdict.passed:
+            return
         fields = {"equal_prompts": verdict.equal_prompts, "largest_difference": verdict.largest_difference}
-        self._file.write_text(json.dumps(fields | {"passed": verdict.passed}), encoding="utf-8")
+        partial = self._file.with_suffix(f".{os.getpid()}")
+        with contextlib.suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(fields), encoding="utf-8")
+            partial.replace(self._file)
 
 
 def _engine_version() -> str:

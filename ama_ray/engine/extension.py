@@ -92,8 +92,9 @@ class SwapExtension:
         samples: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self._groups = sorted({span.group for spans in endpoints.spans.values() for span in spans})
         for name, parameter in live.items():
-            base = endpoints.base[name].tensor().to(self.device)
             aligned = endpoints.aligned[name].tensor().to(self.device)
+            # A base in another precision is converted to aligned's, as in an export; else this is no copy.
+            base = endpoints.base[name].tensor().to(self.device, aligned.dtype)
             if not parameter.numel() == base.numel() == aligned.numel():
                 raise SwapError(f"{name} has {parameter.numel()} elements live, {base.numel()} in the endpoints")
             flat = parameter.data.view(-1)

@@ -58,6 +58,11 @@ class ChoiceItems:
             pairs = [encode_pair(tokenizer, prompt, probe.delimiter + choice) for choice in choices]
             if not all(context and continuation for context, continuation in pairs):
                 raise UserError(f"{where}: the prompt or a choice has no tokens; give both some text.")
+            if len({context for context, _ in pairs}) > 1:
+                raise UserError(
+                    f"{where}: the end of the prompt and the start of a choice merge into one token, differently for "
+                    "each choice; use a delimiter that separates them, such as a space."
+                )
             requests.append(Continuations(pairs[0][0], tuple(continuation for _, continuation in pairs)))
             lengths.append(tuple(float(len(c)) if probe.metric == "acc_norm" else 1.0 for c in choices))
             gold.append(answer)

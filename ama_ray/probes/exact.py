@@ -9,6 +9,7 @@ import numpy as np
 
 from ama_ray.engine.requests import Generation
 from ama_ray.jsonl import read_rows, text_field
+from ama_ray.tokens import prompt_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ class ExactItems:
         """
         requests, answers = [], []
         for number, row in enumerate(read_rows(probe.file), start=1):
-            prompt = tuple(tokenizer.encode(text_field(row, "prompt", probe.file, number)))
+            prompt = prompt_tokens(tokenizer, text_field(row, "prompt", probe.file, number), probe.file, number)
             requests.append(Generation(prompt, max_tokens=probe.max_tokens, stop=probe.stop))
             answers.append(text_field(row, "answer", probe.file, number).strip())
         return cls(probe, tuple(requests), tuple(answers))

@@ -14,6 +14,7 @@ import numpy as np
 from ama_ray.engine.requests import Generation
 from ama_ray.errors import UserError
 from ama_ray.jsonl import read_rows, text_field
+from ama_ray.tokens import prompt_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,11 +59,11 @@ class FunctionReward:
         rows = tuple(read_rows(file))
         requests = tuple(
             Generation(
-                tuple(tokenizer.encode(text_field(row, reward.prompts.field, file, number))),
+                prompt_tokens(tokenizer, text_field(row, reward.prompts.field, file, number), file, number),
                 max_tokens=sampling.max_tokens,
                 temperature=sampling.temperature,
                 n=sampling.n,
-                seed=seed * 1_000_003 + number,
+                seed=seed * 1_000_003 + number * sampling.n,  # vLLM gives reply i the seed + i
             )
             for number, row in enumerate(rows, start=1)
         )
@@ -111,7 +112,7 @@ def load_scorer(address: str) -> Scorer:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"reward.scorer: importing {file} raised {type(error).__name__}: {error}.") from error
     scorer: Scorer | None = getattr(module, name, None)
     if not callable(scorer):

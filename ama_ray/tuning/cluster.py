@@ -11,6 +11,7 @@ import ray
 from ray._private import ray_constants
 
 from ama_ray.config import BASELINE_RATIOS
+from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,13 +34,16 @@ def ray_cluster() -> Iterator[None]:
 
     One of our own listens on loopback only and ends with the run.
     """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     if ray.is_initialized():
         yield
         return
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
     if "RAY_ADDRESS" in os.environ:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError as error:
+            raise UserError(f"RAY_ADDRESS: there is no Ray cluster at {os.environ['RAY_ADDRESS']}.") from error
     else:
         with _on_loopback():
             ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -75,8 +79,14 @@ def engine_slots(config: RunConfig) -> int:
 
     As many as fit on the nodes, but of more than two at most a quarter of the trials that the sampler chooses, since
     it knows nothing of the trials beside a new one.
+
+    Raises:
+        UserError: No node has room for one engine.
     """
     want = {kind: amount for kind, amount in engine_resources(config.engine).items() if amount}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fit = sum(min(int(node.get(kind, 0) // amount) for kind, amount in want.items()) for node in nodes)
+    if not fit:
+        needs = " and ".join(f"{amount:g} {kind}s" for kind, amount in want.items())
+        raise UserError(f"engine: no node of the Ray cluster has the {needs} of one engine; lower engine.cpus or gpus.")
     return max(1, min(fit, max(2, (config.trials - len(BASELINE_RATIOS)) // 4)))

@@ -19,5 +19,5 @@ def deep_check(inputs: Inputs) -> Verdict:
     Raises:
         UserError: They differ, or an engine does not start on this pair.
     """
-    with ray_cluster(), send_scorer_by_value(inputs.evaluation.reward.scorer):
+    with send_scorer_by_value(inputs.evaluation.reward.scorer), ray_cluster():
         return prepare(inputs, deep=True).verdict

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from ama_ray.engine.endpoints import Endpoints
@@ -23,15 +22,12 @@ class EngineActor:
     """An engine in a Ray process of its own. What its methods return belongs to the caller and outlives the actor."""
 
     def __init__(self, folder: Path, settings: EngineSettings, context_length: int) -> None:
-        start = time.perf_counter()
         from ama_ray.engine.engine import Engine
 
         self._engine = Engine(folder, settings, context_length)
-        self._start_seconds = time.perf_counter() - start
 
-    def start_seconds(self) -> float:
-        """Wall seconds the engine took to start, imports included."""
-        return self._start_seconds
+    def start(self) -> None:
+        """Returns once the engine has started."""
 
     def snapshot(self, folder: Path, narrow: torch.dtype) -> dict[str, StoredTensor]:
         """One endpoint in the engine's layout; written to the object store straight from the live weights."""
@@ -50,14 +46,16 @@ class EngineActor:
         """Maps the endpoints, so that `swap` can interpolate them."""
         self._engine.attach(Endpoints(base, aligned, spans))
 
-    def swap(self, ratios: Mapping[str, float]) -> None:
-        """See `Engine.swap`."""
+    def ask(self, ratios: Mapping[str, float], evaluation: Evaluation) -> Answers:
+        """Swaps in one merge and asks it."""
         self._engine.swap(ratios)
+        return evaluation.ask(self._engine)
 
     def greedy(self, prompts: list[list[int]], max_tokens: int) -> Outputs:
-        """See `Engine.greedy_logprobs`."""
+        """Greedy tokens with log-probabilities of the checkpoint the engine started with."""
         return self._engine.greedy_logprobs(prompts, max_tokens)
 
-    def ask(self, evaluation: Evaluation) -> Answers:
-        """See `Evaluation.ask`."""
-        return evaluation.ask(self._engine)
+    def greedy_after_swap(self, ratios: Mapping[str, float], prompts: list[list[int]], max_tokens: int) -> Outputs:
+        """Greedy tokens with log-probabilities of one merge."""
+        self._engine.swap(ratios)
+        return self._engine.greedy_logprobs(prompts, max_tokens)

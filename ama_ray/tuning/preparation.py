@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from ama_ray import averaging
 from ama_ray.engine import deep_check
 from ama_ray.engine.deep_check import Verdict, VerdictCache
 from ama_ray.engine.endpoints import Endpoints
-from ama_ray.errors import UserError
+from ama_ray.errors import UserError, one_line
 from ama_ray.tuning.cluster import engine_resources
 from ama_ray.tuning.engine_actor import EngineActor
 
@@ -31,7 +32,7 @@ class Prepared:
         aligned: The same of aligned.
         spans: Which of their elements belong to which group.
         base_answers: What the base model answered, for the tax.
-        engine_seconds: Wall seconds of the engine starts that the run waited for, summed.
+        engine_seconds: Wall seconds that the trials waited for these engines, summed over the engines.
         verdict: Of the deep check; here already.
     """
 
@@ -72,32 +73,27 @@ def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
     """
     pair, groups, settings = inputs.pair, inputs.groups, inputs.config.engine
     on_gpu = engine_resources(settings)["GPU"] > 0
-    cache = VerdictCache(pair, settings, on_gpu=on_gpu)
+    cache = VerdictCache(pair, groups, settings, on_gpu=on_gpu)
     verdict = None if deep else cache.read()
+    start = time.perf_counter()
     loader = _start(inputs, pair.aligned.folder)
-    seconds = [loader.start_seconds.remote()]
     base = loader.snapshot.remote(pair.base.folder, pair.dtype)
     aligned = loader.snapshot.remote(pair.aligned.folder, pair.dtype)
     shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
     spans = loader.find_spans.remote(shapes, groups.of)
     attached = loader.attach.remote(base, aligned, spans)
+    base_answers = loader.ask.remote(dict.fromkeys(groups.names, 0.0), inputs.evaluation)
+    engines = 0
     if verdict is None:
-        with tempfile.TemporaryDirectory(prefix="ama_ray-deep-check-") as scratch:
-            merge = Path(scratch) / "merge"
-            averaging.export(pair, groups.ratio_of(deep_check.check_ratios(groups.names)), merge)
-            fresh = _start(inputs, merge)
-            seconds.append(fresh.start_seconds.remote())
-            _wait(seconds, f"vLLM does not start on {pair.aligned.folder}")
-            _wait(attached, f"vLLM does not load {pair.aligned.folder} so that its weights can be swapped")
-            verdict = _deep_check(loader, fresh, inputs)
+        engines = 1 if on_gpu else 2
+        verdict = _deep_check(loader, attached, base_answers, inputs, one_by_one=on_gpu)
         cache.write(verdict)
+    elif on_gpu:
+        engines = 1
+        _wait(base_answers, "asking the base model failed")
+    waited = engines * (time.perf_counter() - start)
     if not verdict.passed:
         raise deep_check.refusal(verdict, pair, settings)
-    loader.swap.remote(dict.fromkeys(groups.names, 0.0))
-    base_answers = loader.ask.remote(inputs.evaluation)
-    if on_gpu:
-        _wait(base_answers, "asking the base model failed")
-    waited = sum(ray.get(seconds)) if on_gpu or not verdict.cached else 0.0
     return Prepared(base, aligned, spans, base_answers, waited, verdict)
 
 
@@ -107,11 +103,24 @@ def _start(inputs: Inputs, folder: Path) -> Any:
     return actor.remote(folder, settings, context_length(inputs))
 
 
-def _deep_check(loader: Any, fresh: Any, inputs: Inputs) -> Verdict:
-    prompts = deep_check.check_prompts(int(inputs.pair.aligned.config["vocab_size"]))
-    _wait(loader.swap.remote(deep_check.check_ratios(inputs.groups.names)), "the swap of the deep check failed")
-    outputs = [engine.greedy.remote(prompts, deep_check.NEW_TOKENS) for engine in (loader, fresh)]
-    swapped, expected = _wait(outputs, "the deep check failed")
+def _deep_check(loader: Any, attached: Any, base_answers: Any, inputs: Inputs, *, one_by_one: bool) -> Verdict:
+    """Compares the loader after a swap with a fresh engine; `one_by_one` where both need the same GPU."""
+    prompts = deep_check.check_prompts(inputs.vocabulary_size)
+    ratios = deep_check.check_ratios(inputs.groups.names)
+    with tempfile.TemporaryDirectory(prefix="ama_ray-deep-check-") as scratch:
+        merge = Path(scratch) / "merge"
+        averaging.export(inputs.pair, inputs.groups.ratio_of(ratios), merge)
+        fresh = None if one_by_one else _start(inputs, merge)
+        _wait(loader.start.remote(), f"vLLM does not start on {inputs.pair.aligned.folder}")
+        _wait(attached, f"vLLM does not load {inputs.pair.aligned.folder} so that its weights can be swapped")
+        _wait(base_answers, "asking the base model failed")
+        swapped = _wait(
+            loader.greedy_after_swap.remote(ratios, prompts, deep_check.NEW_TOKENS), "the deep check failed"
+        )
+        ray.kill(loader)
+        fresh = fresh or _start(inputs, merge)
+        expected = _wait(fresh.greedy.remote(prompts, deep_check.NEW_TOKENS), "the deep check failed")
+        ray.kill(fresh)
     return deep_check.compare(swapped, expected, inputs.config.engine)
 
 
@@ -120,5 +129,4 @@ def _wait(reference: Any, trouble: str) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayError as error:
-        lines = [line for line in str(getattr(error, "cause", None) or error).strip().splitlines() if line.strip()]
-        raise UserError(f"{trouble}: {lines[-1].strip()}") from error
+        raise UserError(f"{trouble}: {one_line(error)}") from error

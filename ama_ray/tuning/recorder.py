@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback, Stopper
 
+from ama_ray.errors import one_line
 from ama_ray.trial import ProbeResult, Trial
 from ama_ray.trials_csv import write_trials
 
@@ -52,7 +53,7 @@ class Recorder(Callback):
         result = trial.last_result
         self.engine_seconds[result["engine"]] = result["engine_seconds"]
         if "reason" in result:
-            self._record(trial, state="failed", reason=result["reason"])
+            self._record(trial, state="failed", reason=result["reason"], seconds=result["seconds"])
             return
         self._record(
             trial,
@@ -64,8 +65,7 @@ class Recorder(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records a trial whose actor died or raised."""
         error = trial.get_pickled_error()
-        lines = str(getattr(error, "cause", None) or error or "the trial's process ended").strip().splitlines()
-        self._record(trial, state="failed", reason=lines[-1].strip())
+        self._record(trial, state="failed", reason=one_line(error) if error else "the trial's process ended")
 
     def _record(self, trial: Any, **fields: Any) -> None:
         number, origin = trial.config["number"], trial.config["origin"]

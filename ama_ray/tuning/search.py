@@ -49,16 +49,15 @@ def search(
     start = time.perf_counter()
     tell = progress or (lambda line: None)
     config = _config(run, fields)
-    if config.out.exists() and any(config.out.iterdir()):
-        raise UserError(f"{config.out}: this folder is not empty; give `out` another folder, or remove this one.")
+    _make_empty(config.out)
     inputs = Inputs.open(config)
     for warning in inputs.pair.warnings:
         tell(f"warning: {warning}")
-    config.out.mkdir(parents=True, exist_ok=True)
     (config.out / "run.yaml").write_text(inputs.config.to_yaml(), encoding="utf-8")
     megabytes, groups = inputs.pair.num_bytes / 1e6, len(inputs.groups.names)
     tell(f"pair of {megabytes:.1f} MB, {groups} ratios, {config.trials} trials; starting engines")
-    with ray_cluster(), send_scorer_by_value(inputs.evaluation.reward.scorer):
+    with send_scorer_by_value(inputs.evaluation.reward.scorer), ray_cluster():
+        slots = engine_slots(config)
         prepared = prepare(inputs)
         tell(f"deep check passed: {prepared.verdict}")
         recorder = Recorder(config.out / "trials.csv", lambda trial: tell(_line(trial, config.trials)))
@@ -66,7 +65,6 @@ def search(
         if recorder.failing:
             last = recorder.trials[-1]
             raise UserError(f"{config.out}: the search stopped, as its last trials all failed: {last.reason}")
-        slots = engine_slots(config)
         engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
     pareto = ParetoSet(recorder.trials, inputs.config)
     timing = Timing.of(recorder.trials, time.perf_counter() - start, slots, engine_start)
@@ -81,6 +79,16 @@ def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunCo
     if isinstance(run, RunConfig):
         return RunConfig.from_arguments(**(run.model_dump() | fields))
     return RunConfig.load(run, **fields)
+
+
+def _make_empty(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        empty = not any(out.iterdir())
+    except OSError as error:
+        raise UserError(f"{out}: cannot be the folder of a run ({error.strerror}); give `out` another one.") from None
+    if not empty:
+        raise UserError(f"{out}: this folder is not empty; give `out` another folder, or remove this one.")
 
 
 def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:

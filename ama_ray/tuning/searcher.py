@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -79,8 +79,12 @@ class ParetoSearcher(OptunaSearch):
     def save(self, checkpoint_path: str) -> None:
         """Writes the state of the search; a suggestion under way is not part of it."""
         asked, self._asked = self._asked, None
-        super().save(checkpoint_path)
-        self._asked = asked
+        if asked is not None:
+            wait([asked])  # it changes the study, which must not happen while that is written
+        try:
+            super().save(checkpoint_path)
+        finally:
+            self._asked = asked
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells the study how a trial ended."""

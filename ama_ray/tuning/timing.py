@@ -18,7 +18,7 @@ class Timing:
     Attributes:
         wall: Wall seconds of the whole search.
         slots: Engines that run side by side; `wall * slots` is what the stages share.
-        engine_start: Starting engines, imports included: every trial actor's, and those that the trials waited for.
+        engine_start: Starting engines, imports included: every trial actor's, and the preparation where trials waited.
         swap: Swapping, with its verification and the cache reset.
         generate: Sampling replies and greedy answers.
         score: Log-likelihoods and the scorer.

@@ -83,12 +83,12 @@ class SwapTrial(tune.Trainable):
         self._engine.swap(self._ratios)
         seconds = {"swap": time.perf_counter() - start}
         answers = self._evaluation.ask(self._engine)
+        seconds |= answers.seconds
         answered = time.perf_counter()
         try:
             fields = self._evaluation.objectives(answers, self._base)
         except ScorerError as error:
-            return {"done": True, "reason": str(error), **self._identity}
-        seconds |= answers.seconds
+            return {"done": True, "reason": str(error), "seconds": seconds, **self._identity}
         seconds["score"] += time.perf_counter() - answered
         probes = {name: asdict(result) for name, result in fields.pop("probes").items()}
         return {"done": True, **fields, "probes": probes, "seconds": seconds, **self._identity}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from ray import cloudpickle
 
+from ama_ray.errors import UserError, one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,10 +18,21 @@ if TYPE_CHECKING:
 
 @contextmanager
 def send_scorer_by_value(scorer: Scorer) -> Iterator[None]:
-    """While active, the scorer's module travels with it; other modules it imports must be installed everywhere."""
+    """While active, the scorer's module travels with it; other modules it imports must be installed everywhere.
+
+    Raises:
+        UserError: Something at the top of the module cannot be pickled.
+    """
     module = sys.modules[scorer.__module__]
     cloudpickle.register_pickle_by_value(module)
     try:
+        try:
+            cloudpickle.dumps(scorer)
+        except Exception as error:
+            raise UserError(
+                f"reward.scorer: {module.__file__} cannot be sent to the trials ({one_line(error)}); make what it "
+                "keeps at the top of the file inside the function."
+            ) from error
         yield
     finally:
         cloudpickle.unregister_pickle_by_value(module)

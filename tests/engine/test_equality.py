@@ -12,7 +12,7 @@ import torch
 
 from ama_ray.config import Engine as EngineSettings
 from ama_ray.engine import deep_check
-from tests.checkpoints import ARCHITECTURES, make_pair
+from tests.checkpoints import ARCHITECTURES, edit, edit_weights, make_pair
 from tests.engine.processes import in_own_process
 
 if TYPE_CHECKING:
@@ -111,3 +111,10 @@ def test_a_swap_that_does_not_is_refused(case: Case, results: Mapping[Case, Futu
     print(f"{case}: {result.merge}")
     assert not result.merge.passed
     assert "MixtralForCausalLM cannot be searched with vllm" in result.refusal
+
+
+def test_a_base_in_a_wider_precision_is_converted_as_in_an_export(tmp_path: Path) -> None:
+    _, aligned = make_pair(tmp_path)
+    edit_weights(aligned, lambda tensors: tensors.update({n: t.bfloat16() for n, t in tensors.items()}))
+    edit(aligned / "config.json", lambda config: config.update(dtype="bfloat16"))
+    assert in_own_process(check, Case("llama", 4, tied=False), tmp_path).merge.passed

@@ -4,7 +4,10 @@ import psutil
 import pytest
 import ray
 
-from ama_ray.tuning.cluster import ray_cluster
+from ama_ray.config import RunConfig
+from ama_ray.errors import UserError
+from ama_ray.miniature import ROOT
+from ama_ray.tuning.cluster import engine_slots, ray_cluster
 
 pytestmark = pytest.mark.engine
 
@@ -31,6 +34,10 @@ def test_a_ray_that_is_connected_already_is_used_and_left_running() -> None:
     try:
         with ray_cluster():
             assert ray.cluster_resources()["CPU"] == 1
+            for engine in ({"cpus": 2}, {"gpus": 1}):
+                with pytest.raises(UserError, match="no node of the Ray cluster has the"):
+                    engine_slots(RunConfig.load(ROOT / "run.yaml", engine=engine))
+            assert engine_slots(RunConfig.load(ROOT / "run.yaml")) == 1
         assert ray.is_initialized()
     finally:
         ray.shutdown()

@@ -35,7 +35,8 @@ def complete(number: int) -> TuneTrial:
 
 def failed(number: int, reason: str) -> TuneTrial:
     trial = complete(number)
-    trial.last_result = {"engine": "engine-0", "engine_seconds": 10.0, "reason": reason}
+    seconds = {"swap": 0.01, "generate": 1.0, "score": 0.5}
+    trial.last_result = {"engine": "engine-0", "engine_seconds": 10.0, "reason": reason, "seconds": seconds}
     return trial
 
 
@@ -47,12 +48,20 @@ def test_every_finished_trial_is_on_disk_at_once(tmp_path: Path) -> None:
         assert read_trials(tmp_path / "trials.csv") == recorder.trials
     recorder.on_trial_complete(0, [], failed(2, "the scorer returned nan"))
     recorder.on_trial_error(0, [], TuneTrial(complete(3).config, error=RuntimeError("a\nswap failed")))
+    recorder.on_trial_error(0, [], TuneTrial(complete(4).config, error=AssertionError()))
+    recorder.on_trial_error(0, [], TuneTrial(complete(5).config))
     trials = read_trials(tmp_path / "trials.csv")
-    assert [trial.number for trial in trials] == [0, 1, 2, 3]
-    assert [trial.state for trial in trials] == ["complete", "complete", "failed", "failed"]
-    assert [trial.reason for trial in trials[2:]] == ["the scorer returned nan", "swap failed"]
+    assert [trial.number for trial in trials] == [0, 1, 2, 3, 4, 5]
+    assert [trial.state for trial in trials] == [*["complete"] * 2, *["failed"] * 4]
+    assert [trial.reason for trial in trials[2:]] == [
+        "the scorer returned nan",
+        "RuntimeError: swap failed",
+        "AssertionError",
+        "the trial's process ended",
+    ]
+    assert trials[2].seconds["generate"] == 1.0
     assert trials[0].probes["facts"].score == 0.7
-    assert len(seen) == 4
+    assert len(seen) == 6
 
 
 def test_each_engine_start_counts_once(tmp_path: Path) -> None:
