@@ -120,9 +120,8 @@ def test_a_file_where_the_run_should_go_and_a_scorer_that_cannot_travel_are_name
     assert ended.code == 2
     assert "file: cannot be the folder of a run" in ended.err
     file = write_run()
-    (tmp_path / "reward.py").write_text(
-        "import threading\nLOCK = threading.Lock()\ndef score(rows, replies):\n    return [LOCK.locked() for _ in replies]\n"
-    )
+    scorer = "import threading\nLOCK = threading.Lock()\ndef score(rows, replies):\n    return [LOCK.locked()]\n"
+    (tmp_path / "reward.py").write_text(scorer)
     ended = run("search", file)
     assert ended.code == 2
     assert "reward.py cannot be sent to the trials" in ended.err
