@@ -75,9 +75,9 @@ def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
     shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
     spans = first.find_spans.remote(shapes, groups.of)
     ray.get(first.attach.remote(base, aligned, spans))
-    ray.get(first.swap.remote(ratios))
+    ray.get(first.greedy_after_swap.remote(ratios, [[5, 6]], 1))
     second: Any = start(pair.base.folder, SETTINGS, CONTEXT)
-    ray.get(second.start_seconds.remote())
+    ray.get(second.start.remote())
 
     # An actor's parent is the raylet, which maps the object store too, as this process may.
     processes = {pid for a in (first, second) for pid in ray.get(a.__ray_call__.remote(_process_and_parent))}
@@ -86,11 +86,11 @@ def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
     before = pss(processes)
     ray.get(second.attach.remote(base, aligned, spans))
     attached = pss(processes)
-    ray.get(second.swap.remote(ratios))
+    ray.get(second.greedy_after_swap.remote(ratios, [[5, 6]], 1))
     swapped = pss(processes)
     # Handed over by value, they are no longer shared: that this shows is what makes the figures above mean something.
     ray.get(second.attach.remote(*ray.get([base, aligned, spans])))
-    ray.get(second.swap.remote(ratios))
+    ray.get(second.greedy_after_swap.remote(ratios, [[5, 6]], 1))
     unshared = pss(processes)
 
     endpoints = pair.num_bytes
