@@ -66,6 +66,8 @@ def search(
             last = recorder.trials[-1]
             raise UserError(f"{config.out}: the search stopped, as its last trials all failed: {last.reason}")
         engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
+    if len(recorder.trials) < config.trials:
+        tell(f"stopped after {len(recorder.trials)} of {config.trials} trials")
     pareto = ParetoSet(recorder.trials, inputs.config)
     timing = Timing.of(recorder.trials, time.perf_counter() - start, slots, engine_start)
     write_report(pareto, config.out, timing.to_dict())

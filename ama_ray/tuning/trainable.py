@@ -31,7 +31,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlanReference:
-    """A `Plan` in the object store, fetched when the actor sets up rather than before."""
+    """A `Plan` in the object store, fetched by the first trial of an actor, so that Tune sets the actor up at once."""
 
     reference: Any
 
