@@ -30,6 +30,6 @@ lint: setup
 
 lock:
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet --dry-run --ignore-installed --report .venv-lock/report.json ".[cpu,dev]" "torch==2.13.0+cpu"
+	.venv-lock/bin/pip install --quiet --dry-run --ignore-installed --report .venv-lock/report.json ".[cpu,dev,lm-eval]" "torch==2.13.0+cpu"
 	$(PYTHON) lock.py .venv-lock/report.json > requirements.lock
 	rm -r .venv-lock
