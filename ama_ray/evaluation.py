@@ -1,27 +1,27 @@
-"""`Evaluation`: everything a trial asks of its engine, prepared once, and the objectives made of the answers."""
+"""`Evaluation`: everything a trial asks of its engine on one split, prepared once, and what it makes of the answers."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ama_ray import probes
+from ama_ray import probes, reward
+from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.errors import UserError
-from ama_ray.reward import FunctionReward
-from ama_ray.trial import ProbeResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from ama_ray.config import RunConfig
+    from ama_ray.config import RunConfig, Split
     from ama_ray.engine.engine import Engine
-    from ama_ray.engine.requests import Continuations, Generation
-    from ama_ray.tokens import Tokenizer
+    from ama_ray.engine.requests import Request
+    from ama_ray.probes import PreparedProbe
+    from ama_ray.prompting import Tokenizer
+    from ama_ray.reward import PreparedReward
 
 
 @dataclass(frozen=True)
@@ -29,25 +29,45 @@ class Answers:
     """What one model answered.
 
     Attributes:
-        replies: Per reward prompt, its sampled replies.
-        items: By probe name, the score of every item (0-1).
-        seconds: Wall seconds: `generate` (replies and greedy answers), `score` (log-likelihoods).
+        by_request: One answer per request of the evaluation.
+        seconds: Wall seconds: `generate` (replies), `score` (log-likelihoods).
     """
 
-    replies: list[list[str]]
+    by_request: tuple[Any, ...]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Answers, scored item by item.
+
+    Attributes:
+        items: By name of a reward or probe; see `ama_ray.objectives.Items`.
+        tokens: Tokens that judges were sent and sent back.
+    """
+
     items: dict[str, NDArray[np.float64]]
-    seconds: dict[str, float]
+    tokens: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The reward and the probes of a run, read, checked and tokenised: the same for every trial."""
+    """The rewards and the probes of a run on one split, read, checked and tokenised: the same for every trial.
 
-    reward: FunctionReward
-    probes: tuple[probes.PreparedProbe, ...]
+    Attributes:
+        rewards: In the order of the run file.
+        probes: In the order of the run file.
+        requests: All that a model is asked; what several rewards or probes ask is asked once.
+        places: By name of a reward or probe, where its requests are among `requests`.
+    """
+
+    rewards: tuple[PreparedReward, ...]
+    probes: tuple[PreparedProbe, ...]
+    requests: tuple[Request, ...]
+    places: Mapping[str, tuple[int, ...]]
 
     @classmethod
-    def prepare(cls, config: RunConfig, tokenizer: Tokenizer, context_limit: int | None) -> Evaluation:
+    def prepare(cls, config: RunConfig, tokenizer: Tokenizer, context_limit: int | None) -> dict[Split, Evaluation]:
         """Reads all prompts and items of a run.
 
         Args:
@@ -55,73 +75,78 @@ class Evaluation:
             tokenizer: Of the pair.
             context_limit: Most tokens the model takes, or None where its configuration does not say.
 
+        Returns:
+            The evaluation on each split.
+
         Raises:
-            UserError: A file or the scorer is missing or malformed, or a prompt is too long for the model.
+            UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model.
         """
-        reward = FunctionReward.read(config.reward, tokenizer, config.seed)
-        evaluation = cls(reward, tuple(probes.prepare(probe, tokenizer) for probe in config.tax))
-        sources: list[tuple[Any, Sequence[Generation | Continuations]]] = [
-            (config.reward.prompts.file, reward.requests)
-        ]
-        sources += [(probe.settings.file, probe.requests) for probe in evaluation.probes]
-        for file, requests in sources:
+        rewards = [reward.prepare(each, tokenizer, config.seed, config.report) for each in config.reward]
+        prepared = [probes.prepare(probe, tokenizer, config.report.share) for probe in config.tax]
+        return {
+            split: cls._of([both[i] for both in rewards], [both[i] for both in prepared], context_limit)
+            for i, split in enumerate(("search", "report"))
+        }
+
+    @classmethod
+    def _of(
+        cls, rewards: Sequence[PreparedReward], prepared: Sequence[PreparedProbe], context_limit: int | None
+    ) -> Evaluation:
+        asked = {r.settings.name: r.requests for r in rewards} | {probe.name: probe.requests for probe in prepared}
+        for name, requests in asked.items():
             for number, request in enumerate(requests, start=1):
                 if context_limit is not None and request.length > context_limit:
                     raise UserError(
-                        f"{file}, row {number}: prompt and reply need {request.length} tokens, and the model takes "
+                        f"{name}, request {number}: prompt and reply need {request.length} tokens, and the model takes "
                         f"{context_limit}; shorten the prompt or lower max_tokens."
                     )
-        return evaluation
+        unique = {
+            request: i
+            for i, request in enumerate(dict.fromkeys(request for requests in asked.values() for request in requests))
+        }
+        places = {name: tuple(unique[request] for request in requests) for name, requests in asked.items()}
+        return cls(tuple(rewards), tuple(prepared), tuple(unique), places)
 
     @property
     def context_length(self) -> int:
         """Most tokens of context that any request takes."""
-        requests: list[Generation | Continuations] = [*self.reward.requests]
-        for probe in self.probes:
-            requests.extend(probe.requests)
-        return max(request.length for request in requests)
+        return max(request.length for request in self.requests)
 
     def ask(self, engine: Engine) -> Answers:
-        """Asks the weights that are live in the engine: one batch of generation, one of log-likelihoods."""
-        exact = [probe for probe in self.probes if isinstance(probe, probes.ExactItems)]
-        choice = [probe for probe in self.probes if isinstance(probe, probes.ChoiceItems)]
-        start = time.perf_counter()
-        texts = iter(engine.generate([*self.reward.requests, *(r for probe in exact for r in probe.requests)]))
-        replies = list(islice(texts, len(self.reward.requests)))
-        items = {probe.settings.name: probe.item_scores(list(islice(texts, len(probe.requests)))) for probe in exact}
-        generated = time.perf_counter()
-        sums = iter(engine.loglikelihoods([r for probe in choice for r in probe.requests]) if choice else ())
-        items |= {probe.settings.name: probe.item_scores(list(islice(sums, len(probe.requests)))) for probe in choice}
-        seconds = {"generate": generated - start, "score": time.perf_counter() - generated}
-        return Answers(replies, items, seconds)
+        """Asks the weights that are live in the engine, in one large batch for each sort of request."""
+        answers: dict[int, Any] = {}
+        seconds = {}
+        for stage, sort, method in (
+            ("generate", Generation, engine.generate),
+            ("score", Continuations, engine.loglikelihoods),
+            ("score", NextToken, engine.next_tokens),
+        ):
+            start = time.perf_counter()
+            places = [i for i, request in enumerate(self.requests) if isinstance(request, sort)]
+            if places:
+                answers |= zip(places, method([self.requests[i] for i in places]), strict=True)
+            seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+        return Answers(tuple(answers[i] for i in range(len(self.requests))), seconds)
 
-    def objectives(self, answers: Answers, base: Answers) -> dict[str, Any]:
-        """Reward and tax with their standard errors, and every probe, as the fields of a `Trial`.
+    def measure(self, answers: Answers, base: Answers) -> Measured:
+        """Scores answers item by item.
 
-        The reward's error clusters replies by prompt. The tax of an item is the base model's score minus this one's,
-        so that errors are those of paired differences; probes are independent of each other.
+        Args:
+            answers: Of the model to measure.
+            base: Of the base model.
 
         Raises:
-            ScorerError: The user's scorer failed on the replies.
+            ScorerError: A scorer failed on the replies.
         """
-        by_prompt = self.reward.scores(answers.replies).mean(axis=1)
-        families = {probe.settings.family for probe in self.probes}
-        tax, variance, results = 0.0, 0.0, {}
+        items: dict[str, NDArray[np.float64]] = {}
+        tokens: dict[str, int] = {}
+        for prepared in self.rewards:
+            scored = prepared.score(self._of_part(prepared.settings.name, answers))
+            items[prepared.settings.name] = scored.scores.mean(axis=1, keepdims=True)
+            tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
         for probe in self.probes:
-            name, family = probe.settings.name, probe.settings.family
-            paid = base.items[name] - answers.items[name]
-            weight = 1 / len(families) / sum(other.settings.family == family for other in self.probes)
-            tax += weight * float(paid.mean())
-            variance += weight**2 * _standard_error(paid) ** 2
-            results[name] = ProbeResult(float(answers.items[name].mean()), float(paid.mean()))
-        return {
-            "reward": float(by_prompt.mean()),
-            "reward_se": _standard_error(by_prompt),
-            "tax": tax,
-            "tax_se": variance**0.5,
-            "probes": results,
-        }
+            items[probe.name] = probe.statistics(self._of_part(probe.name, answers), self._of_part(probe.name, base))
+        return Measured(items, tokens)
 
-
-def _standard_error(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    def _of_part(self, name: str, answers: Answers) -> list[Any]:
+        return [answers.by_request[place] for place in self.places[name]]

@@ -42,3 +42,18 @@ class Continuations:
     def length(self) -> int:
         """Tokens of context this may take, the one generated token that ends every request included."""
         return len(self.context) + max(len(continuation) for continuation in self.continuations) + 1
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """The log-probabilities of the most likely tokens after a context."""
+
+    context: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Tokens of context this may take."""
+        return len(self.context) + 1
+
+
+Request = Generation | Continuations | NextToken

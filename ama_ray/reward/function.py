@@ -11,87 +11,63 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ama_ray.engine.requests import Generation
 from ama_ray.errors import UserError
-from ama_ray.jsonl import read_rows, text_field
-from ama_ray.tokens import prompt_tokens
+from ama_ray.reward.prepared import PreparedReward, Scored, ScorerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from ama_ray.config import Reward
-    from ama_ray.tokens import Tokenizer
+    from ama_ray.config import FunctionReward
 
-Scorer = Callable[[list[dict[str, Any]], list[str]], list[float]]
-
-
-class ScorerError(RuntimeError):
-    """The user's scorer raised, or returned something that is not one finite number per reply."""
+Scorer = Callable[..., list[float]]
 
 
 @dataclass(frozen=True)
-class FunctionReward:
-    """A reward function with its prompts, read and tokenised.
+class FunctionScores(PreparedReward):
+    """A reward function with its prompts."""
 
-    Attributes:
-        settings: The reward of the run file.
-        rows: The rows of the prompt file.
-        requests: One per row: `n` sampled replies, with the same seed in every trial.
-        scorer: The user's function.
-    """
-
-    settings: Reward
-    rows: tuple[dict[str, Any], ...]
-    requests: tuple[Generation, ...]
+    settings: FunctionReward
     scorer: Scorer
 
-    @classmethod
-    def read(cls, reward: Reward, tokenizer: Tokenizer, seed: int) -> FunctionReward:
-        """Reads and tokenises the prompts and imports the scorer.
+    def score(self, replies: Sequence[Sequence[str]]) -> Scored:
+        """Calls the user's function with the row of every reply and the reply.
 
         Raises:
-            UserError: The prompt file or the scorer is missing or malformed.
+            ScorerError: It raised, or did not return one finite number per reply.
         """
-        scorer = load_scorer(reward.scorer)
-        file, sampling = reward.prompts.file, reward.sampling
-        rows = tuple(read_rows(file))
-        requests = tuple(
-            Generation(
-                prompt_tokens(tokenizer, text_field(row, reward.prompts.field, file, number), file, number),
-                max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                n=sampling.n,
-                seed=seed * 1_000_003 + number * sampling.n,  # vLLM gives reply i the seed + i
-            )
-            for number, row in enumerate(rows, start=1)
-        )
-        return cls(reward, rows, requests, scorer)
+        rows = [row.fields for row, of_row in zip(self.rows, replies, strict=True) for _ in of_row]
+        flat = [reply for of_row in replies for reply in of_row]
+        return Scored(called(self.settings.scorer, self.scorer, flat, rows, flat).reshape(len(self.rows), -1))
 
-    def scores(self, replies: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-        """The score of every reply, shape (prompts, n).
 
-        Raises:
-            ScorerError: The scorer raised, or did not return one finite number per reply.
-        """
-        rows = [row for row, row_replies in zip(self.rows, replies, strict=True) for _ in row_replies]
-        flat = [reply for row_replies in replies for reply in row_replies]
-        name = self.settings.scorer
-        try:
-            scores = self.scorer(rows, flat)
-        except Exception as error:
-            raise ScorerError(f"the scorer {name} raised {type(error).__name__}: {error}") from error
-        try:
-            array = np.array([float(score) for score in scores])
-        except (TypeError, ValueError):
-            raise ScorerError(f"the scorer {name} must return a list of numbers, not {scores!r:.80}") from None
-        if array.shape != (len(flat),):
-            raise ScorerError(f"the scorer {name} returned {len(array)} scores for {len(flat)} replies")
-        if not np.isfinite(array).all():
-            bad = int(np.flatnonzero(~np.isfinite(array))[0])
-            raise ScorerError(f"the scorer {name} returned {array[bad]} for the reply {flat[bad]!r:.80}")
-        return array.reshape(len(self.rows), -1)
+def called(name: str, scorer: Scorer, replies: Sequence[str], *arguments: Any) -> NDArray[np.float64]:
+    """Calls a user's scorer and checks what it returns.
+
+    Args:
+        name: `file.py:function`, for errors.
+        scorer: The function.
+        replies: For errors, and for how many numbers to expect.
+        arguments: What it is called with.
+
+    Raises:
+        ScorerError: It raised, or did not return one finite number per reply.
+    """
+    try:
+        scores = scorer(*arguments)
+    except Exception as error:
+        raise ScorerError(f"the scorer {name} raised {type(error).__name__}: {error}") from error
+    try:
+        array = np.array([float(score) for score in scores])
+    except (TypeError, ValueError):
+        raise ScorerError(f"the scorer {name} must return a list of numbers, not {scores!r:.80}") from None
+    if array.shape != (len(replies),):
+        raise ScorerError(f"the scorer {name} returned {len(array)} scores for {len(replies)} replies")
+    if not np.isfinite(array).all():
+        bad = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ScorerError(f"the scorer {name} returned {array[bad]} for the reply {replies[bad]!r:.80}")
+    return array
 
 
 def load_scorer(address: str) -> Scorer:

@@ -1,0 +1,45 @@
+"""What all parts of a run file share: strictness, and paths relative to the file they stand in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$")]
+"""Of a probe, a reward or an objective; it becomes part of a column's name."""
+
+
+class Model(BaseModel):
+    """A part of a run file: unknown fields are refused, and it does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _anchored(value: Any, info: ValidationInfo) -> Any:
+    folder = (info.context or {}).get("folder") or Path.cwd()
+    return str(folder / Path(value).expanduser()) if isinstance(value, str | Path) else value
+
+
+def _anchored_if_there(value: Any, info: ValidationInfo) -> Any:
+    folder = (info.context or {}).get("folder") or Path.cwd()
+    looks_like_path = isinstance(value, str) and (value.startswith((".", "/", "~")) or (folder / value).exists())
+    return _anchored(value, info) if looks_like_path or isinstance(value, Path) else value
+
+
+def _anchored_space(value: Any, info: ValidationInfo) -> Any:
+    return _anchored(value, info) if str(value).endswith((".yaml", ".yml")) else value
+
+
+File = Annotated[Path, BeforeValidator(_anchored)]
+"""A path; relative ones are relative to the run file, or to the working folder where there is none."""
+
+Checkpoint = Annotated[str, BeforeValidator(_anchored_if_there)]
+"""A path or a hub id."""
+
+Space = Annotated[str | dict[str, Any], BeforeValidator(_anchored_space)]
+"""The name of a bundled search space, a YAML file, or the space itself."""
+
+FunctionAddress = Annotated[str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$"), BeforeValidator(_anchored)]
+"""A Python function as `file.py:function`."""

@@ -1,0 +1,245 @@
+"""The probes of a run file: benchmarks whose scores make up the tax."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from ama_ray.config.base import File, Model, Name
+from ama_ray.config.source import Source
+
+
+class FewShot(Model):
+    """Solved examples in front of every item: the same ones, drawn once; none of them is ever an item."""
+
+    n: int = Field(ge=1)
+    file: File | None = Field(None, description="rows like the probe's; a preset knows its own")
+
+
+class _Named(Model):
+    name: Name
+    family: str = Field(min_length=1)
+
+
+class _Asked(Model):
+    """How a prompt is put to the model: after examples, or through the model's chat template."""
+
+    chat: bool = False
+    few_shot: FewShot | None = None
+
+
+class _Generated(Model):
+    max_tokens: int = Field(64, ge=1)
+    stop: tuple[str, ...] = ()
+
+
+class Choice(Model):
+    """The choice with the highest log-likelihood given the prompt.
+
+    Rows: `prompt`, `choices` (list of strings), `gold` (index); or `prompts` (one per choice), `continuation` and
+    `gold`, for choices that stand in the prompt. The engine is shown the prompt, `delimiter`, and the choice.
+    `acc` compares sums of log-probabilities, `acc_norm` divides each by the length of the choice in characters, both
+    as lm-evaluation-harness defines them.
+    """
+
+    kind: Literal["choice"] = "choice"
+    metric: Literal["acc", "acc_norm"] = "acc"
+    delimiter: str = " "
+
+
+class Letter(Model):
+    """The likeliest letter after a prompt that lists lettered choices (A, B, ...).
+
+    Rows: `prompt`, `choices`, `gold` (index or letter). One generated token per item.
+    """
+
+    kind: Literal["letter"] = "letter"
+    delimiter: str = " "
+
+
+class Calibration(Model):
+    """Expected calibration error (0-1, lower is better) over choices, in bins of equal width.
+
+    Rows as for `choice`. The confidence is the softmax of what `metric` compares.
+    """
+
+    kind: Literal["calibration"] = "calibration"
+    metric: Literal["acc", "acc_norm"] = "acc"
+    delimiter: str = " "
+    bins: int = Field(10, ge=2)
+
+
+class Exact(_Generated):
+    """Greedy generation equal to an answer. Rows: `prompt`, `answer` (a string, or a list of right ones).
+
+    `strip` compares without surrounding white space; `squad` also without case, punctuation and articles.
+    """
+
+    kind: Literal["exact"] = "exact"
+    normalize: Literal["strip", "squad"] = "strip"
+
+
+class F1(_Generated):
+    """Words shared by a greedy generation and the best fitting answer, as F1. Rows as for `exact`.
+
+    `squad` and `drop` normalise and compare as the scripts of those two benchmarks do; an answer of `drop` may be a
+    list of spans.
+    """
+
+    kind: Literal["f1"] = "f1"
+    normalize: Literal["squad", "drop"] = "squad"
+
+
+class Number(_Generated):
+    """The last number of a greedy generation equals the last number of the answer, as in GSM8K. Rows as for `exact`."""
+
+    kind: Literal["number"] = "number"
+
+
+class Bleu(_Generated):
+    """Corpus BLEU of greedy generations as sacrebleu computes it, here from 0 to 1. Rows as for `exact`."""
+
+    kind: Literal["bleu"] = "bleu"
+
+
+class Chrf(_Generated):
+    """Corpus chrF of greedy generations as sacrebleu computes it, here from 0 to 1. Rows as for `exact`."""
+
+    kind: Literal["chrf"] = "chrf"
+
+
+class Perplexity(Model):
+    """Perplexity per token on plain text; lower is better. Rows: `text`."""
+
+    kind: Literal["perplexity"] = "perplexity"
+
+
+class BitsPerByte(Model):
+    """Bits per UTF-8 byte of plain text; lower is better. Rows: `text`."""
+
+    kind: Literal["bits-per-byte"] = "bits-per-byte"
+
+
+class Kl(Model):
+    """Kullback-Leibler divergence from base, in nats per token; lower is better, 0 for base. Rows: `text`.
+
+    At `positions` evenly spaced places of every text the next-token distributions of both models are compared.
+    """
+
+    kind: Literal["kl"] = "kl"
+    positions: int = Field(8, ge=1)
+
+
+Kind = Choice | Letter | Calibration | Exact | F1 | Number | Bleu | Chrf | Perplexity | BitsPerByte | Kl
+"""What a probe asks and how it scores, apart from where its items come from."""
+
+
+class ChoiceProbe(Choice, _Asked, Source, _Named):
+    """A `choice` probe on a file."""
+
+
+class LetterProbe(Letter, _Asked, Source, _Named):
+    """A `letter` probe on a file."""
+
+
+class CalibrationProbe(Calibration, _Asked, Source, _Named):
+    """A `calibration` probe on a file."""
+
+
+class ExactProbe(Exact, _Asked, Source, _Named):
+    """An `exact` probe on a file."""
+
+
+class F1Probe(F1, _Asked, Source, _Named):
+    """An `f1` probe on a file."""
+
+
+class NumberProbe(Number, _Asked, Source, _Named):
+    """A `number` probe on a file."""
+
+
+class BleuProbe(Bleu, _Asked, Source, _Named):
+    """A `bleu` probe on a file."""
+
+
+class ChrfProbe(Chrf, _Asked, Source, _Named):
+    """A `chrf` probe on a file."""
+
+
+class PerplexityProbe(Perplexity, Source, _Named):
+    """A `perplexity` probe on a file."""
+
+
+class BitsPerByteProbe(BitsPerByte, Source, _Named):
+    """A `bits-per-byte` probe on a file."""
+
+
+class KlProbe(Kl, Source, _Named):
+    """A `kl` probe on a file."""
+
+
+class PresetProbe(_Asked):
+    """A known benchmark by name: its prompts, its metric and its hub dataset, or a local copy in its own format.
+
+    Without `file`, the dataset comes from the hub. `name` and `family` default to the preset's.
+    """
+
+    preset: str
+    name: Name | None = None
+    family: str | None = None
+    file: File | None = None
+    report_file: File | None = None
+    items: int | None = Field(None, ge=1, description="at most so many of each split, drawn by a hash of the item")
+
+
+class TaskProbe(_Named):
+    """A task of lm-evaluation-harness by name (`pip install ama_ray[lm-eval]`), or of the user's own task YAML."""
+
+    task: str
+    include: File | None = Field(None, description="a folder with the user's task files")
+    metric: str | None = Field(None, description="one of the task's metrics; default: its first")
+    few_shot: int | None = Field(None, ge=0, description="default: the task's own")
+    chat: bool = False
+    items: int | None = Field(None, ge=1, description="at most so many of each split, drawn by a hash of the item")
+
+
+def _tag(value: Any) -> str | None:
+    fields = value if isinstance(value, dict) else vars(value)
+    return next((tag for tag in ("preset", "task") if tag in fields), fields.get("kind"))
+
+
+FileProbe = (
+    ChoiceProbe
+    | LetterProbe
+    | CalibrationProbe
+    | ExactProbe
+    | F1Probe
+    | NumberProbe
+    | BleuProbe
+    | ChrfProbe
+    | PerplexityProbe
+    | BitsPerByteProbe
+    | KlProbe
+)
+Probe = Annotated[
+    Annotated[ChoiceProbe, Tag("choice")]
+    | Annotated[LetterProbe, Tag("letter")]
+    | Annotated[CalibrationProbe, Tag("calibration")]
+    | Annotated[ExactProbe, Tag("exact")]
+    | Annotated[F1Probe, Tag("f1")]
+    | Annotated[NumberProbe, Tag("number")]
+    | Annotated[BleuProbe, Tag("bleu")]
+    | Annotated[ChrfProbe, Tag("chrf")]
+    | Annotated[PerplexityProbe, Tag("perplexity")]
+    | Annotated[BitsPerByteProbe, Tag("bits-per-byte")]
+    | Annotated[KlProbe, Tag("kl")]
+    | Annotated[PresetProbe, Tag("preset")]
+    | Annotated[TaskProbe, Tag("task")],
+    Discriminator(
+        _tag,
+        custom_error_type="probe_kind",
+        custom_error_message="a probe needs a kind (choice, letter, calibration, exact, f1, number, bleu, chrf, "
+        "perplexity, bits-per-byte, kl), a preset, or a task",
+    ),
+]

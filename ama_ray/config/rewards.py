@@ -1,0 +1,126 @@
+"""The rewards of a run file: sampled replies to prompts, and who scores them."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ama_ray.config.base import Checkpoint, FunctionAddress, Model, Name
+from ama_ray.config.source import Source
+
+
+class Prompts(Source):
+    """The reward prompts: a JSON-lines file and the field that holds the prompt.
+
+    With `chat`, the model's chat template is applied: a text is one message of the user; a list of messages
+    (`role`, `content`) is taken as it is.
+    """
+
+    field: str = "prompt"
+    chat: bool = False
+
+
+class Sampling(Model):
+    """How replies are sampled. Every trial uses the same seed for the same prompt."""
+
+    max_tokens: int = Field(64, ge=1)
+    temperature: float = Field(1.0, ge=0)
+    n: int = Field(1, ge=1, description="replies per prompt")
+
+
+class _Reward(Model):
+    """What all rewards share.
+
+    `objective` names the objective that the reward counts towards: rewards of one objective are added, each times its
+    `weight`; every objective is maximised.
+    """
+
+    name: Name = "reward"
+    objective: Name = "reward"
+    weight: float = 1.0
+    prompts: Prompts
+    sampling: Sampling = Sampling()
+
+    @field_validator("weight")
+    @classmethod
+    def _counts(cls, weight: float) -> float:
+        if weight == 0 or not math.isfinite(weight):
+            raise ValueError("a weight must be a finite number other than 0; leave out a reward that does not count")
+        return weight
+
+
+class FunctionReward(_Reward):
+    """The mean of a Python function over sampled replies to the prompts.
+
+    `scorer` is `file.py:function`, the function being
+    `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply.
+    """
+
+    kind: Literal["function"]
+    scorer: FunctionAddress
+
+
+class ModelReward(_Reward):
+    """The mean raw score of a reward model: a Hugging Face sequence classifier with one output.
+
+    Prompt and reply are a conversation to which the reward model's own chat template is applied; without a template,
+    they are one text, the prompt followed by the reply. `replicas: 0` runs the reward model beside the engine, in the
+    place of the trial; more start as many processes that all trials share, each with `cpus` and `gpus` of its own.
+    """
+
+    kind: Literal["model"]
+    model: Checkpoint
+    backend: Literal["auto", "vllm", "transformers"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    replicas: int = Field(0, ge=0)
+    cpus: float = Field(1, gt=0, description="CPU cores per replica")
+    gpus: float = Field(0, ge=0, description="GPUs per replica")
+
+
+class Judge(Model):
+    """A language model behind an OpenAI-compatible address that is asked for a verdict.
+
+    The API key is read from the environment variable that `api_key_env` names. Verdicts are kept on disk, so the same
+    question is paid for once.
+    """
+
+    url: str = Field(pattern=r"^https?://", description="such as http://127.0.0.1:8000/v1")
+    model: str
+    template: str | None = Field(None, description="the question; {prompt}, {reply} and {reference} are filled in")
+    max_tokens: int = Field(256, ge=1)
+    concurrency: int = Field(16, ge=1)
+    timeout: float = Field(60, gt=0, description="seconds per request")
+    retries: int = Field(5, ge=0)
+    api_key_env: str | None = None
+
+
+class JudgeReward(_Reward):
+    """The mean of the marks that a judge gives; the first number of its answer within `scale`."""
+
+    kind: Literal["judge"]
+    judge: Judge
+    scale: tuple[float, float] = (1, 10)
+
+
+class PairwiseReward(_Reward):
+    """The win rate (0-1) against fixed reference replies, which stand in the prompt file under `reference`.
+
+    Either `scorer`, a function `compare(rows, replies, references) -> list[float]` that gives the chance that the
+    reply is the better one (0-1), or a `judge`, which sees both orders of every pair.
+    """
+
+    kind: Literal["pairwise"]
+    reference: str = Field("reference", description="the field of the prompt file with the reference reply")
+    scorer: FunctionAddress | None = None
+    judge: Judge | None = None
+
+    @model_validator(mode="after")
+    def _has_one_scorer(self) -> PairwiseReward:
+        if (self.scorer is None) == (self.judge is None):
+            raise ValueError("give either scorer (file.py:function) or judge")
+        return self
+
+
+Reward = Annotated[FunctionReward | ModelReward | JudgeReward | PairwiseReward, Field(discriminator="kind")]

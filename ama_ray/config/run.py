@@ -1,0 +1,160 @@
+"""`RunConfig`: everything a run needs, validated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+
+from ama_ray.config.base import Checkpoint, File, Model, Space
+from ama_ray.config.probes import PresetProbe, Probe
+from ama_ray.config.rewards import Reward
+from ama_ray.errors import UserError
+
+BASELINE_RATIOS = tuple(i / 10 for i in range(11))
+"""The uniform ratios every run scores first: base (0), nine points between, aligned (1)."""
+MOST_OBJECTIVES = 4
+
+
+class Engine(Model):
+    """The vLLM engine of a trial, and what a trial takes from the node it runs on."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    enforce_eager: bool | None = Field(None, description="default: true without a GPU, where compiling costs a minute")
+    kv_cache_gib: float = Field(
+        1, gt=0, description="GiB of KV cache per engine on a CPU; on a GPU vLLM takes what is left"
+    )
+    cpus: float = Field(1, gt=0, description="CPU cores per trial")
+    gpus: int | None = Field(None, ge=0, description="GPUs per trial; default: one where there is one")
+
+
+class Report(Model):
+    """What is scored again, after the search, on items that the search never saw."""
+
+    share: float = Field(0.5, gt=0, lt=1, description="of the items of a file that has no report_file beside it")
+    samples: int = Field(2, ge=1, description="times as many replies per prompt as in the search")
+    points: int = Field(
+        20, ge=1, description="most points besides the uniform ones: the front, then those that could be on it"
+    )
+
+
+def _listed(rewards: Any) -> Any:
+    return rewards if isinstance(rewards, list | tuple) else [rewards]
+
+
+class RunConfig(Model):
+    """Everything a run needs. All paths are absolute once it was read by `load`."""
+
+    base: Checkpoint
+    aligned: Checkpoint
+    space: Space = "per-layer"
+    reward: Annotated[tuple[Reward, ...], BeforeValidator(_listed)] = Field(min_length=1)
+    tax: tuple[Probe, ...] = Field(min_length=1)
+    allow_test_split: bool = Field(False, description="search on items of a benchmark's test split")
+    trials: int = Field(40, ge=len(BASELINE_RATIOS), description="all trials, the eleven uniform ones included")
+    report: Report = Report()
+    seed: int = Field(0, ge=0, lt=2**32)
+    out: File
+    engine: Engine = Engine()
+
+    @property
+    def reward_objectives(self) -> tuple[str, ...]:
+        """The names of the objectives that rewards make up, in the order of the run file."""
+        return tuple(dict.fromkeys(reward.objective for reward in self.reward))
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> RunConfig:
+        names = [reward.name for reward in self.reward]
+        names += [probe.name or probe.preset if isinstance(probe, PresetProbe) else probe.name for probe in self.tax]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the name {twice[0]!r} is used twice; give each probe and each reward a name of its own")
+        if "tax" in self.reward_objectives:
+            raise ValueError("a reward cannot count towards the tax; name its objective otherwise")
+        if len(self.reward_objectives) + 1 > MOST_OBJECTIVES:
+            raise ValueError(
+                f"{len(self.reward_objectives)} reward objectives and the tax are more than {MOST_OBJECTIVES} "
+                "objectives; let some rewards share an `objective`"
+            )
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path, **overrides: Any) -> RunConfig:
+        """Reads a run file; relative paths in it are relative to the file.
+
+        Args:
+            path: A YAML file with the fields of this class.
+            overrides: Fields that replace those of the file; their relative paths are relative to the working folder.
+
+        Raises:
+            UserError: The file is missing, is not YAML, or a field is wrong.
+        """
+        path = Path(path)
+        try:
+            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path}: there is no such run file; write one, or check the path.") from None
+        except IsADirectoryError:
+            raise UserError(f"{path}: this is a folder; name the run file in it.") from None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: not a readable YAML file ({' '.join(str(error).split())}).") from None
+        if not isinstance(fields, dict):
+            raise UserError(f"{path}: a run file is a mapping of fields such as base, aligned, reward, tax.")
+        return cls.parse(fields | _parsed(overrides), str(path), path.resolve().parent)
+
+    @classmethod
+    def parse(cls, fields: dict[str, Any], source: str, folder: Path | None = None) -> RunConfig:
+        """Validates fields, with errors as one sentence that names `source` and the field.
+
+        Args:
+            fields: The fields of this class.
+            source: Where they are from, for the error.
+            folder: What relative paths are relative to; default: the working folder.
+
+        Raises:
+            UserError: A field is missing, unknown or wrong.
+        """
+        try:
+            return cls.model_validate(fields, context={"folder": folder})
+        except ValidationError as error:
+            raise _sentence(error, source) from None
+
+    @classmethod
+    def from_arguments(cls, **fields: Any) -> RunConfig:
+        """Validates keyword arguments; relative paths are relative to the working folder.
+
+        Raises:
+            UserError: A field is missing, unknown or wrong.
+        """
+        return cls.parse(fields, "search()")
+
+    def to_yaml(self) -> str:
+        """The run file as resolved: every default filled in, every path absolute."""
+        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False)
+
+
+def _parsed(overrides: dict[str, Any]) -> dict[str, Any]:
+    """Validates fields by themselves, so that their paths are not taken as relative to the run file."""
+    parsed: dict[str, Any] = {}
+    for name, value in overrides.items():
+        if (field := RunConfig.model_fields.get(name)) is None:
+            raise UserError(f"search(): there is no field {name!r} in a run file.")
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
+            parsed[name] = adapter.validate_python(value)
+        except ValidationError as error:
+            raise _sentence(error, f"search(): {name}") from None
+    return parsed
+
+
+def _sentence(error: ValidationError, source: str) -> UserError:
+    first = error.errors()[0]
+    location = first["loc"]
+    # After the position of a reward or a probe, pydantic names its kind, which is no field.
+    where = [str(part) for i, part in enumerate(location) if not (i and isinstance(location[i - 1], int))]
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    message = first["msg"].removeprefix("Value error, ")
+    return UserError(f"{': '.join([source, *(['.'.join(where)] if where else []), message])}{more}.")

@@ -1,0 +1,77 @@
+"""Metrics as functions of sums over items, so that every estimate has a standard error by the same rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A benchmark's metric.
+
+    Attributes:
+        of_sums: From sums of the items' statistics, shape (..., k), and the number of items, to the score, shape (...).
+        higher_is_better: Whether a higher score is the better one.
+    """
+
+    of_sums: Callable[[Any, float], Any]
+    higher_is_better: bool = True
+
+    def score(self, items: NDArray[np.float64]) -> float:
+        """The score of items, shape (items, k)."""
+        return float(self.of_sums(items.sum(axis=0), len(items)))
+
+    def without_each(self, items: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The score without each of the items in turn, shape (items,); for the jackknife."""
+        return np.asarray(self.of_sums(items.sum(axis=0) - items, len(items) - 1), dtype=np.float64)
+
+    def standard_error(self, items: NDArray[np.float64]) -> float:
+        """The jackknife standard error of the score of items, shape (items, k)."""
+        return jackknife(self.without_each(items))
+
+
+def _mean(sums: Any, count: float) -> Any:
+    return sums[..., 0] / count
+
+
+def _perplexity(sums: Any, count: float) -> Any:
+    return np.exp(sums[..., 0] / sums[..., 1])
+
+
+def _bits_per_byte(sums: Any, count: float) -> Any:
+    return sums[..., 0] / sums[..., 1] / np.log(2)
+
+
+def _ratio(sums: Any, count: float) -> Any:
+    return sums[..., 0] / sums[..., 1]
+
+
+METRICS: dict[str, Metric] = {
+    "mean": Metric(_mean),
+    "perplexity": Metric(_perplexity, higher_is_better=False),
+    "bits-per-byte": Metric(_bits_per_byte, higher_is_better=False),
+    "kl": Metric(_ratio, higher_is_better=False),
+}
+"""By name. The statistics of an item: `mean`, its score; `perplexity`, negative log-likelihood (nats) and tokens;
+`bits-per-byte`, negative log-likelihood (nats) and bytes; `kl`, summed divergence (nats) and positions."""
+
+
+def jackknife(without_each: NDArray[np.float64]) -> float:
+    """The jackknife standard error of an estimate; of a mean, exactly its usual standard error.
+
+    Args:
+        without_each: The estimate without each item in turn. NaN for a single item.
+    """
+    count = len(without_each)
+    if count < 2:
+        return float("nan")
+    deviations = without_each - without_each.mean()
+    return float(np.sqrt((count - 1) / count * (deviations**2).sum()))

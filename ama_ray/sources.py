@@ -1,0 +1,184 @@
+"""Items of the run's files: reading them, and dividing them into the search split and the report split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ama_ray.config.source import Source
+
+_TEST_SPLIT = re.compile(r"(?<![a-z])(news)?test(?![a-z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item as it was read.
+
+    Attributes:
+        fields: By name.
+        where: File and line, for errors.
+    """
+
+    fields: dict[str, Any]
+    where: str
+
+    def text(self, field: str) -> str:
+        """The text of a field that must be there.
+
+        Raises:
+            UserError: The field is missing or is not text.
+        """
+        value = self.get(field)
+        if not isinstance(value, str):
+            raise UserError(f"{self.where}: the field {field!r} must be text, not {type(value).__name__}.")
+        return value
+
+    def get(self, field: str) -> Any:
+        """The value of a field that must be there.
+
+        Raises:
+            UserError: The field is missing.
+        """
+        if field not in self.fields:
+            raise UserError(f"{self.where}: the field {field!r} is missing; this row has {', '.join(self.fields)}.")
+        return self.fields[field]
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The items of one source by split; no item is in both."""
+
+    search: tuple[Row, ...]
+    report: tuple[Row, ...]
+
+
+def read_text(file: Path) -> str:
+    """Reads a UTF-8 file.
+
+    Raises:
+        UserError: The file is missing or not UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}); check the path.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8 at byte {error.start}; convert the file.") from None
+
+
+def read_jsonl(file: Path) -> list[Row]:
+    """Reads a file with one JSON object per line; blank lines are skipped.
+
+    Raises:
+        UserError: The file is missing, empty, not UTF-8, or a line is not a JSON object.
+    """
+    rows = []
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        try:
+            fields = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}: not JSON ({error.msg}); write one object per line.") from None
+        if not isinstance(fields, dict):
+            raise UserError(f"{where}: expected an object with fields, not {type(fields).__name__}.")
+        rows.append(Row(fields, where))
+    if not rows:
+        raise UserError(f"{file}: has no rows; write one JSON object per line.")
+    return rows
+
+
+def question(row: Row) -> str:
+    """What an item asks, by which items are told apart: two that ask the same are one, whatever their answers.
+
+    The fields `prompt`, `prompts`, `text` and `continuation`, as far as the row has them.
+    """
+    asked = {name: row.fields[name] for name in ("prompt", "prompts", "text", "continuation") if name in row.fields}
+    return json.dumps(asked or row.fields, sort_keys=True, default=str)
+
+
+def draw(key: str) -> float:
+    """A number in [0, 1) that depends on the key alone, so that adding items to a file moves none of the others."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+
+
+def divide(rows: Sequence[Row], share: float, key: Callable[[Row], str] = question) -> Halves:
+    """Divides the items of one file or dataset by a fixed hash of what they ask.
+
+    Args:
+        rows: All items.
+        share: Of the items that go to the report split, in expectation (0-1).
+        key: What tells items apart.
+
+    Raises:
+        UserError: There are so few items that a split is empty.
+    """
+    in_report = [draw(key(row)) < share for row in rows]
+    halves = Halves(
+        tuple(row for row, later in zip(rows, in_report, strict=True) if not later),
+        tuple(row for row, later in zip(rows, in_report, strict=True) if later),
+    )
+    if not (halves.search and halves.report):
+        file = rows[0].where.rpartition(",")[0]
+        raise UserError(
+            f"{file}: {len(rows)} items are too few to divide into a search split and a report split; add items, or "
+            "name a report_file."
+        )
+    return halves
+
+
+def check_disjoint(halves: Halves, key: Callable[[Row], str] = question) -> Halves:
+    """Returns the halves once it is certain that they share no item.
+
+    Raises:
+        UserError: An item is in both; names its two places.
+    """
+    seen = {key(row): row.where for row in halves.search}
+    for row in halves.report:
+        if (where := seen.get(key(row))) is not None:
+            raise UserError(
+                f"{row.where}: this item of the report split is in the search split too ({where}); remove one of them."
+            )
+    return halves
+
+
+def limit(rows: Sequence[Row], most: int | None, key: Callable[[Row], str] = question) -> tuple[Row, ...]:
+    """At most so many rows, those with the lowest hash, in their old order."""
+    if most is None or len(rows) <= most:
+        return tuple(rows)
+    # Not the hash that divides the splits: the lowest of that would be at one end of a split.
+    chosen = sorted(range(len(rows)), key=lambda i: draw("limit " + key(rows[i])))[:most]
+    return tuple(rows[i] for i in sorted(chosen))
+
+
+def load(
+    source: Source,
+    share: float,
+    read: Callable[[Path], list[Row]] = read_jsonl,
+    key: Callable[[Row], str] = question,
+) -> Halves:
+    """Reads the items of a source and divides them.
+
+    Raises:
+        UserError: A file is missing or malformed, or the two files share an item.
+    """
+    if source.report_file is None:
+        halves = divide(read(source.file), share, key)
+    else:
+        halves = check_disjoint(Halves(tuple(read(source.file)), tuple(read(source.report_file))), key)
+    return Halves(limit(halves.search, source.items, key), limit(halves.report, source.items, key))
+
+
+def is_test_split(name: str) -> bool:
+    """Whether a file name or the name of a dataset's split says that it is a benchmark's test split."""
+    return _TEST_SPLIT.search(Path(name).name) is not None
