@@ -1,59 +1,60 @@
-"""Two objectives: which points no other beats, and the area they win. On plain arrays."""
+"""Which points no other beats, and the volume they win. On plain arrays, by the algorithms of moocore."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+import moocore  # type: ignore[import-untyped]
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 
-def non_dominated(rewards: ArrayLike, taxes: ArrayLike) -> NDArray[np.bool_]:
-    """Marks the points that no other point beats: reward is maximised, tax minimised.
+def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
+    """Marks the points that no other point beats.
 
     Args:
-        rewards: One per point.
-        taxes: One per point.
+        points: Shape (points, objectives): the rewards, which are maximised, then the tax, which is minimised.
 
     Returns:
-        True for each point such that no other has at least its reward and at most its tax; of points that are equal
-        in both, for the first. Points with a value that is not finite are never marked.
+        True for each point such that no other has at least its rewards and at most its tax; of points that are equal
+        in all, for the first. Points with a value that is not finite are never marked.
     """
-    reward, tax = np.asarray(rewards, float), np.asarray(taxes, float)
-    mask = np.zeros(reward.shape, np.bool_)
-    # By rising tax, then falling reward, then position: a point is beaten only by one before it.
-    order = np.lexsort((-reward, tax))
-    order = order[np.isfinite(reward[order]) & np.isfinite(tax[order])]
-    best_before = np.maximum.accumulate(np.concatenate(([-np.inf], reward[order])))[:-1]
-    mask[order] = reward[order] > best_before
+    values = np.asarray(points, float)
+    if not values.size:
+        return np.zeros(len(values), np.bool_)
+    mask: NDArray[np.bool_] = np.isfinite(values).all(axis=1)
+    mask[mask] = moocore.is_nondominated(values[mask], maximise=_maximised(values.shape[1]))
     return mask
 
 
-def hypervolume(rewards: ArrayLike, taxes: ArrayLike, base: tuple[float, float], aligned: tuple[float, float]) -> float:
+def hypervolume(points: ArrayLike, base: Sequence[float], aligned: Sequence[float]) -> float:
     """The normalised hypervolume of points: what share of the trade between base and aligned they win.
 
-    It is the area of the region that the points dominate within reward above base's and tax below aligned's, divided
-    by the area of the box between the endpoints (base's reward to aligned's, base's tax to aligned's). It is not
-    clipped: points beyond an endpoint count with what they win, so it can exceed 1.
+    It is the volume of the region that the points dominate within rewards above base's and tax below aligned's,
+    divided by the volume of the box between the endpoints (base's rewards to aligned's, base's tax to aligned's). It
+    is not clipped: points beyond an endpoint count with what they win, so it can exceed 1.
 
     Args:
-        rewards: One per point.
-        taxes: One per point.
-        base: Reward and tax of the base model; its tax is 0 by definition.
-        aligned: Reward and tax of the aligned model.
+        points: Shape (points, objectives): the rewards, then the tax.
+        base: The objectives of the base model; its tax is 0 by definition.
+        aligned: The objectives of the aligned model.
 
     Returns:
-        The share, or NaN where the box is empty: the aligned model does not raise the reward or costs no tax.
+        The share, or NaN where the box is empty: the aligned model does not raise a reward or costs no tax.
     """
-    gain, cost = aligned[0] - base[0], aligned[1] - base[1]
-    if not (gain > 0 and cost > 0):
+    span = np.subtract(aligned, base)
+    if not (span > 0).all():
         return math.nan
-    reward, tax = np.asarray(rewards, float), np.asarray(taxes, float)
-    mask = non_dominated(reward, tax) & (reward > base[0]) & (tax < aligned[1])
-    rising = np.sort(reward[mask])
-    heights = np.diff(rising, prepend=base[0])
-    # On a front, tax rises with reward, so sorting each keeps the pairs together.
-    return float(np.sum(heights * (aligned[1] - np.sort(tax[mask]))) / (gain * cost))
+    shares = (np.asarray(points, float).reshape(-1, len(span)) - base) / span
+    shares = shares[np.isfinite(shares).all(axis=1)]
+    maximised = _maximised(len(span))
+    return float(moocore.hypervolume(shares, ref=[0.0 if up else 1.0 for up in maximised], maximise=maximised))
+
+
+def _maximised(objectives: int) -> list[bool]:
+    return [True] * (objectives - 1) + [False]

@@ -53,6 +53,50 @@ def show(run: _RunFolder) -> None:
 
 
 @_commands.command()
+def table(
+    run: _RunFolder,
+    max_tax: Annotated[
+        float | None, typer.Option(help="Also the point with the most reward at this tax (0-1).")
+    ] = None,
+    min_reward: Annotated[
+        list[str] | None,
+        typer.Option(help="Also the point with the least tax at this reward; NAME=NUMBER where there are several."),
+    ] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX instead (booktabs).")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Also write every number to this file.")] = None,
+) -> None:
+    """Base, aligned, uniform averaging and the picks, with 95% intervals. Example: ama-ray table runs/my-run."""
+    from ama_ray.report import paper_output
+    from ama_ray.report.paper_table import PaperTable
+
+    paper = PaperTable.open(run, max_tax=max_tax, min_reward=_least(min_reward or []))
+    if csv:
+        try:
+            paper_output.write_csv(paper, csv)
+        except OSError as error:
+            raise UserError(f"--csv {csv}: cannot be written ({error.strerror}).") from None
+    if latex:
+        print(paper_output.to_latex(paper))
+        return
+    for note in paper.notes:
+        _say(note)
+    for part in paper_output.to_terminal(paper, min(max(_console.width, 80), 100)):
+        _console.print()
+        _console.print(part)
+    _say(paper_output.LEGEND)
+
+
+def _least(values: list[str]) -> float | dict[str, float] | None:
+    """What `--min-reward` asks for: a number, or a number by name."""
+    try:
+        if len(values) == 1 and "=" not in values[0]:
+            return float(values[0])
+        return {name: float(value) for name, _, value in (each.partition("=") for each in values)} or None
+    except ValueError:
+        raise UserError(f"--min-reward {' '.join(values)}: give a number, or NAME=NUMBER for each reward.") from None
+
+
+@_commands.command()
 def export(
     run: _RunFolder,
     point: Annotated[str, typer.Option(help="Number of a trial, or `knee`.")],

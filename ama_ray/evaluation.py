@@ -11,7 +11,7 @@ from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ama_ray.probes import PreparedProbe
     from ama_ray.prompting import Tokenizer
     from ama_ray.reward import PreparedReward
+
+SPLITS: tuple[Split, Split] = ("search", "report")
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ class Evaluation:
             UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model.
         """
         rewards = [reward.prepare(each, tokenizer, config.seed, config.report) for each in config.reward]
-        prepared = [probes.prepare(probe, tokenizer, config.report.share) for probe in config.tax]
+        prepared = [probes.prepare(probe, tokenizer, config.report.share, context_limit) for probe in config.tax]
         return {
             split: cls._of([both[i] for both in rewards], [both[i] for both in prepared], context_limit)
-            for i, split in enumerate(("search", "report"))
+            for i, split in enumerate(SPLITS)
         }
 
     @classmethod
@@ -115,12 +117,13 @@ class Evaluation:
     def ask(self, engine: Engine) -> Answers:
         """Asks the weights that are live in the engine, in one large batch for each sort of request."""
         answers: dict[int, Any] = {}
-        seconds = {}
-        for stage, sort, method in (
+        seconds: dict[str, float] = {}
+        sorts: tuple[tuple[str, type[Request], Callable[[list[Any]], list[Any]]], ...] = (
             ("generate", Generation, engine.generate),
             ("score", Continuations, engine.loglikelihoods),
             ("score", NextToken, engine.next_tokens),
-        ):
+        )
+        for stage, sort, method in sorts:
             start = time.perf_counter()
             places = [i for i, request in enumerate(self.requests) if isinstance(request, sort)]
             if places:
@@ -144,9 +147,14 @@ class Evaluation:
             scored = prepared.score(self._of_part(prepared.settings.name, answers))
             items[prepared.settings.name] = scored.scores.mean(axis=1, keepdims=True)
             tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
-        for probe in self.probes:
-            items[probe.name] = probe.statistics(self._of_part(probe.name, answers), self._of_part(probe.name, base))
-        return Measured(items, tokens)
+        return Measured(items | self.measure_probes(answers, base), tokens)
+
+    def measure_probes(self, answers: Answers, base: Answers) -> dict[str, NDArray[np.float64]]:
+        """The part of `measure` that needs no scorer: the items of the probes."""
+        return {
+            probe.name: probe.statistics(self._of_part(probe.name, answers), self._of_part(probe.name, base))
+            for probe in self.probes
+        }
 
     def _of_part(self, name: str, answers: Answers) -> list[Any]:
         return [answers.by_request[place] for place in self.places[name]]

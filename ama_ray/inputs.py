@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ama_ray import probes, sources
 from ama_ray.errors import UserError, one_line
 from ama_ray.evaluation import Evaluation
 from ama_ray.pair import Pair
 from ama_ray.space import Groups, SearchSpace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from ama_ray.config import Engine, RunConfig
-    from ama_ray.tokens import Tokenizer
+    from ama_ray.config import Engine, RunConfig, Split
+    from ama_ray.prompting import Tokenizer
 
 _CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 
@@ -27,13 +29,18 @@ class Inputs:
         config: The run file; its `engine.dtype` is resolved, `auto` being the precision of the checkpoints.
         pair: Both checkpoints.
         groups: The search space, resolved for this pair.
-        evaluation: Prompts and items, tokenised.
+        evaluations: Prompts and items, tokenised, by split.
     """
 
     config: RunConfig
     pair: Pair
     groups: Groups
-    evaluation: Evaluation
+    evaluations: Mapping[Split, Evaluation]
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens of context that any request of either split takes."""
+        return max(evaluation.context_length for evaluation in self.evaluations.values())
 
     @property
     def vocabulary_size(self) -> int:
@@ -47,6 +54,7 @@ class Inputs:
         Raises:
             UserError: Something is missing or off; names the file, field or tensor.
         """
+        _refuse_test_split(config)
         space = SearchSpace.load(config.space)
         pair = Pair.open(config.base, config.aligned)
         groups = space.resolve(pair.names)
@@ -54,8 +62,25 @@ class Inputs:
             raise UserError(
                 f"{pair.aligned.folder}: config.json has no vocab_size; only text-only models can be searched."
             )
-        evaluation = Evaluation.prepare(config, _tokenizer(pair.aligned.folder), _context_limit(pair))
-        return cls(config.model_copy(update={"engine": _resolved(config.engine, pair)}), pair, groups, evaluation)
+        evaluations = Evaluation.prepare(config, _tokenizer(pair.aligned.folder), _context_limit(pair))
+        return cls(config.model_copy(update={"engine": _resolved(config.engine, pair)}), pair, groups, evaluations)
+
+
+def _refuse_test_split(config: RunConfig) -> None:
+    """Search data may come from a benchmark's test split only where the user says so.
+
+    Raises:
+        UserError: Names the first reward or probe that it comes to.
+    """
+    if config.allow_test_split:
+        return
+    names = [reward.name for reward in config.reward if sources.is_test_split(reward.prompts.file.name)]
+    names += [probes.name_and_family(probe)[0] for probe in config.tax if probes.uses_test_split(probe)]
+    if names:
+        raise UserError(
+            f"{names[0]}: its search items are from a test split, on which results could then not be reported; name "
+            "other data, or set `allow_test_split: true`."
+        )
 
 
 def _tokenizer(folder: Path) -> Tokenizer:

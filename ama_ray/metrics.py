@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Metric:
         return float(self.of_sums(items.sum(axis=0), len(items)))
 
     def without_each(self, items: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The score without each of the items in turn, shape (items,); for the jackknife."""
+        """The score without each of the items in turn, shape (items,), for the jackknife; NaN for a single item."""
+        if len(items) < 2:
+            return np.full(len(items), np.nan)
         return np.asarray(self.of_sums(items.sum(axis=0) - items, len(items) - 1), dtype=np.float64)
 
     def standard_error(self, items: NDArray[np.float64]) -> float:
@@ -54,14 +57,38 @@ def _ratio(sums: Any, count: float) -> Any:
     return sums[..., 0] / sums[..., 1]
 
 
+def _calibration(sums: Any, count: float) -> Any:
+    return np.abs(sums).sum(axis=-1) / count
+
+
+@cache
+def corpus_metric(name: Literal["bleu", "chrf"]) -> Any:
+    """The metric of this name as sacrebleu has it, with its defaults."""
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+
+    # `force` leaves out a warning about replies that look tokenised, and changes no score.
+    return BLEU(force=True) if name == "bleu" else CHRF()
+
+
+def _corpus(name: Literal["bleu", "chrf"], sums: Any, count: float) -> Any:
+    metric = corpus_metric(name)
+    return np.apply_along_axis(lambda each: metric._compute_score_from_stats(each.tolist()).score / 100, -1, sums)
+
+
 METRICS: dict[str, Metric] = {
     "mean": Metric(_mean),
+    "calibration": Metric(_calibration, higher_is_better=False),
+    "bleu": Metric(partial(_corpus, "bleu")),
+    "chrf": Metric(partial(_corpus, "chrf")),
     "perplexity": Metric(_perplexity, higher_is_better=False),
     "bits-per-byte": Metric(_bits_per_byte, higher_is_better=False),
     "kl": Metric(_ratio, higher_is_better=False),
 }
-"""By name. The statistics of an item: `mean`, its score; `perplexity`, negative log-likelihood (nats) and tokens;
-`bits-per-byte`, negative log-likelihood (nats) and bytes; `kl`, summed divergence (nats) and positions."""
+"""By name. The statistics of an item: `mean`, its score; `calibration`, whether it is right less its confidence, in
+the column of the bin of its confidence, and 0 in the others; `bleu` and `chrf`, the counts and lengths that sacrebleu
+sums over segments, in its order; `perplexity`, negative log-likelihood (nats) and tokens; `bits-per-byte`, negative
+log-likelihood (nats) and bytes; `kl`, summed divergence (nats) and positions."""
 
 
 def jackknife(without_each: NDArray[np.float64]) -> float:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ama_ray import _trade
 from ama_ray._front import hypervolume, non_dominated
 from ama_ray.errors import UserError
 from ama_ray.trials_csv import read_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from ama_ray.config import RunConfig
+    from ama_ray.config import RunConfig, Split
     from ama_ray.trial import Trial
 
 
@@ -23,14 +25,22 @@ __all__ = ["ParetoSet", "hypervolume", "non_dominated"]
 
 
 class ParetoSet:
-    """The front of a run, with everything that was tried. Iterating goes over the front.
+    """The front of a run on one split, with everything that was tried. Iterating goes over the front.
+
+    The split is the report split once base and aligned were scored there, and the search split before. Only complete
+    trials count.
 
     Attributes:
-        trials: Every trial, failed ones included.
-        front: The complete trials that no other beats in reward and tax, by rising reward (and so by rising tax); of
-            trials with identical objectives, the first.
-        uniform: The complete baseline trials, by rising ratio.
-        uniform_front: The ones among `uniform` that no other of them beats, by rising reward.
+        trials: Every trial as it was recorded, failed ones included.
+        config: The run, or None where it is not known.
+        split: Whose scores everything below is made from; its trials are seen on that split.
+        objectives: Names: those of the rewards, maximised, then `tax`, minimised.
+        scored: The complete trials with scores on the split.
+        front: The trials that no other beats in the objectives, by rising tax (and so, with a single reward, by rising
+            reward); of trials with identical objectives, the first. A twin is not on it: it was chosen by what the
+            front is, for a comparison with a point of it.
+        uniform: The baseline trials, by rising ratio; twins are not among them, so that both splits have the same.
+        uniform_front: The ones among `uniform` that no other of them beats, by rising tax.
         hypervolume: Normalised hypervolume of the front, as `ama_ray.pareto.hypervolume` defines it; never below the
             uniform one, as the baselines are trials; NaN where `no_trade` says why.
         uniform_hypervolume: The same of the uniform points.
@@ -38,15 +48,19 @@ class ParetoSet:
             empty where there is. Without a trade there is no hypervolume and no knee.
     """
 
-    def __init__(self, trials: Sequence[Trial], config: RunConfig | None = None) -> None:
+    def __init__(self, trials: Sequence[Trial], config: RunConfig | None = None, split: Split | None = None) -> None:
+        """Makes the front of trials; `export` needs the run they are from, `split` is as said above by default."""
         self.trials = tuple(trials)
         self.config = config
-        complete = [trial for trial in self.trials if trial.state == "complete"]
-        self.front = _front(complete)
-        baselines = [t for t in complete if t.origin == "baseline" and t.uniform_ratio is not None]
+        self.split = split or ("report" if _is_reported(self.trials) else "search")
+        seen = [trial.seen_on(self.split) for trial in self.trials if trial.state == "complete"]
+        self.scored = tuple(trial for trial in seen if trial.scores)
+        self.objectives = next((tuple(trial.objectives) for trial in self.scored), ("reward", "tax"))
+        self.front = self._front([trial for trial in self.scored if trial.origin != "twin"])
+        baselines = [t for t in self.scored if t.origin == "baseline" and t.uniform_ratio is not None]
         self.uniform = tuple(sorted(baselines, key=lambda trial: trial.uniform_ratio or 0.0))
-        self.uniform_front = _front(self.uniform)
-        self.no_trade = self._why_no_trade()
+        self.uniform_front = self._front(self.uniform)
+        self.no_trade = _trade.why_none(self)
         self.hypervolume = self._hypervolume(self.front)
         self.uniform_hypervolume = self._hypervolume(self.uniform_front)
 
@@ -75,7 +89,8 @@ class ParetoSet:
 
     def __repr__(self) -> str:
         volumes = f"hypervolume {self.hypervolume:.3f}, uniform {self.uniform_hypervolume:.3f}"
-        return f"<ParetoSet: {len(self)} of {len(self.trials)} trials on the front; {self.no_trade or volumes}>"
+        counts = f"{len(self)} of {len(self.trials)} trials on the front, {self.split} split"
+        return f"<ParetoSet: {counts}; {self.no_trade or volumes}>"
 
     @property
     def base(self) -> Trial:
@@ -95,46 +110,77 @@ class ParetoSet:
         """
         return self._endpoint(1.0, "aligned")
 
+    @cached_property
+    def search_split(self) -> ParetoSet:
+        """The set as the search saw it: the same trials with their scores on the search split."""
+        return ParetoSet(self.trials, self.config, "search")
+
+    @property
+    def optimism(self) -> float:
+        """How much the search had fooled itself: search minus report, in hypervolume.
+
+        The hypervolume of the search's front from the numbers of the search split, minus the hypervolume of the same
+        points from the numbers of the report split, each normalised by base and aligned of its split. Points of the
+        search's front that were not scored again count in neither. NaN before the report, and without a trade.
+        """
+        if self.split == "search":
+            return math.nan
+        again = [trial for trial in self.search_split.front if trial.report]
+        return self.search_split._hypervolume(again) - self._hypervolume([trial.seen_on("report") for trial in again])
+
     def pick(
-        self, how: Literal["knee"] | None = None, *, max_tax: float | None = None, min_reward: float | None = None
+        self,
+        how: Literal["knee"] | None = None,
+        *,
+        max_tax: float | None = None,
+        min_reward: float | Mapping[str, float] | None = None,
     ) -> Trial:
         """Picks one point of the front.
 
-        `max_tax` alone picks the highest reward with at most that tax; `min_reward` alone the least tax with at least
-        that reward. All else picks the knee of the points that the constraints leave: the point farthest above the
-        line from base to aligned, both objectives scaled to the box between them, that is, the one with the largest
-        (share of aligned's reward gain) - (share of aligned's tax); of equals the one with less tax.
+        `max_tax` alone picks the highest reward with at most that tax; with several reward objectives, the largest
+        `gain`. `min_reward` alone picks the least tax with at least that reward. All else picks the knee of the points
+        that the constraints leave: the point farthest above the line from base to aligned (`above_line`); of equals
+        the one with less tax.
 
         Args:
             how: `knee`, also under one constraint.
             max_tax: In points of the metrics (0-1): 0.02 is two points out of a hundred.
-            min_reward: In units of the reward.
+            min_reward: In units of the reward; by name where there are several: `{"helpful": 3.0}`.
 
         Raises:
-            UserError: No point satisfies the constraints, no trial is complete, or a knee is asked for where there is
-                nothing to trade (`no_trade`).
+            UserError: No point satisfies the constraints, no trial is complete, or a gain or a knee is asked for where
+                there is nothing to trade (`no_trade`).
         """
-        if how not in (None, "knee"):
-            raise UserError(f"{how!r} is not a pick; use 'knee', max_tax=... or min_reward=...")
-        candidates = self._within(max_tax, min_reward)
-        if how is None and (max_tax is None) != (min_reward is None):
-            return candidates[-1] if min_reward is None else candidates[0]
-        if self.no_trade:
-            raise UserError(f"There is no knee, as {self.no_trade}; pick with max_tax or min_reward alone.")
-        return max(candidates, key=self.above_line)
+        return _trade.pick(self, how, max_tax, min_reward)
 
-    def above_line(self, trial: Trial) -> float:
-        """How far a trial is above the line from base to aligned: (share of the reward gain) - (share of the tax).
+    def share(self, trial: Trial, objective: str) -> float:
+        """How far a trial is from base (0) to aligned (1) in one objective.
 
         Raises:
             UserError: Base or aligned has no complete trial.
         """
-        base, aligned = self.base, self.aligned
-        gain = (trial.reward - base.reward) / (aligned.reward - base.reward)
-        return gain - (trial.tax - base.tax) / (aligned.tax - base.tax)
+        value, base, aligned = (each.objectives[objective].value for each in (trial, self.base, self.aligned))
+        return (value - base) / (aligned - base)
+
+    def gain(self, trial: Trial) -> float:
+        """The `share` of what aligned won, the mean over the reward objectives.
+
+        Raises:
+            UserError: Base or aligned has no complete trial.
+        """
+        shares = [self.share(trial, name) for name in self.objectives[:-1]]
+        return math.fsum(shares) / len(shares)
+
+    def above_line(self, trial: Trial) -> float:
+        """How far a trial is above the line from base to aligned: `gain` minus the `share` of the tax.
+
+        Raises:
+            UserError: Base or aligned has no complete trial.
+        """
+        return self.gain(trial) - self.share(trial, "tax")
 
     def to_pandas(self) -> pd.DataFrame:
-        """The front as a data frame: a row per point by rising reward, the columns of `trials.csv`.
+        """The front as a data frame: a row per point by rising tax, the columns of `trials.csv`.
 
         All trials are `pandas.read_csv("trials.csv")` in the folder of the run.
         """
@@ -156,7 +202,7 @@ class ParetoSet:
             UserError: There is no such trial, it failed, the run's configuration is unknown, or writing is refused.
         """
         trial = self._numbered(point) if isinstance(point, int) else point
-        if trial.state != "complete":
+        if trial.state == "failed":
             raise UserError(f"Trial {trial.number} failed ({trial.reason}); export one that is complete.")
         if self.config is None:
             raise UserError("This Pareto set does not know its pair; open it with ParetoSet.open(run folder).")
@@ -182,47 +228,21 @@ class ParetoSet:
                 return trial
         raise UserError(f"The {name} model has no complete trial (uniform ratio {ratio:g}).")
 
-    def _why_no_trade(self) -> str:
-        try:
-            base, aligned = self.base, self.aligned
-        except UserError as error:
-            reason = str(error).rstrip(".")
-            return reason[0].lower() + reason[1:]
-        if not aligned.reward > base.reward:
-            return f"the aligned model does not raise the reward ({aligned.reward:.4g}, base {base.reward:.4g})"
-        if not aligned.tax > base.tax:
-            return f"the aligned model costs no tax ({aligned.tax:.4g}, base {base.tax:.4g})"
-        return ""
+    def _values(self, trial: Trial) -> list[float]:
+        return [trial.objectives[name].value for name in self.objectives]
+
+    def _front(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+        marked = zip(trials, non_dominated([self._values(trial) for trial in trials]), strict=True)
+        # Of equal tax, which several rewards allow, the highest first reward comes first.
+        return tuple(sorted((trial for trial, keep in marked if keep), key=lambda t: (t.tax, -t.reward)))
 
     def _hypervolume(self, trials: Sequence[Trial]) -> float:
         if self.no_trade:
             return math.nan
-        ends = ((trial.reward, trial.tax) for trial in (self.base, self.aligned))
-        return hypervolume(*_objectives(trials), *ends)
-
-    def _within(self, max_tax: float | None, min_reward: float | None) -> tuple[Trial, ...]:
-        """The points of the front that satisfy the constraints: at least one."""
-        if not self.front:
-            raise UserError("No trial is complete, so there is no front to pick from.")
-        cheap = [t for t in self.front if max_tax is None or t.tax <= max_tax]
-        if not cheap:
-            least = self.front[0]
-            raise UserError(f"No point has tax at most {max_tax:g}; the least is {_tell(least)}.")
-        good = tuple(t for t in cheap if min_reward is None or t.reward >= min_reward)
-        if not good:
-            under = "" if max_tax is None else f" with tax at most {max_tax:g}"
-            raise UserError(f"No point{under} has reward at least {min_reward:g}; the highest is {_tell(cheap[-1])}.")
-        return good
+        points = [self._values(trial) for trial in trials]
+        return hypervolume(points, self._values(self.base), self._values(self.aligned))
 
 
-def _objectives(trials: Sequence[Trial]) -> tuple[list[float], list[float]]:
-    return [trial.reward for trial in trials], [trial.tax for trial in trials]
-
-
-def _front(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    marked = zip(trials, non_dominated(*_objectives(trials)), strict=True)
-    return tuple(sorted((trial for trial, keep in marked if keep), key=lambda trial: trial.reward))
-
-
-def _tell(trial: Trial) -> str:
-    return f"trial {trial.number} (reward {trial.reward:.4g}, tax {trial.tax:.4g})"
+def _is_reported(trials: Sequence[Trial]) -> bool:
+    reported = {t.uniform_ratio for t in trials if t.origin == "baseline" and t.state == "complete" and t.report}
+    return {0.0, 1.0} <= reported

@@ -89,9 +89,7 @@ class Prompting:
         if not self.tokenizer.chat_template:
             raise UserError(f"{row.where}: `chat: true`, but the tokenizer of the pair has no chat template.")
         conversation = [{"role": "user", "content": self.examples + prompt}] if isinstance(prompt, str) else prompt
-        return str(
-            self.tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
-        )
+        return str(self.tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True))
 
     def _encode(self, text: str) -> list[int]:
         # A chat template writes the special tokens itself.

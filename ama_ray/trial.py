@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ama_ray.config.source import Split
 
 Origin = Literal["baseline", "warm start", "sampler", "twin"]
-State = Literal["complete", "stopped", "failed"]
+State = Literal["complete", "failed"]
 STAGES = ("swap", "generate", "score")
 
 
@@ -85,11 +85,11 @@ class Trial:
 
     Attributes:
         number: Position in the run, from 0.
-        state: `complete`; `stopped`, when it was beaten beyond doubt on a part of the items; `failed` with a `reason`.
+        state: `complete`, or `failed` with a `reason`.
         origin: `baseline` (base, aligned and the uniform points between), `warm start`, `sampler`, or `twin` (the
             uniform point with the mean ratio of the knee, scored on the report split only).
         ratios: Share of the aligned model for every group, in the order of the search space; 0 = base, 1 = aligned.
-        search: Scores on the search split; those of a stopped trial are estimates from a part of the items.
+        search: Scores on the search split; None in a failed trial and in a twin.
         report: Scores on the report split; None where it was not scored there.
         seconds: Wall seconds by stage: swap (verified, cache reset), generate, score.
         tokens: Tokens that judges were sent and sent back (`prompt`, `completion`).

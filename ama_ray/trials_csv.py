@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +27,9 @@ def write_trials(path: str | Path, trials: Iterable[Trial]) -> None:
     """
     path = Path(path)
     rows = [trial.to_row() for trial in trials]
-    # A failed trial has no probe columns: the complete ones give the header its order.
-    by_state = sorted(rows, key=lambda row: row["state"] != "complete")
-    columns = list(dict.fromkeys(column for row in by_state for column in row))
+    # Most trials lack columns, such as those of the report split: the fullest give the header its order.
+    fullest_first = sorted(rows, key=len, reverse=True)
+    columns = list(dict.fromkeys(column for row in fullest_first for column in row))
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")
@@ -64,14 +63,11 @@ def read_trials(path: str | Path) -> list[Trial]:
     trials = []
     for position, row in enumerate(rows, start=1):
         try:
-            trial = Trial.from_row(row)
+            trials.append(Trial.from_row(row))
         except KeyError as error:
             raise UserError(f"{path}: there is no column {error}; is this the trials.csv of a run?") from None
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: trial {position} of the file cannot be read ({error}).") from None
-        # The header has the probes of all trials; those whose cells are empty this trial does not have.
-        probes = {name: probe for name, probe in trial.probes.items() if row.get(f"{name}.tax")}
-        trials.append(replace(trial, probes=probes))
     return trials
 
 

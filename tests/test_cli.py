@@ -23,13 +23,15 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 def write_run(tmp_path: Path, pair: tuple[Path, Path]) -> Callable[..., Path]:
     def write(**changes: Any) -> Path:
-        (tmp_path / "prompts.jsonl").write_text('{"prompt": "w5 w6"}\n')
-        (tmp_path / "facts.jsonl").write_text('{"prompt": "w7", "choices": ["w8", "w9"], "gold": 0}\n')
+        prompts = [json.dumps({"prompt": f"w5 w{number}"}) for number in range(10, 20)]
+        facts = [json.dumps({"prompt": f"w{n}", "choices": ["w8", "w9"], "gold": 0}) for n in range(10, 20)]
+        (tmp_path / "prompts.jsonl").write_text("\n".join(prompts))
+        (tmp_path / "facts.jsonl").write_text("\n".join(facts))
         (tmp_path / "reward.py").write_text("def score(rows, replies):\n    return [0.0] * len(replies)\n")
         fields: dict[str, Any] = {
             "base": str(pair[0]),
             "aligned": str(pair[1]),
-            "reward": {"prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:score"},
+            "reward": {"kind": "function", "prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:score"},
             "tax": [{"name": "facts", "family": "knowledge", "kind": "choice", "file": "facts.jsonl"}],
             "out": "out",
         }
@@ -73,11 +75,20 @@ BAD_RUNS: list[tuple[dict[str, Any], str]] = [
     ({"trials": 3}, "trials"),
     ({"seed": 2**32}, "seed"),
     ({"engine": {"dtype": "bfloat16"}}, "engine.dtype"),
-    ({"reward": {"prompts": {"file": "none.jsonl"}, "scorer": "reward.py:score"}}, "none.jsonl"),
-    ({"reward": {"prompts": {"file": "prompts.jsonl", "field": "text"}, "scorer": "reward.py:score"}}, "'text'"),
-    ({"reward": {"prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:other"}}, "other"),
+    ({"reward": {"kind": "function", "prompts": {"file": "none.jsonl"}, "scorer": "reward.py:score"}}, "none.jsonl"),
+    (
+        {
+            "reward": {
+                "kind": "function",
+                "prompts": {"file": "prompts.jsonl", "field": "text"},
+                "scorer": "reward.py:score",
+            }
+        },
+        "'text'",
+    ),
+    ({"reward": {"kind": "function", "prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:other"}}, "other"),
     ({"tax": [{"name": "f", "family": "k", "kind": "exact", "file": "facts.jsonl"}]}, "'answer'"),
-    ({"tax": [{"name": "f", "family": "k", "kind": "letter", "file": "facts.jsonl"}]}, "tax.0"),
+    ({"tax": [{"name": "f", "family": "k", "kind": "ranking", "file": "facts.jsonl"}]}, "tax.0"),
 ]
 
 
@@ -120,7 +131,8 @@ def test_a_file_where_the_run_should_go_and_a_scorer_that_cannot_travel_are_name
     assert ended.code == 2
     assert "file: cannot be the folder of a run" in ended.err
     file = write_run()
-    scorer = "import threading\nLOCK = threading.Lock()\ndef score(rows, replies):\n    return [LOCK.locked()]\n"
+    body = "def score(rows, replies):\n    return [float(LOCK.locked())] * len(replies)\n"
+    scorer = f"import threading\nLOCK = threading.Lock()\n{body}"
     (tmp_path / "reward.py").write_text(scorer)
     ended = run("search", file)
     assert ended.code == 2
@@ -132,6 +144,16 @@ def test_show_and_export_name_what_is_missing(tmp_path: Path, run: Command) -> N
         ended = run(*arguments)
         assert ended.code == 2
         assert str(tmp_path) in ended.err
+
+
+def test_table_asks_for_bounds_that_can_be_read_and_names_what_is_missing(tmp_path: Path, run: Command) -> None:
+    ended = run("table", tmp_path)
+    assert ended.code == 2
+    assert "no run.yaml" in ended.err
+    for bound in ("high", "helpful=", "helpful"):
+        ended = run("table", tmp_path, "--min-reward", bound, "--min-reward", "safe=1")
+        assert ended.code == 2
+        assert f"--min-reward {bound} safe=1: give a number, or NAME=NUMBER" in ended.err
 
 
 def test_search_from_python_takes_keyword_arguments_and_names_what_is_missing() -> None:

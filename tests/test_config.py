@@ -4,19 +4,21 @@ from typing import Any
 import pytest
 import yaml
 
-from ama_ray.config import ChoiceProbe, ExactProbe, RunConfig
+from ama_ray.config import ChoiceProbe, ExactProbe, FileProbe, FunctionReward, RunConfig
 from ama_ray.errors import UserError
 
 FIELDS: dict[str, Any] = {
     "base": "org/base-model",
     "aligned": "./aligned",
-    "reward": {"prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:score"},
+    "reward": {"kind": "function", "prompts": {"file": "prompts.jsonl"}, "scorer": "reward.py:score"},
     "tax": [
         {"name": "facts", "family": "knowledge", "kind": "choice", "file": "facts.jsonl"},
         {"name": "fr", "family": "translation", "kind": "exact", "file": "data/fr.jsonl", "stop": ["\n"]},
     ],
     "out": "runs/mine",
 }
+
+JUDGE = {"url": "http://127.0.0.1:1/v1", "model": "m"}
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -29,9 +31,14 @@ def test_paths_are_relative_to_the_run_file_and_hub_ids_stay(tmp_path: Path) -> 
     config = RunConfig.load(write(tmp_path))
     assert config.base == "org/base-model"
     assert Path(config.aligned) == tmp_path / "aligned"
-    assert config.reward.prompts.file == tmp_path / "prompts.jsonl"
-    assert config.reward.scorer == f"{tmp_path}/reward.py:score"
-    assert [probe.file for probe in config.tax] == [tmp_path / "facts.jsonl", tmp_path / "data/fr.jsonl"]
+    (reward,) = config.reward
+    assert isinstance(reward, FunctionReward)
+    assert reward.prompts.file == tmp_path / "prompts.jsonl"
+    assert reward.scorer == f"{tmp_path}/reward.py:score"
+    assert [probe.file for probe in config.tax if isinstance(probe, FileProbe)] == [
+        tmp_path / "facts.jsonl",
+        tmp_path / "data/fr.jsonl",
+    ]
     assert config.out == tmp_path / "runs/mine"
 
 
@@ -69,11 +76,17 @@ def test_keyword_arguments_replace_fields(tmp_path: Path, monkeypatch: pytest.Mo
         ({"trials": "many"}, "trials"),
         ({"seed": -1}, "seed"),
         ({"tax": []}, "tax"),
-        ({"tax": [{"name": "a", "family": "b", "kind": "bleu", "file": "c"}]}, "tax.0"),
+        ({"tax": [{"name": "a", "family": "b", "kind": "blue", "file": "c"}]}, "tax.0: a probe needs a kind"),
         ({"tax": [{"name": "a b", "family": "b", "kind": "exact", "file": "c"}]}, "tax.0.name"),
         ({"tax": [FIELDS["tax"][0], FIELDS["tax"][0]]}, "'facts' is used twice"),
-        ({"reward": {"prompts": {"file": "p"}, "scorer": "reward.score"}}, "reward.scorer"),
-        ({"reward": {"scorer": "reward.py:score"}}, "reward.prompts"),
+        ({"reward": FIELDS["reward"] | {"scorer": "reward.score"}}, "reward.0.scorer"),
+        ({"reward": {"kind": "function", "scorer": "reward.py:score"}}, "reward.0.prompts"),
+        ({"reward": {"kind": "judge", "prompts": {"file": "p"}}}, "reward.0.judge"),
+        ({"reward": FIELDS["reward"] | {"weight": 0}}, "reward.0.weight"),
+        ({"reward": FIELDS["reward"] | {"objective": "tax"}}, "cannot count towards the tax"),
+        ({"reward": FIELDS["reward"] | {"name": "facts"}}, "'facts' is used twice"),
+        ({"reward": [FIELDS["reward"] | {"name": n, "objective": n} for n in "abcd"]}, "more than 4 objectives"),
+        ({"tax": [{"preset": "piqa", "kind": "choice"}]}, "tax.0.kind"),
         ({"engine": {"dtype": "int8"}}, "engine.dtype"),
         ({"sampler": "tpe"}, "sampler"),
         ({"base": None}, "base"),
@@ -100,3 +113,27 @@ def test_a_file_that_is_no_run_file(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(UserError, match="YAML"):
         RunConfig.load(tmp_path / "bad.yaml")
+
+
+def test_one_reward_or_several(tmp_path: Path) -> None:
+    rewards = [
+        FIELDS["reward"] | {"name": "kind", "objective": "helpful"},
+        {"kind": "model", "name": "rm", "objective": "helpful", "prompts": {"file": "p"}, "model": "./rm", "weight": 2},
+        {"kind": "judge", "name": "safe", "objective": "harmless", "prompts": {"file": "p"}, "judge": JUDGE},
+    ]
+    config = RunConfig.load(write(tmp_path, reward=rewards))
+    assert config.reward_objectives == ("helpful", "harmless")
+    assert [reward.kind for reward in config.reward] == ["function", "model", "judge"]
+    assert RunConfig.load(write(tmp_path)).reward_objectives == ("reward",)
+
+
+def test_overrides_are_relative_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here" / "model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    config = RunConfig.load(write(tmp_path), base="model", tax=[FIELDS["tax"][0]])
+    assert Path(config.base) == tmp_path / "here" / "model"
+    assert [probe.file for probe in config.tax if isinstance(probe, FileProbe)] == [tmp_path / "here" / "facts.jsonl"]
+    with pytest.raises(UserError, match=r"search\(\): there is no field 'trails'"):
+        RunConfig.load(write(tmp_path), trails=50)
+    with pytest.raises(UserError, match=r"search\(\): trials: Input should be"):
+        RunConfig.load(write(tmp_path), trials=1)

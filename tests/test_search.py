@@ -17,7 +17,11 @@ from markdown_it import MarkdownIt
 import ama_ray
 from ama_ray import ParetoSet, RunConfig
 from ama_ray.config import BASELINE_RATIOS
+from ama_ray.evaluation import SPLITS
+from ama_ray.item_store import ItemStore
 from ama_ray.miniature import ROOT
+from ama_ray.objectives import Objectives
+from ama_ray.probes import name_and_family
 
 pytestmark = pytest.mark.engine
 GROUPS = ["embed", *(f"layer-{layer}" for layer in range(6)), "head"]
@@ -34,6 +38,10 @@ class Run:
     def rows(self) -> pd.DataFrame:
         return pd.read_csv(self.out / "trials.csv")
 
+    @property
+    def searched(self) -> pd.DataFrame:
+        return self.rows[self.rows["origin"] != "twin"]
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
@@ -45,14 +53,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_trials_csv_has_the_promised_columns_and_a_row_per_trial(run: Run) -> None:
     probes = [probe.name for probe in RunConfig.load(ROOT / "run.yaml").tax]
+    scores = [
+        *("reward", "reward_se", "tax", "tax_se"),
+        *(f"{probe}.{column}" for probe in probes for column in ("score", "score_se", "tax", "tax_se")),
+    ]
     assert list(run.rows.columns) == [
         *("number", "state", "reason", "origin"),
         *(f"ratio.{group}" for group in GROUPS),
-        *("reward", "reward_se", "tax", "tax_se"),
-        *(f"{probe}.{column}" for probe in probes for column in ("score", "tax")),
+        *scores,
+        *(f"report.{column}" for column in scores),
         *("seconds.swap", "seconds.generate", "seconds.score"),
     ]
-    assert run.rows["number"].tolist() == list(range(TRIALS))
+    assert run.searched["number"].tolist() == list(range(TRIALS))
     assert set(run.rows["state"]) == {"complete"}
 
 
@@ -73,25 +85,66 @@ def test_base_pays_no_tax_and_aligned_pays_for_its_reward(run: Run) -> None:
     assert aligned.tax > 0.1
 
 
-def test_tax_is_the_mean_over_families(run: Run) -> None:
+@pytest.mark.parametrize("prefix", ["", "report."])
+def test_tax_is_the_mean_over_families(run: Run, prefix: str) -> None:
     rows = run.rows
     families: dict[str, list[str]] = {}
-    for probe in RunConfig.load(ROOT / "run.yaml").tax:
-        families.setdefault(probe.family, []).append(f"{probe.name}.tax")
+    for name, family in map(name_and_family, RunConfig.load(ROOT / "run.yaml").tax):
+        families.setdefault(family, []).append(f"{prefix}{name}.tax")
     by_family = pd.DataFrame({family: rows[columns].mean(axis=1) for family, columns in families.items()})
-    pd.testing.assert_series_equal(by_family.mean(axis=1), rows["tax"], check_names=False)
+    pd.testing.assert_series_equal(by_family.mean(axis=1), rows[f"{prefix}tax"], check_names=False)
+
+
+def test_the_front_and_what_it_is_compared_with_are_scored_again_on_the_report_split(run: Run) -> None:
+    reported = set(run.rows[run.rows["report.reward"].notna()]["number"])
+    as_searched = run.front.search_split
+    assert {trial.number for trial in (*as_searched.front, *as_searched.uniform)} <= reported
+    assert run.front.split == "report"
+    assert all(trial.split == "report" for trial in run.front)
+    files = {path.stem for path in (run.out / "items" / "report").iterdir()}
+    assert files == {str(number) for number in reported}
+    knee = run.front.pick("knee")
+    twins = run.rows[run.rows["origin"] == "twin"]
+    if knee.uniform_ratio is None:
+        assert twins["ratio.head"].tolist() == pytest.approx([knee.mean_ratio])
+    summary = json.loads((run.out / "summary.json").read_text())
+    assert summary["optimism"] == pytest.approx(run.front.optimism)
+    # More replies and items than in the search.
+    assert run.front.aligned.reward_se < as_searched.aligned.reward_se
+
+
+def test_every_score_is_that_of_the_items_on_disk(run: Run) -> None:
+    store, objectives = ItemStore(run.out / "items"), Objectives.of(RunConfig.load(run.out / "run.yaml"))
+    for split in SPLITS:
+        base = store.read(split, run.front.base.number)
+        for trial in run.front.trials:
+            seen = trial.seen_on(split)
+            if seen.scores:
+                again = objectives.scores(store.read(split, trial.number), base)
+                assert again.objectives["tax"].value == pytest.approx(seen.tax)
+                assert again.objectives["reward"].se == pytest.approx(seen.reward_se)
+
+
+def test_the_paper_s_table_comes_from_one_command(run: Run) -> None:
+    command = [sys.executable, "-m", "ama_ray.cli", "table", str(run.out), "--max-tax", "0.2"]
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for name in ("base", "aligned", "uniform 0.8", "uniform 0.6", "uniform 0.4", "uniform 0.2", "knee"):
+        assert name in table
 
 
 def test_the_run_folder_holds_the_result_and_no_weights(run: Run) -> None:
     names = {path.name for path in run.out.iterdir()}
-    assert names == {"front.csv", "front.png", "run.yaml", "summary.json", "trials.csv", "tune"}
+    assert names == {"front.csv", "front.png", "items", "run.yaml", "summary.json", "trials.csv", "tune"}
     assert not [path for path in run.out.rglob("*") if path.suffix in (".safetensors", ".bin", ".pt")]
     assert RunConfig.load(run.out / "run.yaml").trials == TRIALS
-    assert pd.read_csv(run.out / "front.csv")["number"].tolist() == [trial.number for trial in run.front]
+    front = pd.read_csv(run.out / "front.csv")
+    assert front["number"].tolist() == [trial.number for trial in run.front]
+    assert front["report.reward"].tolist() == pytest.approx([trial.reward for trial in run.front])
     again = ParetoSet.open(run.out)
     assert again.front == run.front.front
     assert again.hypervolume == run.front.hypervolume
     assert run.front.hypervolume >= run.front.uniform_hypervolume
+    assert run.front.search_split.hypervolume >= run.front.search_split.uniform_hypervolume
 
 
 def test_the_run_prints_where_its_time_went(run: Run) -> None:
@@ -102,8 +155,8 @@ def test_the_run_prints_where_its_time_went(run: Run) -> None:
     assert timing["orchestration"] == pytest.approx(1 - spent / timing["wall"] / timing["slots"])
 
 
-def by_transformers(folder: Path) -> dict[str, float]:
-    """Scores every probe of the search split with plain transformers, in a process that never sees vllm."""
+def by_transformers(folder: Path, split: str) -> dict[str, float]:
+    """Scores every probe of a split with plain transformers, in a process that never sees vllm."""
     code = """
 import json, sys
 from pathlib import Path
@@ -114,7 +167,7 @@ tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], padding_side="left")
 files = sorted(path for path in Path(sys.argv[2]).glob("*.jsonl") if path.stem != "prompts")
 print(json.dumps({path.stem: probe_score(model, tokenizer, read_rows(path)) / 100 for path in files}))
 """
-    command = [sys.executable, "-c", code, str(folder), str(ROOT / "data" / "search")]
+    command = [sys.executable, "-c", code, str(folder), str(ROOT / "data" / split)]
     scores: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return scores
 
@@ -123,7 +176,16 @@ print(json.dumps({path.stem: probe_score(model, tokenizer, read_rows(path)) / 10
 def test_an_exported_point_scores_in_transformers_as_in_the_search(run: Run, number: int, tmp_path: Path) -> None:
     folder = run.front.export(number, tmp_path / "merged")
     trial = run.front.trials[number]
-    assert by_transformers(folder) == pytest.approx({name: probe.score for name, probe in trial.probes.items()})
+    assert trial.search is not None
+    expected = {name: probe.score for name, probe in trial.search.probes.items()}
+    assert by_transformers(folder, "search") == pytest.approx(expected)
+
+
+def test_the_knee_scores_in_transformers_as_on_the_report_split(run: Run, tmp_path: Path) -> None:
+    knee = run.front.pick("knee")
+    folder = run.front.export(knee, tmp_path / "merged")
+    expected = {name: probe.score for name, probe in knee.probes.items()}
+    assert by_transformers(folder, "report") == pytest.approx(expected)
 
 
 def test_show_and_export_work_on_the_folder_from_the_command_line(run: Run, tmp_path: Path) -> None:
@@ -132,7 +194,7 @@ def test_show_and_export_work_on_the_folder_from_the_command_line(run: Run, tmp_
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     shown = ama("show", run.out)
-    assert f"{len(run.front)} of {TRIALS} trials" in shown
+    assert "The front on the report split" in shown
     assert f"{run.front.hypervolume:.3f}" in shown
     ama("export", run.out, "--point", "knee", "-o", tmp_path / "merged")
     assert (tmp_path / "merged" / "model.safetensors").is_file()
@@ -142,6 +204,8 @@ def test_show_and_export_work_on_the_folder_from_the_command_line(run: Run, tmp_
 def test_a_failing_scorer_fails_its_trials_and_the_search_goes_on(tmp_path: Path) -> None:
     scorer = """
 def score(rows, replies):
+    if len(replies) < 10:
+        return [0.0] * len(replies)
     words = sum(len(reply.split()) for reply in replies)
     if words % 7 == 0:
         raise ValueError("no taste today")
@@ -149,15 +213,15 @@ def score(rows, replies):
 """
     (tmp_path / "moody.py").write_text(scorer)
     fields: dict[str, Any] = yaml.safe_load(RunConfig.load(ROOT / "run.yaml").to_yaml())
-    fields["reward"]["scorer"] = str(tmp_path / "moody.py:score")
+    fields["reward"][0]["scorer"] = str(tmp_path / "moody.py:score")
     fields |= {"trials": 20, "space": "three-parts", "out": str(tmp_path / "out")}
     front = ama_ray.search(**fields)
     rows = pd.read_csv(tmp_path / "out" / "trials.csv")
     failed = rows[rows["state"] == "failed"]
-    assert len(rows) == 20
+    assert len(rows[rows["origin"] != "twin"]) == 20
     assert 0 < len(failed) < 20
     assert failed["reason"].str.contains("moody.py:score (?:raised ValueError: no taste today|returned nan)").all()
-    assert rows[rows["state"] == "complete"]["reward"].notna().all()
+    assert rows[(rows["state"] == "complete") & (rows["origin"] != "twin")]["reward"].notna().all()
     assert all(trial.state == "complete" and math.isfinite(trial.reward) for trial in front)
 
 
@@ -180,7 +244,7 @@ def test_the_commands_and_the_snippet_in_readme_run(run: Run, tmp_path: Path, mo
     Path("runs/my-run").symlink_to(run.out)
     commands = [line.split("#")[0].split() for block in blocks("") for line in block.splitlines()]
     ran = [command for command in commands if command[0] == "ama-ray" and command[1] != "search"]
-    assert [command[1] for command in ran] == ["check", "show", "export"]
+    assert [command[1] for command in ran] == ["check", "show", "table", "export"]
     for command in ran:
         subprocess.run([sys.executable, "-m", "ama_ray.cli", *command[1:]], check=True)
     assert Path("merged/model.safetensors").is_file()

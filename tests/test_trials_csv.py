@@ -3,7 +3,9 @@ from __future__ import annotations
 import csv
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,12 +13,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ama_ray.errors import UserError
-from ama_ray.trial import STAGES, ProbeResult, Trial
+from ama_ray.trial import STAGES, Estimate, ProbeResult, Scores, Trial
 from ama_ray.trials_csv import read_trials, write_trials
 
 number = st.floats(allow_nan=False, allow_infinity=False)
 GROUPS, PROBES = ("layers.0-3", "höhe", "score"), ("arc", "fr-en")
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+
+
+estimates = st.builds(Estimate, number, number | st.just(math.nan))
+results = st.builds(ProbeResult, number, number, number, number)
+OBJECTIVES = ("reward", "helpful", "tax")
+
+
+def named(names: tuple[str, ...], each: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    # Not fixed_dictionaries, which shuffles.
+    return st.tuples(*[each] * len(names)).map(lambda values: dict(zip(names, values, strict=True)))
+
+
+splits = st.builds(Scores, named(OBJECTIVES, estimates), named(PROBES, results))
 
 
 @st.composite
@@ -25,18 +40,15 @@ def trials(draw: st.DrawFn) -> Trial:
     seconds = dict.fromkeys(STAGES, math.nan)
     if draw(st.booleans()):
         return Trial(draw(st.integers(0)), "failed", "sampler", ratios, seconds=seconds, reason=draw(text))
-    reward, reward_se, tax, tax_se = draw(st.tuples(*[number | st.just(math.nan)] * 4))
     return Trial(
         draw(st.integers(0)),
         "complete",
-        draw(st.sampled_from(["baseline", "warm start", "sampler"])),
+        draw(st.sampled_from(["baseline", "warm start", "sampler", "twin"])),
         ratios,
-        reward,
-        reward_se,
-        tax,
-        tax_se,
-        {name: ProbeResult(draw(number), draw(number)) for name in PROBES},
-        seconds | {"swap": draw(number)},
+        search=draw(st.none() | splits),
+        report=draw(st.none() | splits),
+        seconds=seconds | {"swap": draw(number)},
+        tokens=draw(st.fixed_dictionaries({}, optional={"prompt": st.integers(0, 2**50)})),
     )
 
 
@@ -51,14 +63,17 @@ def test_what_is_written_is_read(written: list[Trial]) -> None:
 
 
 FAILED = Trial(0, "failed", "sampler", {"a": 0.5}, reason='engine died, "oom"\nat layer 3, naïve')
-DONE = Trial(1, "complete", "sampler", {"a": 0.5}, 1.0, 0.1, 0.2, 0.1, {"arc": ProbeResult(0.5, 0.1)})
+SCORES = Scores({"reward": Estimate(1.0, 0.1), "tax": Estimate(0.2, 0.1)}, {"arc": ProbeResult(0.5, 0.2, 0.1, 0.3)})
+DONE = Trial(1, "complete", "sampler", {"a": 0.5}, SCORES)
+REPORTED = replace(DONE, number=2, report=SCORES, tokens={"prompt": 7})
 
 
-def test_a_failed_trial_first_leaves_the_columns_in_order(tmp_path: Path) -> None:
-    write_trials(tmp_path / "trials.csv", [FAILED, DONE])
+@pytest.mark.parametrize("written", [[FAILED, DONE], [FAILED, DONE, REPORTED]])
+def test_trials_that_lack_columns_leave_them_in_order(tmp_path: Path, written: list[Trial]) -> None:
+    write_trials(tmp_path / "trials.csv", written)
     with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
-        header, failed, _ = list(csv.reader(file))
-    assert header == list(DONE.to_row())
+        header, failed, *_ = list(csv.reader(file))
+    assert header == list(written[-1].to_row())
     assert failed[header.index("arc.score")] == failed[header.index("reward")] == ""
     assert read_trials(tmp_path / "trials.csv")[0].reason == FAILED.reason
 

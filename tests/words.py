@@ -1,12 +1,15 @@
 """A tokenizer and a stand-in engine for tests of what lies between the two; the real ones meet in the engine tests."""
 
+import math
 from collections.abc import Sequence
 
-from ama_ray.engine.requests import Continuations, Generation
+from ama_ray.engine.requests import Continuations, Generation, NextToken
 
 
 class WordTokenizer:
     """One token per word and space-separated mark, `<s>` (0) in front; remembers the words it saw."""
+
+    chat_template: str | None = None
 
     def __init__(self) -> None:
         self.words = ["<s>"]
@@ -16,6 +19,11 @@ class WordTokenizer:
             if word not in self.words:
                 self.words.append(word)
         return [0] * add_special_tokens + [self.words.index(word) for word in text.split()]
+
+    def apply_chat_template(
+        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool
+    ) -> str:
+        raise NotImplementedError("this tokenizer has no chat template")
 
 
 class StandInEngine:
@@ -29,3 +37,7 @@ class StandInEngine:
 
     def loglikelihoods(self, requests: Sequence[Continuations]) -> list[list[float]]:
         return [[float(sum(c)) for c in request.continuations] for request in requests]
+
+    def next_tokens(self, requests: Sequence[NextToken]) -> list[dict[int, float]]:
+        tokens = len(self._words)
+        return [dict.fromkeys(range(tokens), -math.log(tokens)) for _ in requests]

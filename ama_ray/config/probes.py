@@ -22,7 +22,7 @@ class _Named(Model):
     family: str = Field(min_length=1)
 
 
-class _Asked(Model):
+class Asked(Model):
     """How a prompt is put to the model: after examples, or through the model's chat template."""
 
     chat: bool = False
@@ -32,15 +32,16 @@ class _Asked(Model):
 class _Generated(Model):
     max_tokens: int = Field(64, ge=1)
     stop: tuple[str, ...] = ()
+    delimiter: str = Field(" ", description="between the prompt and the answer of a solved example")
 
 
 class Choice(Model):
     """The choice with the highest log-likelihood given the prompt.
 
     Rows: `prompt`, `choices` (list of strings), `gold` (index); or `prompts` (one per choice), `continuation` and
-    `gold`, for choices that stand in the prompt. The engine is shown the prompt, `delimiter`, and the choice.
-    `acc` compares sums of log-probabilities, `acc_norm` divides each by the length of the choice in characters, both
-    as lm-evaluation-harness defines them.
+    `gold`, for choices that stand in the prompt. The engine is shown the prompt, `delimiter`, and the choice; with
+    `chat`, the choice begins the model's turn and has no delimiter in front. `acc` compares sums of log-probabilities,
+    `acc_norm` divides each by the length of the choice in characters, both as lm-evaluation-harness defines them.
     """
 
     kind: Literal["choice"] = "choice"
@@ -51,7 +52,8 @@ class Choice(Model):
 class Letter(Model):
     """The likeliest letter after a prompt that lists lettered choices (A, B, ...).
 
-    Rows: `prompt`, `choices`, `gold` (index or letter). One generated token per item.
+    Rows: `prompt`, shown as it is; `choices`, of which only the number matters; `gold` (index or letter). Where
+    every letter is one token, an item costs one generated token. `delimiter` as for `choice`.
     """
 
     kind: Literal["letter"] = "letter"
@@ -61,7 +63,8 @@ class Letter(Model):
 class Calibration(Model):
     """Expected calibration error (0-1, lower is better) over choices, in bins of equal width.
 
-    Rows as for `choice`. The confidence is the softmax of what `metric` compares.
+    Rows as for `choice`, and the same requests: beside a `choice` probe on the same file it costs nothing. The
+    confidence is the softmax, over the choices, of what `metric` compares.
     """
 
     kind: Literal["calibration"] = "calibration"
@@ -83,8 +86,8 @@ class Exact(_Generated):
 class F1(_Generated):
     """Words shared by a greedy generation and the best fitting answer, as F1. Rows as for `exact`.
 
-    `squad` and `drop` normalise and compare as the scripts of those two benchmarks do; an answer of `drop` may be a
-    list of spans.
+    `squad` and `drop` normalise and compare as the scripts of those two benchmarks do. In the list of right answers
+    of `drop`, an answer of several spans is a list of its own.
     """
 
     kind: Literal["f1"] = "f1"
@@ -92,7 +95,10 @@ class F1(_Generated):
 
 
 class Number(_Generated):
-    """The last number of a greedy generation equals the last number of the answer, as in GSM8K. Rows as for `exact`."""
+    """The last number of a greedy generation equals that of an answer, as in GSM8K. Rows as for `exact`.
+
+    In a text with `####`, the first number after it counts.
+    """
 
     kind: Literal["number"] = "number"
 
@@ -110,21 +116,26 @@ class Chrf(_Generated):
 
 
 class Perplexity(Model):
-    """Perplexity per token on plain text; lower is better. Rows: `text`."""
+    """Perplexity per token on plain text; lower is better. Rows: `text`.
+
+    A text that is longer than the model's context is scored in windows, as lm-evaluation-harness does.
+    """
 
     kind: Literal["perplexity"] = "perplexity"
 
 
 class BitsPerByte(Model):
-    """Bits per UTF-8 byte of plain text; lower is better. Rows: `text`."""
+    """Bits per UTF-8 byte of plain text; lower is better. Rows as for `perplexity`, and the same requests."""
 
     kind: Literal["bits-per-byte"] = "bits-per-byte"
 
 
 class Kl(Model):
-    """Kullback-Leibler divergence from base, in nats per token; lower is better, 0 for base. Rows: `text`.
+    """Mean Kullback-Leibler divergence of the model from base, KL(model || base), in nats per token. Rows: `text`.
 
-    At `positions` evenly spaced places of every text the next-token distributions of both models are compared.
+    Lower is better; base has 0. At `positions` evenly spaced places of every text the next-token distributions of both
+    are compared as far as their likeliest tokens tell: the result is a lower bound, exact where these are the whole
+    vocabulary.
     """
 
     kind: Literal["kl"] = "kl"
@@ -135,35 +146,35 @@ Kind = Choice | Letter | Calibration | Exact | F1 | Number | Bleu | Chrf | Perpl
 """What a probe asks and how it scores, apart from where its items come from."""
 
 
-class ChoiceProbe(Choice, _Asked, Source, _Named):
+class ChoiceProbe(Choice, Asked, Source, _Named):
     """A `choice` probe on a file."""
 
 
-class LetterProbe(Letter, _Asked, Source, _Named):
+class LetterProbe(Letter, Asked, Source, _Named):
     """A `letter` probe on a file."""
 
 
-class CalibrationProbe(Calibration, _Asked, Source, _Named):
+class CalibrationProbe(Calibration, Asked, Source, _Named):
     """A `calibration` probe on a file."""
 
 
-class ExactProbe(Exact, _Asked, Source, _Named):
+class ExactProbe(Exact, Asked, Source, _Named):
     """An `exact` probe on a file."""
 
 
-class F1Probe(F1, _Asked, Source, _Named):
+class F1Probe(F1, Asked, Source, _Named):
     """An `f1` probe on a file."""
 
 
-class NumberProbe(Number, _Asked, Source, _Named):
+class NumberProbe(Number, Asked, Source, _Named):
     """A `number` probe on a file."""
 
 
-class BleuProbe(Bleu, _Asked, Source, _Named):
+class BleuProbe(Bleu, Asked, Source, _Named):
     """A `bleu` probe on a file."""
 
 
-class ChrfProbe(Chrf, _Asked, Source, _Named):
+class ChrfProbe(Chrf, Asked, Source, _Named):
     """A `chrf` probe on a file."""
 
 
@@ -179,7 +190,7 @@ class KlProbe(Kl, Source, _Named):
     """A `kl` probe on a file."""
 
 
-class PresetProbe(_Asked):
+class PresetProbe(Asked):
     """A known benchmark by name: its prompts, its metric and its hub dataset, or a local copy in its own format.
 
     Without `file`, the dataset comes from the hub. `name` and `family` default to the preset's.
@@ -209,19 +220,8 @@ def _tag(value: Any) -> str | None:
     return next((tag for tag in ("preset", "task") if tag in fields), fields.get("kind"))
 
 
-FileProbe = (
-    ChoiceProbe
-    | LetterProbe
-    | CalibrationProbe
-    | ExactProbe
-    | F1Probe
-    | NumberProbe
-    | BleuProbe
-    | ChrfProbe
-    | PerplexityProbe
-    | BitsPerByteProbe
-    | KlProbe
-)
+_AskedProbe = ChoiceProbe | LetterProbe | CalibrationProbe | ExactProbe | F1Probe | NumberProbe | BleuProbe | ChrfProbe
+FileProbe = _AskedProbe | PerplexityProbe | BitsPerByteProbe | KlProbe
 Probe = Annotated[
     Annotated[ChoiceProbe, Tag("choice")]
     | Annotated[LetterProbe, Tag("letter")]

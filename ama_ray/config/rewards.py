@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -66,8 +67,11 @@ class ModelReward(_Reward):
     """The mean raw score of a reward model: a Hugging Face sequence classifier with one output.
 
     Prompt and reply are a conversation to which the reward model's own chat template is applied; without a template,
-    they are one text, the prompt followed by the reply. `replicas: 0` runs the reward model beside the engine, in the
-    place of the trial; more start as many processes that all trials share, each with `cpus` and `gpus` of its own.
+    they are one text, the prompt followed by the reply. Nothing is cut: a conversation that is longer than the reward
+    model takes is an error. `backend: auto` is vLLM where it serves the architecture, else transformers.
+
+    `replicas: 0` runs the reward model in the place of every trial, in a process beside its engine; more start as many
+    processes that all trials share, each with `cpus` and `gpus` of its own.
     """
 
     kind: Literal["model"]
@@ -80,7 +84,7 @@ class ModelReward(_Reward):
 
 
 class Judge(Model):
-    """A language model behind an OpenAI-compatible address that is asked for a verdict.
+    """A language model behind an OpenAI-compatible address that is asked for a number, at temperature 0.
 
     The API key is read from the environment variable that `api_key_env` names. Verdicts are kept on disk, so the same
     question is paid for once.
@@ -88,27 +92,57 @@ class Judge(Model):
 
     url: str = Field(pattern=r"^https?://", description="such as http://127.0.0.1:8000/v1")
     model: str
-    template: str | None = Field(None, description="the question; {prompt}, {reply} and {reference} are filled in")
+    template: str | None = Field(None, description="the question; see the reward for what is filled in")
     max_tokens: int = Field(256, ge=1)
-    concurrency: int = Field(16, ge=1)
+    concurrency: int = Field(16, ge=1, description="most requests at a time, of each trial")
     timeout: float = Field(60, gt=0, description="seconds per request")
-    retries: int = Field(5, ge=0)
+    retries: int = Field(5, ge=0, description="of a request that failed, after waits that double")
     api_key_env: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _holds_no_key(cls, url: str) -> str:
+        if "@" in urlsplit(url).netloc:
+            raise ValueError("the address must not hold a password; name a variable in api_key_env")
+        return url
+
+    def must_ask_for(self, *fields: str) -> None:
+        """Refuses a template without these fields.
+
+        Raises:
+            ValueError: Names the first field that is missing.
+        """
+        for field in fields:
+            if self.template is not None and f"{{{field}}}" not in self.template:
+                raise ValueError(f"judge.template: {{{field}}} must stand where the judge is to see it")
 
 
 class JudgeReward(_Reward):
-    """The mean of the marks that a judge gives; the first number of its answer within `scale`."""
+    """The mean of the marks that a judge gives: the first number within `scale` in its answer.
+
+    In the judge's `template`, {prompt}, {reply}, {reference}, {low} and {high} are filled in.
+    """
 
     kind: Literal["judge"]
     judge: Judge
     scale: tuple[float, float] = (1, 10)
+    reference: str = Field("reference", description="the field of the prompt file for {reference}")
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> JudgeReward:
+        if not self.scale[0] < self.scale[1]:
+            raise ValueError("scale: give the lowest mark, then the highest")
+        self.judge.must_ask_for("reply")
+        return self
 
 
 class PairwiseReward(_Reward):
     """The win rate (0-1) against fixed reference replies, which stand in the prompt file under `reference`.
 
     Either `scorer`, a function `compare(rows, replies, references) -> list[float]` that gives the chance that the
-    reply is the better one (0-1), or a `judge`, which sees both orders of every pair.
+    reply is the better one (0-1), or a `judge`. The judge sees every pair in both orders and answers each with a number
+    from 1 (the first is better) to 2 (the second is better); the mean of the two verdicts counts. In its `template`,
+    {prompt}, {first} and {second} are filled in.
     """
 
     kind: Literal["pairwise"]
@@ -120,6 +154,8 @@ class PairwiseReward(_Reward):
     def _has_one_scorer(self) -> PairwiseReward:
         if (self.scorer is None) == (self.judge is None):
             raise ValueError("give either scorer (file.py:function) or judge")
+        if self.judge is not None:
+            self.judge.must_ask_for("first", "second")
         return self
 
 

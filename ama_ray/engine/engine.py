@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ama_ray.engine.extension import SwapError
-from ama_ray.engine.requests import Continuations, Generation
+from ama_ray.engine.requests import Continuations, Generation, NextToken
+from ama_ray.engine.scoring import UNSCORED, ScoringError, plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 
     from ama_ray.config import Engine as EngineSettings
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
+    from ama_ray.engine.scoring import Branch
 
 MAX_CANDIDATES = 128
-"""vLLM's limit on `logprob_token_ids`."""
+"""Most next tokens whose log-probabilities one request gives: vLLM's limit on `logprob_token_ids`."""
+WARM_UP_TOLERANCE = 0.5
+"""Nats by which a log-probability may differ between vLLM's sampler and `TargetScorer`: some bfloat16 roundings."""
 
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+# `TargetScorer` knows the first model runner only, which is also the one that runs on a CPU.
+os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 if not torch.cuda.is_available():
@@ -83,18 +89,27 @@ class Engine:
             _repack_experts()
             torch.set_num_threads(max(1, int(settings.cpus)))
         eager = settings.enforce_eager if settings.enforce_eager is not None else on_cpu
-        memory: dict[str, Any] = {"kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30)}
+        sizes: dict[str, Any] = {
+            "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30),
+            # The smallest block that the kernel takes: what prompts share is reused in whole blocks.
+            "block_size": 32,
+            # Activations of more tokens than this leave a core's cache.
+            "max_num_batched_tokens": max(1024, max_model_len),
+            # A seeded prompt taken in parts would have its random numbers rolled back, which torch cannot on a CPU.
+            "enable_chunked_prefill": False,
+        }
         self._llm = LLM(
             model=str(folder),
             dtype=settings.dtype,
             enforce_eager=eager,
             max_model_len=max_model_len,
-            block_size=32 if on_cpu else None,
             enable_prefix_caching=True,
+            max_logprobs=MAX_CANDIDATES,
             seed=0,
             worker_extension_cls="ama_ray.engine.extension.SwapExtension",
-            **(memory if on_cpu else {}),
+            **(sizes if on_cpu else {}),
         )
+        self._call("score_targets")
         self._warm_up()
 
     def load_checkpoint(self, folder: Path) -> None:
@@ -160,42 +175,109 @@ class Engine:
         ]
 
     def loglikelihoods(self, requests: Sequence[Continuations]) -> list[list[float]]:
-        """Sums of log-probabilities of every continuation of every request, in one batch.
+        """Sums of log-probabilities of every continuation of every request.
 
-        Continuations of one token each, as letters and single words are, cost one generated token for all of them;
-        others cost a prompt each.
+        What continuations have in common, their context first of all, is computed once. Continuations of one token
+        each, as letters and single words are, cost one generated token for all of them.
+        """
+        planned = plan([request for request in requests if not _is_single(request)])
+        # The plan counts on a cache that holds nothing but what its own branches put there, hence also this order.
+        self._reset_cache()
+        sums = iter(planned.sums(self._scores(planned.branches)))
+        single = iter(self._single_token_scores([request for request in requests if _is_single(request)]))
+        return [next(single if _is_single(request) else sums) for request in requests]
+
+    def next_tokens(self, requests: Sequence[NextToken]) -> list[dict[int, float]]:
+        """Log-probabilities of the most likely next tokens at temperature 1, the likeliest first, in one batch.
+
+        There are `MAX_CANDIDATES` of them, or as many as the vocabulary has where that is smaller.
         """
         from vllm import SamplingParams
 
-        prompts: list[list[int]] = []
-        params: list[Any] = []
-        single = [_is_single(request) for request in requests]
-        for request, one_token in zip(requests, single, strict=True):
-            if one_token:
-                candidates = sorted({c[0] for c in request.continuations})
-                prompts.append(list(request.context))
-                params.append(SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=candidates))
-            else:
-                prompts.extend([*request.context, *continuation] for continuation in request.continuations)
-                params.extend(
-                    [SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0)] * len(request.continuations)
+        params = SamplingParams(
+            max_tokens=1,
+            temperature=0,
+            logprobs=min(MAX_CANDIDATES, self._llm.model_config.get_vocab_size()),
+            flat_logprobs=True,
+            detokenize=False,
+        )
+        outputs = self._run([list(request.context) for request in requests], [params] * len(requests))
+        steps = [output.outputs[0].logprobs for output in outputs]
+        # The generated token is in front, and comes again in its place.
+        return [dict(zip(step.token_ids[1:], step.logprobs[1:], strict=True)) for step in steps]
+
+    def _scores(self, branches: Sequence[Branch], *, read_cache: bool = True) -> list[list[float]]:
+        """Log-probabilities of each branch's targets.
+
+        Raises:
+            ScoringError: vLLM did not answer what was asked.
+        """
+        from vllm import SamplingParams
+
+        outputs = self._run(
+            [list(branch.tokens) for branch in branches],
+            [
+                SamplingParams(
+                    max_tokens=1,
+                    temperature=0,
+                    prompt_logprobs=0,
+                    skip_reading_prefix_cache=not read_cache,
+                    extra_args=branch.extra_args,
+                    flat_logprobs=True,
+                    detokenize=False,
                 )
-        outputs = iter(self._run(prompts, params))
-        result = []
-        for request, one_token in zip(requests, single, strict=True):
-            if one_token:
-                step = next(outputs).outputs[0].logprobs[0]
-                result.append([step[continuation[0]].logprob for continuation in request.continuations])
-            else:
-                result.append(
-                    [_continuation_logprob(next(outputs), len(request.context)) for _ in request.continuations]
-                )
-        return result
+                for branch in branches
+            ],
+        )
+        scores = []
+        for branch, output in zip(branches, outputs, strict=True):
+            answer = output.prompt_logprobs
+            if answer.token_ids != [token for _, token in branch.targets]:
+                raise ScoringError("vLLM's answer is not for the tokens that were asked; its log-likelihoods are wrong")
+            scores.append(answer.logprobs)
+        unscored = [number for number, answer in enumerate(scores) if UNSCORED in answer]
+        if unscored and not read_cache:
+            raise ScoringError("vLLM left log-probabilities out, though it was not to use its cache")
+        if unscored:
+            # A branch that vLLM put off half-way, to make room, may find in the cache what it has yet to score.
+            again = self._scores([branches[number] for number in unscored], read_cache=False)
+            for number, answer in zip(unscored, again, strict=True):
+                scores[number] = answer
+        return scores
+
+    def _single_token_scores(self, requests: Sequence[Continuations]) -> list[list[float]]:
+        from vllm import SamplingParams
+
+        candidates = [sorted({continuation[0] for continuation in request.continuations}) for request in requests]
+        outputs = self._run(
+            [list(request.context) for request in requests],
+            [SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=tokens) for tokens in candidates],
+        )
+        steps = [output.outputs[0].logprobs[0] for output in outputs]
+        return [
+            [step[continuation[0]].logprob for continuation in request.continuations]
+            for request, step in zip(requests, steps, strict=True)
+        ]
 
     def _warm_up(self) -> None:
         # The first request of each sort compiles for seconds, which would be charged to the first trial.
         self.generate([Generation((1, 1), max_tokens=2, temperature=1.0)])
-        self.loglikelihoods([Continuations((1,), ((1, 1),)), Continuations((1,), ((1,),))])
+        self.next_tokens([NextToken((1,))])
+        self.loglikelihoods([Continuations((1,), ((1,),))])
+        self._check_scores()
+
+    def _check_scores(self) -> None:
+        """Compares `TargetScorer` with vLLM's sampler on a greedy reply.
+
+        Raises:
+            ScoringError: They differ by more than the engine's precision may: vLLM's internals are not as they were.
+        """
+        context = (1, 2)
+        (reply,) = self.greedy_logprobs([context], 2)
+        planned = plan([Continuations(context, (tuple(token for token, _ in reply),))])
+        (scores,) = self._scores(planned.branches)
+        if not all(abs(a - b) <= WARM_UP_TOLERANCE for a, (_, b) in zip(scores, reply, strict=True)):
+            raise ScoringError(f"tokens with log-probabilities {reply} when generated have {scores} when scored")
 
     def _run(self, prompts: list[list[int]], params: list[Any]) -> list[Any]:
         outputs: list[Any] = self._llm.generate(
@@ -212,9 +294,4 @@ class Engine:
 
 
 def _is_single(request: Continuations) -> bool:
-    return len(request.continuations) <= MAX_CANDIDATES and all(len(c) == 1 for c in request.continuations)
-
-
-def _continuation_logprob(output: Any, context: int) -> float:
-    tokens = output.prompt_token_ids
-    return float(sum(output.prompt_logprobs[index][tokens[index]].logprob for index in range(context, len(tokens))))
+    return 0 < len(request.continuations) <= MAX_CANDIDATES and all(len(c) == 1 for c in request.continuations)

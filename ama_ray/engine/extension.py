@@ -9,6 +9,7 @@ import torch
 
 from ama_ray.averaging import interpolate
 from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
+from ama_ray.engine.scoring import TargetScorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,10 @@ class SwapExtension:
     def load_checkpoint(self, folder: str) -> None:
         """Loads a checkpoint folder into the live weights, vLLM's post-processing included."""
         self.model_runner.reload_weights(weights_path=folder)
+
+    def score_targets(self) -> None:
+        """Has prompts scored by `TargetScorer` from here on."""
+        TargetScorer(self.model_runner)
 
     def snapshot(self, narrow: torch.dtype) -> dict[str, StoredTensor]:
         """The live parameters as views, or narrowed copies where `narrow` loses nothing (`StoredTensor.of`)."""

@@ -46,13 +46,17 @@ class Continuations:
 
 @dataclass(frozen=True)
 class NextToken:
-    """The log-probabilities of the most likely tokens after a context."""
+    """The log-probabilities of what may come right after a context.
+
+    Attributes:
+        context: Token ids.
+    """
 
     context: tuple[int, ...]
 
     @property
     def length(self) -> int:
-        """Tokens of context this may take."""
+        """Tokens of context this takes, the one generated token included."""
         return len(self.context) + 1
 
 

@@ -20,10 +20,13 @@ def knee(pareto: ParetoSet) -> Trial | None:
 
 
 def best_uniform(pareto: ParetoSet) -> Trial | None:
-    """The uniform point with the highest reward at no more tax than the knee; None without a knee or such a point."""
+    """The uniform point with the highest reward at no more tax than the knee; None without a knee or such a point.
+
+    With several reward objectives, the one with the largest `ParetoSet.gain`.
+    """
     top = knee(pareto)
     affordable = [] if top is None else [trial for trial in pareto.uniform_front if trial.tax <= top.tax]
-    return affordable[-1] if affordable else None
+    return max(affordable, key=pareto.gain, default=None)
 
 
 def named(pareto: ParetoSet) -> dict[str, Trial]:
@@ -33,6 +36,40 @@ def named(pareto: ParetoSet) -> dict[str, Trial]:
         if trial.uniform_ratio in (0.0, 1.0):
             found["aligned" if trial.uniform_ratio else "base"] = trial
     return {name: trial for name, trial in found.items() if trial is not None}
+
+
+def used_test_data(pareto: ParetoSet) -> str:
+    """A sentence where the search saw items of a test split, which `allow_test_split` allows; else empty."""
+    if pareto.config is None or not pareto.config.allow_test_split:
+        return ""
+    from ama_ray import probes
+
+    names = [probes.name_and_family(probe)[0] for probe in pareto.config.tax if probes.uses_test_split(probe)]
+    if not names:
+        return ""
+    return f"The search used test data (allow_test_split): scores on {', '.join(names)} are no test results."
+
+
+def split_note(pareto: ParetoSet) -> str:
+    """Which split the numbers are from, and what that means."""
+    if pareto.split == "report":
+        return "All numbers are from the report split, whose items the search never saw."
+    return "All numbers are from the search split, by which the points were chosen, so they are somewhat too good."
+
+
+def volumes(pareto: ParetoSet) -> str:
+    """The hypervolumes; with those of both splits, also how much the search had fooled itself."""
+    told = (
+        f"Hypervolume (1 is the box between base and aligned): front {pareto.hypervolume:.3f}, "
+        f"uniform {pareto.uniform_hypervolume:.3f}"
+    )
+    if math.isnan(pareto.optimism):
+        return f"{told}."
+    search = pareto.search_split
+    return (
+        f"{told}; on the search split {search.hypervolume:.3f} and {search.uniform_hypervolume:.3f}. The search had "
+        f"fooled itself by {pareto.optimism:z.3f} (hypervolume of the points of its front, search minus report split)."
+    )
 
 
 def decimals(values: Iterable[float]) -> int:

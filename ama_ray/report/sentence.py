@@ -1,12 +1,15 @@
-"""What a run won, in a sentence or two."""
+"""What a run won, in a few sentences."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ama_ray.report.named import PLUS_MINUS, best_uniform, decimals, plus_minus
+from ama_ray._trade import reward_called
+from ama_ray.report.named import PLUS_MINUS, best_uniform, decimals, plus_minus, split_note, used_test_data, volumes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ama_ray.pareto import ParetoSet
     from ama_ray.trial import Trial
 
@@ -14,54 +17,57 @@ if TYPE_CHECKING:
 def sentence(pareto: ParetoSet) -> str:
     """What the run won: the knee against base, aligned and uniform averaging, and the hypervolumes.
 
-    Where there is nothing to trade, it says why, and names the point with the highest reward.
+    Where the search used test data, it says so first. Where there is nothing to trade, it says why, and names the
+    point with the highest reward.
     """
+    return " ".join(part for part in (used_test_data(pareto), _told(pareto)) if part)
+
+
+def _told(pareto: ParetoSet) -> str:
     if not pareto.front:
         failed = [trial for trial in pareto.trials if trial.state == "failed"]
         why = f"; the last of {len(failed)} failures: {failed[-1].reason}" if failed else ""
         return f"No trial is complete{why}."
     told = _Told(pareto)
-    return f"{told.no_trade() if pareto.no_trade else told.trade()} {PLUS_MINUS}"
+    return f"{told.no_trade() if pareto.no_trade else told.trade()} {split_note(pareto)} {PLUS_MINUS}"
 
 
 class _Told:
     def __init__(self, pareto: ParetoSet) -> None:
         self.pareto = pareto
+        self.rewards = pareto.objectives[:-1]
         shown = (*pareto.front, *pareto.uniform)
-        self.reward_places = decimals(trial.reward for trial in shown)
-        self.tax_places = decimals(trial.tax for trial in shown)
+        self.places = {name: decimals(trial.objectives[name].value for trial in shown) for name in pareto.objectives}
 
-    def reward(self, trial: Trial) -> str:
-        return plus_minus(trial.reward, trial.reward_se, self.reward_places)
-
-    def tax(self, trial: Trial) -> str:
-        return plus_minus(trial.tax, trial.tax_se, self.tax_places)
+    def value(self, trial: Trial, name: str) -> str:
+        estimate = trial.objectives[name]
+        return plus_minus(estimate.value, estimate.se, self.places[name])
 
     def no_trade(self) -> str:
-        top = self.pareto.front[-1]
-        reason = self.pareto.no_trade
+        top, first = max(self.pareto.front, key=lambda trial: trial.reward), self.rewards[0]
         return (
-            f"There is no trade between base and aligned to improve: {reason}. The highest reward is "
-            f"{self.reward(top)}, of trial {top.number}, with tax {self.tax(top)}."
+            f"There is no trade between base and aligned to improve: {self.pareto.no_trade}. The highest "
+            f"{reward_called(first)} is {self.value(top, first)}, of trial {top.number}, with tax "
+            f"{self.value(top, 'tax')}."
         )
 
     def trade(self) -> str:
         knee, base, aligned = self.pareto.pick("knee"), self.pareto.base, self.pareto.aligned
-        volumes = (
-            f"Hypervolume (1 is the box between base and aligned): front {self.pareto.hypervolume:.3f}, "
-            f"uniform {self.pareto.uniform_hypervolume:.3f}."
-        )
         if self.pareto.above_line(knee) <= 0:
-            return f"No averaging found is above the straight line from base to aligned. {volumes}"
+            return f"No averaging found is above the straight line from base to aligned. {volumes(self.pareto)}"
+        kept = self._listed(
+            f"{self.pareto.share(knee, name):.0%} of the {reward_called(name)} that alignment won "
+            f"({self.value(knee, name)}; base {self.value(base, name)}, aligned {self.value(aligned, name)})"
+            for name in self.rewards
+        )
         return (
-            f"The knee (trial {knee.number}) keeps {self._kept(knee)} of the reward that alignment won "
-            f"({self.reward(knee)}; base {self.reward(base)}, aligned {self.reward(aligned)}) at {self._cost(knee)} "
-            f"({self.tax(knee)}; aligned {self.tax(aligned)}); {self._uniform(knee)}. {volumes}"
+            f"The knee (trial {knee.number}) keeps {kept} at {self._cost(knee)} ({self.value(knee, 'tax')}; aligned "
+            f"{self.value(aligned, 'tax')}); {self._uniform(knee)}. {volumes(self.pareto)}"
         )
 
-    def _kept(self, trial: Trial) -> str:
-        base = self.pareto.base.reward
-        return f"{(trial.reward - base) / (self.pareto.aligned.reward - base):.0%}"
+    def _listed(self, parts: Iterable[str]) -> str:
+        *first, last = parts
+        return f"{', '.join(first)} and {last}" if first else last
 
     def _cost(self, trial: Trial) -> str:
         return f"{trial.tax / self.pareto.aligned.tax:.0%} of its tax" if trial.tax > 0 else "none of its tax"
@@ -72,7 +78,12 @@ class _Told:
             return "no uniform point has as little tax"
         if best.number == knee.number:
             return f"it is the uniform point at ratio {best.uniform_ratio:g}"
+        several = len(self.rewards) > 1
+        kept = self._listed(
+            f"{self.pareto.share(best, name):.0%}{f' of {name}' if several else ''} ({self.value(best, name)})"
+            for name in self.rewards
+        )
         return (
-            f"the best uniform point at no more tax (ratio {best.uniform_ratio:g}) keeps {self._kept(best)} "
-            f"({self.reward(best)}) at {self._cost(best)} ({self.tax(best)})"
+            f"the best uniform point at no more tax (ratio {best.uniform_ratio:g}) keeps {kept} at {self._cost(best)} "
+            f"({self.value(best, 'tax')})"
         )

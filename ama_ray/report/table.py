@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 
-from ama_ray.report.named import PLUS_MINUS, decimals, named, plus_minus
+from ama_ray.report.named import PLUS_MINUS, decimals, named, plus_minus, split_note, used_test_data, volumes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ama_ray.pareto import ParetoSet
     from ama_ray.trial import Trial
 
 _BARS = "▁▂▃▄▅▆▇█"
 _MOST_BARS = 24
-_ROOM = 34
-"""Columns, of 80, that bars and probe scores share; a score takes five of them."""
+_LEAST_BARS = 8
+_LEAST_SCORE = 4
+_WIDTH = 80
 
 
 def front_table(pareto: ParetoSet) -> Table:
-    """The front by rising reward, then those of base, aligned and the best uniform point that are not on it.
+    """The front by rising tax, then those of base, aligned and the best uniform point that are not on it.
 
     It fits in 80 columns: many groups share a bar, and the probes that find no room are in `trials.csv`.
     """
     names = named(pareto)
-    rows = [*pareto.front, *{t.number: t for t in names.values() if t not in pareto.front}.values()]
-    probes = list(dict.fromkeys(name for trial in rows for name in trial.probes))
-    per_bar = math.ceil(max((len(trial.ratios) for trial in rows), default=1) / _MOST_BARS)
+    on_front = {trial.number for trial in pareto.front}
+    rows = [*pareto.front, *{t.number: t for t in names.values() if t.number not in on_front}.values()]
+    origins = [_origin(trial, [name for name, pick in names.items() if pick == trial]) for trial in rows]
+    objectives = {name: _objective(name, rows) for name in pareto.objectives}
+    fixed = {"#": [str(trial.number) for trial in rows], "origin": origins, **objectives}
+    room = _WIDTH - sum(1 + max(map(len, cells), default=0) for cells in fixed.values())
+    most_bars = max(_LEAST_BARS, min(_MOST_BARS, room))
+    per_bar = math.ceil(max((len(trial.ratios) for trial in rows), default=1) / most_bars)
     bars = max((len(_profile(trial, per_bar)) for trial in rows), default=0)
-    shown = probes[: (_ROOM - bars) // 5]
-    reward_places, tax_places = decimals(t.reward for t in rows), decimals(t.tax for t in rows)
+    probes = list(dict.fromkeys(name for trial in rows for name in trial.probes))
+    shown = _that_fit({name: [_score(trial, name) for trial in rows] for name in probes}, room - bars)
 
+    warning = used_test_data(pareto)
     table = Table(
-        title=f"The front: {len(pareto.front)} of {len(pareto.trials)} trials",
-        caption=_caption(pareto, hidden=len(probes) - len(shown), per_bar=per_bar),
+        title=f"{warning}\n" * bool(warning)
+        + f"The front on the {pareto.split} split: {len(pareto.front)} of {len(pareto.trials)} trials",
+        caption=_caption(pareto, shown=len(shown), hidden=len(probes) - len(shown), per_bar=per_bar),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=0,
@@ -43,25 +55,37 @@ def front_table(pareto: ParetoSet) -> Table:
     )
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("origin", no_wrap=True)
-    table.add_column("reward ↑", justify="right", no_wrap=True)
-    table.add_column("tax ↓", justify="right", no_wrap=True)
+    for name, cells in objectives.items():
+        header = textwrap.wrap(f"{name} {'↓' if name == 'tax' else '↑'}", max([8, *map(len, cells)]))
+        table.add_column("\n".join(header), justify="right", no_wrap=True)
     for name in shown:
-        table.add_column(name, justify="right", overflow="fold", min_width=4, max_width=8)
+        table.add_column(name, justify="right", overflow="fold", min_width=_LEAST_SCORE, max_width=8)
     table.add_column("ratios", no_wrap=True)
-    for position, trial in enumerate(rows, start=1):
-        picks = [name for name, pick in names.items() if pick == trial]
-        scores = [trial.probes[name].score if name in trial.probes else math.nan for name in shown]
+    for position, trial in enumerate(rows):
         table.add_row(
-            str(trial.number),
-            _origin(trial, picks),
-            plus_minus(trial.reward, trial.reward_se, reward_places),
-            plus_minus(trial.tax, trial.tax_se, tax_places),
-            *("" if math.isnan(score) else f"{score:.2f}" for score in scores),
+            *(cells[position] for cells in fixed.values()),
+            *(cells[position] for cells in shown.values()),
             _profile(trial, per_bar),
-            style="bold" if "knee" in picks else None,
-            end_section=position == len(pareto.front),
+            style="bold" if origins[position] == "knee" else None,
+            end_section=position + 1 == len(pareto.front),
         )
     return table
+
+
+def _objective(name: str, rows: Sequence[Trial]) -> list[str]:
+    estimates = [trial.objectives[name] for trial in rows]
+    places = decimals(estimate.value for estimate in estimates)
+    return [plus_minus(estimate.value, estimate.se, places) for estimate in estimates]
+
+
+def _score(trial: Trial, probe: str) -> str:
+    return f"{trial.probes[probe].score:.2f}" if probe in trial.probes else ""
+
+
+def _that_fit(probes: dict[str, list[str]], room: int) -> dict[str, list[str]]:
+    """The first probes whose scores find room, each with a space before it."""
+    widths = itertools.accumulate(1 + max([_LEAST_SCORE, *map(len, cells)]) for cells in probes.values())
+    return {name: probes[name] for name, width in zip(probes, widths, strict=True) if width <= room}
 
 
 def _origin(trial: Trial, picks: list[str]) -> str:
@@ -79,23 +103,24 @@ def _profile(trial: Trial, per_bar: int) -> str:
     return "".join(_BARS[min(max(level, 0), len(_BARS) - 1)] for level in levels)
 
 
-def _caption(pareto: ParetoSet, hidden: int, per_bar: int) -> str:
+def _caption(pareto: ParetoSet, shown: int, hidden: int, per_bar: int) -> str:
     groups = "group" if per_bar == 1 else f"{per_bar} groups (their mean)"
     lines = [
-        f"#: number of the trial. reward: mean score of the sampled replies. tax: points (0-1) lost on the probes "
-        f"against base, mean over families; below 0 is a gain. {PLUS_MINUS}",
-        "Probe columns: the score, 0-1." + (f" {hidden} more probes are in trials.csv." if hidden > 0 else ""),
+        split_note(pareto),
+        f"#: number of the trial. {', '.join(pareto.objectives[:-1])}: mean score of the sampled replies. tax: points "
+        f"(0-1) lost on the probes against base, mean over families; below 0 is a gain. {PLUS_MINUS}",
+        "Probe columns: the score, in the metric of the probe." * bool(shown)
+        + f" {hidden} more probes are in trials.csv." * bool(hidden),
         f"ratios: share of aligned, {_BARS[0]} is 0 (base) and {_BARS[-1]} is 1; one bar per {groups}, in the order "
         "of the search space.",
     ]
     if pareto.no_trade:
-        return "\n".join([*lines, f"No knee and no hypervolume, as {pareto.no_trade}."])
+        return "\n".join([*filter(None, lines), f"No knee and no hypervolume, as {pareto.no_trade}."])
     return "\n".join(
         [
-            *lines,
-            "knee: farthest above the line from base to aligned, both scaled to the box between them. "
+            *filter(None, lines),
+            "knee: farthest above the line from base to aligned, each objective scaled to the box between them. "
             "*: of the uniform points (one ratio everywhere), the highest reward at no more tax than the knee.",
-            f"Hypervolume (1 is the box between base and aligned): front {pareto.hypervolume:.3f}, "
-            f"uniform {pareto.uniform_hypervolume:.3f}.",
+            volumes(pareto),
         ]
     )

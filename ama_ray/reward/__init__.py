@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ama_ray import sources
+from ama_ray.config.rewards import FunctionReward, JudgeReward, ModelReward
+from ama_ray.engine.classifier_process import OwnProcess
 from ama_ray.reward.function import FunctionScores, load_scorer
+from ama_ray.reward.judge import JudgeClient
+from ama_ray.reward.judged import JudgeScores, PairwiseJudgeScores
+from ama_ray.reward.model import ModelScores, RewardModel
+from ama_ray.reward.pairwise import PairwiseScores
 from ama_ray.reward.prepared import PreparedReward, Scored, ScorerError, sampled
+from ama_ray.reward.rubric import FIRST, SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ama_ray.config import Report, Reward
     from ama_ray.prompting import Tokenizer
 
-__all__ = ["PreparedReward", "Scored", "ScorerError", "prepare"]
+__all__ = ["ModelScores", "PreparedReward", "Scored", "ScorerError", "prepare"]
 
 
-def prepare(
-    reward: Reward, tokenizer: Tokenizer, seed: int, report: Report
-) -> tuple[PreparedReward, PreparedReward]:
-    """Reads, checks and tokenises a reward; done once per run.
+def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> tuple[PreparedReward, PreparedReward]:
+    """Reads, checks and tokenises a reward, and tries its scorer; done once per run.
 
     Args:
         reward: Of the run file.
@@ -30,15 +38,32 @@ def prepare(
         The reward on the search split and on the report split.
 
     Raises:
-        UserError: The prompt file or the scorer is missing or malformed.
+        UserError: The prompt file or the scorer is missing or malformed, or the scorer does not work.
     """
-    scorer = load_scorer(reward.scorer)
+    build = _builder(reward)
     halves = sources.load(reward.prompts, report.share, key=lambda row: str(row.get(reward.prompts.field)))
     search, later = (
-        FunctionScores(reward, rows, sampled(reward, rows, tokenizer, seed, n), scorer)
+        build(reward, rows, sampled(reward, rows, tokenizer, seed, n))
         for rows, n in (
             (halves.search, reward.sampling.n),
             (halves.report, reward.sampling.n * report.samples),
         )
     )
+    search.check()
+    later.check()
     return search, later
+
+
+def _builder(reward: Reward) -> Callable[..., PreparedReward]:
+    """What makes a prepared reward of its settings, rows and requests; both splits share one scorer."""
+    if isinstance(reward, FunctionReward):
+        return partial(FunctionScores, address=reward.scorer, scorer=load_scorer(reward.scorer))
+    if isinstance(reward, ModelReward):
+        model = RewardModel.open(reward)
+        return partial(ModelScores, model=model, classifier=OwnProcess(model.settings))
+    if isinstance(reward, JudgeReward):
+        return partial(JudgeScores, judge=JudgeClient(reward.judge, *reward.scale))
+    if reward.judge is not None:
+        return partial(PairwiseJudgeScores, judge=JudgeClient(reward.judge, FIRST, SECOND))
+    assert reward.scorer is not None  # the run file has one of the two
+    return partial(PairwiseScores, address=reward.scorer, scorer=load_scorer(reward.scorer))

@@ -2,51 +2,79 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
+import itertools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ama_ray.errors import UserError
-from ama_ray.reward.prepared import PreparedReward, Scored, ScorerError
+from ama_ray.reward.prepared import PreparedReward, Scored, ScorerError, finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from ama_ray.config import FunctionReward
+    from ama_ray.sources import Row
 
 Scorer = Callable[..., list[float]]
+
+FIRST_REPLIES = ("Yes.", "")
+"""What a scorer is tried on before any engine starts: any model may say the one, or end at once."""
+
+_modules = itertools.count()
 
 
 @dataclass(frozen=True)
 class FunctionScores(PreparedReward):
-    """A reward function with its prompts."""
+    """A function of the user, `score(rows, replies)`, with its prompts.
 
-    settings: FunctionReward
+    Attributes:
+        address: `file.py:function`.
+        scorer: The function.
+    """
+
+    address: str
     scorer: Scorer
 
-    def score(self, replies: Sequence[Sequence[str]]) -> Scored:
-        """Calls the user's function with the row of every reply and the reply.
+    @property
+    def functions(self) -> tuple[Scorer, ...]:
+        """The scorer."""
+        return (self.scorer,)
+
+    def check(self) -> None:
+        """Calls the scorer once, on the first two rows with two short replies each.
+
+        There is no tolerance: a trial in which a model says nothing would fail in the same way. The function is
+        imported anew for this, as what it keeps in its module after a call might not be fit to be sent to the trials.
 
         Raises:
-            ScorerError: It raised, or did not return one finite number per reply.
+            UserError: It raised, or did not return one finite number per reply.
         """
-        rows = [row.fields for row, of_row in zip(self.rows, replies, strict=True) for _ in of_row]
-        flat = [reply for of_row in replies for reply in of_row]
-        return Scored(called(self.settings.scorer, self.scorer, flat, rows, flat).reshape(len(self.rows), -1))
+        rows = tuple(copy.deepcopy(self.rows[:2]))
+        tried = replace(self, rows=rows, requests=self.requests[:2], scorer=load_scorer(self.address))
+        try:
+            tried.score([FIRST_REPLIES] * len(rows))
+        except ScorerError as error:
+            raise UserError(
+                f"reward.scorer: {error}; it was tried on the first rows with the replies "
+                f"{' and '.join(map(repr, FIRST_REPLIES))}, and must give every reply a finite number."
+            ) from error
+
+    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+        return Scored(called(self.address, self.scorer, replies, [row.fields for row in rows], list(replies)))
 
 
-def called(name: str, scorer: Scorer, replies: Sequence[str], *arguments: Any) -> NDArray[np.float64]:
+def called(address: str, scorer: Scorer, replies: Sequence[str], *arguments: Any) -> NDArray[np.float64]:
     """Calls a user's scorer and checks what it returns.
 
     Args:
-        name: `file.py:function`, for errors.
+        address: `file.py:function`, for errors.
         scorer: The function.
         replies: For errors, and for how many numbers to expect.
         arguments: What it is called with.
@@ -54,24 +82,22 @@ def called(name: str, scorer: Scorer, replies: Sequence[str], *arguments: Any) -
     Raises:
         ScorerError: It raised, or did not return one finite number per reply.
     """
+    name = f"the scorer {address}"
     try:
         scores = scorer(*arguments)
     except Exception as error:
-        raise ScorerError(f"the scorer {name} raised {type(error).__name__}: {error}") from error
+        raise ScorerError(f"{name} raised {type(error).__name__}: {error}") from error
     try:
-        array = np.array([float(score) for score in scores])
+        numbers = [float(score) for score in scores]
     except (TypeError, ValueError):
-        raise ScorerError(f"the scorer {name} must return a list of numbers, not {scores!r:.80}") from None
-    if array.shape != (len(replies),):
-        raise ScorerError(f"the scorer {name} returned {len(array)} scores for {len(replies)} replies")
-    if not np.isfinite(array).all():
-        bad = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise ScorerError(f"the scorer {name} returned {array[bad]} for the reply {replies[bad]!r:.80}")
-    return array
+        raise ScorerError(f"{name} must return a list of numbers, not {scores!r:.80}") from None
+    if len(numbers) != len(replies):
+        raise ScorerError(f"{name} returned {len(numbers)} scores for {len(replies)} replies")
+    return finite(name, numbers, replies)
 
 
 def load_scorer(address: str) -> Scorer:
-    """Imports `file.py:function`.
+    """Imports `file.py:function`, in a module of its own even where the same file was imported before.
 
     Raises:
         UserError: There is no such file or function, or importing the file fails.
@@ -80,7 +106,7 @@ def load_scorer(address: str) -> Scorer:
     file = Path(path).resolve()
     if not file.is_file():
         raise UserError(f"reward.scorer: there is no file {file}; give file.py:function.")
-    module_name = f"ama_ray_scorer_{file.stem}"
+    module_name = f"ama_ray_scorer_{next(_modules)}_{file.stem}"
     spec = importlib.util.spec_from_file_location(module_name, file)
     if spec is None or spec.loader is None:
         raise UserError(f"reward.scorer: {file} is not a Python file.")
@@ -92,5 +118,5 @@ def load_scorer(address: str) -> Scorer:
         raise UserError(f"reward.scorer: importing {file} raised {type(error).__name__}: {error}.") from error
     scorer: Scorer | None = getattr(module, name, None)
     if not callable(scorer):
-        raise UserError(f"reward.scorer: {file} has no function {name!r}; define {name}(rows, replies) there.")
+        raise UserError(f"reward.scorer: {file} has no function {name!r}; define it there.")
     return scorer

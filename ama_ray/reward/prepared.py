@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ama_ray.engine.requests import Generation
 from ama_ray.prompting import Prompting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from ama_ray.config import Reward
@@ -41,6 +42,8 @@ class Scored:
 class PreparedReward(ABC):
     """One reward on one split, read, checked and tokenised: the same for every trial.
 
+    It is sent to the processes of the trials, so it holds no model and no connection.
+
     Attributes:
         settings: The reward of the run file.
         rows: The rows of the prompt file.
@@ -51,13 +54,50 @@ class PreparedReward(ABC):
     rows: tuple[Row, ...]
     requests: tuple[Generation, ...]
 
+    @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The functions of the user behind it, which have to travel to the trials."""
+        return ()
+
     @abstractmethod
+    def check(self) -> None:
+        """Tries, before any engine starts, what can be tried without one.
+
+        Raises:
+            UserError: The scorer does not work, or a row lacks what it needs.
+        """
+
     def score(self, replies: Sequence[Sequence[str]]) -> Scored:
-        """Scores `n` replies to every prompt.
+        """Scores `n` replies to every prompt, all in one call of the scorer.
 
         Raises:
             ScorerError: There is no finite number for every reply; says which scorer, and why.
         """
+        rows = [row for row, of_row in zip(self.rows, replies, strict=True) for _ in of_row]
+        scored = self._score(rows, [reply for of_row in replies for reply in of_row])
+        return Scored(scored.scores.reshape(len(self.rows), -1), scored.tokens)
+
+    @abstractmethod
+    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+        """Scores replies, each with the row of its prompt; the scores have the shape (replies,)."""
+
+
+def finite(name: str, scores: Sequence[float], replies: Sequence[str]) -> NDArray[np.float64]:
+    """The scores as an array.
+
+    Args:
+        name: Of the scorer, for errors.
+        scores: One per reply.
+        replies: For errors.
+
+    Raises:
+        ScorerError: One of the scores is not finite; shows the reply.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    if not np.isfinite(array).all():
+        bad = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ScorerError(f"{name} returned {array[bad]} for the reply {replies[bad]!r:.80}")
+    return array
 
 
 def sampled(reward: Reward, rows: Sequence[Row], tokenizer: Tokenizer, seed: int, n: int) -> tuple[Generation, ...]:

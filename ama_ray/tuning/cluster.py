@@ -86,6 +86,9 @@ def engine_slots(config: RunConfig) -> int:
     want = {kind: amount for kind, amount in engine_resources(config.engine).items() if amount}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fit = sum(min(int(node.get(kind, 0) // amount) for kind, amount in want.items()) for node in nodes)
+    # Replicas of reward models have taken their part already.
+    free = ray.available_resources()
+    fit = min(fit, *(int(free.get(kind, 0) // amount) for kind, amount in want.items()))
     if not fit:
         needs = " and ".join(f"{amount:g} {kind}s" for kind, amount in want.items())
         raise UserError(f"engine: no node of the Ray cluster has the {needs} of one engine; lower engine.cpus or gpus.")

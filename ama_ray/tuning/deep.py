@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray.tuning.cluster import ray_cluster
 from ama_ray.tuning.preparation import prepare
-from ama_ray.tuning.travel import send_scorer_by_value
+from ama_ray.tuning.travel import send_scorers_by_value
 
 if TYPE_CHECKING:
     from ama_ray.engine.deep_check import Verdict
@@ -19,5 +19,5 @@ def deep_check(inputs: Inputs) -> Verdict:
     Raises:
         UserError: They differ, or an engine does not start on this pair.
     """
-    with send_scorer_by_value(inputs.evaluation.reward.scorer), ray_cluster():
+    with send_scorers_by_value(inputs.evaluations["search"].rewards), ray_cluster():
         return prepare(inputs, deep=True).verdict

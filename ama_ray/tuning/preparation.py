@@ -19,6 +19,7 @@ from ama_ray.tuning.cluster import engine_resources
 from ama_ray.tuning.engine_actor import EngineActor
 
 if TYPE_CHECKING:
+    from ama_ray.config import Split
     from ama_ray.evaluation import Answers
     from ama_ray.inputs import Inputs
 
@@ -31,7 +32,7 @@ class Prepared:
         base: Parameters of base in the engine's layout; once per node, mapped by every engine there.
         aligned: The same of aligned.
         spans: Which of their elements belong to which group.
-        base_answers: What the base model answered, for the tax.
+        base_answers: What the base model answered, by split, for the tax.
         engine_seconds: Wall seconds that the trials waited for these engines, summed over the engines.
         verdict: Of the deep check; here already.
     """
@@ -39,7 +40,7 @@ class Prepared:
     base: Any
     aligned: Any
     spans: Any
-    base_answers: Any
+    base_answers: dict[Split, Any]
     engine_seconds: float
     verdict: Verdict
 
@@ -47,15 +48,15 @@ class Prepared:
         """Waits for the endpoints and maps them into this process; on a node that holds them, without a copy."""
         return Endpoints(*ray.get([self.base, self.aligned, self.spans]))
 
-    def get_base_answers(self) -> Answers:
+    def get_base_answers(self, split: Split) -> Answers:
         """Waits for the answers of the base model."""
-        answers: Answers = ray.get(self.base_answers)
+        answers: Answers = ray.get(self.base_answers[split])
         return answers
 
 
 def context_length(inputs: Inputs) -> int:
     """Tokens of context the engines of a run must take: the longest request, or a prompt of the deep check."""
-    return max(inputs.evaluation.context_length, deep_check.CONTEXT)
+    return max(inputs.context_length, deep_check.CONTEXT)
 
 
 def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
@@ -82,15 +83,16 @@ def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
     shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
     spans = loader.find_spans.remote(shapes, groups.of)
     attached = loader.attach.remote(base, aligned, spans)
-    base_answers = loader.ask.remote(dict.fromkeys(groups.names, 0.0), inputs.evaluation)
+    base_ratios = dict.fromkeys(groups.names, 0.0)
+    base_answers = {split: loader.ask.remote(base_ratios, each) for split, each in inputs.evaluations.items()}
     engines = 0
     if verdict is None:
         engines = 1 if on_gpu else 2
-        verdict = _deep_check(loader, attached, base_answers, inputs, one_by_one=on_gpu)
+        verdict = _deep_check(loader, attached, list(base_answers.values()), inputs, one_by_one=on_gpu)
         cache.write(verdict)
     elif on_gpu:
         engines = 1
-        _wait(base_answers, "asking the base model failed")
+        _wait(list(base_answers.values()), "asking the base model failed")
     waited = engines * (time.perf_counter() - start)
     if not verdict.passed:
         raise deep_check.refusal(verdict, pair, settings)
@@ -103,7 +105,7 @@ def _start(inputs: Inputs, folder: Path) -> Any:
     return actor.remote(folder, settings, context_length(inputs))
 
 
-def _deep_check(loader: Any, attached: Any, base_answers: Any, inputs: Inputs, *, one_by_one: bool) -> Verdict:
+def _deep_check(loader: Any, attached: Any, base_answers: list[Any], inputs: Inputs, *, one_by_one: bool) -> Verdict:
     """Compares the loader after a swap with a fresh engine; `one_by_one` where both need the same GPU."""
     prompts = deep_check.check_prompts(inputs.vocabulary_size)
     ratios = deep_check.check_ratios(inputs.groups.names)

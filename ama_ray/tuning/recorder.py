@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback, Stopper
 
 from ama_ray.errors import one_line
-from ama_ray.trial import ProbeResult, Trial
+from ama_ray.item_store import ItemStore
+from ama_ray.trial import Trial
 from ama_ray.trials_csv import write_trials
 
 if TYPE_CHECKING:
@@ -19,19 +22,30 @@ FAILURES_IN_A_ROW = 5
 
 
 class Recorder(Callback):
-    """Keeps every finished trial, and rewrites `trials.csv` whole after each, so that none is ever lost."""
+    """Keeps every finished trial, and rewrites `trials.csv` whole after each, so that none is ever lost.
 
-    def __init__(self, file: Path, on_trial: Callable[[Trial], None]) -> None:
-        """Records to a file.
+    Attributes:
+        engine_seconds: Seconds that an engine took to start, by engine.
+        stage_seconds: Seconds of all trials by stage, on both splits.
+        last_failure: Why the last trial that failed did.
+    """
+
+    def __init__(self, out: Path, on_trial: Callable[[Trial], None]) -> None:
+        """Records to the folder of a run.
 
         Args:
-            file: The `trials.csv` to write.
-            on_trial: Called with every finished trial, failed ones included.
+            out: Gets `trials.csv` and `items/`.
+            on_trial: Called with every trial that was scored, seen on the split it was scored on, failed ones
+                included.
         """
         self.engine_seconds: dict[str, float] = {}
-        self._file = file
+        self.stage_seconds: Counter[str] = Counter()
+        self.last_failure = ""
+        self.items = ItemStore(out / "items")
+        self._file = out / "trials.csv"
         self._on_trial = on_trial
         self._trials: dict[int, Trial] = {}
+        self._finished: Counter[str] = Counter()
         self._failures = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -48,31 +62,55 @@ class Recorder(Callback):
         """All finished trials by number."""
         return [self._trials[number] for number in sorted(self._trials)]
 
+    def finished(self, split: str) -> int:
+        """How many trials have ended on a split, failed ones included."""
+        return self._finished[split]
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records a trial that returned a result."""
         result = trial.last_result
         self.engine_seconds[result["engine"]] = result["engine_seconds"]
+        self.stage_seconds.update(result["seconds"])
         if "reason" in result:
-            self._record(trial, state="failed", reason=result["reason"], seconds=result["seconds"])
+            self._failed(trial.config, result["reason"], result["seconds"])
             return
-        self._record(
-            trial,
-            state="complete",
-            **{key: result[key] for key in ("reward", "reward_se", "tax", "tax_se", "seconds")},
-            probes={name: ProbeResult(**fields) for name, fields in result["probes"].items()},
-        )
+        config, number = trial.config, trial.config["number"]
+        # Taken out, as Tune writes the results of all trials again and again.
+        self.items.write(config["split"], number, result.pop("items"))
+        before = self._trials.get(number) or _new(config, state="complete")
+        tokens = Counter(before.tokens) + Counter(result["tokens"])
+        scored = replace(before, **{config["split"]: result["scores"]}, tokens=dict(tokens))
+        self._record(config, scored if config["split"] == "report" else replace(scored, seconds=result["seconds"]))
+        self._failures = 0
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records a trial whose actor died or raised."""
         error = trial.get_pickled_error()
-        self._record(trial, state="failed", reason=one_line(error) if error else "the trial's process ended")
+        self._failed(trial.config, one_line(error) if error else "the trial's process ended", {})
 
-    def _record(self, trial: Any, **fields: Any) -> None:
-        number, origin = trial.config["number"], trial.config["origin"]
-        self._trials[number] = Trial(number=number, origin=origin, ratios=trial.config["ratios"], **fields)
+    def _failed(self, config: dict[str, Any], reason: str, seconds: dict[str, float]) -> None:
+        self._failures += 1
+        self.last_failure = reason
+        known = self._trials.get(config["number"])
+        # What a trial scored in the search stays, when it fails on the report split.
+        self._record(config, replace(known, reason=reason) if known else _new(config, "failed", reason, seconds))
+
+    def _record(self, config: dict[str, Any], trial: Trial) -> None:
+        self._trials[trial.number] = trial
+        self._finished[config["split"]] += 1
         write_trials(self._file, self.trials)
-        self._on_trial(self._trials[number])
-        self._failures = self._failures + 1 if fields["state"] == "failed" else 0
+        self._on_trial(trial.seen_on(config["split"]))
+
+
+def _new(config: dict[str, Any], state: Any, reason: str = "", seconds: dict[str, float] | None = None) -> Trial:
+    return Trial(
+        number=config["number"],
+        state=state,
+        origin=config["origin"],
+        ratios=config["ratios"],
+        reason=reason,
+        seconds=seconds or {},
+    )
 
 
 class FailureStopper(Stopper):

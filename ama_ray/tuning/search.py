@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -12,20 +14,24 @@ from ray import tune
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.inputs import Inputs
+from ama_ray.objectives import Objectives
 from ama_ray.pareto import ParetoSet
 from ama_ray.report import write_report
 from ama_ray.tuning.cluster import engine_resources, engine_slots, ray_cluster
 from ama_ray.tuning.preparation import context_length, prepare
 from ama_ray.tuning.recorder import FailureStopper, Recorder
+from ama_ray.tuning.reward_pool import reward_pools
+from ama_ray.tuning.schedule import Schedule
 from ama_ray.tuning.searcher import ParetoSearcher
 from ama_ray.tuning.timing import Timing
 from ama_ray.tuning.trainable import Plan, PlanReference, SwapTrial
-from ama_ray.tuning.travel import send_scorer_by_value
+from ama_ray.tuning.travel import send_scorers_by_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ama_ray.trial import Trial
     from ama_ray.tuning.preparation import Prepared
 
 
@@ -56,20 +62,22 @@ def search(
     (config.out / "run.yaml").write_text(inputs.config.to_yaml(), encoding="utf-8")
     megabytes, groups = inputs.pair.num_bytes / 1e6, len(inputs.groups.names)
     tell(f"pair of {megabytes:.1f} MB, {groups} ratios, {config.trials} trials; starting engines")
-    with send_scorer_by_value(inputs.evaluation.reward.scorer), ray_cluster():
+    with ExitStack() as stack:
+        stack.enter_context(send_scorers_by_value(inputs.evaluations["search"].rewards))
+        stack.enter_context(ray_cluster())
+        inputs = replace(inputs, evaluations=stack.enter_context(reward_pools(inputs.evaluations, config.engine)))
         slots = engine_slots(config)
         prepared = prepare(inputs)
         tell(f"deep check passed: {prepared.verdict}")
-        recorder = Recorder(config.out / "trials.csv", lambda trial: tell(_line(trial, config.trials)))
+        recorder = Recorder(config.out, lambda trial: tell(_line(trial, config.trials)))
         _tune(inputs, prepared, recorder)
         if recorder.failing:
-            last = recorder.trials[-1]
-            raise UserError(f"{config.out}: the search stopped, as its last trials all failed: {last.reason}")
+            raise UserError(f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}")
         engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
-    if len(recorder.trials) < config.trials:
-        tell(f"stopped after {len(recorder.trials)} of {config.trials} trials")
+    if recorder.finished("search") < config.trials:
+        tell(f"stopped after {recorder.finished('search')} of {config.trials} trials")
     pareto = ParetoSet(recorder.trials, inputs.config)
-    timing = Timing.of(recorder.trials, time.perf_counter() - start, slots, engine_start)
+    timing = Timing.of(recorder.stage_seconds, time.perf_counter() - start, slots, engine_start)
     write_report(pareto, config.out, timing.to_dict())
     tell(str(timing))
     return pareto
@@ -97,13 +105,17 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
     config = inputs.config
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
-    plan = Plan(inputs.pair.aligned.folder, config.engine, context_length(inputs), inputs.evaluation, prepared)
+    objectives = Objectives.of(config)
+    plan = Plan(
+        inputs.pair.aligned.folder, config.engine, context_length(inputs), inputs.evaluations, objectives, prepared
+    )
     resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine).items()}
+    searcher = ParetoSearcher(inputs.groups.ranges, objectives.names, config.seed)
     tune.Tuner(
         tune.with_resources(tune.with_parameters(SwapTrial, plan=PlanReference.of(plan)), resources),
         tune_config=tune.TuneConfig(
-            search_alg=ParetoSearcher(inputs.groups.ranges, config.seed),
-            num_samples=config.trials,
+            search_alg=Schedule(inputs, objectives, searcher, recorder),
+            num_samples=-1,  # until the schedule is finished
             # One more than there are engines: the next ratios are suggested while all of them work.
             max_concurrent_trials=engine_slots(config) + 1,
             reuse_actors=True,
@@ -119,10 +131,9 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
     ).fit()
 
 
-def _line(trial: Any, trials: int) -> str:
-    if trial.state == "failed":
-        return f"trial {trial.number} of {trials} failed: {trial.reason}"
-    return (
-        f"trial {trial.number} of {trials} ({trial.origin}): reward {trial.reward:.3f} ± {trial.reward_se:.3f}, "
-        f"tax {trial.tax:.3f} ± {trial.tax_se:.3f}, {sum(trial.seconds.values()):.1f} s"
-    )
+def _line(trial: Trial, trials: int) -> str:
+    which = f"trial {trial.number} of {trials}" if trial.split == "search" else f"report: trial {trial.number}"
+    if not trial.scores:
+        return f"{which} failed: {trial.reason}"
+    scores = ", ".join(f"{name} {each.value:.3f} ± {each.se:.3f}" for name, each in trial.objectives.items())
+    return f"{which} ({trial.origin}): {scores}"

@@ -1,10 +1,10 @@
-"""`ParetoSearcher`: Optuna behind Tune, for two objectives and trials that may fail."""
+"""`ParetoSearcher`: Optuna behind Tune, for several objectives and trials that may fail."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -15,9 +15,8 @@ from ray.tune.search.optuna import OptunaSearch
 from ama_ray.config import BASELINE_RATIOS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-OBJECTIVES = {"reward": "max", "tax": "min"}
 READY_SECONDS = 0.02
 """How long Tune waits for a suggestion before it does something else."""
 
@@ -27,26 +26,28 @@ _sampling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
 class ParetoSearcher(OptunaSearch):
     """Suggests ratio vectors: first the uniform baseline, then those of Optuna's Gaussian-process sampler.
 
-    It fits both objectives and proposes the point of highest expected hypervolume improvement.
+    It fits every objective and proposes the point of highest expected hypervolume improvement.
 
     Mends what Tune's `OptunaSearch` does with failures: a trial without finite objectives is told to the study as
     failed, where the parent leaves it running for ever, so that its ratios would be avoided as if still pending.
     """
 
-    def __init__(self, ranges: Mapping[str, tuple[float, float]], seed: int) -> None:
+    def __init__(self, ranges: Mapping[str, tuple[float, float]], objectives: Sequence[str], seed: int) -> None:
         """Prepares a study.
 
         Args:
             ranges: Lowest and highest ratio by group, in the order of the search space.
+            objectives: Their names; all are maximised but the last, the tax.
             seed: Of the sampler.
         """
         sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=len(BASELINE_RATIOS))
         self._ranges = dict(ranges)
+        self._objectives = tuple(objectives)
         self._asked: Future[optuna.Trial] | None = None
         super().__init__(
             space={group: FloatDistribution(*limits) for group, limits in self._ranges.items()},
-            metric=list(OBJECTIVES),
-            mode=list(OBJECTIVES.values()),
+            metric=list(objectives),
+            mode=["max"] * (len(objectives) - 1) + ["min"],
             sampler=sampler,
             points_to_evaluate=[dict.fromkeys(self._ranges, ratio) for ratio in _endpoints_first()],
         )
@@ -76,19 +77,9 @@ class ParetoSearcher(OptunaSearch):
             trial: optuna.Trial = self._ot_study.ask(fixed_distributions=self._space)
         return trial
 
-    def save(self, checkpoint_path: str) -> None:
-        """Writes the state of the search; a suggestion under way is not part of it."""
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            wait([asked])  # it changes the study, which must not happen while that is written
-        try:
-            super().save(checkpoint_path)
-        finally:
-            self._asked = asked
-
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells the study how a trial ended."""
-        values = [(result or {}).get(objective, math.nan) for objective in OBJECTIVES]
+        values = [(result or {}).get(objective, math.nan) for objective in self._objectives]
         if not error and all(math.isfinite(value) for value in values):
             super().on_trial_complete(trial_id, result, error)
         else:

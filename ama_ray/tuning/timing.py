@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ama_ray.trial import STAGES
 
-    from ama_ray.trial import Trial
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,10 @@ class Timing:
     score: float
 
     @classmethod
-    def of(cls, trials: Sequence[Trial], wall: float, slots: int, engine_start: float) -> Timing:
-        """Sums the stages of the trials."""
-        stages = {
-            stage: sum(trial.seconds.get(stage, 0.0) for trial in trials) for stage in ("swap", "generate", "score")
-        }
-        return cls(wall=wall, slots=slots, engine_start=engine_start, **stages)
+    def of(cls, stages: Mapping[str, float], wall: float, slots: int, engine_start: float) -> Timing:
+        """The timing of a run whose trials took so many seconds in each stage."""
+        seconds = {stage: stages.get(stage, 0.0) for stage in STAGES}
+        return cls(wall=wall, slots=slots, engine_start=engine_start, **seconds)
 
     @property
     def orchestration(self) -> float:

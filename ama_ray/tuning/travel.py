@@ -1,4 +1,4 @@
-"""Sending the user's scorer to other processes and nodes, which need not have its file."""
+"""Sending the user's scorers to other processes and nodes, which need not have their files."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from ray import cloudpickle
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from ama_ray.reward.function import Scorer
+    from ama_ray.reward import PreparedReward
 
 
 @contextmanager
-def send_scorer_by_value(scorer: Scorer) -> Iterator[None]:
-    """While active, the scorer's module travels with it; other modules it imports must be installed everywhere.
+def send_scorers_by_value(rewards: Iterable[PreparedReward]) -> Iterator[None]:
+    """While active, the modules of the rewards' functions travel; what they import must be installed everywhere.
 
     Raises:
-        UserError: Something at the top of the module cannot be pickled.
+        UserError: Something at the top of a module cannot be pickled.
     """
-    module = sys.modules[scorer.__module__]
-    cloudpickle.register_pickle_by_value(module)
+    functions = [function for reward in rewards for function in reward.functions]
+    modules = [sys.modules[name] for name in dict.fromkeys(function.__module__ for function in functions)]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
     try:
-        try:
-            cloudpickle.dumps(scorer)
-        except Exception as error:
-            raise UserError(
-                f"reward.scorer: {module.__file__} cannot be sent to the trials ({one_line(error)}); make what it "
-                "keeps at the top of the file inside the function."
-            ) from error
+        for function in functions:
+            try:
+                cloudpickle.dumps(function)
+            except Exception as error:
+                raise UserError(
+                    f"reward.scorer: {sys.modules[function.__module__].__file__} cannot be sent to the trials "
+                    f"({one_line(error)}); make what it keeps at the top of the file inside the function."
+                ) from error
         yield
     finally:
-        cloudpickle.unregister_pickle_by_value(module)
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)

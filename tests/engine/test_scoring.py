@@ -1,18 +1,23 @@
-"""What an engine answers is what transformers computes, whatever was asked of it before."""
+"""What an engine answers is what transformers computes, whatever was asked of it before, and however it is batched."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ama_ray import averaging
 from ama_ray.config import Engine as EngineSettings
 from ama_ray.engine.requests import Continuations, Generation
+from ama_ray.engine.scoring import ScoringError, TargetScorer, plan
 from ama_ray.pair import Pair
 from ama_ray.space import SearchSpace
 from tests.checkpoints import edit_weights, make_pair
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 SPACE = "per-layer"
-CONTEXT = 96
+CONTEXT = 128
 BLOCK = 32
 """Tokens in a block of the engine's prefix cache: a prompt has to be longer to hit it."""
 TOLERANCE = 1e-4
@@ -48,7 +53,44 @@ def choices(single: bool) -> list[Continuations]:
     return requests
 
 
+def tree() -> dict[str, list[Continuations]]:
+    """Requests that share more than a context, with lengths around those of blocks."""
+    generator = np.random.default_rng(3)
+
+    def some(length: int) -> tuple[int, ...]:
+        return tokens(generator, length)
+
+    lengths = [1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1, 80]
+    contexts = [some(length) for length in lengths]
+    begun, whole, examples = some(BLOCK + 5), some(BLOCK + 8), some(2 * BLOCK + 3)
+    return {
+        "nothing": [],
+        "long contexts": [Continuations(c, tuple(some(n) for n in (5, 13, 25, 40))) for c in contexts],
+        "long common beginnings": [
+            Continuations(c, tuple(begun + end for end in (some(3), some(9), some(1), ()))) for c in contexts
+        ],
+        "one the beginning of the other": [
+            Continuations(c, tuple(whole[:length] for length in (7, len(whole), 1, 0, len(whole) - 1, 7)))
+            for c in contexts
+        ],
+        "a context the beginning of the other": [
+            Continuations(examples[:length], (examples[length : length + n], some(4), examples[length : length + 2]))
+            for length, n in ((1, 50), (BLOCK, 20), (40, 1), (BLOCK, 3), (2 * BLOCK - 1, 2), (2 * BLOCK, 3))
+        ],
+        "the same examples in front": [
+            Continuations(examples + some(n), (some(9), some(2), some(12))) for n in lengths[:5]
+        ],
+        "identical": [Continuations(contexts[-2], (begun, whole[:9], begun, some(1)))] * 3,
+        "single tokens between": [
+            Continuations(c, choices)
+            for c in contexts
+            for choices in ((some(12), some(6)), tuple(some(1) for _ in range(4)), (some(1), some(3)))
+        ],
+    }
+
+
 SINGLE, SEVERAL = choices(single=True), choices(single=False)
+TREE = tree()
 ALL = [request for both in zip(SINGLE, SEVERAL, strict=True) for request in both]
 PROMPTS = [tokens(np.random.default_rng(number), 2 + number * 2) for number in range(20)]
 
@@ -65,9 +107,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Live:
     """The engine in its process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kv_cache_gib: float = 1 / 32) -> None:
         self.process = OwnProcess()
-        settings = EngineSettings(dtype="float32", kv_cache_gib=1 / 32)
+        settings = EngineSettings(dtype="float32", kv_cache_gib=kv_cache_gib)
         self.groups = self.process.run(live.start, folder, SPACE, settings, CONTEXT)
         self.merge = dict(zip(self.groups, np.linspace(0.2, 0.9, len(self.groups)).tolist(), strict=True))
         self.base = dict.fromkeys(self.groups, 0.0)
@@ -131,6 +173,142 @@ def test_loglikelihoods_equal_transformers(
     print(f"furthest from transformers: {furthest(cold, theirs):.1g} cold, {furthest(warm, theirs):.1g} warm")
     assert furthest(cold, theirs) <= TOLERANCE
     assert furthest(warm, theirs) <= TOLERANCE
+
+
+@pytest.mark.parametrize("case", TREE)
+def test_shared_tokens_do_not_change_a_loglikelihood(engine: Live, references: dict[str, Any], case: str) -> None:
+    requests = TREE[case]
+    for weights, ratios in ("base", engine.base), ("merge", engine.merge):
+        engine.swap(ratios)
+        theirs = expected(references[weights], requests)
+        cold, warm = engine.loglikelihoods(requests), engine.loglikelihoods(requests)
+        assert warm == cold
+        assert not requests or furthest(cold, theirs) <= TOLERANCE
+
+
+EVERYTHING = [request for requests in TREE.values() for request in requests]
+
+
+def test_everything_in_one_batch_and_backwards(engine: Live, references: dict[str, Any]) -> None:
+    engine.swap(engine.merge)
+    theirs = expected(references["merge"], EVERYTHING)
+    assert furthest(engine.loglikelihoods(EVERYTHING), theirs) <= TOLERANCE
+    assert furthest(engine.loglikelihoods(EVERYTHING[::-1])[::-1], theirs) <= TOLERANCE
+
+
+@contextmanager
+def changed(owner: Any, **attributes: Any) -> Iterator[None]:
+    before = {name: getattr(owner, name) for name in attributes}
+    for name, value in attributes.items():
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(owner, name, value)
+
+
+def in_small_steps(requests: Sequence[Continuations], most: int) -> list[list[float]]:
+    engine = live._engines[0][0]
+    with changed(engine._llm.llm_engine.engine_core.engine_core.scheduler, max_num_scheduled_tokens=most):
+        return engine.loglikelihoods(requests)
+
+
+@pytest.mark.parametrize("most", [7, BLOCK, 50])
+def test_prompts_may_be_split_between_steps(engine: Live, references: dict[str, Any], most: int) -> None:
+    engine.swap(engine.merge)
+    theirs = expected(references["merge"], EVERYTHING)
+    assert furthest(engine.process.run(in_small_steps, EVERYTHING, most), theirs) <= TOLERANCE
+
+
+def with_a_stale_cache(requests: Sequence[Continuations]) -> tuple[list[list[float]], int]:
+    """Scores after a first time, without the reset in between; and how many prompts were asked without the cache."""
+    engine = live._engines[0][0]
+    engine.loglikelihoods(requests)
+    scores, again = engine._scores, []
+
+    def counted(branches: Any, *, read_cache: bool = True) -> list[list[float]]:
+        again.extend([] if read_cache else branches)
+        return scores(branches, read_cache=read_cache)
+
+    with changed(engine, _reset_cache=lambda: None, _scores=counted):
+        return engine.loglikelihoods(requests), len(again)
+
+
+def test_what_the_cache_hides_is_asked_again(engine: Live, references: dict[str, Any]) -> None:
+    engine.swap(engine.merge)
+    answers, again = engine.process.run(with_a_stale_cache, EVERYTHING)
+    assert again > 10
+    assert furthest(answers, expected(references["merge"], EVERYTHING)) <= TOLERANCE
+
+
+def test_a_cache_of_a_few_blocks(folder: Path, references: dict[str, Any]) -> None:
+    # One block holds 32 KiB here, and the longest prompt takes four.
+    small = Live(folder, kv_cache_gib=6 / 2**15)
+    try:
+        small.swap(small.merge)
+        theirs = expected(references["merge"], EVERYTHING)
+        assert furthest(small.loglikelihoods(EVERYTHING), theirs) <= TOLERANCE
+        assert furthest(small.process.run(in_small_steps, EVERYTHING, 50), theirs) <= TOLERANCE
+    finally:
+        small.process.close()
+
+
+def without_scorer(requests: Sequence[Continuations]) -> list[list[float]]:
+    engine = live._engines[0][0]
+    (runner,) = engine._llm.collective_rpc(lambda worker: worker.model_runner)
+    with changed(runner, _get_prompt_logprobs_dict=type(runner)._get_prompt_logprobs_dict.__get__(runner)):
+        return engine.loglikelihoods(requests)
+
+
+def test_answers_of_vllms_own_are_refused(engine: Live) -> None:
+    with pytest.raises(ScoringError, match="not for the tokens"):
+        engine.process.run(without_scorer, TREE["long contexts"])
+
+
+def test_an_unknown_model_runner_is_refused() -> None:
+    with pytest.raises(ScoringError, match="_get_prompt_logprobs_dict"):
+        TargetScorer(SimpleNamespace())
+    with pytest.raises(ScoringError, match="num_scheduled_tokens"):
+        TargetScorer(SimpleNamespace(_get_prompt_logprobs_dict=lambda hidden_states: {}))
+
+
+def test_an_empty_context_is_refused() -> None:
+    with pytest.raises(ValueError, match="context"):
+        plan([Continuations((), ((4, 5),))])
+
+
+texts = st.lists(st.integers(0, 1), max_size=6).map(tuple)
+many = st.lists(st.builds(Continuations, texts.map(lambda text: (0, *text)), st.lists(texts, max_size=4).map(tuple)))
+
+
+@given(many)
+def test_a_plan_wants_nothing_that_an_earlier_prompt_computed(requests: list[Continuations]) -> None:
+    branches = plan(requests).branches
+    for number, branch in enumerate(branches):
+        common = [shared(branch.tokens, earlier.tokens) for earlier in branches[:number]]
+        assert min(position for position, _ in branch.targets) >= max(common, default=0)
+        assert max(position for position, _ in branch.targets) == len(branch.tokens) - 1
+    wanted = [(branch.tokens[: position + 1], token) for branch in branches for position, token in branch.targets]
+    assert len(wanted) == len(set(wanted))
+
+
+@given(many)
+def test_a_plan_sums_what_was_asked(requests: list[Continuations]) -> None:
+    def logprob(text: tuple[int, ...], token: int) -> float:
+        return hash((text, token)) % 1000
+
+    def total(context: tuple[int, ...], continuation: tuple[int, ...]) -> float:
+        whole = context + continuation
+        return sum(logprob(whole[:end], whole[end]) for end in range(len(context), len(whole)))
+
+    planned = plan(requests)
+    scores = [[logprob(b.tokens[: position + 1], token) for position, token in b.targets] for b in planned.branches]
+    assert planned.sums(scores) == [[total(r.context, c) for c in r.continuations] for r in requests]
+
+
+def shared(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    return max(n for n in range(min(len(one), len(other)) + 1) if one[:n] == other[:n])
 
 
 def test_a_swap_empties_the_prefix_cache(engine: Live) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
-from ama_ray.config import BASELINE_RATIOS
+from ama_ray.config import BASELINE_RATIOS, RunConfig
 from ama_ray.pareto import ParetoSet
-from ama_ray.trial import Origin, ProbeResult, Trial
+from ama_ray.trial import Origin, ProbeResult, Scores, Trial
+from tests.trials import scores
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GROUPS = [f"layers.{i}" for i in range(8)]
 PROBES = {"arc": 0.62, "squad": 0.71, "drop": 0.44, "fr-en": 0.35}
@@ -15,24 +22,22 @@ PROBES = {"arc": 0.62, "squad": 0.71, "drop": 0.44, "fr-en": 0.35}
 
 def _scored(number: int, origin: Origin, ratios: np.ndarray, draw: np.random.Generator) -> Trial:
     depth = np.linspace(0, 1, len(ratios))
-    reward = -0.2 + 4.3 * np.mean((1 - (1 - ratios) ** 2.2) * (0.4 + 1.2 * depth)) + draw.normal(0, 0.03)
-    tax = 0.258 * np.mean(ratios**2 * (1.7 - 1.4 * depth)) + (draw.normal(0, 0.004) if ratios.any() else 0.0)
-    return Trial(
-        number,
-        "complete",
-        origin,
-        dict(zip(GROUPS, ratios.tolist(), strict=True)),
-        reward=float(reward),
-        reward_se=0.06,
-        tax=float(tax),
-        tax_se=0.008 if ratios.any() else 0.0,
-        probes={name: ProbeResult(score - float(tax), float(tax)) for name, score in PROBES.items()},
-        seconds={"swap": 0.02, "generate": 3.1, "score": 0.6},
-    )
+
+    def once(shift: float) -> Scores:
+        reward = -0.2 + 4.3 * np.mean((1 - (1 - ratios) ** 2.2) * (0.4 + 1.2 * depth)) + shift + draw.normal(0, 0.03)
+        tax = float(0.258 * np.mean(ratios**2 * (1.7 - 1.4 * depth)) + (draw.normal(0, 0.004) if ratios.any() else 0.0))
+        probes = {name: ProbeResult(score - tax, 0.02, tax, 0.01) for name, score in PROBES.items()}
+        return scores((float(reward), tax), (0.06, 0.008 if ratios.any() else 0.0), probes=probes)
+
+    seconds = {"swap": 0.02, "generate": 3.1, "score": 0.6}
+    again = once(0.05) if origin == "baseline" or number % 2 else None
+    groups = dict(zip(GROUPS, ratios.tolist(), strict=True))
+    return Trial(number, "complete", origin, groups, once(0.0), again, seconds)
 
 
 @pytest.fixture(scope="session")
-def run() -> ParetoSet:
+def reported() -> ParetoSet:
+    """A run whose uniform points and half of whose other ones were scored on the report split."""
     draw = np.random.default_rng(3)
     trials = [_scored(i, "baseline", np.full(8, r), draw) for i, r in enumerate(BASELINE_RATIOS)]
     ramp = np.linspace(-0.5, 0.5, 8)
@@ -41,3 +46,42 @@ def run() -> ParetoSet:
         trials.append(_scored(number, "warm start" if number < 14 else "sampler", ratios, draw))
     trials.append(Trial(60, "failed", "sampler", trials[-1].ratios, reason="OutOfMemoryError: 3 GiB, then\nnothing"))
     return ParetoSet(trials)
+
+
+@pytest.fixture(scope="session")
+def run(reported: ParetoSet) -> ParetoSet:
+    """The same run before its report."""
+    return ParetoSet([replace(trial, report=None) for trial in reported.trials])
+
+
+@pytest.fixture
+def test_data_run(run: ParetoSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ParetoSet:
+    """A run that searched on test data."""
+    monkeypatch.setattr("ama_ray.probes.uses_test_split", lambda probe: True, raising=False)
+    config = RunConfig.from_arguments(
+        base="org/base",
+        aligned="org/aligned",
+        reward={"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
+        tax=[{"kind": "choice", "name": "arc", "family": "reasoning", "file": "arc_test.jsonl"}],
+        allow_test_split=True,
+        out=tmp_path,
+    )
+    return ParetoSet(run.trials, config)
+
+
+@pytest.fixture(scope="session", params=[3, 4])
+def several(request: pytest.FixtureRequest, reported: ParetoSet) -> ParetoSet:
+    """The same run with two or three rewards, each with a taste of its own."""
+    names = [*("helpful", "harmless", "honest")[: request.param - 1], "tax"]
+
+    def with_more(trial: Trial, before: Scores | None) -> Scores | None:
+        if before is None:
+            return None
+        first, *_, last = trial.ratios.values()
+        reward, tax = before.objectives["reward"].value, before.objectives["tax"].value
+        rewards = [reward, 40 + 3 * reward + 8 * first, reward - 90 + last][: request.param - 1]
+        return scores((*rewards, tax), None, names, before.probes)
+
+    return ParetoSet(
+        [replace(t, search=with_more(t, t.search), report=with_more(t, t.report)) for t in reported.trials]
+    )

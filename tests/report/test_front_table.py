@@ -9,7 +9,8 @@ from rich.console import Console
 
 from ama_ray.pareto import ParetoSet
 from ama_ray.report import front_table
-from ama_ray.trial import ProbeResult, Trial
+from ama_ray.trial import ProbeResult, Scores, Trial
+from tests.trials import with_objectives
 
 
 def drawn(pareto: ParetoSet, width: int = 100) -> list[str]:
@@ -49,7 +50,8 @@ def test_the_caption_defines_what_is_shown(run: ParetoSet) -> None:
 
 def wide(trial: Trial) -> Trial:
     ratios = dict(zip((f"layers.{i}" for i in range(100)), np.linspace(0, 1, 100), strict=True))
-    return replace(trial, ratios=ratios, probes={f"a_long_probe_{i}": ProbeResult(0.5, 0.1) for i in range(9)})
+    probes = {f"a_long_probe_{i}": ProbeResult(0.5, 0.02, 0.1, 0.01) for i in range(9)}
+    return replace(trial, ratios=ratios, search=Scores(trial.objectives, probes))
 
 
 def test_many_groups_and_probes_still_fit(run: ParetoSet) -> None:
@@ -57,11 +59,38 @@ def test_many_groups_and_probes_still_fit(run: ParetoSet) -> None:
     text = " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= 80
     assert "one bar per 5 groups (their mean)" in text
-    assert "7 more probes are in trials.csv" in text
+    shown = row(lines, run.front[1].number).count(" 0.50")
+    assert shown >= 2
+    assert f"{9 - shown} more probes are in trials.csv" in text
     assert "▁▁▂▂▃▃▃▄▄▄▅▅▅▆▆▆▇▇██" in text
 
 
 def test_without_a_trade_it_says_why(run: ParetoSet) -> None:
-    free = [replace(trial, tax=0.0) if trial.number == 10 else trial for trial in run.trials]
+    free = [with_objectives(trial, tax=0.0) if trial.number == 10 else trial for trial in run.trials]
     assert "No knee and no hypervolume, as the aligned model costs no tax" in " ".join(drawn(ParetoSet(free)))
     assert "the base model has no complete trial" in " ".join(" ".join(drawn(ParetoSet([]))).split())
+
+
+def test_it_tells_the_split_and_how_much_the_search_fooled_itself(run: ParetoSet, reported: ParetoSet) -> None:
+    before, after = (" ".join(" ".join(drawn(pareto)).split()) for pareto in (run, reported))
+    assert "The front on the search split" in before
+    assert "so they are somewhat too good" in before
+    assert "The front on the report split" in after
+    assert "whose items the search never saw" in after
+    assert f"had fooled itself by {reported.optimism:.3f}" in after
+    assert "fooled" not in before
+
+
+def test_several_rewards_fit_too(several: ParetoSet) -> None:
+    lines = drawn(several, width=80)
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    assert "knee" in row(lines, several.pick("knee").number)
+    for name in several.objectives:
+        assert f"{name} {'↓' if name == 'tax' else '↑'}" in lines[1]
+    for trial in several.front:
+        assert row(lines, trial.number).count("±") == len(several.objectives)
+
+
+def test_test_data_is_told_in_the_first_line(test_data_run: ParetoSet) -> None:
+    assert " ".join(drawn(test_data_run)[0].split()).startswith("The search used test data (allow_test_split)")

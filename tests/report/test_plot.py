@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import struct
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from ama_ray.pareto import ParetoSet
 from ama_ray.report import plot_front
+from tests.trials import with_objectives
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,10 +47,10 @@ def degenerate(run: ParetoSet) -> dict[str, list[Trial]]:
     return {
         "empty": [],
         "one": [run.base],
-        "no tax": [replace(t, tax=0.0, tax_se=0.0) for t in run.trials],
+        "no tax": [with_objectives(t, errors=(0.1, 0.0), tax=0.0) for t in run.trials],
         "no baseline": [t for t in run.trials if t.origin != "baseline"],
-        "no errors known": [replace(t, reward_se=float("nan"), tax_se=float("nan")) for t in run.trials],
-        "outlier": [*run.trials, replace(run.trials[-2], number=99, reward=-50.0, tax=0.9)],
+        "no errors known": [with_objectives(t, errors=(math.nan, math.nan)) for t in run.trials],
+        "outlier": [*run.trials, replace(with_objectives(run.trials[-2], reward=-50.0, tax=0.9), number=99)],
     }
 
 
@@ -57,3 +59,18 @@ def degenerate(run: ParetoSet) -> dict[str, list[Trial]]:
 def test_it_draws_unusual_runs(run: ParetoSet, case: str, tmp_path: Path) -> None:
     plot_front(ParetoSet(degenerate(run)[case]), tmp_path / "front.png")
     assert size(tmp_path / "front.png") == (1200, 840)
+
+
+@pytest.mark.filterwarnings("error")
+def test_it_shows_where_the_search_saw_the_front(reported: ParetoSet, tmp_path: Path) -> None:
+    plot_front(reported, tmp_path / "front.png")
+    assert size(tmp_path / "front.png") == (1200, 840)
+    plot_front(reported.search_split, tmp_path / "search.png")
+    assert (tmp_path / "front.png").read_bytes() != (tmp_path / "search.png").read_bytes()
+
+
+@pytest.mark.filterwarnings("error")
+def test_several_rewards_are_a_matrix_of_panels(several: ParetoSet, tmp_path: Path) -> None:
+    plot_front(several, tmp_path / "front.png")
+    width, height = size(tmp_path / "front.png")
+    assert width == height == 555 * (len(several.objectives) - 1)

@@ -1,24 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
 
 import pytest
 
 from ama_ray.pareto import ParetoSet
 from ama_ray.report import sentence
 from ama_ray.trial import Trial
+from tests.trials import scores
+from tests.trials import trial as made_up
 
-if TYPE_CHECKING:
-    from ama_ray.trial import Origin
-
-
-def trial(number: int, reward: float, tax: float, ratio: float | None = None) -> Trial:
-    origin: Origin = "sampler" if ratio is None else "baseline"
-    ratios = {"a": 0.3, "b": 0.7} if ratio is None else {"a": ratio, "b": ratio}
-    return Trial(number, "complete", origin, ratios, reward, 0.04, tax, 0.002)
-
-
+trial = partial(made_up, errors=(0.04, 0.002))
 BASE, ALIGNED = trial(0, -0.2, 0.0, 0.0), trial(10, 4.1, 0.258, 1.0)
 
 
@@ -53,8 +46,8 @@ def test_nothing_above_the_line() -> None:
 @pytest.mark.parametrize(
     ("aligned", "why"),
     [
-        (replace(ALIGNED, tax=-0.01), "the aligned model costs no tax (-0.01, base 0)"),
-        (replace(ALIGNED, reward=-1.0), "the aligned model does not raise the reward (-1, base -0.2)"),
+        (trial(10, 4.1, -0.01, 1.0), "the aligned model costs no tax (-0.01, base 0)"),
+        (trial(10, -1.0, 0.258, 1.0), "the aligned model does not raise the reward (-1, base -0.2)"),
     ],
 )
 def test_no_trade_is_said_plainly(aligned: Trial, why: str) -> None:
@@ -73,3 +66,48 @@ def test_only_the_baselines_are_complete() -> None:
 
 def test_a_run_cut_off_before_aligned() -> None:
     assert "the aligned model has no complete trial" in sentence(ParetoSet([BASE, trial(1, 0.5, 0.01, 0.1)]))
+
+
+def test_the_search_split_is_told() -> None:
+    told = sentence(ParetoSet([BASE, ALIGNED, trial(41, 3.98, 0.031)]))
+    assert "All numbers are from the search split, by which the points were chosen" in told
+    assert "fooled" not in told
+
+
+def test_the_report_split_is_told_with_how_much_the_search_fooled_itself() -> None:
+    told = sentence(
+        ParetoSet(
+            [
+                trial(0, 0.0, 0.0, 0.0, report=(1.0, 0.0)),
+                trial(1, 4.0, 0.4, 1.0, report=(5.0, 0.2)),
+                trial(2, 3.0, 0.1, report=(3.0, 0.1)),
+            ]
+        )
+    )
+    # Search: 3/4 of the height for 3/4 of the width, and the last quarter for nothing; report: half for half.
+    assert "front 0.250, uniform 0.000; on the search split 0.562 and 0.000" in told
+    assert "fooled itself by 0.312 (hypervolume of the points of its front, search minus report split)" in told
+    assert "All numbers are from the report split" in told
+
+
+def test_several_rewards_are_told_one_by_one() -> None:
+    def of(number: int, values: tuple[float, ...], ratio: float | None = None) -> Trial:
+        made = trial(number, 0.0, 0.0, ratio)
+        return replace(made, search=scores(values, (0.1, 0.1, 0.01), ("helpful", "harmless", "tax")))
+
+    ends = [of(0, (0.0, 10.0, 0.0), 0.0), of(1, (4.0, 20.0, 0.4), 1.0)]
+    told = sentence(ParetoSet([*ends, of(2, (1.0, 12.0, 0.05), 0.3), of(3, (3.0, 19.0, 0.1))]))
+    assert told.startswith(
+        "The knee (trial 3) keeps 75% of the reward helpful that alignment won (3.00 ± 0.10; base 0.00 ± 0.10, aligned "
+        "4.00 ± 0.10) and 90% of the reward harmless that alignment won (19.0 ± 0.1; base 10.0 ± 0.1, aligned "
+        "20.0 ± 0.1) at 25% of its tax (0.100 ± 0.010; aligned 0.400 ± 0.010); the best uniform point at no more tax "
+        "(ratio 0.3) keeps 25% of helpful (1.00 ± 0.10) and 20% of harmless (12.0 ± 0.1) at 12% of its tax"
+    )
+    flat = sentence(ParetoSet([ends[0], of(1, (4.0, 9.0, 0.4), 1.0), of(3, (3.0, 19.0, 0.1))]))
+    assert "the aligned model does not raise the reward harmless (9, base 10). The highest reward helpful is" in flat
+
+
+def test_test_data_is_told_first(test_data_run: ParetoSet) -> None:
+    assert sentence(test_data_run).startswith("The search used test data (allow_test_split): scores on arc are no test")
+    unused = ParetoSet(test_data_run.trials, test_data_run.config.model_copy(update={"allow_test_split": False}))  # type: ignore[union-attr]
+    assert sentence(unused).startswith("The knee")

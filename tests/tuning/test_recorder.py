@@ -3,11 +3,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ama_ray.trial import Estimate, ProbeResult, Scores
 from ama_ray.trials_csv import read_trials
 from ama_ray.tuning.recorder import FAILURES_IN_A_ROW, FailureStopper, Recorder
 
 if TYPE_CHECKING:
     from ama_ray.trial import Trial
+
+SCORES = Scores({"reward": Estimate(1.5, 0.1), "tax": Estimate(0.2, 0.05)}, {"facts": ProbeResult(0.7, 0.1, 0.2, 0.05)})
 
 
 @dataclass
@@ -22,19 +27,21 @@ class TuneTrial:
         return self.error
 
 
-def complete(number: int) -> TuneTrial:
+def complete(number: int, split: str = "search") -> TuneTrial:
     result = {
         "engine": f"engine-{number % 2}",
         "engine_seconds": 10.0 + number % 2,
-        **{"reward": 1.5, "reward_se": 0.1, "tax": 0.2, "tax_se": 0.05},
-        "probes": {"facts": {"score": 0.7, "tax": 0.2}},
+        "scores": SCORES,
+        "items": {"facts": np.full((3, 1), number)},
+        "tokens": {"prompt": 5},
         "seconds": {"swap": 0.01, "generate": 1.0, "score": 0.5},
     }
-    return TuneTrial({"number": number, "origin": "sampler", "ratios": {"a": 0.25, "b": 0.5}}, result)
+    config = {"number": number, "origin": "sampler", "ratios": {"a": 0.25, "b": 0.5}, "split": split}
+    return TuneTrial(config, result)
 
 
-def failed(number: int, reason: str) -> TuneTrial:
-    trial = complete(number)
+def failed(number: int, reason: str, split: str = "search") -> TuneTrial:
+    trial = complete(number, split)
     seconds = {"swap": 0.01, "generate": 1.0, "score": 0.5}
     trial.last_result = {"engine": "engine-0", "engine_seconds": 10.0, "reason": reason, "seconds": seconds}
     return trial
@@ -42,7 +49,7 @@ def failed(number: int, reason: str) -> TuneTrial:
 
 def test_every_finished_trial_is_on_disk_at_once(tmp_path: Path) -> None:
     seen: list[Trial] = []
-    recorder = Recorder(tmp_path / "trials.csv", seen.append)
+    recorder = Recorder(tmp_path, seen.append)
     for number in (1, 0):
         recorder.on_trial_complete(0, [], complete(number))
         assert read_trials(tmp_path / "trials.csv") == recorder.trials
@@ -62,17 +69,38 @@ def test_every_finished_trial_is_on_disk_at_once(tmp_path: Path) -> None:
     assert trials[2].seconds["generate"] == 1.0
     assert trials[0].probes["facts"].score == 0.7
     assert len(seen) == 6
+    assert recorder.items.read("search", 1)["facts"].tolist() == [[1], [1], [1]]
+    assert recorder.stage_seconds["generate"] == 3.0
+
+
+def test_the_report_adds_to_a_trial_and_its_failure_takes_nothing_away(tmp_path: Path) -> None:
+    seen: list[Trial] = []
+    recorder = Recorder(tmp_path, seen.append)
+    for number in (0, 1):
+        recorder.on_trial_complete(0, [], complete(number))
+    recorder.on_trial_complete(0, [], complete(0, "report"))
+    recorder.on_trial_complete(0, [], failed(1, "judge away", "report"))
+    twin = complete(2, "report")
+    twin.config["origin"] = "twin"
+    recorder.on_trial_complete(0, [], twin)
+    scored, lost, alone = read_trials(tmp_path / "trials.csv")
+    assert (scored.search, scored.report, scored.tokens) == (SCORES, SCORES, {"prompt": 10})
+    assert (lost.state, lost.search, lost.report, lost.reason) == ("complete", SCORES, None, "judge away")
+    assert (alone.origin, alone.search, alone.report) == ("twin", None, SCORES)
+    assert (recorder.finished("search"), recorder.finished("report")) == (2, 3)
+    assert [trial.split for trial in seen] == ["search", "search", "report", "report", "report"]
+    assert recorder.last_failure == "judge away"
 
 
 def test_each_engine_start_counts_once(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "trials.csv", lambda trial: None)
+    recorder = Recorder(tmp_path, lambda trial: None)
     for number in range(4):
         recorder.on_trial_complete(0, [], complete(number))
     assert sum(recorder.engine_seconds.values()) == 21
 
 
 def test_failures_in_a_row_stop_the_run(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "trials.csv", lambda trial: None)
+    recorder = Recorder(tmp_path, lambda trial: None)
     for number in range(FAILURES_IN_A_ROW - 1):
         recorder.on_trial_complete(0, [], failed(number, "nan"))
     recorder.on_trial_complete(0, [], complete(4))
@@ -85,6 +113,6 @@ def test_failures_in_a_row_stop_the_run(tmp_path: Path) -> None:
 
 def test_tune_can_pickle_a_recorder_whose_listener_cannot_be(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
-        recorder = Recorder(tmp_path / "trials.csv", lambda trial: print(trial, file=file))
+        recorder = Recorder(tmp_path, lambda trial: print(trial, file=file))
         recorder.on_trial_complete(0, [], complete(0))
         assert pickle.loads(pickle.dumps(recorder)).trials == recorder.trials

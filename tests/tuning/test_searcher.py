@@ -1,5 +1,4 @@
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +29,7 @@ def finish(searcher: ParetoSearcher, count: int, start: int = 0) -> list[dict[st
 
 
 def test_the_uniform_baseline_comes_first_and_is_told_apart() -> None:
-    searcher = ParetoSearcher(RANGES, seed=0)
+    searcher = ParetoSearcher(RANGES, ("reward", "tax"), seed=0)
     configs = [suggest(searcher, str(index)) for index in range(len(BASELINE_RATIOS) + 2)]
     assert [config["number"] for config in configs] == list(range(len(configs)))
     baseline = configs[: len(BASELINE_RATIOS)]
@@ -42,7 +41,7 @@ def test_the_uniform_baseline_comes_first_and_is_told_apart() -> None:
 
 
 def test_suggestions_stay_in_range_and_repeat_with_the_seed() -> None:
-    first, again, other = (finish(ParetoSearcher(RANGES, seed), 16) for seed in (1, 1, 2))
+    first, again, other = (finish(ParetoSearcher(RANGES, ("reward", "tax"), seed), 16) for seed in (1, 1, 2))
     assert first == again
     assert first != other
     for ratios in first[len(BASELINE_RATIOS) :]:
@@ -52,7 +51,7 @@ def test_suggestions_stay_in_range_and_repeat_with_the_seed() -> None:
 
 @pytest.mark.parametrize("result", [None, {}, {"reward": 1.0}, {"reward": math.nan, "tax": 0.1}])
 def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on(result: dict[str, float] | None) -> None:
-    searcher = ParetoSearcher(RANGES, seed=0)
+    searcher = ParetoSearcher(RANGES, ("reward", "tax"), seed=0)
     finish(searcher, 12)
     suggest(searcher, "bad")
     searcher.on_trial_complete("bad", result, error=result is None)
@@ -63,10 +62,12 @@ def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on(result: dict[st
     assert states.count(TrialState.RUNNING) == 0
 
 
-def test_tune_can_save_the_search_while_the_sampler_thinks(tmp_path: Path) -> None:
-    searcher = ParetoSearcher(RANGES, seed=0)
-    finish(searcher, 12)
-    assert searcher.suggest("next") is None
-    searcher.save(str(tmp_path / "search"))
-    assert (tmp_path / "search").stat().st_size > 0
-    assert suggest(searcher, "next")["number"] == 12
+def test_three_objectives_are_searched_too() -> None:
+    searcher = ParetoSearcher(RANGES, ("helpful", "harmless", "tax"), seed=0)
+    for index in range(14):
+        ratios = suggest(searcher, str(index))["ratios"]
+        result = {"helpful": ratios["embed"], "harmless": 1 - ratios["head"], "tax": ratios["embed"] ** 2}
+        searcher.on_trial_complete(str(index), result)
+    study = searcher._ot_study
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
+    assert all(len(trial.values) == 3 for trial in study.get_trials())

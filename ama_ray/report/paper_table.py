@@ -1,0 +1,203 @@
+"""The paper's table: base, aligned, uniform averaging and the picks, by family, with paired comparisons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ama_ray.comparison import Interval, families, family_scores, resample
+from ama_ray.item_store import ItemStore
+from ama_ray.metrics import METRICS
+from ama_ray.objectives import Objectives
+from ama_ray.pareto import ParetoSet
+from ama_ray.report.named import split_note, used_test_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ama_ray.trial import Trial
+
+UNIFORM = (0.8, 0.6, 0.4, 0.2)
+"""The ratios of uniform averaging that are shown."""
+_UNBOUNDED = {"perplexity", "bits-per-byte", "kl"}
+"""Metrics that are not from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column: a reward objective, a family or the tax.
+
+    Attributes:
+        name: Of the objective or the family.
+        higher_is_better: None for a family whose probes differ in that.
+        scale: What scores are shown times: 100 for a family of metrics from 0 to 1, else 1.
+    """
+
+    name: str
+    higher_is_better: bool | None
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model with its values, or its differences from another, by measure.
+
+    Attributes:
+        label: What the model is called.
+        trial: Its trial.
+        values: An interval per measure, scaled.
+    """
+
+    label: str
+    trial: Trial
+    values: tuple[Interval, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One pick against its rivals: a row per rival, with the pick minus the rival."""
+
+    label: str
+    trial: Trial
+    against: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """The paper's table of one run.
+
+    Attributes:
+        measures: The rewards, the families, the tax.
+        rows: Base, aligned, some uniform points and the picks; 95% intervals by the normal distribution.
+        blocks: Per pick, its differences from base, aligned and the uniform point of the same mean ratio; 95%
+            intervals of the paired bootstrap.
+        notes: What to know of the numbers, first whether the search used test data.
+    """
+
+    measures: tuple[Measure, ...]
+    rows: tuple[Row, ...]
+    blocks: tuple[Block, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def open(
+        cls, run: str | Path, *, max_tax: float | None = None, min_reward: float | Mapping[str, float] | None = None
+    ) -> PaperTable:
+        """Makes the table of a run from its folder.
+
+        Args:
+            run: The folder, with `run.yaml`, `trials.csv` and `items`.
+            max_tax: Also show the point that `ParetoSet.pick(max_tax=...)` picks.
+            min_reward: Also show the point that `ParetoSet.pick(min_reward=...)` picks.
+
+        Raises:
+            UserError: A file of the run is missing or unreadable, or there is no such pick.
+        """
+        pareto = ParetoSet.open(run)
+        assert pareto.config is not None
+        store = ItemStore(Path(run) / "items")
+        return cls.of(pareto, Objectives.of(pareto.config), store, _picks(pareto, max_tax, min_reward))
+
+    @classmethod
+    def of(cls, pareto: ParetoSet, objectives: Objectives, store: ItemStore, picks: Mapping[str, Trial]) -> PaperTable:
+        """Makes the table.
+
+        Args:
+            pareto: The run.
+            objectives: Of the run.
+            store: Items of its trials.
+            picks: The points to show, by what they are called.
+
+        Raises:
+            UserError: Base or aligned has no complete trial, or the items of a trial are missing.
+        """
+        known = {"base": pareto.base, "aligned": pareto.aligned}
+        by_ratio = {trial.uniform_ratio: trial for trial in pareto.uniform}
+        known |= {f"uniform {ratio:g}": by_ratio[ratio] for ratio in UNIFORM if ratio in by_ratio}
+        measures = tuple(_measures(objectives))
+        shown = {**known, **_merged(picks)}
+        rows = [Row(label, trial, tuple(_values(objectives, measures, trial))) for label, trial in shown.items()]
+        notes = [used_test_data(pareto), split_note(pareto)]
+        notes.append(f"There is no knee, as {pareto.no_trade}." if pareto.no_trade else "")
+        blocks = _blocks(pareto, objectives, measures, store, _merged(picks))
+        return cls(measures, tuple(rows), tuple(blocks), tuple(note for note in notes if note))
+
+
+def _picks(
+    pareto: ParetoSet, max_tax: float | None, min_reward: float | Mapping[str, float] | None
+) -> dict[str, Trial]:
+    picks = {} if pareto.no_trade else {"knee": pareto.pick("knee")}
+    if max_tax is not None:
+        picks[f"tax ≤ {max_tax:g}"] = pareto.pick(max_tax=max_tax)
+    if min_reward is not None:
+        least = {pareto.objectives[0]: min_reward} if isinstance(min_reward, int | float) else min_reward
+        label = ", ".join(f"{name} ≥ {value:g}" for name, value in least.items())
+        picks[label] = pareto.pick(min_reward=min_reward)
+    return picks
+
+
+def _merged(picks: Mapping[str, Trial]) -> dict[str, Trial]:
+    """Picks that are one point, under all their names."""
+    by_number: dict[int, list[str]] = {}
+    for label, trial in picks.items():
+        by_number.setdefault(trial.number, []).append(label)
+    return {" and ".join(labels): picks[labels[0]] for labels in by_number.values()}
+
+
+def _measures(objectives: Objectives) -> list[Measure]:
+    metrics = {term.name: term.metric for term in objectives.probes}
+    columns = [Measure(name, higher_is_better=True) for name in objectives.names[:-1]]
+    for family, members in families(objectives).items():
+        better = {METRICS[metrics[name]].higher_is_better for name in members}
+        percent = not any(metrics[name] in _UNBOUNDED for name in members)
+        columns.append(Measure(family, better.pop() if len(better) == 1 else None, 100 if percent else 1))
+    return [*columns, Measure("tax", higher_is_better=False)]
+
+
+def _values(objectives: Objectives, measures: Sequence[Measure], trial: Trial) -> list[Interval]:
+    assert trial.scores is not None
+    of_families = family_scores(objectives, trial.scores).values()
+    *rewards, tax = trial.objectives.values()
+    estimates = [*rewards, *of_families, tax]
+    return [Interval.normal(each).times(m.scale) for each, m in zip(estimates, measures, strict=True)]
+
+
+def _blocks(
+    pareto: ParetoSet,
+    objectives: Objectives,
+    measures: Sequence[Measure],
+    store: ItemStore,
+    picks: Mapping[str, Trial],
+) -> list[Block]:
+    if not picks:
+        return []
+    rivals = {label: _rivals(pareto, trial) for label, trial in picks.items()}
+    needed = {trial.number for trial in [*picks.values(), *(t for those in rivals.values() for t in those.values())]}
+    models = [store.read(pareto.split, number) for number in sorted(needed)]
+    drawn = dict(zip(sorted(needed), resample(objectives, models), strict=True))
+
+    def differences(pick: Trial, rival: Trial) -> tuple[Interval, ...]:
+        found = drawn[pick.number].minus(drawn[rival.number])
+        *rewards, tax = found.objectives.values()
+        every = [*rewards, *found.families.values(), tax]
+        return tuple(each.times(m.scale) for each, m in zip(every, measures, strict=True))
+
+    return [
+        Block(label, pick, tuple(Row(name, rival, differences(pick, rival)) for name, rival in rivals[label].items()))
+        for label, pick in picks.items()
+    ]
+
+
+def _rivals(pareto: ParetoSet, pick: Trial) -> dict[str, Trial]:
+    """Base, aligned, and the uniform point whose ratio is nearest to the mean ratio of a pick; not the pick itself.
+
+    A twin, scored for this comparison, has exactly that ratio.
+    """
+    twins = [trial for trial in pareto.scored if trial.origin == "twin"]
+    like = min([*twins, *pareto.uniform], key=lambda trial: abs(trial.mean_ratio - pick.mean_ratio))
+    named = {"base": pareto.base, "aligned": pareto.aligned, f"uniform {like.mean_ratio:.3g}": like}
+    different: dict[int, str] = {}
+    for label, trial in named.items():
+        different.setdefault(trial.number, label)
+    return {label: named[label] for number, label in different.items() if number != pick.number}

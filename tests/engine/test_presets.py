@@ -1,0 +1,215 @@
+"""Five benchmarks from their real files on the miniature's engine, against transformers: what is asked, and the scores.
+
+The miniature was trained on other words, so its scores are at chance.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import sacrebleu
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from ama_ray.config import RunConfig
+from ama_ray.evaluation import Answers, Evaluation
+from ama_ray.metrics import METRICS
+from ama_ray.miniature import ROOT
+from ama_ray.objectives import Objectives
+from tests.checkpoints import edit
+from tests.engine.processes import in_own_process
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ama_ray.engine.requests import Continuations, Generation
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+FILES = {
+    "arc_easy": "arc/ARC-Easy.test.json",
+    "piqa": "piqa/valid.jsonl",
+    "mmlu": "mmlu/val",
+    "squad": "squad/xquad.en.json",
+    "wmt14_fr_en": "wmt14_fr-en/newstest2014.fr",
+}
+ITEMS = 6
+TOLERANCE = 1e-4
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not DATA.is_dir(), reason="the folder shared/data with the real files is not here"),
+]
+
+
+def letter_tokenizer(folder: Path) -> None:
+    """Gives the miniature a tokenizer that knows these texts: its own knows four hundred words."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="never")
+    old = transformers.AutoTokenizer.from_pretrained(ROOT / "base")
+    special = {name: str(getattr(old, name)) for name in ("pad_token", "bos_token", "eos_token")}
+    ids = sorted((old.convert_tokens_to_ids(token), token) for token in set(special.values()))
+    assert [i for i, _ in ids] == list(range(len(ids)))
+    text = [
+        *("".join(map(chr, range(32, 127))), "\n", *[" A B C D"] * 1000),
+        *[(DATA / FILES[name]).read_text(encoding="utf-8") for name in ("squad", "piqa", "wmt14_fr_en")],
+    ]
+    trainer = trainers.BpeTrainer(
+        vocab_size=402,
+        special_tokens=[token for _, token in ids],
+        limit_alphabet=200,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(text, trainer)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+
+
+def prepare(folder: Path) -> tuple[RunConfig, Evaluation]:
+    rows = [{"prompt": "hello"}, {"prompt": "you"}]
+    for name, row in zip(("a", "b"), rows, strict=True):
+        (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    config = RunConfig.from_arguments(
+        base=str(folder),
+        aligned=str(folder),
+        reward={
+            "kind": "function",
+            "prompts": {"file": folder / "a.jsonl", "report_file": folder / "b.jsonl"},
+            "scorer": f"{Path(__file__).parent}/constant.py:score",
+            "sampling": {"max_tokens": 2},
+        },
+        tax=[{"preset": name, "file": DATA / file, "items": ITEMS} for name, file in FILES.items()],
+        allow_test_split=True,
+        out=folder / "out",
+    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    return config, Evaluation.prepare(config, tokenizer, 2048)["search"]
+
+
+def on_the_engine(folder: Path) -> tuple[Answers, dict[str, NDArray[np.float64]]]:
+    from ama_ray.config import Engine as EngineSettings
+    from ama_ray.engine.engine import Engine
+
+    _, evaluation = prepare(folder)
+    answers = evaluation.ask(Engine(folder, EngineSettings(dtype="float32"), evaluation.context_length))
+    return answers, evaluation.measure(answers, answers).items
+
+
+@torch.no_grad()
+def loglikelihoods(model: Any, request: Continuations) -> list[float]:
+    """A full forward pass per continuation."""
+
+    def score(continuation: tuple[int, ...]) -> float:
+        logprobs = model(torch.tensor([request.context + continuation])).logits[0].double().log_softmax(-1)
+        start = len(request.context) - 1
+        return sum(float(logprobs[start + i, token]) for i, token in enumerate(continuation))
+
+    return [score(continuation) for continuation in request.continuations]
+
+
+@torch.no_grad()
+def reply(model: Any, tokenizer: Any, request: Generation) -> str:
+    """A greedy reply, cut before the first stop string."""
+    tokens = model.generate(torch.tensor([request.prompt]), max_new_tokens=request.max_tokens, do_sample=False)[0]
+    text = str(tokenizer.decode(tokens[len(request.prompt) :], skip_special_tokens=True))
+    return text[: min((text.find(stop) for stop in request.stop if stop in text), default=None)]
+
+
+def word_f1(said: str, answers: list[str]) -> float:
+    """SQuAD's F1, written down once more."""
+
+    def words(text: str) -> list[str]:
+        plain = "".join(c for c in text.lower() if c not in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+        return [word for word in plain.split() if word not in ("a", "an", "the")]
+
+    def one(answer: str) -> float:
+        ours, theirs = words(said), words(answer)
+        if not ours or not theirs:
+            return float(ours == theirs)
+        common = sum(min(ours.count(word), theirs.count(word)) for word in set(ours))
+        return 2 * common / (len(ours) + len(theirs))
+
+    return max(map(one, answers))
+
+
+def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(ROOT / "base", folder)
+    # Its positions are rotations, so that more of them need no training; real passages are long.
+    edit(folder / "config.json", lambda fields: fields.update(max_position_embeddings=2048))
+    letter_tokenizer(folder)
+    answers, items = in_own_process(on_the_engine, folder)
+
+    assert "vllm" not in sys.modules
+    config, evaluation = prepare(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    asked: dict[str, list[Any]] = {name: [evaluation.requests[place] for place in places] for name, places in evaluation.places.items()}
+    answered = {name: [answers.by_request[place] for place in places] for name, places in evaluation.places.items()}
+    assert {name: len(requests) for name, requests in asked.items()} == {"reward": 1} | dict.fromkeys(FILES, ITEMS)
+    for name in ("arc_easy", "piqa", "mmlu"):
+        for request, sums in zip(asked[name], answered[name], strict=True):
+            assert sums == pytest.approx(loglikelihoods(model, request), abs=TOLERANCE)
+    for name in ("squad", "wmt14_fr_en"):
+        for request, texts in zip(asked[name], answered[name], strict=True):
+            assert texts == [reply(model, tokenizer, request)]
+
+    scores = {term.name: METRICS[term.metric].score(items[term.name]) for term in Objectives.of(config).probes}
+    assert scores.keys() == FILES.keys()
+
+    def prompts(name: str) -> list[str]:
+        return [tokenizer.decode(getattr(r, "context", None) or r.prompt) for r in asked[name]]
+
+    def right(request: Any, gold: int) -> bool:
+        return int(np.argmax(loglikelihoods(model, request))) == gold
+
+    science = json.loads((DATA / FILES["arc_easy"]).read_text(encoding="utf-8"))
+    exam = [row for file in sorted((DATA / FILES["mmlu"]).glob("*.csv")) for row in csv.reader(file.open())]
+    hits: dict[str, list[bool]] = {"arc_easy": [], "mmlu": [], "piqa": []}
+    for prompt, request in zip(prompts("arc_easy"), asked["arc_easy"], strict=True):
+        question = prompt.removeprefix("Question: ").removesuffix("\nAnswer:")
+        (gold,) = {row["answer"] for row in science if f": {question}\n\nAnswer1:" in row["instruction"]}
+        hits["arc_easy"].append(right(request, int(gold.removeprefix("answer")) - 1))
+    for prompt, request in zip(prompts("mmlu"), asked["mmlu"], strict=True):
+        (letter,) = {row[5] for row in exam if f"{row[0].strip()}\nA. {row[1]}\nB. {row[2]}\n" in prompt}
+        hits["mmlu"].append(right(request, "ABCD".index(letter)))
+    goals = [json.loads(line) for line in (DATA / FILES["piqa"]).read_text(encoding="utf-8").splitlines()]
+    labels = (DATA / "piqa/valid-labels.lst").read_text().split()
+    by_prompt = {
+        f"Question: {row['goal']}\nAnswer:": (row, int(label)) for row, label in zip(goals, labels, strict=True)
+    }
+    for prompt, request in zip(prompts("piqa"), asked["piqa"], strict=True):
+        row, label = by_prompt[prompt]
+        assert [tokenizer.decode(c) for c in request.continuations] == [f" {row['sol1']}", f" {row['sol2']}"]
+        hits["piqa"].append(right(request, label))
+    assert {name: scores[name] for name in hits} == pytest.approx({name: np.mean(each) for name, each in hits.items()})
+
+    french = (DATA / FILES["wmt14_fr_en"]).read_text(encoding="utf-8").splitlines()
+    english = (DATA / "wmt14_fr-en/newstest2014.en").read_text(encoding="utf-8").splitlines()
+    pairs = {f"French phrase: {fr}\nEnglish phrase:": en for fr, en in zip(french, english, strict=True)}
+    references = [pairs[prompt] for prompt in prompts("wmt14_fr_en")]
+    said = [text for (text,) in answered["wmt14_fr_en"]]
+    assert scores["wmt14_fr_en"] == pytest.approx(sacrebleu.corpus_bleu(said, [references]).score / 100)
+
+    def known(text: str) -> str:
+        """Without the few rare signs that the tokenizer lacks."""
+        return str(tokenizer.decode(tokenizer.encode(text)))
+
+    questions = [
+        (known(paragraph["context"]), known(qa["question"]), [answer["text"] for answer in qa["answers"]])
+        for article in json.loads((DATA / FILES["squad"]).read_text(encoding="utf-8"))["data"]
+        for paragraph in article["paragraphs"]
+        for qa in paragraph["qas"]
+    ]
+    f1 = []
+    for prompt, (text,) in zip(prompts("squad"), answered["squad"], strict=True):
+        (answer,) = [a for context, q, a in questions if context in prompt and f"Question: {q}\n" in prompt]
+        f1.append(word_f1(text, answer))
+    assert scores["squad"] == pytest.approx(np.mean(f1))
+    print("scores at chance:", {name: round(score, 3) for name, score in scores.items()})
