@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ama_ray import probes, reward
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.errors import UserError
@@ -13,12 +15,12 @@ from ama_ray.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from ama_ray.config import RunConfig, Split
     from ama_ray.engine.engine import Engine
     from ama_ray.engine.requests import Request
+    from ama_ray.objectives import Items
     from ama_ray.probes import PreparedProbe
     from ama_ray.prompting import Tokenizer
     from ama_ray.reward import PreparedReward
@@ -52,9 +54,15 @@ class Measured:
     tokens: dict[str, int] = field(default_factory=dict)
 
 
+def joined(parts: Sequence[Items]) -> dict[str, NDArray[np.float64]]:
+    """The items of several parts of a split, one part after the other."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """The rewards and the probes of a run on one split, read, checked and tokenised: the same for every trial.
+    """The rewards and the probes of a run on one split or part of it, read and tokenised: the same for every trial.
 
     Attributes:
         rewards: In the order of the run file.
@@ -69,7 +77,7 @@ class Evaluation:
     places: Mapping[str, tuple[int, ...]]
 
     @classmethod
-    def prepare(cls, config: RunConfig, tokenizer: Tokenizer, context_limit: int | None) -> dict[Split, Evaluation]:
+    def prepare(cls, config: RunConfig, tokenizer: Tokenizer, context_limit: int | None) -> dict[str, Evaluation]:
         """Reads all prompts and items of a run.
 
         Args:
@@ -78,16 +86,26 @@ class Evaluation:
             context_limit: Most tokens the model takes, or None where its configuration does not say.
 
         Returns:
-            The evaluation on each split.
+            The evaluations on the `search` split, on the `report` split, and on the parts of the search split
+            (`part-0`, ..., in that order), which a trial may be scored on one after another; no parts where a reward or
+            probe has too few items.
 
         Raises:
             UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model.
         """
         rewards = [reward.prepare(each, tokenizer, config.seed, config.report) for each in config.reward]
         prepared = [probes.prepare(probe, tokenizer, config.report.share, context_limit) for probe in config.tax]
+        everything: list[dict[str, Any]] = [*rewards, *prepared]
+        names = list(dict.fromkeys(name for each in everything for name in each))
+        if not all("part-0" in each for each in everything):
+            names = list(SPLITS)
         return {
-            split: cls._of([both[i] for both in rewards], [both[i] for both in prepared], context_limit)
-            for i, split in enumerate(SPLITS)
+            name: cls._of(
+                [each[name] for each in rewards if name in each],
+                [each[name] for each in prepared if name in each],
+                context_limit,
+            )
+            for name in names
         }
 
     @classmethod
@@ -155,6 +173,11 @@ class Evaluation:
             probe.name: probe.statistics(self._of_part(probe.name, answers), self._of_part(probe.name, base))
             for probe in self.probes
         }
+
+    def answers_in(self, whole: Evaluation, answers: Answers) -> Answers:
+        """Of the answers to a whole split, those to this part of it."""
+        by_request = dict(zip(whole.requests, answers.by_request, strict=True))
+        return Answers(tuple(by_request[request] for request in self.requests), {})
 
     def _of_part(self, name: str, answers: Answers) -> list[Any]:
         return [answers.by_request[place] for place in self.places[name]]

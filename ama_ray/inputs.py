@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray import probes, sources
 from ama_ray.errors import UserError, one_line
-from ama_ray.evaluation import Evaluation
+from ama_ray.evaluation import SPLITS, Evaluation
 from ama_ray.pair import Pair
 from ama_ray.space import Groups, SearchSpace
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ama_ray.config import Engine, RunConfig, Split
+    from ama_ray.config import Engine, RunConfig
     from ama_ray.prompting import Tokenizer
 
 _CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
@@ -29,13 +29,13 @@ class Inputs:
         config: The run file; its `engine.dtype` is resolved, `auto` being the precision of the checkpoints.
         pair: Both checkpoints.
         groups: The search space, resolved for this pair.
-        evaluations: Prompts and items, tokenised, by split.
+        evaluations: Prompts and items, tokenised, by split (`search`, `report`), and by part of the search split.
     """
 
     config: RunConfig
     pair: Pair
     groups: Groups
-    evaluations: Mapping[Split, Evaluation]
+    evaluations: Mapping[str, Evaluation]
 
     @property
     def context_length(self) -> int:
@@ -63,6 +63,8 @@ class Inputs:
                 f"{pair.aligned.folder}: config.json has no vocab_size; only text-only models can be searched."
             )
         evaluations = Evaluation.prepare(config, _tokenizer(pair.aligned.folder), _context_limit(pair))
+        if not config.early_stopping:
+            evaluations = {split: evaluations[split] for split in SPLITS}
         return cls(config.model_copy(update={"engine": _resolved(config.engine, pair)}), pair, groups, evaluations)
 
 

@@ -28,10 +28,10 @@ class ParetoSet:
     """The front of a run on one split, with everything that was tried. Iterating goes over the front.
 
     The split is the report split once base and aligned were scored there, and the search split before. Only complete
-    trials count.
+    trials count: one that was stopped on a part of the items is on no front.
 
     Attributes:
-        trials: Every trial as it was recorded, failed ones included.
+        trials: Every trial as it was recorded, failed and stopped ones included.
         config: The run, or None where it is not known.
         split: Whose scores everything below is made from; its trials are seen on that split.
         objectives: Names: those of the rewards, maximised, then `tax`, minimised.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ama_ray.config.source import Source
+
+PARTS = (0.1, 0.2, 0.35, 0.6, 1.0)
+"""Shares of the items of the search split after which a hopeless trial may be stopped."""
+FEWEST_FOR_PARTS = 20
 
 _TEST_SPLIT = re.compile(r"(?<![a-z])(news)?test(?![a-z])", re.IGNORECASE)
 
@@ -159,6 +164,21 @@ def limit(rows: Sequence[Row], most: int | None, key: Callable[[Row], str] = que
     # Not the hash that divides the splits: the lowest of that would be at one end of a split.
     chosen = sorted(range(len(rows)), key=lambda i: draw("limit " + key(rows[i])))[:most]
     return tuple(rows[i] for i in sorted(chosen))
+
+
+def shuffled(rows: Sequence[Row], key: Callable[[Row], str] = question) -> tuple[Row, ...]:
+    """The rows in the order of a hash, so that the first of them are a fair draw of all; too few for parts stay put."""
+    if len(rows) < FEWEST_FOR_PARTS:
+        return tuple(rows)
+    return tuple(sorted(rows, key=lambda row: draw("shuffle " + key(row))))
+
+
+def parts(rows: Sequence[Row]) -> list[slice]:
+    """Where the parts of a search split begin and end among its shuffled rows; none where it is too small for parts."""
+    if len(rows) < FEWEST_FOR_PARTS:
+        return []
+    ends = [round(share * len(rows)) for share in PARTS]
+    return [slice(start, end) for start, end in pairwise([0, *ends])]
 
 
 def load(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ama_ray.config.source import Split
 
 Origin = Literal["baseline", "warm start", "sampler", "twin"]
-State = Literal["complete", "failed"]
+State = Literal["complete", "stopped", "failed"]
 STAGES = ("swap", "generate", "score")
 
 
@@ -85,15 +85,16 @@ class Trial:
 
     Attributes:
         number: Position in the run, from 0.
-        state: `complete`, or `failed` with a `reason`.
+        state: `complete`; `stopped`, when a part of the items showed that it adds nothing; `failed` with a `reason`.
         origin: `baseline` (base, aligned and the uniform points between), `warm start`, `sampler`, or `twin` (the
             uniform point with the mean ratio of the knee, scored on the report split only).
         ratios: Share of the aligned model for every group, in the order of the search space; 0 = base, 1 = aligned.
-        search: Scores on the search split; None in a failed trial and in a twin.
+        search: Scores on the search split; estimates in a stopped trial, None in a failed one and in a twin.
         report: Scores on the report split; None where it was not scored there.
         seconds: Wall seconds by stage: swap (verified, cache reset), generate, score.
         tokens: Tokens that judges were sent and sent back (`prompt`, `completion`).
         reason: Why a failed trial failed, one line.
+        share: Share of the items of the search split that it was scored on (0-1); less than 1 in a stopped trial.
         split: Which of the two `scores` are.
     """
 
@@ -106,6 +107,7 @@ class Trial:
     seconds: dict[str, float] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
     reason: str = ""
+    share: float = 1.0
     split: Split = "search"
 
     @property
@@ -165,6 +167,7 @@ class Trial:
             "state": self.state,
             "reason": self.reason,
             "origin": self.origin,
+            "share": self.share,
         }
         row |= {f"ratio.{group}": ratio for group, ratio in self.ratios.items()}
         row |= self.search.to_row() if self.search else {}
@@ -182,7 +185,7 @@ class Trial:
                 key.removeprefix(prefix): float(value or "nan") for key, value in row.items() if key.startswith(prefix)
             }
 
-        texts = {key: row[key] for key in ("number", "state", "reason", "origin")}
+        texts = {key: row[key] for key in ("number", "state", "reason", "origin", "share")}
         elsewhere = ("ratio.", "report.", "seconds.", "tokens.")
         search = {
             key: float(value or "nan")
@@ -194,6 +197,7 @@ class Trial:
             state=texts["state"],
             origin=texts["origin"],
             ratios=part("ratio."),
+            share=float(texts["share"]),
             search=Scores.from_row(search),
             report=Scores.from_row(part("report.")),
             seconds=part("seconds."),

@@ -253,8 +253,8 @@ def test_the_front_comes_first_and_the_widest_part_of_it() -> None:
     # Of a crowd on one spot at most one, where others win more.
     assert len(few) == 5
     assert sum(number in (5, *range(21, 29)) for number in few) <= 1
-    failed = [Trial(60, "failed", "sampler", {"a": 0.1, "b": 0.3}, scores((9.0, -9.0)))]
-    assert [t.number for t in candidates([*trials, *failed], PLAIN, items, most=30)] == every
+    stopped = [Trial(60, "stopped", "sampler", {"a": 0.1, "b": 0.3}, scores((9.0, -9.0)))]
+    assert [t.number for t in candidates([*trials, *stopped], PLAIN, items, most=30)] == every
 
 
 def test_the_least_dominated_come_after_the_front() -> None:

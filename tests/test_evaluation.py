@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ama_ray.config import RunConfig, Split
+from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
-from ama_ray.evaluation import Evaluation
+from ama_ray.evaluation import SPLITS, Evaluation, joined
+from ama_ray.inputs import Inputs
+from ama_ray.miniature import ROOT
+from ama_ray.sources import PARTS
 from tests.words import StandInEngine, WordTokenizer
 
 SEARCH: dict[str, list[dict[str, Any]]] = {
@@ -24,9 +27,10 @@ REPORT: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def prepare(folder: Path, limit: int | None = None) -> tuple[dict[Split, Evaluation], WordTokenizer]:
+def prepare(folder: Path, limit: int | None = None, copies: int = 1) -> tuple[dict[str, Evaluation], WordTokenizer]:
     for split, files in (("search", SEARCH), ("report", REPORT)):
-        for name, rows in files.items():
+        for name, kinds in files.items():
+            rows = [row | {"prompt": row["prompt"] + " so" * copy} for copy in range(copies) for row in kinds]
             (folder / f"{name}-{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "reward.py").write_text(
         "def score(rows, replies):\n    return [len(reply.strip()) for reply in replies]\n"
@@ -100,3 +104,37 @@ def test_the_context_length_is_that_of_the_longest_request(tmp_path: Path) -> No
 def test_a_prompt_too_long_for_the_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"reward, request 1: .* need 7 tokens, and the model takes 6"):
         prepare(tmp_path, limit=6)
+
+
+def test_the_parts_make_up_the_search_split() -> None:
+    evaluations = Inputs.open(RunConfig.load(ROOT / "run.yaml")).evaluations
+    parts = [each for name, each in evaluations.items() if name not in SPLITS]
+    whole = evaluations["search"]
+    assert len(parts) == len(PARTS)
+    assert tuple(row for part in parts for row in part.rewards[0].rows) == whole.rewards[0].rows
+    for name in whole.places:
+        asked = [part.requests[place] for part in parts for place in part.places[name]]
+        assert asked == [whole.requests[place] for place in whole.places[name]]
+    sizes = [len(part.rewards[0].rows) for part in parts]
+    assert sizes == [13, 13, 19, 32, 51]
+
+
+def test_answers_to_a_part_are_found_among_those_to_the_whole(tmp_path: Path) -> None:
+    evaluations, tokenizer = prepare(tmp_path, copies=20)
+    engine = StandInEngine(tokenizer)
+    whole = evaluations["search"]
+    answers = whole.ask(engine)  # type: ignore[arg-type]
+    expected = whole.measure(answers, answers).items
+    parts = [each for name, each in evaluations.items() if name not in SPLITS]
+    measured = []
+    for part in parts:
+        found = part.answers_in(whole, answers)
+        assert found.by_request == part.ask(engine).by_request  # type: ignore[arg-type]
+        measured.append(part.measure(found, found).items)
+    items = joined(measured)
+    assert items.keys() == expected.keys()
+    assert all(np.array_equal(items[name], expected[name]) for name in items)
+
+
+def test_a_source_with_few_items_leaves_no_parts(tmp_path: Path) -> None:
+    assert list(prepare(tmp_path)[0]) == ["search", "report"]

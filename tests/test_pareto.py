@@ -258,7 +258,7 @@ def reported() -> list[Trial]:
         trial(2, 3.0, 1.0, report=(1.0, 1.0)),
         trial(3, 2.9, 1.1, report=(1.5, 0.5)),
         trial(4, 3.5, 1.5),
-        Trial(5, "failed", "sampler", {"a": 0.3, "b": 0.7}, scores((9.0, -9.0))),
+        Trial(5, "stopped", "sampler", {"a": 0.3, "b": 0.7}, scores((9.0, -9.0))),
         twin,
     ]
 
@@ -295,7 +295,7 @@ def test_the_report_counts_once_base_and_aligned_are_in_it() -> None:
     assert ParetoSet(half).split == "search"
 
 
-def test_failed_trials_and_twins_are_on_no_front() -> None:
+def test_stopped_trials_and_twins_are_on_no_front() -> None:
     pareto = ParetoSet(reported())
     for each in (pareto, pareto.search_split):
         assert not {5, 6} & {t.number for t in (*each.front, *each.uniform, *each.uniform_front)}

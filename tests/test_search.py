@@ -58,7 +58,7 @@ def test_trials_csv_has_the_promised_columns_and_a_row_per_trial(run: Run) -> No
         *(f"{probe}.{column}" for probe in probes for column in ("score", "score_se", "tax", "tax_se")),
     ]
     assert list(run.rows.columns) == [
-        *("number", "state", "reason", "origin"),
+        *("number", "state", "reason", "origin", "share"),
         *(f"ratio.{group}" for group in GROUPS),
         *scores,
         *(f"report.{column}" for column in scores),

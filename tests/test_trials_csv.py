@@ -42,7 +42,7 @@ def trials(draw: st.DrawFn) -> Trial:
         return Trial(draw(st.integers(0)), "failed", "sampler", ratios, seconds=seconds, reason=draw(text))
     return Trial(
         draw(st.integers(0)),
-        "complete",
+        draw(st.sampled_from(["complete", "stopped"])),
         draw(st.sampled_from(["baseline", "warm start", "sampler", "twin"])),
         ratios,
         search=draw(st.none() | splits),
@@ -98,11 +98,14 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: p
     assert len(read_trials(path)) == 1
 
 
+HEADER = b"number,state,reason,origin,share,reward\n"
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
         (b"a,b\n1,2\n", "no column 'number'"),
-        (b"number,state,reason,origin,reward\n0,complete,,sampler,0.5\nx,complete,,sampler,1\n", "trial 2 of the file"),
+        (HEADER + b"0,complete,,sampler,1,0.5\nx,complete,,sampler,1,1\n", "trial 2 of the file"),
         (b"\xff\xfe\x00", "not a readable CSV file"),
     ],
 )

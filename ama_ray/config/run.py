@@ -54,6 +54,7 @@ class RunConfig(Model):
     tax: tuple[Probe, ...] = Field(min_length=1)
     allow_test_split: bool = Field(False, description="search on items of a benchmark's test split")
     trials: int = Field(40, ge=len(BASELINE_RATIOS), description="all trials, the eleven uniform ones included")
+    early_stopping: bool = Field(True, description="stop trials that a part of the items shows to be hopeless")
     report: Report = Report()
     seed: int = Field(0, ge=0, lt=2**32)
     out: File

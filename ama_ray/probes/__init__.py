@@ -45,9 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["PreparedProbe", "metric", "name_and_family", "prepare", "uses_test_split"]
 
 
-def prepare(
-    probe: Probe, tokenizer: Tokenizer, share: float, context_limit: int | None
-) -> tuple[PreparedProbe, PreparedProbe]:
+def prepare(probe: Probe, tokenizer: Tokenizer, share: float, context_limit: int | None) -> dict[str, PreparedProbe]:
     """Reads, checks and tokenises a probe; done once per run.
 
     Args:
@@ -58,7 +56,8 @@ def prepare(
             longer is divided.
 
     Returns:
-        The probe on the search split and on the report split.
+        The probe on the `search` split and on the `report` split, and the search split once more in parts (`part-0`,
+        ...) where it has items enough. A task of lm-evaluation-harness is whole in the first part.
 
     Raises:
         UserError: Its file is missing, empty or malformed; names file, line and field.
@@ -66,7 +65,8 @@ def prepare(
     if isinstance(probe, TaskProbe):
         from ama_ray.probes import task
 
-        return task.load(probe, tokenizer, share, context_limit)
+        search, report = task.load(probe, tokenizer, share, context_limit)
+        return {"search": search, "report": report, "part-0": search}
     kind, halves, pool = _load(probe, share)
     name, _ = name_and_family(probe)
     prompting = Prompting(tokenizer)
@@ -75,8 +75,10 @@ def prepare(
         if probe.few_shot and pool:
             examples = few_shot.examples(name, probe.few_shot.n, pool, halves, partial(_solved, kind))
         prompting = Prompting(tokenizer, probe.chat, examples)
-    search, report = (_build(name, kind, rows, prompting, context_limit) for rows in (halves.search, halves.report))
-    return search, report
+    rows = sources.shuffled(halves.search)
+    split = {"search": rows, "report": halves.report}
+    split |= {f"part-{number}": rows[part] for number, part in enumerate(sources.parts(rows))}
+    return {part: _build(name, kind, rows, prompting, context_limit) for part, rows in split.items()}
 
 
 def metric(probe: Probe) -> str:

@@ -22,7 +22,8 @@ def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, float]) -> N
 
     `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture; `summary.json` holds the
     normalised hypervolumes of the split that the front is from and of the search split, how much the search had fooled
-    itself (`ParetoSet.optimism`), and where the time went. What is not known is null.
+    itself (`ParetoSet.optimism`), which share of the search's items was evaluated (the rest was saved by stopping
+    trials), and where the time went. What is not known is null.
 
     Args:
         pareto: The result.
@@ -32,10 +33,13 @@ def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, float]) -> N
     write_trials(out / "front.csv", pareto.front)
     plot_front(pareto, out / "front.png")
     warning = used_test_data(pareto)
+    searched = [trial for trial in pareto.trials if trial.search is not None]
     summary: dict[str, Any] = {
         **({"warning": warning} if warning else {}),
         "split": pareto.split,
         "trials": len(pareto.trials),
+        "stopped": sum(trial.state == "stopped" for trial in pareto.trials),
+        "evaluated": sum(trial.share for trial in searched) / len(searched) if searched else None,
         "failed": sum(trial.state == "failed" for trial in pareto.trials),
         "hypervolume": _or_null(pareto.hypervolume),
         "uniform_hypervolume": _or_null(pareto.uniform_hypervolume),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
     from ama_ray.config import Report, Reward
     from ama_ray.prompting import Tokenizer
+    from ama_ray.sources import Row
 
 __all__ = ["ModelScores", "PreparedReward", "Scored", "ScorerError", "prepare"]
 
 
-def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> tuple[PreparedReward, PreparedReward]:
+def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> dict[str, PreparedReward]:
     """Reads, checks and tokenises a reward, and tries its scorer; done once per run.
 
     Args:
@@ -35,23 +37,30 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
         report: How the report split is made, and how many more replies it has.
 
     Returns:
-        The reward on the search split and on the report split.
+        The reward on the `search` split and on the `report` split, and the search split once more in parts (`part-0`,
+        ...) where it has prompts enough.
 
     Raises:
         UserError: The prompt file or the scorer is missing or malformed, or the scorer does not work.
     """
     build = _builder(reward)
-    halves = sources.load(reward.prompts, report.share, key=lambda row: str(row.get(reward.prompts.field)))
-    search, later = (
-        build(reward, rows, sampled(reward, rows, tokenizer, seed, n))
-        for rows, n in (
-            (halves.search, reward.sampling.n),
-            (halves.report, reward.sampling.n * report.samples),
-        )
-    )
+    key = partial(_prompt, reward.prompts.field)
+    halves = sources.load(reward.prompts, report.share, key=key)
+    n = reward.sampling.n
+    rows = sources.shuffled(halves.search, key)
+    search = build(reward, rows, sampled(reward, rows, tokenizer, seed, n))
+    later = build(reward, halves.report, sampled(reward, halves.report, tokenizer, seed, n * report.samples))
     search.check()
     later.check()
-    return search, later
+    parts = {
+        f"part-{number}": replace(search, rows=rows[part], requests=search.requests[part])
+        for number, part in enumerate(sources.parts(rows))
+    }
+    return {"search": search, "report": later, **parts}
+
+
+def _prompt(field: str, row: Row) -> str:
+    return str(row.get(field))
 
 
 def _builder(reward: Reward) -> Callable[..., PreparedReward]:

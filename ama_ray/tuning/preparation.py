@@ -15,11 +15,11 @@ from ama_ray.engine import deep_check
 from ama_ray.engine.deep_check import Verdict, VerdictCache
 from ama_ray.engine.endpoints import Endpoints
 from ama_ray.errors import UserError, one_line
+from ama_ray.evaluation import SPLITS
 from ama_ray.tuning.cluster import engine_resources
 from ama_ray.tuning.engine_actor import EngineActor
 
 if TYPE_CHECKING:
-    from ama_ray.config import Split
     from ama_ray.evaluation import Answers
     from ama_ray.inputs import Inputs
 
@@ -40,7 +40,7 @@ class Prepared:
     base: Any
     aligned: Any
     spans: Any
-    base_answers: dict[Split, Any]
+    base_answers: dict[str, Any]
     engine_seconds: float
     verdict: Verdict
 
@@ -48,7 +48,7 @@ class Prepared:
         """Waits for the endpoints and maps them into this process; on a node that holds them, without a copy."""
         return Endpoints(*ray.get([self.base, self.aligned, self.spans]))
 
-    def get_base_answers(self, split: Split) -> Answers:
+    def get_base_answers(self, split: str) -> Answers:
         """Waits for the answers of the base model."""
         answers: Answers = ray.get(self.base_answers[split])
         return answers
@@ -83,8 +83,9 @@ def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
     shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
     spans = loader.find_spans.remote(shapes, groups.of)
     attached = loader.attach.remote(base, aligned, spans)
+    evaluations = [(split, inputs.evaluations[split]) for split in SPLITS]
     base_ratios = dict.fromkeys(groups.names, 0.0)
-    base_answers = {split: loader.ask.remote(base_ratios, each) for split, each in inputs.evaluations.items()}
+    base_answers: dict[str, Any] = {split: loader.ask.remote(base_ratios, each) for split, each in evaluations}
     engines = 0
     if verdict is None:
         engines = 1 if on_gpu else 2

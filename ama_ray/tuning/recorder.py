@@ -74,13 +74,17 @@ class Recorder(Callback):
         if "reason" in result:
             self._failed(trial.config, result["reason"], result["seconds"])
             return
-        config, number = trial.config, trial.config["number"]
+        config, number, state = trial.config, trial.config["number"], result.get("state", "complete")
         # Taken out, as Tune writes the results of all trials again and again.
-        self.items.write(config["split"], number, result.pop("items"))
-        before = self._trials.get(number) or _new(config, state="complete")
+        items = result.pop("items")
+        if state == "complete":
+            self.items.write(config["split"], number, items)
+        before = self._trials.get(number) or _new(config, state)
         tokens = Counter(before.tokens) + Counter(result["tokens"])
         scored = replace(before, **{config["split"]: result["scores"]}, tokens=dict(tokens))
-        self._record(config, scored if config["split"] == "report" else replace(scored, seconds=result["seconds"]))
+        if config["split"] == "search":
+            scored = replace(scored, share=result["share"], seconds=result["seconds"])
+        self._record(config, scored)
         self._failures = 0
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

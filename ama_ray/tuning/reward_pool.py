@@ -16,7 +16,7 @@ from ama_ray.tuning.cluster import engine_resources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ama_ray.config import Engine, ModelReward, Split
+    from ama_ray.config import Engine, ModelReward
     from ama_ray.engine.classifier import ClassifierSettings
     from ama_ray.evaluation import Evaluation
 
@@ -68,7 +68,7 @@ class Pool:
 
 
 @contextmanager
-def reward_pools(evaluations: Mapping[Split, Evaluation], engine: Engine) -> Iterator[dict[Split, Evaluation]]:
+def reward_pools(evaluations: Mapping[str, Evaluation], engine: Engine) -> Iterator[dict[str, Evaluation]]:
     """Starts the replicas that the rewards of a run ask for, loaded; they end with the context.
 
     Args:

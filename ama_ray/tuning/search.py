@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 import torch
 from ray import tune
+from ray.tune.stopper import CombinedStopper
 
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
@@ -18,6 +19,7 @@ from ama_ray.objectives import Objectives
 from ama_ray.pareto import ParetoSet
 from ama_ray.report import write_report
 from ama_ray.tuning.cluster import engine_resources, engine_slots, ray_cluster
+from ama_ray.tuning.futility import FutilityStopper
 from ama_ray.tuning.preparation import context_length, prepare
 from ama_ray.tuning.recorder import FailureStopper, Recorder
 from ama_ray.tuning.reward_pool import reward_pools
@@ -110,6 +112,7 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
         inputs.pair.aligned.folder, config.engine, context_length(inputs), inputs.evaluations, objectives, prepared
     )
     resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine).items()}
+    stop = CombinedStopper(FailureStopper(recorder), FutilityStopper(recorder, objectives, config.trials))
     searcher = ParetoSearcher(inputs.groups.ranges, objectives.names, config.seed)
     tune.Tuner(
         tune.with_resources(tune.with_parameters(SwapTrial, plan=PlanReference.of(plan)), resources),
@@ -124,7 +127,7 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
             name="tune",
             storage_path=str(config.out),
             callbacks=[recorder],
-            stop=FailureStopper(recorder),
+            stop=stop,
             verbose=0,
             failure_config=tune.FailureConfig(),
         ),
@@ -132,6 +135,9 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
 
 
 def _line(trial: Trial, trials: int) -> str:
+    if trial.state == "stopped":
+        scores = ", ".join(f"{name} about {each.value:.3f}" for name, each in trial.objectives.items())
+        return f"trial {trial.number} of {trials} (sampler): stopped early, {scores}"
     which = f"trial {trial.number} of {trials}" if trial.split == "search" else f"report: trial {trial.number}"
     if not trial.scores:
         return f"{which} failed: {trial.reason}"

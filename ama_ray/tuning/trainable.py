@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
+from ama_ray.evaluation import SPLITS, joined
+from ama_ray.sources import PARTS
+from ama_ray.trial import STAGES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from ama_ray.config import Engine as EngineSettings
-    from ama_ray.config import Split
-    from ama_ray.evaluation import Answers, Evaluation
+    from ama_ray.evaluation import Answers, Evaluation, Measured
     from ama_ray.objectives import Items, Objectives
     from ama_ray.tuning.preparation import Prepared
 
@@ -28,7 +32,7 @@ class Plan:
     folder: Path
     settings: EngineSettings
     context_length: int
-    evaluations: Mapping[Split, Evaluation]
+    evaluations: Mapping[str, Evaluation]
     objectives: Objectives
     prepared: Prepared
 
@@ -60,7 +64,14 @@ class SwapTrial(tune.Trainable):
         up. A slow setup would so leave the first engine to do all the work.
         """
         self._reference = plan
-        self._config = config
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next trial's ratios; the engine stays as it is."""
+        self._config = new_config
+        self._measured: list[Measured] = []
+        self._seconds = dict.fromkeys(STAGES, 0.0)
+        return True
 
     def _start(self) -> None:
         start = time.perf_counter()
@@ -70,10 +81,12 @@ class SwapTrial(tune.Trainable):
         self._engine = Engine(self._plan.folder, self._plan.settings, self._plan.context_length)
         self._identity = {"engine": uuid.uuid4().hex, "engine_seconds": time.perf_counter() - start}
         self._engine.attach(self._plan.prepared.get_endpoints())
-        self._base: dict[Split, tuple[Answers, Items]] = {}
+        self._base: dict[str, tuple[Answers, Items]] = {}
 
     def step(self) -> dict[str, Any]:
         """Swaps, scores, and returns the objectives; a scorer's failure fails the trial and spares the engine.
+
+        A trial that the sampler chose is scored part by part, a part each step, so that it can be stopped between them.
 
         Raises:
             SwapError: The swap failed; Tune then throws this actor and its engine away.
@@ -82,41 +95,51 @@ class SwapTrial(tune.Trainable):
 
         if not hasattr(self, "_engine"):
             self._start()
-        split: Split = self._config["split"]
-        evaluation = self._plan.evaluations[split]
-        start = time.perf_counter()
-        self._engine.swap(self._config["ratios"])
-        seconds = {"swap": time.perf_counter() - start}
+        parts = self._parts()
+        if not self._measured:
+            start = time.perf_counter()
+            self._engine.swap(self._config["ratios"])
+            self._seconds["swap"] = time.perf_counter() - start
+        part = parts[len(self._measured)]
+        evaluation = self._plan.evaluations[part]
         answers = evaluation.ask(self._engine)
-        seconds |= answers.seconds
+        for stage, seconds in answers.seconds.items():
+            self._seconds[stage] += seconds
         answered = time.perf_counter()
         try:
-            base, base_items = self._base_on(split)
-            measured = evaluation.measure(answers, base)
+            base, _ = self._base_on(part)
+            self._measured.append(evaluation.measure(answers, base))
         except ScorerError as error:
-            return {"done": True, "reason": str(error), "seconds": seconds, **self._identity}
-        scores = self._plan.objectives.scores(measured.items, base_items)
-        seconds["score"] += time.perf_counter() - answered
-        return {
-            "done": True,
-            **{name: estimate.value for name, estimate in scores.objectives.items()},
-            "scores": scores,
-            "items": measured.items,
-            "tokens": measured.tokens,
-            "seconds": seconds,
-            **self._identity,
-        }
+            return {"done": True, "reason": str(error), "seconds": dict(self._seconds), **self._identity}
+        items = joined([measured.items for measured in self._measured])
+        tokens = sum((Counter(measured.tokens) for measured in self._measured), Counter[str]())
+        self._seconds["score"] += time.perf_counter() - answered
+        share = 1.0 if part == parts[-1] else PARTS[len(self._measured) - 1]
+        result = {"share": share, "items": items, "tokens": dict(tokens), "seconds": dict(self._seconds)}
+        if share < 1:
+            return {"done": False, **result, **self._identity}
+        _, base_items = self._base_on(self._config["split"])
+        scores = self._plan.objectives.scores(items, base_items)
+        values = {name: estimate.value for name, estimate in scores.objectives.items()}
+        return {"done": True, **values, "scores": scores, **result, **self._identity}
 
-    def _base_on(self, split: Split) -> tuple[Answers, Items]:
-        if split not in self._base:
-            answers = self._plan.prepared.get_base_answers(split)
-            self._base[split] = answers, self._plan.evaluations[split].measure_probes(answers, answers)
-        return self._base[split]
+    def _parts(self) -> list[str]:
+        """The evaluations to do one after another."""
+        parts = [name for name in self._plan.evaluations if name not in SPLITS]
+        return (
+            parts
+            if self._config["origin"] == "sampler" and self._config["split"] == "search" and parts
+            else [self._config["split"]]
+        )
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes the next trial's ratios; the engine stays as it is."""
-        self._config = new_config
-        return True
+    def _base_on(self, part: str) -> tuple[Answers, Items]:
+        """The answers and items of the base model on a split or a part of the search split."""
+        if part not in self._base:
+            evaluation, split = self._plan.evaluations[part], part if part in SPLITS else "search"
+            whole = self._plan.prepared.get_base_answers(split)
+            answers = whole if part == split else evaluation.answers_in(self._plan.evaluations[split], whole)
+            self._base[part] = answers, evaluation.measure_probes(answers, answers)
+        return self._base[part]
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to save: a trial is a moment."""

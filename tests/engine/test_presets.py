@@ -150,8 +150,9 @@ def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
     config, evaluation = prepare(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    asked: dict[str, list[Any]] = {name: [evaluation.requests[place] for place in places] for name, places in evaluation.places.items()}
-    answered = {name: [answers.by_request[place] for place in places] for name, places in evaluation.places.items()}
+    places_of = evaluation.places.items()
+    asked: dict[str, list[Any]] = {name: [evaluation.requests[p] for p in places] for name, places in places_of}
+    answered = {name: [answers.by_request[p] for p in places] for name, places in places_of}
     assert {name: len(requests) for name, requests in asked.items()} == {"reward": 1} | dict.fromkeys(FILES, ITEMS)
     for name in ("arc_easy", "piqa", "mmlu"):
         for request, sums in zip(asked[name], answered[name], strict=True):

@@ -94,4 +94,5 @@ def probe(folder: Path, kind: str, search: Sequence[Fields], report: Sequence[Fi
 
 
 def prepare(made: FileProbe, tokenizer: Any = None, limit: int | None = None) -> tuple[PreparedProbe, PreparedProbe]:
-    return probes.prepare(made, tokenizer or TextTokenizer(), 0.5, limit)
+    prepared = probes.prepare(made, tokenizer or TextTokenizer(), 0.5, limit)
+    return prepared["search"], prepared["report"]

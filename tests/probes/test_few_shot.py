@@ -140,12 +140,12 @@ def test_a_preset_brings_its_kind_its_items_and_its_examples(monkeypatch: pytest
     loaded = [Loaded(kind, halves, tuple(pool)), Loaded(kind, halves, ())]
     monkeypatch.setattr("ama_ray.probes.presets.load", lambda probe, share: loaded.pop(0))
     made = PresetProbe.model_validate({"preset": "squad", "few_shot": {"n": 1}})
-    search, _ = probes.prepare(made, LetterTokenizer(), 0.5, None)
+    search = probes.prepare(made, LetterTokenizer(), 0.5, None)["search"]
     (request,) = search.requests
     assert isinstance(request, Generation)
     assert (request.stop, request.max_tokens) == ((".",), 3)
     assert shown(search).endswith("\n\nfour")
     # Without a pool, the examples are in the prompts already.
-    search, _ = probes.prepare(made, LetterTokenizer(), 0.5, None)
+    search = probes.prepare(made, LetterTokenizer(), 0.5, None)["search"]
     assert shown(search) == "four"
     assert search.name == "squad"

@@ -60,11 +60,14 @@ def test_names_and_metrics_of_presets() -> None:
 
 def test_tasks_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     made = TaskProbe(name="t", family="f", task="arc_easy")
-    monkeypatch.setattr("ama_ray.probes.task.load", lambda *arguments: arguments)
+    monkeypatch.setattr("ama_ray.probes.task.load", lambda *arguments: (arguments, "report"))
     monkeypatch.setattr("ama_ray.probes.task.metric", lambda probe: "kl")
     monkeypatch.setattr("ama_ray.probes.task.uses_test_split", lambda probe: True)
     tokenizer: Any = TextTokenizer()
-    assert probes.prepare(made, tokenizer, 0.3, 7) == (made, tokenizer, 0.3, 7)  # type: ignore[comparison-overlap]
+    prepared: dict[str, Any] = dict(probes.prepare(made, tokenizer, 0.3, 7))
+    # It is whole in the first part.
+    assert prepared["search"] == prepared["part-0"] == (made, tokenizer, 0.3, 7)
+    assert (prepared["report"], len(prepared)) == ("report", 3)
     assert probes.metric(made) == "kl"
     assert probes.uses_test_split(made)
     assert probes.name_and_family(made) == ("t", "f")

@@ -191,6 +191,8 @@ def test_a_run_file_with_a_task(folder: Path, tokenizer: Any, tmp_path: Path) ->
     )
     (parsed,) = config.tax
     assert isinstance(parsed, TaskProbe)
-    search, report = probes.prepare(parsed, tokenizer, config.report.share, 128)
+    prepared = probes.prepare(parsed, tokenizer, config.report.share, 128)
+    search, report = prepared["search"], prepared["report"]
+    assert prepared["part-0"] is search
     assert (search.name, len(search.requests), len(report.requests)) == ("facts", 5, 5)
     assert (probes.metric(parsed), probes.uses_test_split(parsed)) == ("mean", False)

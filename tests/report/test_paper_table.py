@@ -82,7 +82,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param == "report":
         add("twin", (0.5, 0.5))
     else:
-        trials.append(Trial(13, "failed", "sampler", {"a": 0.0, "b": 1.0}, reason="no"))
+        trials.append(Trial(13, "stopped", "sampler", {"a": 0.0, "b": 1.0}, OBJECTIVES.scores(base, base)))
     write_trials(tmp_path / "trials.csv", trials)
     (tmp_path / "run.yaml").write_text(RunConfig.from_arguments(**FIELDS, out=tmp_path).to_yaml())
     return tmp_path

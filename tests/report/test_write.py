@@ -35,7 +35,7 @@ def test_the_summary_has_the_hypervolumes_of_both_splits(reported: ParetoSet, tm
     assert summary["search_hypervolume"] == reported.search_split.hypervolume != reported.hypervolume
     assert summary["search_uniform_hypervolume"] == reported.search_split.uniform_hypervolume
     assert summary["optimism"] == reported.optimism
-    assert (summary["trials"], summary["failed"]) == (61, 1)
+    assert (summary["trials"], summary["failed"], summary["stopped"]) == (61, 1, 0)
 
 
 def test_what_is_not_known_is_null_and_test_data_comes_first(test_data_run: ParetoSet, tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def settings(
 
 
 def prepare(folder: Path, seed: int = 7, **fields: Any) -> tuple[PreparedReward, PreparedReward]:
-    return reward.prepare(settings(folder, **fields), ChatWords(), seed, Report())
+    prepared = reward.prepare(settings(folder, **fields), ChatWords(), seed, Report())
+    return prepared["search"], prepared["report"]
 
 
 class ChatWords(WordTokenizer):

@@ -34,6 +34,7 @@ def complete(number: int, split: str = "search") -> TuneTrial:
         "scores": SCORES,
         "items": {"facts": np.full((3, 1), number)},
         "tokens": {"prompt": 5},
+        "share": 1.0,
         "seconds": {"swap": 0.01, "generate": 1.0, "score": 0.5},
     }
     config = {"number": number, "origin": "sampler", "ratios": {"a": 0.25, "b": 0.5}, "split": split}

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import ray
 
-from ama_ray.config import Engine, Split
+from ama_ray.config import Engine
 from ama_ray.errors import UserError
-from ama_ray.evaluation import Evaluation
+from ama_ray.evaluation import SPLITS, Evaluation
 from ama_ray.reward import ModelScores, PreparedReward, ScorerError
 from ama_ray.tuning.cluster import ray_cluster
 from ama_ray.tuning.reward_pool import Pool, reward_pools
@@ -37,10 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_classifier(tmp_path_factory.mktemp("reward") / "model", template=None)
 
 
-def evaluations(tmp_path: Path, folder: Path, **fields: Any) -> dict[Split, Evaluation]:
+def evaluations(tmp_path: Path, folder: Path, **fields: Any) -> dict[str, Evaluation]:
     rewards = prepare(tmp_path, kind="model", model=str(folder), rows=ROWS, sampling={"n": 2}, **(POOL | fields))
-    splits: tuple[Split, Split] = ("search", "report")
-    return {split: Evaluation((reward,), (), (), {}) for split, reward in zip(splits, rewards, strict=True)}
+    return {split: Evaluation((reward,), (), (), {}) for split, reward in zip(SPLITS, rewards, strict=True)}
 
 
 def asked(reward: PreparedReward, replies: list[list[str]]) -> Any:

@@ -1,0 +1,128 @@
+"""`FutilityStopper`: ends trials that would add next to nothing to the front, on a part of the items."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ray.tune import Stopper
+
+from ama_ray._front import hypervolume
+from ama_ray.pareto import ParetoSet
+from ama_ray.trial import Estimate, Scores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ama_ray.objectives import Items, Objectives
+    from ama_ray.trial import Trial
+    from ama_ray.tuning.recorder import Recorder
+
+TOLERATED = 0.01
+"""Hypervolume, as a share of the box between base and aligned, that a whole run may be expected to lose at most."""
+DRAWS = 128
+
+
+class FutilityStopper(Stopper):
+    """Stops a trial once the hypervolume that its remaining items could add is expected to be negligible.
+
+    All trials see the same items, so those that a trial has seen tell what it will score on all of them: what another,
+    finished trial scored on all, plus the mean paired difference on the seen ones. Of the finished trials, each
+    objective takes the one with the smallest error, and the error shrinks to nothing as the last items come in. The
+    expected gain in hypervolume under these normal distributions is what the trial could still be worth; below its
+    share of what a run may lose, the trial is stopped. The sampler and `trials.csv` then get the estimates.
+    """
+
+    def __init__(self, recorder: Recorder, objectives: Objectives, trials: int) -> None:
+        """Watches a run.
+
+        Args:
+            recorder: Knows what has finished.
+            objectives: Of the run.
+            trials: Of the whole search; they share the tolerated loss.
+        """
+        self._recorder = recorder
+        self._objectives = objectives
+        self._worth_it = TOLERATED / trials
+        self._items: dict[int, Items] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its stoppers again and again; items are on disk.
+        return self.__dict__ | {"_items": {}}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether to stop a trial; if so, its result gets the estimates and the state `stopped`."""
+        if result.get("share", 1.0) >= 1.0:
+            return False
+        finished = [t for t in self._recorder.trials if t.state == "complete" and t.search is not None]
+        pareto = ParetoSet(finished, split="search")
+        if not finished or pareto.no_trade:
+            return False
+        estimates = self._estimates(result["items"], pareto.scored)
+        if not self._expected_gain(estimates, pareto) < self._worth_it:
+            return False
+        result |= {name: estimate.value for name, estimate in estimates.items()}
+        result |= {"state": "stopped", "scores": Scores(estimates)}
+        return True
+
+    def stop_all(self) -> bool:
+        """A hopeless trial does not end the run."""
+        return False
+
+    def _estimates(self, items: Items, finished: Sequence[Trial]) -> dict[str, Estimate]:
+        """What a trial with these first items will score on all of the search split."""
+        best: dict[str, Estimate] = {}
+        for trial in finished:
+            if trial.number not in self._items:
+                self._items[trial.number] = self._recorder.items.read("search", trial.number)
+            for name, difference in self._differences(items, self._items[trial.number]).items():
+                if name not in best or difference.se < best[name].se:
+                    best[name] = Estimate(trial.objectives[name].value + difference.value, difference.se)
+        return best
+
+    def _differences(self, items: Items, other: Items) -> dict[str, Estimate]:
+        """Paired differences from another model on the items seen so far, as estimates of those on all items."""
+        seen = {name: other[name][: len(array)] for name, array in items.items()}
+        rewards = {term.name for term in self._objectives.rewards}
+        # With differences for rewards, and the other model in the place of base, the scores are differences.
+        ours = {name: array - seen[name] if name in rewards else array for name, array in items.items()}
+        scores = self._objectives.scores(ours, seen)
+        left = {name: 1 - len(array) / len(other[name]) for name, array in items.items()}
+        return {
+            name: Estimate(
+                estimate.value,
+                math.sqrt((estimate.se**2 + self._floor(name, items)) * max(left[part] for part in self._parts(name))),
+            )
+            for name, estimate in scores.objectives.items()
+        }
+
+    def _parts(self, objective: str) -> list[str]:
+        if objective == "tax":
+            return [term.name for term in self._objectives.probes]
+        return [term.name for term in self._objectives.rewards if term.objective == objective]
+
+    def _floor(self, name: str, items: Items) -> float:
+        """A variance for what a few items cannot show: one that differs by a half, had there been one more.
+
+        Without it, ten items on which two models agree would make it certain that they agree on all.
+        """
+        if name != "tax":
+            return 0.0
+        weights = self._objectives.weights()
+        means = [term.name for term in self._objectives.probes if term.metric == "mean"]
+        return math.fsum((weights[probe] / len(items[probe])) ** 2 / 2 for probe in means)
+
+    def _expected_gain(self, estimates: Mapping[str, Estimate], pareto: ParetoSet) -> float:
+        """Expected gain in normalised hypervolume, by Monte Carlo with the same random numbers for all trials."""
+        names = pareto.objectives
+        normal = np.random.default_rng(0).standard_normal((DRAWS, len(names)))
+        mean, se = (np.array([getattr(estimates[name], part) for name in names]) for part in ("value", "se"))
+        if not np.isfinite([*mean, *se]).all():
+            return math.inf
+        front, base, aligned = (
+            [[trial.objectives[name].value for name in names] for trial in trials]
+            for trials in (pareto.front, [pareto.base], [pareto.aligned])
+        )
+        with_each = [hypervolume(np.array([*front, draw]), base[0], aligned[0]) for draw in mean + normal * se]
+        return float(np.mean(with_each)) - pareto.hypervolume

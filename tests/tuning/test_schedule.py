@@ -1,0 +1,112 @@
+"""The order in which a run's trials are handed out, with a recorder that is told made-up results."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from ray.tune.search import Searcher
+
+from ama_ray.config import BASELINE_RATIOS, RunConfig
+from ama_ray.miniature import ROOT
+from ama_ray.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.tuning.recorder import Recorder
+from ama_ray.tuning.schedule import Schedule
+from ama_ray.tuning.searcher import ParetoSearcher
+from tests.tuning.test_recorder import TuneTrial
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ama_ray.objectives import Items
+
+OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, "p"),), (ProbeTerm("facts", "f", "mean"),))
+RANGES = {"a": (0.0, 1.0), "b": (0.0, 1.0)}
+TRIALS, POINTS = 15, 3
+
+
+def model(ratios: dict[str, float]) -> Items:
+    """The reward grows with both ratios; only the first costs facts."""
+    rng = np.random.default_rng(0)
+    return {
+        "reward": (sum(ratios.values()) + 0.01 * rng.normal(size=50))[:, None],
+        "facts": (rng.random(50) > ratios["a"]).astype(float)[:, None],
+    }
+
+
+class Run:
+    """Asks a schedule, as Tune does, and answers for the engine."""
+
+    def __init__(self, folder: Path) -> None:
+        fields = {"trials": TRIALS, "report": {"points": POINTS}, "out": folder}
+        inputs: Any = SimpleNamespace(config=RunConfig.load(ROOT / "run.yaml", **fields))
+        self.recorder = Recorder(folder, lambda trial: None)
+        searcher = ParetoSearcher(RANGES, OBJECTIVES.names, seed=0)
+        self.schedule = Schedule(inputs, OBJECTIVES, searcher, self.recorder)
+        self.asked: list[dict[str, Any]] = []
+
+    def next(self, patience: int = 200) -> Any:
+        """The next suggestion; None where none comes however often Tune asks."""
+        for _ in range(patience):
+            if (config := self.schedule.suggest(str(len(self.asked)))) is not None:
+                if isinstance(config, dict):
+                    self.asked.append(config)
+                return config
+        return None
+
+    def finish(self, position: int, error: bool = False) -> None:
+        config = self.asked[position]
+        items = model(config["ratios"])
+        scores = OBJECTIVES.scores(items, model(dict.fromkeys(RANGES, 0.0)))
+        values = {name: estimate.value for name, estimate in scores.objectives.items()}
+        result = {"engine": "e", "engine_seconds": 1.0, "items": items, "scores": scores, "share": 1.0}
+        result |= {"tokens": {}, "seconds": {}, **values}
+        self.schedule.on_trial_complete(str(position), None if error else result, error)
+        if error:
+            self.recorder.on_trial_error(0, [], TuneTrial(config, error=RuntimeError("no")))
+        else:
+            self.recorder.on_trial_complete(0, [], TuneTrial(config, result))
+
+
+def test_the_search_comes_first_then_the_report_and_last_the_twin_of_the_knee(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    while (config := run.next()) != Searcher.FINISHED:
+        assert config is not None
+        run.finish(len(run.asked) - 1)
+    splits = [config["split"] for config in run.asked]
+    assert splits == ["search"] * TRIALS + ["report"] * (len(splits) - TRIALS)
+    report = run.asked[TRIALS:]
+    assert sorted(c["number"] for c in report[: len(BASELINE_RATIOS)]) == list(range(len(BASELINE_RATIOS)))
+    chosen = report[len(BASELINE_RATIOS) : -1]
+    assert 0 < len(chosen) <= POINTS
+    assert {config["origin"] for config in chosen} == {"sampler"}
+    twin = report[-1]
+    assert (twin["origin"], twin["number"], len(set(twin["ratios"].values()))) == ("twin", TRIALS, 1)
+    assert run.recorder.trials[-1].report is not None
+
+
+def test_no_engine_waits_for_the_last_trials_of_the_search(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for _ in range(TRIALS):
+        assert run.next()["split"] == "search"
+        if len(run.asked) < TRIALS:
+            run.finish(len(run.asked) - 1)
+    for _ in BASELINE_RATIOS:
+        assert run.next()["split"] == "report"
+    # The points are chosen once all of the search is known.
+    assert run.next(patience=3) is None
+    run.finish(TRIALS - 1)
+    assert run.next()["origin"] == "sampler"
+
+
+@pytest.mark.parametrize("lost", [0, TRIALS - 1])
+def test_a_failed_trial_holds_nothing_up(tmp_path: Path, lost: int) -> None:
+    run = Run(tmp_path)
+    while (config := run.next()) != Searcher.FINISHED:
+        assert config is not None
+        run.finish(len(run.asked) - 1, error=len(run.asked) - 1 == lost)
+    report = [config["number"] for config in run.asked if config["split"] == "report"]
+    assert lost not in report
+    assert len(report) >= len(BASELINE_RATIOS) - 1
