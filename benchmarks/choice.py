@@ -91,13 +91,14 @@ class World:
 
     def __init__(self) -> None:
         self._random = random.Random(0)
-        onsets = "b d f g k l m n p r s t v z sh ch th br st tr gr pl".split()
+        onsets = (*"bdfgklmnprstvz", "sh", "ch", "th", "br", "st", "tr", "gr", "pl")
         syllables = [onset + vowel for onset in onsets for vowel in ("a", "e", "i", "o", "u", "ai", "ou")]
         words = {"".join(self._random.choices(syllables, k=self._random.randint(1, 4))) for _ in range(6000)}
         self._words = sorted(words, key=lambda word: (len(word), word))
         self._weights = list(accumulate(1 / (rank + 20) for rank in range(len(self._words))))
 
     def sentence(self) -> str:
+        """Six to fourteen words."""
         return " ".join(self._some(self._random.randint(6, 14))).capitalize() + "."
 
     def items(self, number: int) -> Rows:

@@ -178,7 +178,7 @@ class TargetScorer:
                 del runner.num_prompt_logprobs[request]
                 state.in_progress_prompt_logprobs_cpu = None
         if rows:
-            scores = self._logprobs(hidden_states, rows, tokens).split([len(here) for _, here in parts])
+            scores = torch.split(self._logprobs(hidden_states, rows, tokens), [len(here) for _, here in parts])
             for (logprobs, here), values in zip(parts, scores, strict=True):
                 logprobs[here, 0] = values
         return complete

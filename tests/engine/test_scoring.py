@@ -230,7 +230,8 @@ def with_a_stale_cache(requests: Sequence[Continuations]) -> tuple[list[list[flo
     """Scores after a first time, without the reset in between; and how many prompts were asked without the cache."""
     engine = live._engines[0][0]
     engine.loglikelihoods(requests)
-    scores, again = engine._scores, []
+    scores = engine._scores
+    again: list[Any] = []
 
     def counted(branches: Any, *, read_cache: bool = True) -> list[list[float]]:
         again.extend([] if read_cache else branches)

@@ -1,0 +1,109 @@
+"""A real search with three objectives, every kind of probe that the miniature's data has, and trials stopped early."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+import ama_ray
+from ama_ray import ParetoSet
+from ama_ray.miniature import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+TRIALS = 14
+DETAIL = """
+def detail(rows, replies):
+    return [len(reply.split()) / 10 for reply in replies]
+"""
+
+
+def split(name: str) -> dict[str, str]:
+    """The miniature's files of both splits."""
+    return {key: str(ROOT / "data" / part / f"{name}.jsonl") for key, part in FILES}
+
+
+FILES = (("file", "search"), ("report_file", "report"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ParetoSet, Path]:
+    folder = tmp_path_factory.mktemp("objectives")
+    (folder / "detail.py").write_text(DETAIL)
+    text = {}
+    for key, part in FILES:
+        rows = [json.loads(line) for line in (ROOT / "data" / part / "translation.jsonl").read_text().splitlines()]
+        text[key] = str(folder / f"text-{part}.jsonl")
+        lines = [json.dumps({"text": f"{row['prompt']} {row['answer']}"}) + "\n" for row in rows[:40]]
+        (folder / f"text-{part}.jsonl").write_text("".join(lines))
+    shared: dict[str, Any] = {"prompts": split("prompts"), "sampling": {"max_tokens": 28, "n": 1}, "kind": "function"}
+    front = ama_ray.search(
+        base=str(ROOT / "base"),
+        aligned=str(ROOT / "rsf"),
+        space="three-parts",
+        engine={"dtype": "float32"},
+        reward=[
+            {**shared, "name": "kind", "objective": "helpful", "scorer": f"{ROOT}/reward.py:score"},
+            {**shared, "name": "long", "objective": "detailed", "scorer": f"{folder}/detail.py:detail"},
+        ],
+        tax=[
+            {"name": "facts", "family": "knowledge", "kind": "choice", **split("facts")},
+            {"name": "trust", "family": "calibration", "kind": "calibration", **split("facts")},
+            {"name": "bleu", "family": "translation", "kind": "bleu", "max_tokens": 10, **split("translation")},
+            {"name": "f1", "family": "translation", "kind": "f1", "max_tokens": 10, **split("translation")},
+            {"name": "sums", "family": "math", "kind": "exact", "max_tokens": 6, **split("sums")},
+            {"name": "prose", "family": "language", "kind": "bits-per-byte", **text},
+            {"name": "drift", "family": "language", "kind": "kl", "positions": 2, **text},
+        ],
+        trials=TRIALS,
+        report={"points": 3, "samples": 1},
+        out=folder / "run",
+    )
+    return front, folder / "run"
+
+
+def test_three_objectives_reach_the_front_and_the_files(run: tuple[ParetoSet, Path]) -> None:
+    front, out = run
+    assert front.objectives == ("helpful", "detailed", "tax")
+    assert not front.no_trade
+    assert front.hypervolume > 0
+    rows = pd.read_csv(out / "trials.csv")
+    for column in ("helpful", "helpful_se", "detailed", "tax", "report.detailed", "report.tax_se", "bleu.score_se"):
+        assert rows[column].notna().any()
+    assert {"front.csv", "front.png", "summary.json"} <= {path.name for path in out.iterdir()}
+    table = subprocess.run(
+        [sys.executable, "-m", "ama_ray.cli", "table", str(out)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "helpful" in table
+    assert "calibration" in table
+
+
+def test_every_probe_says_how_sure_it_is(run: tuple[ParetoSet, Path]) -> None:
+    front, _ = run
+    for probe in front.aligned.probes.values():
+        assert probe.score_se > 0
+        assert probe.tax_se > 0
+    base = front.base.probes
+    assert (base["drift"].score, base["drift"].tax) == (0, 0)
+    assert front.aligned.probes["drift"].score > 0.01
+    # Where lower is better, the tax is the rise.
+    prose = front.aligned.probes["prose"]
+    assert prose.tax == pytest.approx(prose.score - base["prose"].score)
+    assert prose.tax != 0
+
+
+def test_a_stopped_trial_is_told_by_its_share(run: tuple[ParetoSet, Path]) -> None:
+    front, out = run
+    rows = pd.read_csv(out / "trials.csv")
+    searched = rows[rows["origin"] != "twin"]
+    assert ((searched["share"] < 1) == (searched["state"] == "stopped")).all()
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["evaluated"] == pytest.approx(searched["share"].mean())
+    assert not {trial.number for trial in front} & set(rows[rows["state"] == "stopped"]["number"])
