@@ -98,6 +98,7 @@ class World:
         self._weights = list(accumulate(1 / (rank + 20) for rank in range(len(self._words))))
 
     def sentence(self) -> str:
+        """Some words, a capital and a full stop."""
         """Six to fourteen words."""
         return " ".join(self._some(self._random.randint(6, 14))).capitalize() + "."
 
@@ -105,9 +106,9 @@ class World:
         """Items of 60-120 tokens of prompt and four choices of 5-25, each with another first word."""
         return [
             {
-                "prompt": " ".join(self.sentence() for _ in range(self._random.randint(4, 6))),
+                "prompt": " ".join(self.sentence() for _ in range(self._random.randint(5, 7))),
                 "choices": [
-                    " ".join([first, *self._some(self._random.randint(2, 12))]) + "."
+                    " ".join([first, *self._some(self._random.randint(2, 14))]) + "."
                     for first in self._random.sample(self._words, 4)
                 ],
                 "gold": self._random.randrange(4),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ama_ray.trial import Trial
     from ama_ray.tuning.recorder import Recorder
 
-TOLERATED = 0.01
+TOLERATED = 0.02
 """Hypervolume, as a share of the box between base and aligned, that a whole run may be expected to lose at most."""
 DRAWS = 128
 

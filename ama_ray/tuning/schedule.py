@@ -13,7 +13,7 @@ from ama_ray.pareto import ParetoSet
 from ama_ray.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from ama_ray.inputs import Inputs
     from ama_ray.objectives import Objectives
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 class Schedule(Searcher):
     """Hands Tune one trial after another: the search's, then those to be scored again on the report split.
 
-    The uniform points are scored again while the last trials of the search still run, so that no engine waits; then
-    come the points that are or could be on the front, and last the twin of the knee: the uniform point with its mean
-    ratio, against which it is compared.
+    The uniform points are scored again where the sampler has nothing ready for an idle engine, and while the last
+    trials of the search still run, so that no engine waits; then come the points that are or could be on the front, and
+    last the twin of the knee: the uniform point with its mean ratio, against which it is compared.
     """
 
-    def __init__(self, inputs: Inputs, objectives: Objectives, searcher: ParetoSearcher, recorder: Recorder) -> None:
+    def __init__(
+        self, inputs: Inputs, objectives: Objectives, searcher: ParetoSearcher, recorder: Recorder, slots: int
+    ) -> None:
         """Plans a run.
 
         Args:
@@ -37,49 +39,68 @@ class Schedule(Searcher):
             objectives: Of the run.
             searcher: Chooses the ratios of the search.
             recorder: Knows what has finished.
+            slots: Engines that run side by side.
         """
         super().__init__(metric=list(objectives.names), mode=["max"] * (len(objectives.names) - 1) + ["min"])
         self._config = inputs.config
         self._objectives = objectives
         self._searcher = searcher
         self._recorder = recorder
+        self._slots = slots
         self._searching: set[str] = set()
+        self._in_flight: set[str] = set()
         self._asked = {"search": 0, "report": 0}
+        self._again: set[int] = set()
         self._queue: deque[Trial] = deque()
-        self._steps = [self._uniform, self._candidates, self._twin]
+        self._steps: list[Callable[[], list[Trial] | None]] = [self._uniform, self._candidates, self._twin]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial, None while it is not known yet, or `FINISHED`."""
-        if self._asked["search"] < self._config.trials:
-            suggestion = self._searcher.suggest(trial_id)
-            if suggestion is not None:
+        suggestion = self._search(trial_id) if self._asked["search"] < self._config.trials else self._report()
+        if isinstance(suggestion, dict):
+            self._asked[suggestion["split"]] += 1
+            self._in_flight.add(trial_id)
+            if suggestion["split"] == "search":
                 self._searching.add(trial_id)
-                self._asked["search"] += 1
-                suggestion |= {"split": "search"}
-            return suggestion
+        return suggestion
+
+    def _search(self, trial_id: str) -> dict[str, Any] | None:
+        suggestion = self._searcher.suggest(trial_id)
+        if suggestion is None and len(self._in_flight) < self._slots:
+            # An engine is idle. Tune would end it, did another become idle too, and starting one takes long.
+            uniform = self._uniform()
+            # Some are kept for the end of the search, when engines would wait for the last trials.
+            if len(uniform) > self._slots:
+                return self._again_on_report(uniform[0])
+            suggestion = self._searcher.suggest(trial_id, wait=None)
+        return None if suggestion is None else suggestion | {"split": "search"}
+
+    def _report(self) -> dict[str, Any] | str | None:
         while not self._queue and self._steps:
             ready = self._steps[0]()
             if ready is None:
                 return None
             self._queue.extend(ready)
             self._steps.pop(0)
-        if not self._queue:
-            return str(Searcher.FINISHED)
-        self._asked["report"] += 1
-        trial = self._queue.popleft()
+        return self._again_on_report(self._queue.popleft()) if self._queue else str(Searcher.FINISHED)
+
+    def _again_on_report(self, trial: Trial) -> dict[str, Any]:
+        self._again.add(trial.number)
         return {"number": trial.number, "origin": trial.origin, "ratios": trial.ratios, "split": "report"}
 
-    def _uniform(self) -> Sequence[Trial] | None:
-        return [trial for trial in self._recorder.trials if trial.origin == "baseline" and trial.state == "complete"]
+    def _uniform(self) -> list[Trial]:
+        complete = [t for t in self._recorder.trials if t.origin == "baseline" and t.state == "complete"]
+        return [trial for trial in complete if trial.number not in self._again]
 
-    def _candidates(self) -> Sequence[Trial] | None:
+    def _candidates(self) -> list[Trial] | None:
         if self._recorder.finished("search") < self._asked["search"]:
             return None
         trials = [trial for trial in self._recorder.trials if trial.state == "complete"]
         items = {trial.number: self._recorder.items.read("search", trial.number) for trial in trials}
-        return candidates(trials, self._objectives, items, self._config.report.points)
+        # A uniform trial may have been among the last to finish.
+        return [*self._uniform(), *candidates(trials, self._objectives, items, self._config.report.points)]
 
-    def _twin(self) -> Sequence[Trial] | None:
+    def _twin(self) -> list[Trial] | None:
         if self._recorder.finished("report") < self._asked["report"]:
             return None
         try:
@@ -93,6 +114,7 @@ class Schedule(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tells the sampler how a trial of the search ended."""
+        self._in_flight.discard(trial_id)
         if trial_id in self._searching:
             self._searcher.on_trial_complete(trial_id, result, error)
 

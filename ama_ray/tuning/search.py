@@ -72,7 +72,7 @@ def search(
         prepared = prepare(inputs)
         tell(f"deep check passed: {prepared.verdict}")
         recorder = Recorder(config.out, lambda trial: tell(_line(trial, config.trials)))
-        _tune(inputs, prepared, recorder)
+        _tune(inputs, prepared, recorder, slots)
         if recorder.failing:
             raise UserError(f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}")
         engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
@@ -103,7 +103,7 @@ def _make_empty(out: Path) -> None:
         raise UserError(f"{out}: this folder is not empty; give `out` another folder, or remove this one.")
 
 
-def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
+def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder, slots: int) -> None:
     config = inputs.config
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
@@ -117,10 +117,10 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder) -> None:
     tune.Tuner(
         tune.with_resources(tune.with_parameters(SwapTrial, plan=PlanReference.of(plan)), resources),
         tune_config=tune.TuneConfig(
-            search_alg=Schedule(inputs, objectives, searcher, recorder),
+            search_alg=Schedule(inputs, objectives, searcher, recorder, slots),
             num_samples=-1,  # until the schedule is finished
             # One more than there are engines: the next ratios are suggested while all of them work.
-            max_concurrent_trials=engine_slots(config) + 1,
+            max_concurrent_trials=slots + 1,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

@@ -52,16 +52,20 @@ class ParetoSearcher(OptunaSearch):
             points_to_evaluate=[dict.fromkeys(self._ranges, ratio) for ratio in _endpoints_first()],
         )
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+    def suggest(self, trial_id: str, wait: float | None = READY_SECONDS) -> dict[str, Any] | None:
         """The next trial: its number, origin and ratios; None while the sampler still thinks.
 
         The sampler takes a good part of a second, in which Tune must go on handing trials to idle engines; so it works
         in a thread of its own, and Tune asks again.
+
+        Args:
+            trial_id: Of Tune.
+            wait: Seconds to wait for the sampler; None waits until it is done.
         """
         if self._asked is None:
             self._asked = _sampling.submit(self._ask)
         try:
-            trial = self._asked.result(timeout=READY_SECONDS)
+            trial = self._asked.result(timeout=wait)
         except TimeoutError:
             return None
         self._asked = None

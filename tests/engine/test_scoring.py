@@ -32,7 +32,7 @@ pytestmark = pytest.mark.engine
 
 SPACE = "per-layer"
 CONTEXT = 128
-BLOCK = 32
+BLOCK = 16
 """Tokens in a block of the engine's prefix cache: a prompt has to be longer to hit it."""
 TOLERANCE = 1e-4
 END = 2
@@ -249,8 +249,8 @@ def test_what_the_cache_hides_is_asked_again(engine: Live, references: dict[str,
 
 
 def test_a_cache_of_a_few_blocks(folder: Path, references: dict[str, Any]) -> None:
-    # One block holds 32 KiB here, and the longest prompt takes four.
-    small = Live(folder, kv_cache_gib=6 / 2**15)
+    # A block holds 16 KiB here, and the longest prompt takes eight.
+    small = Live(folder, kv_cache_gib=10 / 2**16)
     try:
         small.swap(small.merge)
         theirs = expected(references["merge"], EVERYTHING)

@@ -39,12 +39,12 @@ def model(ratios: dict[str, float]) -> Items:
 class Run:
     """Asks a schedule, as Tune does, and answers for the engine."""
 
-    def __init__(self, folder: Path) -> None:
-        fields = {"trials": TRIALS, "report": {"points": POINTS}, "out": folder}
+    def __init__(self, folder: Path, slots: int = 1, trials: int = TRIALS) -> None:
+        fields = {"trials": trials, "report": {"points": POINTS}, "out": folder}
         inputs: Any = SimpleNamespace(config=RunConfig.load(ROOT / "run.yaml", **fields))
         self.recorder = Recorder(folder, lambda trial: None)
         searcher = ParetoSearcher(RANGES, OBJECTIVES.names, seed=0)
-        self.schedule = Schedule(inputs, OBJECTIVES, searcher, self.recorder)
+        self.schedule = Schedule(inputs, OBJECTIVES, searcher, self.recorder, slots)
         self.asked: list[dict[str, Any]] = []
 
     def next(self, patience: int = 200) -> Any:
@@ -70,25 +70,46 @@ class Run:
             self.recorder.on_trial_complete(0, [], TuneTrial(config, result))
 
 
-def test_the_search_comes_first_then_the_report_and_last_the_twin_of_the_knee(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+def run_to_the_end(run: Run, lost: int | None = None) -> None:
     while (config := run.next()) != Searcher.FINISHED:
         assert config is not None
-        run.finish(len(run.asked) - 1)
-    splits = [config["split"] for config in run.asked]
-    assert splits == ["search"] * TRIALS + ["report"] * (len(splits) - TRIALS)
-    report = run.asked[TRIALS:]
-    assert sorted(c["number"] for c in report[: len(BASELINE_RATIOS)]) == list(range(len(BASELINE_RATIOS)))
-    chosen = report[len(BASELINE_RATIOS) : -1]
+        run.finish(len(run.asked) - 1, error=config["number"] == lost)
+
+
+def test_the_search_comes_first_then_the_points_to_score_again_and_last_the_twin_of_the_knee(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run_to_the_end(run)
+    searched = [i for i, config in enumerate(run.asked) if config["split"] == "search"]
+    assert [run.asked[i]["number"] for i in searched] == list(range(TRIALS))
+    again = [config for config in run.asked if config["split"] == "report"]
+    uniform = [config["number"] for config in again if config["origin"] == "baseline"]
+    assert sorted(uniform) == list(range(len(BASELINE_RATIOS)))
+    chosen = [i for i, c in enumerate(run.asked) if c["split"] == "report" and c["origin"] == "sampler"]
     assert 0 < len(chosen) <= POINTS
-    assert {config["origin"] for config in chosen} == {"sampler"}
-    twin = report[-1]
+    assert min(chosen) > max(searched)
+    twin = run.asked[-1]
     assert (twin["origin"], twin["number"], len(set(twin["ratios"].values()))) == ("twin", TRIALS, 1)
     assert run.recorder.trials[-1].report is not None
 
 
+def test_an_idle_engine_gets_a_uniform_point_while_the_sampler_thinks(tmp_path: Path) -> None:
+    run = Run(tmp_path, slots=2)
+    for position in range(len(BASELINE_RATIOS)):
+        assert run.next()["split"] == "search"
+        run.finish(position)
+    sampler: Any = run.schedule._searcher
+    thinking = sampler.suggest
+    sampler.suggest = lambda trial_id, wait=0.0: None if wait is not None else thinking(trial_id, None)
+    first = [run.schedule.suggest(str(100 + i)) for i in range(2)]
+    assert [(config["split"], config["origin"]) for config in first if isinstance(config, dict)] == [
+        ("report", "baseline")
+    ] * 2
+    # Both engines are at work, so Tune may ask again.
+    assert run.schedule.suggest("102") is None
+
+
 def test_no_engine_waits_for_the_last_trials_of_the_search(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run = Run(tmp_path, slots=0)  # so that none is ever idle
     for _ in range(TRIALS):
         assert run.next()["split"] == "search"
         if len(run.asked) < TRIALS:
@@ -101,12 +122,22 @@ def test_no_engine_waits_for_the_last_trials_of_the_search(tmp_path: Path) -> No
     assert run.next()["origin"] == "sampler"
 
 
+def test_a_search_of_the_baseline_alone_ends_with_all_of_it_reported(tmp_path: Path) -> None:
+    run = Run(tmp_path, slots=2, trials=len(BASELINE_RATIOS))
+    for position in range(len(BASELINE_RATIOS)):
+        run.next()
+        if position < len(BASELINE_RATIOS) - 1:
+            run.finish(position)
+    for _ in range(len(BASELINE_RATIOS) - 1):
+        assert run.next()["split"] == "report"
+    run.finish(len(BASELINE_RATIOS) - 1)
+    assert run.next()["number"] == len(BASELINE_RATIOS) - 1
+
+
 @pytest.mark.parametrize("lost", [0, TRIALS - 1])
 def test_a_failed_trial_holds_nothing_up(tmp_path: Path, lost: int) -> None:
     run = Run(tmp_path)
-    while (config := run.next()) != Searcher.FINISHED:
-        assert config is not None
-        run.finish(len(run.asked) - 1, error=len(run.asked) - 1 == lost)
+    run_to_the_end(run, lost)
     report = [config["number"] for config in run.asked if config["split"] == "report"]
     assert lost not in report
     assert len(report) >= len(BASELINE_RATIOS) - 1
