@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ama_ray import probes, reward
-from ama_ray.engine.requests import Continuations, Generation, NextToken
-from ama_ray.errors import UserError
+from ama_ray.engine.requests import Continuations, Generation, NextToken, check_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,13 +112,9 @@ class Evaluation:
         cls, rewards: Sequence[PreparedReward], prepared: Sequence[PreparedProbe], context_limit: int | None
     ) -> Evaluation:
         asked = {r.settings.name: r.requests for r in rewards} | {probe.name: probe.requests for probe in prepared}
-        for name, requests in asked.items():
-            for number, request in enumerate(requests, start=1):
-                if context_limit is not None and request.length > context_limit:
-                    raise UserError(
-                        f"{name}, request {number}: prompt and reply need {request.length} tokens, and the model takes "
-                        f"{context_limit}; shorten the prompt or lower max_tokens."
-                    )
+        for each in rewards:
+            for row, generation in zip(each.rows, each.requests, strict=True):
+                check_length(generation, context_limit, row.where)
         unique = {
             request: i
             for i, request in enumerate(dict.fromkeys(request for requests in asked.values() for request in requests))

@@ -68,17 +68,19 @@ class Inputs:
         return cls(config.model_copy(update={"engine": _resolved(config.engine, pair)}), pair, groups, evaluations)
 
 
+def on_test_split(config: RunConfig) -> list[str]:
+    """The rewards and probes whose search items are, by their names, from a benchmark's test split."""
+    names = [reward.name for reward in config.reward if sources.is_test_split(reward.prompts.file.name)]
+    return names + [probes.name_and_family(probe)[0] for probe in config.tax if probes.uses_test_split(probe)]
+
+
 def _refuse_test_split(config: RunConfig) -> None:
     """Search data may come from a benchmark's test split only where the user says so.
 
     Raises:
         UserError: Names the first reward or probe that it comes to.
     """
-    if config.allow_test_split:
-        return
-    names = [reward.name for reward in config.reward if sources.is_test_split(reward.prompts.file.name)]
-    names += [probes.name_and_family(probe)[0] for probe in config.tax if probes.uses_test_split(probe)]
-    if names:
+    if not config.allow_test_split and (names := on_test_split(config)):
         raise UserError(
             f"{names[0]}: its search items are from a test split, on which results could then not be reported; name "
             "other data, or set `allow_test_split: true`."

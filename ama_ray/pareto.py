@@ -52,7 +52,7 @@ class ParetoSet:
         """Makes the front of trials; `export` needs the run they are from, `split` is as said above by default."""
         self.trials = tuple(trials)
         self.config = config
-        self.split = split or ("report" if _is_reported(self.trials) else "search")
+        self.split = split or ("report" if self._is_reported() else "search")
         seen = [trial.seen_on(self.split) for trial in self.trials if trial.state == "complete"]
         self.scored = tuple(trial for trial in seen if trial.scores)
         self.objectives = next((tuple(trial.objectives) for trial in self.scored), ("reward", "tax"))
@@ -228,6 +228,21 @@ class ParetoSet:
                 return trial
         raise UserError(f"The {name} model has no complete trial (uniform ratio {ratio:g}).")
 
+    def _is_reported(self) -> bool:
+        """Whether base, aligned and the search's front were scored again, or as many points as were to be.
+
+        Where the run file is not known, any point will do.
+        """
+        complete = [trial for trial in self.trials if trial.state == "complete"]
+        ends = {trial.uniform_ratio for trial in complete if trial.origin == "baseline" and trial.report}
+        if not {0.0, 1.0} <= ends:
+            return False
+        front = ParetoSet(self.trials, self.config, split="search").front
+        chosen = [trial for trial in front if trial.origin != "baseline"]
+        again = [t for t in complete if t.origin not in ("baseline", "twin") and (t.report or t.reason)]
+        most = self.config.report.points if self.config else 1
+        return all(trial.report or trial.reason for trial in chosen) or len(again) >= most
+
     def _values(self, trial: Trial) -> list[float]:
         return [trial.objectives[name].value for name in self.objectives]
 
@@ -241,8 +256,3 @@ class ParetoSet:
             return math.nan
         points = [self._values(trial) for trial in trials]
         return hypervolume(points, self._values(self.base), self._values(self.aligned))
-
-
-def _is_reported(trials: Sequence[Trial]) -> bool:
-    reported = {t.uniform_ratio for t in trials if t.origin == "baseline" and t.state == "complete" and t.report}
-    return {0.0, 1.0} <= reported

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ama_ray.errors import UserError
+from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,11 @@ class Prompting:
         if not self.tokenizer.chat_template:
             raise UserError(f"{row.where}: `chat: true`, but the tokenizer of the pair has no chat template.")
         conversation = [{"role": "user", "content": self.examples + prompt}] if isinstance(prompt, str) else prompt
-        return str(self.tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True))
+        try:
+            text = self.tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # a template raises what it likes
+            raise UserError(f"{row.where}: the pair's chat template refuses this prompt ({one_line(error)}).") from None
+        return str(text)
 
     def _encode(self, text: str) -> list[int]:
         # A chat template writes the special tokens itself.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 PARTS = (0.1, 0.2, 0.35, 0.6, 1.0)
 """Shares of the items of the search split after which a hopeless trial may be stopped."""
-FEWEST_FOR_PARTS = 20
+FEWEST_FOR_PARTS = 100
+"""With fewer items, the first parts would say too little."""
 
 _TEST_SPLIT = re.compile(r"(?<![a-z])(news)?test(?![a-z])", re.IGNORECASE)
 

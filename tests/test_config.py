@@ -85,6 +85,8 @@ def test_keyword_arguments_replace_fields(tmp_path: Path, monkeypatch: pytest.Mo
         ({"reward": FIELDS["reward"] | {"weight": 0}}, "reward.0.weight"),
         ({"reward": FIELDS["reward"] | {"objective": "tax"}}, "cannot count towards the tax"),
         ({"reward": FIELDS["reward"] | {"name": "facts"}}, "'facts' is used twice"),
+        ({"reward": FIELDS["reward"] | {"objective": "share"}}, "'share' has a meaning of its own"),
+        ({"tax": [FIELDS["tax"][0] | {"name": "report"}]}, "'report' has a meaning of its own"),
         ({"reward": [FIELDS["reward"] | {"name": n, "objective": n} for n in "abcd"]}, "more than 4 objectives"),
         ({"tax": [{"preset": "piqa", "kind": "choice"}]}, "tax.0.kind"),
         ({"engine": {"dtype": "int8"}}, "engine.dtype"),

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ama_ray.config import RunConfig
+from ama_ray import probes
+from ama_ray.config import ExactProbe, RunConfig
 from ama_ray.errors import UserError
 from ama_ray.evaluation import SPLITS, Evaluation, joined
 from ama_ray.inputs import Inputs
@@ -102,7 +103,7 @@ def test_the_context_length_is_that_of_the_longest_request(tmp_path: Path) -> No
 
 
 def test_a_prompt_too_long_for_the_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"reward, request 1: .* need 7 tokens, and the model takes 6"):
+    with pytest.raises(UserError, match=r"prompts-search.jsonl, line 1: .* need 7 tokens, and the model takes 6"):
         prepare(tmp_path, limit=6)
 
 
@@ -120,7 +121,7 @@ def test_the_parts_make_up_the_search_split() -> None:
 
 
 def test_answers_to_a_part_are_found_among_those_to_the_whole(tmp_path: Path) -> None:
-    evaluations, tokenizer = prepare(tmp_path, copies=20)
+    evaluations, tokenizer = prepare(tmp_path, copies=100)
     engine = StandInEngine(tokenizer)
     whole = evaluations["search"]
     answers = whole.ask(engine)  # type: ignore[arg-type]
@@ -138,3 +139,13 @@ def test_answers_to_a_part_are_found_among_those_to_the_whole(tmp_path: Path) ->
 
 def test_a_source_with_few_items_leaves_no_parts(tmp_path: Path) -> None:
     assert list(prepare(tmp_path)[0]) == ["search", "report"]
+
+
+def test_an_item_too_long_for_the_model_is_named_by_its_line(tmp_path: Path) -> None:
+    long = tmp_path / "long.jsonl"
+    rows = [{"prompt": f"say {i}", "answer": "oui"} for i in range(120)]
+    rows[70]["prompt"] += " word" * 40
+    long.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    probe = ExactProbe(name="fr", family="f", file=long, max_tokens=3)
+    with pytest.raises(UserError, match=r"long.jsonl, line 71: .* need 46 tokens, and the model takes 30"):
+        probes.prepare(probe, WordTokenizer(), 0.5, 30)

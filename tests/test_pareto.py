@@ -295,6 +295,13 @@ def test_the_report_counts_once_base_and_aligned_are_in_it() -> None:
     assert ParetoSet(half).split == "search"
 
 
+def test_uniform_points_in_the_report_do_not_hide_a_search_that_goes_on() -> None:
+    trials = [t if t.number in (0, 1) else replace(t, report=None) for t in reported()[:-1]]
+    pareto = ParetoSet(trials)
+    assert pareto.split == "search"
+    assert 2 in {t.number for t in pareto.front}
+
+
 def test_stopped_trials_and_twins_are_on_no_front() -> None:
     pareto = ParetoSet(reported())
     for each in (pareto, pareto.search_split):

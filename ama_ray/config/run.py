@@ -16,6 +16,11 @@ from ama_ray.errors import UserError
 BASELINE_RATIOS = tuple(i / 10 for i in range(11))
 """The uniform ratios every run scores first: base (0), nine points between, aligned (1)."""
 MOST_OBJECTIVES = 4
+RESERVED = (
+    *("number", "state", "reason", "origin", "share"),
+    *("ratio", "report", "tokens", "seconds", "file", "allow_pickle"),
+)
+"""Columns of `trials.csv`, beginnings of columns, and words that numpy's files of arrays keep for themselves."""
 
 
 class Engine(Model):
@@ -71,6 +76,8 @@ class RunConfig(Model):
         names += [probe.name or probe.preset if isinstance(probe, PresetProbe) else probe.name for probe in self.tax]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"the name {twice[0]!r} is used twice; give each probe and each reward a name of its own")
+        if taken := [name for name in (*names, *self.reward_objectives) if name in RESERVED]:
+            raise ValueError(f"the name {taken[0]!r} has a meaning of its own in trials.csv; choose another")
         if "tax" in self.reward_objectives:
             raise ValueError("a reward cannot count towards the tax; name its objective otherwise")
         if len(self.reward_objectives) + 1 > MOST_OBJECTIVES:

@@ -114,30 +114,30 @@ class Engine:
         from vllm import LLM
 
         on_cpu = not torch.cuda.is_available()
+        sizes: dict[str, Any] = {}
         if on_cpu:
             _keep_plain_weights()
             _repack_experts()
             _keep_freed_memory()
             torch.set_num_threads(max(1, int(settings.cpus)))
-        eager = settings.enforce_eager if settings.enforce_eager is not None else on_cpu
-        sizes: dict[str, Any] = {
-            "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30),
-            "block_size": _block_size(settings.dtype),
-            # Activations of more tokens than this leave a core's cache.
-            "max_num_batched_tokens": max(1024, max_model_len),
-            # A seeded prompt taken in parts would have its random numbers rolled back, which torch cannot on a CPU.
-            "enable_chunked_prefill": False,
-        }
+            sizes = {
+                "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30),
+                "block_size": _block_size(settings.dtype),
+                # Activations of more tokens than this leave a core's cache.
+                "max_num_batched_tokens": max(1024, max_model_len),
+                # A seeded prompt taken in parts would have its random numbers rolled back, which torch cannot on a CPU.
+                "enable_chunked_prefill": False,
+            }
         self._llm = LLM(
             model=str(folder),
             dtype=settings.dtype,
-            enforce_eager=eager,
+            enforce_eager=on_cpu if settings.enforce_eager is None else settings.enforce_eager,
             max_model_len=max_model_len,
             enable_prefix_caching=True,
             max_logprobs=MAX_CANDIDATES,
             seed=0,
             worker_extension_cls="ama_ray.engine.extension.SwapExtension",
-            **(sizes if on_cpu else {}),
+            **sizes,
         )
         self._call("score_targets")
         self._warm_up()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ama_ray.errors import UserError
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -61,3 +63,21 @@ class NextToken:
 
 
 Request = Generation | Continuations | NextToken
+
+
+def check_length(request: Request, limit: int | None, where: str) -> None:
+    """Refuses a request that the model cannot take whole.
+
+    Args:
+        request: To check.
+        limit: Most tokens the model takes, or None where that is not known.
+        where: Whose it is, for the error: file and line.
+
+    Raises:
+        UserError: It is too long.
+    """
+    if limit is not None and request.length > limit:
+        raise UserError(
+            f"{where}: prompt and reply need {request.length} tokens, and the model takes {limit}; shorten the prompt "
+            "or lower max_tokens."
+        )

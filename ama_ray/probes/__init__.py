@@ -22,6 +22,7 @@ from ama_ray.config.probes import (
     PresetProbe,
     TaskProbe,
 )
+from ama_ray.engine.requests import check_length
 from ama_ray.errors import UserError
 from ama_ray.probes import choice, few_shot, generated, letter
 from ama_ray.probes.calibration import CalibrationItems
@@ -78,7 +79,14 @@ def prepare(probe: Probe, tokenizer: Tokenizer, share: float, context_limit: int
     rows = sources.shuffled(halves.search)
     split = {"search": rows, "report": halves.report}
     split |= {f"part-{number}": rows[part] for number, part in enumerate(sources.parts(rows))}
-    return {part: _build(name, kind, rows, prompting, context_limit) for part, rows in split.items()}
+    prepared = {part: _build(name, kind, rows, prompting, context_limit) for part, rows in split.items()}
+    longest = max(request.length for each in prepared.values() for request in each.requests)
+    if context_limit is not None and longest > context_limit:
+        # Only now one by one, to tell whose request it is.
+        for row in (*halves.search, *halves.report):
+            for request in _build(name, kind, [row], prompting, context_limit).requests:
+                check_length(request, context_limit, row.where)
+    return prepared
 
 
 def metric(probe: Probe) -> str:

@@ -42,9 +42,9 @@ def used_test_data(pareto: ParetoSet) -> str:
     """A sentence where the search saw items of a test split, which `allow_test_split` allows; else empty."""
     if pareto.config is None or not pareto.config.allow_test_split:
         return ""
-    from ama_ray import probes
+    from ama_ray.inputs import on_test_split
 
-    names = [probes.name_and_family(probe)[0] for probe in pareto.config.tax if probes.uses_test_split(probe)]
+    names = on_test_split(pareto.config)
     if not names:
         return ""
     return f"The search used test data (allow_test_split): scores on {', '.join(names)} are no test results."

@@ -16,13 +16,13 @@ from ama_ray.reward.model import ModelScores, RewardModel
 from ama_ray.reward.pairwise import PairwiseScores
 from ama_ray.reward.prepared import PreparedReward, Scored, ScorerError, sampled
 from ama_ray.reward.rubric import FIRST, SECOND
+from ama_ray.sources import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ama_ray.config import Report, Reward
     from ama_ray.prompting import Tokenizer
-    from ama_ray.sources import Row
 
 __all__ = ["ModelScores", "PreparedReward", "Scored", "ScorerError", "prepare"]
 
@@ -60,7 +60,8 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
 
 
 def _prompt(field: str, row: Row) -> str:
-    return str(row.get(field))
+    # As a probe on the same file tells its items apart, so that both divide it alike.
+    return sources.question(Row({"prompt": row.get(field)}, row.where))
 
 
 def _builder(reward: Reward) -> Callable[..., PreparedReward]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ama_ray.engine.requests import Generation
 from ama_ray.prompting import Prompting
+from ama_ray.reward.conversation import messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ama_ray.config import Reward
     from ama_ray.prompting import Tokenizer
+    from ama_ray.reward.conversation import Message
     from ama_ray.sources import Row
 
 
@@ -115,9 +117,13 @@ def sampled(reward: Reward, rows: Sequence[Row], tokenizer: Tokenizer, seed: int
     """
     prompting, sampling = Prompting(tokenizer, reward.prompts.chat), reward.sampling
     field = reward.prompts.field
+
+    def prompt(row: Row) -> str | list[Message]:
+        return messages(row, field) if reward.prompts.chat else row.text(field)
+
     return tuple(
         Generation(
-            prompting.tokens(row.get(field) if reward.prompts.chat else row.text(field), row),
+            prompting.tokens(prompt(row), row),
             max_tokens=sampling.max_tokens,
             temperature=sampling.temperature,
             n=n,

@@ -59,9 +59,11 @@ def fill(template: str, fields: dict[str, str]) -> str:
 def read_number(answer: str, low: float, high: float) -> float | None:
     """The first number of an answer that lies from `low` to `high`, or None.
 
-    What a model thinks aloud, up to `</think>`, is not its answer. A number stands by itself: `GPT4` and `2nd` have
-    none, `8/10` has 8 first.
+    What a model thinks aloud, up to `</think>`, is not its answer, and thoughts without an end have none. A number
+    stands by itself: `GPT4` and `2nd` have none, `8/10` has 8 first.
     """
-    _, _, answer = answer.rpartition("</think>")
+    thoughts, _, answer = answer.rpartition("</think>")
+    if not thoughts and "<think>" in answer:
+        return None
     numbers = (float(match[0]) for match in _NUMBER.finditer(answer))
     return next((number for number in numbers if low <= number <= high), None)

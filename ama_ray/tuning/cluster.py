@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ray
 from ray._private import ray_constants
 
-from ama_ray.config import BASELINE_RATIOS
+from ama_ray.config import BASELINE_RATIOS, ModelReward
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -86,9 +86,11 @@ def engine_slots(config: RunConfig) -> int:
     want = {kind: amount for kind, amount in engine_resources(config.engine).items() if amount}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fit = sum(min(int(node.get(kind, 0) // amount) for kind, amount in want.items()) for node in nodes)
-    # Replicas of reward models have taken their part already.
-    free = ray.available_resources()
-    fit = min(fit, *(int(free.get(kind, 0) // amount) for kind, amount in want.items()))
+    # Replicas of reward models have their part.
+    models = [reward for reward in config.reward if isinstance(reward, ModelReward)]
+    taken = {"CPU": sum(r.replicas * r.cpus for r in models), "GPU": sum(r.replicas * r.gpus for r in models)}
+    whole = ray.cluster_resources()
+    fit = min(fit, *(int((whole.get(kind, 0) - taken[kind]) // amount) for kind, amount in want.items()))
     if not fit:
         needs = " and ".join(f"{amount:g} {kind}s" for kind, amount in want.items())
         raise UserError(f"engine: no node of the Ray cluster has the {needs} of one engine; lower engine.cpus or gpus.")

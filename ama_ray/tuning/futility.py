@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 TOLERATED = 0.02
 """Hypervolume, as a share of the box between base and aligned, that a whole run may be expected to lose at most."""
 DRAWS = 128
+NEIGHBOURS = 3
+"""Finished trials whose differences from the nearest one say how much such differences vary."""
+PRIOR_ITEMS = 20
+"""How many items that experience counts for beside the items seen."""
 
 
 class FutilityStopper(Stopper):
     """Stops a trial once the hypervolume that its remaining items could add is expected to be negligible.
 
-    All trials see the same items, so those that a trial has seen tell what it will score on all of them: what another,
-    finished trial scored on all, plus the mean paired difference on the seen ones. Of the finished trials, each
-    objective takes the one with the smallest error, and the error shrinks to nothing as the last items come in. The
-    expected gain in hypervolume under these normal distributions is what the trial could still be worth; below its
-    share of what a run may lose, the trial is stopped. The sampler and `trials.csv` then get the estimates.
+    All trials see the same items, so those that a trial has seen tell what it will score on all of them: what the
+    finished trial with the nearest ratios scored on all, plus the mean paired difference on the seen ones. The variance
+    of that difference is pooled with what such differences have been between finished trials, as a few items can agree
+    by chance; and the error shrinks to nothing as the last items come in. The expected gain in hypervolume under these
+    normal distributions is what the trial could still be worth; below its share of what a run may lose, the trial is
+    stopped. The sampler and `trials.csv` then get the estimates.
     """
 
     def __init__(self, recorder: Recorder, objectives: Objectives, trials: int) -> None:
@@ -59,7 +64,7 @@ class FutilityStopper(Stopper):
         pareto = ParetoSet(finished, split="search")
         if not finished or pareto.no_trade:
             return False
-        estimates = self._estimates(result["items"], pareto.scored)
+        estimates = self._estimates(result["items"], result["ratios"], pareto.scored)
         if not self._expected_gain(estimates, pareto) < self._worth_it:
             return False
         result |= {name: estimate.value for name, estimate in estimates.items()}
@@ -70,48 +75,41 @@ class FutilityStopper(Stopper):
         """A hopeless trial does not end the run."""
         return False
 
-    def _estimates(self, items: Items, finished: Sequence[Trial]) -> dict[str, Estimate]:
+    def _estimates(self, items: Items, ratios: Mapping[str, float], finished: Sequence[Trial]) -> dict[str, Estimate]:
         """What a trial with these first items will score on all of the search split."""
-        best: dict[str, Estimate] = {}
-        for trial in finished:
-            if trial.number not in self._items:
-                self._items[trial.number] = self._recorder.items.read("search", trial.number)
-            for name, difference in self._differences(items, self._items[trial.number]).items():
-                if name not in best or difference.se < best[name].se:
-                    best[name] = Estimate(trial.objectives[name].value + difference.value, difference.se)
-        return best
+        nearest = sorted(finished, key=lambda trial: math.dist(ratios.values(), trial.ratios.values()))
+        reference, *others = nearest[: 1 + NEIGHBOURS]
+        whole = self._read(reference)
+        seen = self._differences(items, whole)
+        usual = [self._differences(self._read(other), whole) for other in others]
+        estimates = {}
+        for name, difference in seen.items():
+            parts = self._parts(name)
+            count = min(len(items[part]) for part in parts)
+            share = min(len(items[part]) / len(whole[part]) for part in parts)
+            prior = sum(each[name].se ** 2 for each in usual) / len(usual) / share if usual else math.inf
+            variance = (count * difference.se**2 + PRIOR_ITEMS * prior) / (count + PRIOR_ITEMS)
+            value = reference.objectives[name].value + difference.value
+            estimates[name] = Estimate(value, math.sqrt(variance * (1 - share)))
+        return estimates
+
+    def _read(self, trial: Trial) -> Items:
+        if trial.number not in self._items:
+            self._items[trial.number] = self._recorder.items.read("search", trial.number)
+        return self._items[trial.number]
 
     def _differences(self, items: Items, other: Items) -> dict[str, Estimate]:
-        """Paired differences from another model on the items seen so far, as estimates of those on all items."""
+        """Paired differences from another model on the items seen so far."""
         seen = {name: other[name][: len(array)] for name, array in items.items()}
         rewards = {term.name for term in self._objectives.rewards}
         # With differences for rewards, and the other model in the place of base, the scores are differences.
         ours = {name: array - seen[name] if name in rewards else array for name, array in items.items()}
-        scores = self._objectives.scores(ours, seen)
-        left = {name: 1 - len(array) / len(other[name]) for name, array in items.items()}
-        return {
-            name: Estimate(
-                estimate.value,
-                math.sqrt((estimate.se**2 + self._floor(name, items)) * max(left[part] for part in self._parts(name))),
-            )
-            for name, estimate in scores.objectives.items()
-        }
+        return self._objectives.scores(ours, seen).objectives
 
     def _parts(self, objective: str) -> list[str]:
         if objective == "tax":
             return [term.name for term in self._objectives.probes]
         return [term.name for term in self._objectives.rewards if term.objective == objective]
-
-    def _floor(self, name: str, items: Items) -> float:
-        """A variance for what a few items cannot show: one that differs by a half, had there been one more.
-
-        Without it, ten items on which two models agree would make it certain that they agree on all.
-        """
-        if name != "tax":
-            return 0.0
-        weights = self._objectives.weights()
-        means = [term.name for term in self._objectives.probes if term.metric == "mean"]
-        return math.fsum((weights[probe] / len(items[probe])) ** 2 / 2 for probe in means)
 
     def _expected_gain(self, estimates: Mapping[str, Estimate], pareto: ParetoSet) -> float:
         """Expected gain in normalised hypervolume, by Monte Carlo with the same random numbers for all trials."""

@@ -113,6 +113,9 @@ def _with_pool(reward: Any, pools: Mapping[_Demand, Pool]) -> Any:
 def _start(settings: ClassifierSettings, replicas: int, cpus: float, gpus: float) -> Pool:
     # One that died fails the trials that it worked for, and is there again for the next.
     actor = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=-1)(Replica)
+    if not gpus:
+        # Ray leaves the GPUs in sight of an actor that asked for none.
+        actor = actor.options(runtime_env={"env_vars": {"CUDA_VISIBLE_DEVICES": ""}})
     return Pool(tuple(actor.remote(settings) for _ in range(replicas)))
 
 

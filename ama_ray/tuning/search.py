@@ -74,7 +74,10 @@ def search(
         recorder = Recorder(config.out, lambda trial: tell(_line(trial, config.trials)))
         _tune(inputs, prepared, recorder, slots)
         if recorder.failing:
-            raise UserError(f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}")
+            why = f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}"
+            if recorder.finished("search") < config.trials:
+                raise UserError(why)
+            tell(why)
         engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
     if recorder.finished("search") < config.trials:
         tell(f"stopped after {recorder.finished('search')} of {config.trials} trials")

@@ -12,7 +12,6 @@ import ray
 from ray import tune
 
 from ama_ray.evaluation import SPLITS, joined
-from ama_ray.sources import PARTS
 from ama_ray.trial import STAGES
 
 if TYPE_CHECKING:
@@ -114,8 +113,15 @@ class SwapTrial(tune.Trainable):
         items = joined([measured.items for measured in self._measured])
         tokens = sum((Counter(measured.tokens) for measured in self._measured), Counter[str]())
         self._seconds["score"] += time.perf_counter() - answered
-        share = 1.0 if part == parts[-1] else PARTS[len(self._measured) - 1]
-        result = {"share": share, "items": items, "tokens": dict(tokens), "seconds": dict(self._seconds)}
+        sizes = [len(self._plan.evaluations[name].requests) for name in parts]
+        share = sum(sizes[: len(self._measured)]) / sum(sizes)
+        result = {
+            "share": share,
+            "ratios": self._config["ratios"],
+            "items": items,
+            "tokens": dict(tokens),
+            "seconds": dict(self._seconds),
+        }
         if share < 1:
             return {"done": False, **result, **self._identity}
         _, base_items = self._base_on(self._config["split"])

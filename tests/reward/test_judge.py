@@ -87,7 +87,7 @@ def test_a_request_that_fails_is_repeated_after_a_wait(tmp_path: Path) -> None:
     waits = [after - before for before, after in pairwise(times)]
     assert len(waits) == 2
     assert waits[0] > 0.3
-    assert waits[1] > 1.4 * waits[0]
+    assert waits[1] > 0.7  # twice as long, less a quarter at most
 
 
 def test_a_judge_that_does_not_answer_in_time_is_named(tmp_path: Path, server: Served) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from ama_ray import ParetoSet
 from ama_ray.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.sources import PARTS
 from ama_ray.trial import Trial
 from ama_ray.tuning.futility import TOLERATED, FutilityStopper
 from ama_ray.tuning.recorder import Recorder
@@ -53,7 +55,7 @@ def recorder(tmp_path: Path) -> Recorder:
 def first(share: float, reward: float, right: float, noise: int = 9) -> dict[str, Any]:
     """The result of a trial that was scored on the first items."""
     some = {name: array[: round(share * COUNT)] for name, array in items(reward, right, noise).items()}
-    return {"share": share, "items": some}
+    return {"share": share, "ratios": {"a": 0.6}, "items": some}
 
 
 @pytest.mark.parametrize("share", [0.1, 0.35, 0.6])
@@ -107,8 +109,9 @@ def test_a_few_items_that_agree_prove_nothing(recorder: Recorder) -> None:
     result = first(0.6, 1.5, 0.6)
     stopper = FutilityStopper(recorder, OBJECTIVES, trials=60)
     few = {name: array[:2] for name, array in recorder.items.read("search", 2).items()}
-    estimates = stopper._estimates(few, [trial for trial in recorder.trials if trial.number == 2])
-    assert estimates["tax"].se > 0.1
+    estimates = stopper._estimates(few, {"a": 0.5}, recorder.trials)
+    assert estimates["tax"].se > 0.05
+    assert estimates["reward"].se > 0.05
     assert stopper("trial", result)
 
 
@@ -118,3 +121,41 @@ def test_the_tolerated_loss_is_shared_by_the_trials(recorder: Recorder) -> None:
     assert few._worth_it * 20 == pytest.approx(TOLERATED)
     again = pickle.loads(pickle.dumps(many))
     assert again("trial", first(0.6, 1.5, 0.6))
+
+
+def test_good_trials_with_a_reward_of_zeros_and_ones_are_hardly_ever_stopped(tmp_path: Path) -> None:
+    """Few items often agree by chance, most of all with such scores; 30 finished trials to be compared with."""
+    rng = np.random.default_rng(1)
+    objectives = Objectives(OBJECTIVES.rewards, (ProbeTerm("facts", "knowledge", "mean"),))
+    wrong = good = 0
+    for _ in range(40):
+        mood, luck = rng.normal(size=100), rng.random(100)
+
+        def make(reward: float, right: float, mood: Any = mood, luck: Any = luck) -> dict[str, NDArray[np.float64]]:
+            liked = reward + mood + 0.5 * rng.normal(size=100) > 0
+            known = luck + 0.05 * rng.normal(size=100) < right
+            return {"reward": liked.astype(float)[:, None], "facts": known.astype(float)[:, None]}
+
+        ratios = [0.0, 1.0, *rng.random(28)]
+        models = [make(2 * r**0.7 - 1 - 0.3 * rng.random(), 1 - 0.5 * r - 0.1 * rng.random()) for r in ratios]
+        recorder = Recorder(tmp_path, lambda trial: None)
+        stopper = FutilityStopper(recorder, objectives, trials=60)
+        for number, (ratio, model) in enumerate(zip(ratios, models, strict=True)):
+            scores = objectives.scores(model, models[0])
+            recorder._trials[number] = Trial(number, "complete", "baseline", {"a": ratio}, scores)
+            stopper._items[number] = model
+        ratio = rng.random()
+        better = make(2 * ratio**0.7 - 0.9, 1 - 0.5 * ratio + 0.05)
+        whole = Trial(30, "complete", "sampler", {"a": ratio}, objectives.scores(better, models[0]))
+        before = ParetoSet(recorder.trials, split="search")
+        if (
+            before.no_trade
+            or ParetoSet([*recorder.trials, whole], split="search").hypervolume - before.hypervolume < 0.01
+        ):
+            continue
+        good += 1
+        parts = [{name: array[: round(share * 100)] for name, array in better.items()} for share in PARTS[:-1]]
+        results = [{"share": 0.5, "ratios": {"a": ratio}, "items": part} for part in parts]
+        wrong += any(stopper("trial", result) for result in results)
+    assert good > 20
+    assert wrong / good < 0.1
