@@ -82,24 +82,6 @@ def _keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**28)
 
 
-def _block_size(dtype: str) -> int:
-    """Tokens in a block of the prefix cache on a CPU; prompts share whole blocks, so small ones save the most work.
-
-    For blocks of 16, vLLM has an attention kernel that is as fast in float32, though its backend owns up to multiples
-    of 32 only. In other precisions its faster kernels, as AMX's, do need 32.
-    """
-    from vllm.v1.attention.backends import cpu_attn
-
-    if dtype != "float32" or cpu_attn._get_attn_isa(torch.float32, 16) != "vec16":
-        return 32
-
-    def sizes(kv_cache_spec: Any = None) -> list[Any]:
-        return [cpu_attn.MultipleOf(16)]
-
-    cpu_attn.CPUAttentionBackend.get_supported_kernel_block_sizes = staticmethod(sizes)
-    return 16
-
-
 class Engine:
     """One vLLM engine, started once, holding one merge at a time."""
 
@@ -122,7 +104,7 @@ class Engine:
             torch.set_num_threads(max(1, int(settings.cpus)))
             sizes = {
                 "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30),
-                "block_size": _block_size(settings.dtype),
+                "block_size": 32,
                 # Activations of more tokens than this leave a core's cache.
                 "max_num_batched_tokens": max(1024, max_model_len),
                 # A seeded prompt taken in parts would have its random numbers rolled back, which torch cannot on a CPU.

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.engine
 
 SPACE = "per-layer"
 CONTEXT = 128
-BLOCK = 16
+BLOCK = 32
 """Tokens in a block of the engine's prefix cache: a prompt has to be longer to hit it."""
 TOLERANCE = 1e-4
 END = 2
