@@ -47,7 +47,7 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("search") / "run"
     lines: list[str] = []
-    front = ama_ray.search(ROOT / "run.yaml", trials=TRIALS, out=out, progress=lines.append)
+    front = ama_ray.search(ROOT / "run.yaml", trials=TRIALS, early_stopping=False, out=out, progress=lines.append)
     return Run(front, out, lines)
 
 
@@ -214,7 +214,7 @@ def score(rows, replies):
     (tmp_path / "moody.py").write_text(scorer)
     fields: dict[str, Any] = yaml.safe_load(RunConfig.load(ROOT / "run.yaml").to_yaml())
     fields["reward"][0]["scorer"] = str(tmp_path / "moody.py:score")
-    fields |= {"trials": 20, "space": "three-parts", "out": str(tmp_path / "out")}
+    fields |= {"trials": 20, "space": "three-parts", "early_stopping": False, "out": str(tmp_path / "out")}
     front = ama_ray.search(**fields)
     rows = pd.read_csv(tmp_path / "out" / "trials.csv")
     failed = rows[rows["state"] == "failed"]
