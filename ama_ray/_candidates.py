@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ama_ray.config import RunConfig
     from ama_ray.objectives import Items, Objectives
     from ama_ray.trial import Trial
 
@@ -22,7 +23,13 @@ BEYOND_DOUBT = 1.645
 """Standard errors that a difference must exceed; of a normal distribution, 5% lie beyond on this side."""
 
 
-def candidates(trials: Sequence[Trial], objectives: Objectives, items: Mapping[int, Items], most: int) -> list[Trial]:
+def candidates(
+    trials: Sequence[Trial],
+    objectives: Objectives,
+    items: Mapping[int, Items],
+    most: int,
+    config: RunConfig | None = None,
+) -> list[Trial]:
     """The points to score again on the report split, besides the uniform ones, which always are.
 
     First come the points of the search's front; where they are more than `most`, those that together win the most
@@ -30,13 +37,17 @@ def candidates(trials: Sequence[Trial], objectives: Objectives, items: Mapping[i
     A point is dominated beyond doubt by one that is better in every objective by more than 1.645 standard errors of
     the difference, paired item by item (jackknife).
 
+    With constraints, a point that breaks one beyond doubt is left out, and only a point that satisfies all of them
+    beyond doubt keeps another one out.
+
     Args:
         trials: Of the search; only complete ones count.
         objectives: Of the run.
         items: Of every complete trial on the search split, by its number.
         most: How many at most.
+        config: The run, which may have constraints.
     """
-    pareto = ParetoSet(trials, split="search")
+    pareto = ParetoSet(trials, config, "search")
     if not pareto.scored:
         return []
     front = [trial for trial in pareto.front if trial.origin != "baseline"]
@@ -45,7 +56,7 @@ def candidates(trials: Sequence[Trial], objectives: Objectives, items: Mapping[i
     on_front = {trial.number for trial in pareto.front}
     doubtful = sorted(
         (evidence, position)
-        for position, evidence in enumerate(_dominated(pareto.scored, objectives, items))
+        for position, evidence in enumerate(_off_front(pareto, objectives, items))
         if evidence <= BEYOND_DOUBT
     )
     others = [pareto.scored[position] for _, position in doubtful]
@@ -65,18 +76,32 @@ def _widest(pareto: ParetoSet, front: Sequence[Trial], most: int) -> list[Trial]
     chosen: list[Trial] = []
     left = list(front)
     while len(chosen) < most:
-        before = [*pareto.uniform, *chosen]
+        before = [*pareto.uniform_front, *chosen]
         best = max(left, key=lambda trial: hypervolume(values([*before, trial]), low.tolist(), high.tolist()))
         chosen.append(best)
         left.remove(best)
     return chosen
 
 
-def _dominated(trials: Sequence[Trial], objectives: Objectives, items: Mapping[int, Items]) -> NDArray[np.float64]:
-    """How surely each trial is dominated: by the surest other, in the objective where that is the least sure.
+def _off_front(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items]) -> NDArray[np.float64]:
+    """How surely each scored trial is not on the front.
+
+    It is as sure as that it breaks a constraint, or that another one dominates it and satisfies the constraints.
 
     Returns:
-        In standard errors of the paired difference, shape (trials,); below 0 where no trial is better in all.
+        In standard errors, shape (trials,).
+    """
+    doubt = np.array([pareto.constraints.doubt(trial.scores) for trial in pareto.scored if trial.scores])
+    surely = np.minimum(_domination(pareto.scored, objectives, items), -doubt)
+    return np.asarray(np.maximum(surely.max(axis=1, initial=-np.inf), doubt))
+
+
+def _domination(trials: Sequence[Trial], objectives: Objectives, items: Mapping[int, Items]) -> NDArray[np.float64]:
+    """How surely each trial is dominated by each other one, in the objective where that is the least sure.
+
+    Returns:
+        In standard errors of the paired difference, shape (trials, trials); below 0 where the other is not better in
+        all.
     """
     evidence = np.full((len(trials), len(trials)), np.inf)
     for name in objectives.names:
@@ -87,7 +112,7 @@ def _dominated(trials: Sequence[Trial], objectives: Objectives, items: Mapping[i
             sure = np.where(better == 0, 0.0, better / errors)
         evidence = np.minimum(evidence, np.nan_to_num(sure, nan=0.0, posinf=np.inf, neginf=-np.inf))
     np.fill_diagonal(evidence, -np.inf)
-    return np.asarray(evidence.max(axis=1, initial=-np.inf))
+    return evidence
 
 
 def _influence(name: str, objectives: Objectives, items: Items) -> NDArray[np.float64]:

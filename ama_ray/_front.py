@@ -9,7 +9,7 @@ import moocore  # type: ignore[import-untyped]
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -32,17 +32,21 @@ def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
     return mask
 
 
-def hypervolume(points: ArrayLike, base: Sequence[float], aligned: Sequence[float]) -> float:
+def hypervolume(
+    points: ArrayLike, base: Sequence[float], aligned: Sequence[float], reference: Sequence[float] | None = None
+) -> float:
     """The normalised hypervolume of points: what share of the trade between base and aligned they win.
 
-    It is the volume of the region that the points dominate within rewards above base's and tax below aligned's,
+    It is the volume of the region that the points dominate within rewards above the reference's and tax below it,
     divided by the volume of the box between the endpoints (base's rewards to aligned's, base's tax to aligned's). It
-    is not clipped: points beyond an endpoint count with what they win, so it can exceed 1.
+    is not clipped: points beyond an endpoint count with what they win, so it can exceed 1. The box is the same for
+    every reference, so that volumes from different ones are in the same units.
 
     Args:
         points: Shape (points, objectives): the rewards, then the tax.
         base: The objectives of the base model; its tax is 0 by definition.
         aligned: The objectives of the aligned model.
+        reference: What is no better than it in an objective wins nothing; by default base's rewards and aligned's tax.
 
     Returns:
         The share, or NaN where the box is empty: the aligned model does not raise a reward or costs no tax.
@@ -50,10 +54,24 @@ def hypervolume(points: ArrayLike, base: Sequence[float], aligned: Sequence[floa
     span = np.subtract(aligned, base)
     if not (span > 0).all():
         return math.nan
-    shares = (np.asarray(points, float).reshape(-1, len(span)) - base) / span
-    shares = shares[np.isfinite(shares).all(axis=1)]
     maximised = _maximised(len(span))
-    return float(moocore.hypervolume(shares, ref=[0.0 if up else 1.0 for up in maximised], maximise=maximised))
+    corner = [*base[:-1], aligned[-1]] if reference is None else reference
+    shares, ref = ((np.asarray(each, float) - base) / span for each in (np.reshape(points, (-1, len(span))), corner))
+    shares = shares[np.isfinite(shares).all(axis=1)]
+    return float(moocore.hypervolume(shares, ref=ref, maximise=maximised))
+
+
+def reference_point(
+    base: Mapping[str, float], aligned: Mapping[str, float], named: Mapping[str, float]
+) -> dict[str, float]:
+    """The point from which hypervolume counts, in the order of the objectives.
+
+    Args:
+        base: The objectives of the base model, by name.
+        aligned: Those of the aligned model.
+        named: What the run file says; an objective that it does not name has base's reward or aligned's tax.
+    """
+    return {name: named.get(name, (aligned if name == "tax" else base)[name]) for name in base}
 
 
 def _maximised(objectives: int) -> list[bool]:

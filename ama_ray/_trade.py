@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,36 @@ def why_none(pareto: ParetoSet) -> str:
             what = "costs no tax" if name == "tax" else f"does not raise the {reward_called(name)}"
             return f"the aligned model {what} ({aligned[name].value:.4g}, base {base[name].value:.4g})"
     return ""
+
+
+def why_no_front(pareto: ParetoSet) -> str:
+    """Why no trial is on the front, with the trial that is nearest to it; empty where there is a front."""
+    if pareto.front:
+        return ""
+    if not pareto.left_out:
+        return "No trial is complete"
+    constraints = pareto.constraints
+    violations = {t.number: constraints.violations(t.scores) for t in pareto.left_out if t.scores}
+    # Rewards and taxes differ in size: each is measured by how far the trials are apart in it.
+    reach = {name: _spread([each[name] for each in violations.values()]) for name in constraints.bounds}
+
+    def distance(trial: Trial) -> float:
+        return max(math.inf if math.isnan(v) else v / reach[name] for name, v in violations[trial.number].items())
+
+    nearest = min(pareto.left_out, key=distance)
+    assert nearest.scores is not None
+    estimates = constraints.estimates(nearest.scores)
+    by = [
+        f"{name} {estimates[name].value:.4g} ± {estimates[name].se:.2g}, {violation:.2g} beyond the bound"
+        for name, violation in violations[nearest.number].items()
+        if not violation <= 0
+    ]
+    return f"No trial satisfies {constraints}; the nearest is trial {nearest.number} ({'; '.join(by)})"
+
+
+def _spread(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return (max(known) - min(known) if known else 0.0) or 1.0
 
 
 def reward_called(name: str) -> str:
@@ -68,8 +99,8 @@ def _by_name(pareto: ParetoSet, min_reward: float | Mapping[str, float] | None) 
 
 def _within(pareto: ParetoSet, max_tax: float | None, least: Mapping[str, float]) -> Sequence[Trial]:
     """The points of the front that satisfy the constraints: at least one."""
-    if not pareto.front:
-        raise UserError("No trial is complete, so there is no front to pick from.")
+    if why := pareto.no_front:
+        raise UserError(f"{why}, so there is no front to pick from.")
     points = [trial for trial in pareto.front if max_tax is None or trial.tax <= max_tax]
     if not points:
         raise UserError(f"No point has tax at most {max_tax:g}; the least is {_tell(pareto.front[0])}.")

@@ -25,7 +25,8 @@ def interpolate(
 ) -> torch.Tensor:
     """(1 - ratio) base + ratio aligned, in one pass: exactly base at ratio 0 and exactly aligned at ratio 1.
 
-    Model averaging as in arXiv 2309.06256, except that the ratio is always the share of aligned. The arithmetic is
+    Model averaging as in arXiv 2309.06256, except that the ratio is always the share of aligned; a ratio beyond 1
+    extrapolates past aligned, as ExPO does (arXiv 2404.16792, with 1 + alpha for the ratio). The arithmetic is
     float32 (float64 for float64 tensors); the result of bfloat16 and float16 is rounded once.
 
     Args:

@@ -120,8 +120,13 @@ def check(
     """Check a run file, its pair and its data without searching. Example: ama-ray check run.yaml --deep."""
     from ama_ray.config import RunConfig
     from ama_ray.inputs import Inputs
+    from ama_ray.parametrisation import parametrisation
+    from ama_ray.tuning import samplers
 
-    inputs = Inputs.open(RunConfig.load(run))
+    config = RunConfig.load(run)
+    inputs = Inputs.open(config)
+    samplers.check(config.sampler, len(config.reward_objectives) + 1)
+    parametrisation(inputs.groups.ranges, config.mean_ratio)
     for warning in inputs.pair.warnings:
         _say(f"warning: {warning}")
     groups = ", ".join(inputs.groups.names)
@@ -130,6 +135,29 @@ def check(
         from ama_ray.tuning.deep import deep_check
 
         _say(f"deep check passed: {deep_check(inputs)}")
+
+
+@_commands.command()
+def distill(
+    run: _RunFile,
+    out: Annotated[Path | None, typer.Option(help="Also write the points to this file (JSON).")] = None,
+) -> None:
+    """The paper's own optimiser: ratios that make good replies likely. Example: ama-ray distill run.yaml."""
+    from ama_ray.config import RunConfig
+    from ama_ray.distill import distill as run_distill
+    from ama_ray.distill import output
+    from ama_ray.inputs import Inputs
+
+    if out and (out.is_dir() or not out.resolve().parent.is_dir()):
+        raise UserError(f"--out {out}: give a file in a folder that is there.")
+    inputs = Inputs.open(RunConfig.load(run))
+    for warning in inputs.pair.warnings:
+        _say(f"warning: {warning}")
+    points = run_distill(inputs, _say)
+    _console.print(output.table(points))
+    _say(output.LEGEND)
+    if out:
+        output.write(points, out)
 
 
 def _show(pareto: ParetoSet) -> None:

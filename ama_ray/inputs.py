@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ama_ray import probes, sources
+from ama_ray.constraints import Constraints
 from ama_ray.errors import UserError, one_line
 from ama_ray.evaluation import SPLITS, Evaluation
 from ama_ray.pair import Pair
@@ -55,7 +56,8 @@ class Inputs:
             UserError: Something is missing or off; names the file, field or tensor.
         """
         _refuse_test_split(config)
-        space = SearchSpace.load(config.space)
+        Constraints.of(config)  # refuses families that there are not
+        space = SearchSpace.load(config.space, config.range)
         pair = Pair.open(config.base, config.aligned)
         groups = space.resolve(pair.names)
         if not isinstance(pair.aligned.config.get("vocab_size"), int):

@@ -21,10 +21,12 @@ class Metric:
     Attributes:
         of_sums: From sums of the items' statistics, shape (..., k), and the number of items, to the score, shape (...).
         higher_is_better: Whether a higher score is the better one.
+        bounded: Whether scores lie between 0 and 1.
     """
 
     of_sums: Callable[[Any, float], Any]
     higher_is_better: bool = True
+    bounded: bool = True
 
     def score(self, items: NDArray[np.float64]) -> float:
         """The score of items, shape (items, k)."""
@@ -81,9 +83,9 @@ METRICS: dict[str, Metric] = {
     "calibration": Metric(_calibration, higher_is_better=False),
     "bleu": Metric(partial(_corpus, "bleu")),
     "chrf": Metric(partial(_corpus, "chrf")),
-    "perplexity": Metric(_perplexity, higher_is_better=False),
-    "bits-per-byte": Metric(_bits_per_byte, higher_is_better=False),
-    "kl": Metric(_ratio, higher_is_better=False),
+    "perplexity": Metric(_perplexity, higher_is_better=False, bounded=False),
+    "bits-per-byte": Metric(_bits_per_byte, higher_is_better=False, bounded=False),
+    "kl": Metric(_ratio, higher_is_better=False, bounded=False),
 }
 """By name. The statistics of an item: `mean`, its score; `calibration`, whether it is right less its confidence, in
 the column of the bin of its confidence, and 0 in the others; `bleu` and `chrf`, the counts and lengths that sacrebleu

@@ -13,11 +13,12 @@ from ama_ray.checkpoint import Checkpoint, TensorInfo, fetch, read_config, read_
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["Checkpoint", "Pair", "TensorInfo"]
 
+PART = 2**22
 _NO_PART_IN_COMPUTATION = {
     *("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "unsloth_version"),
     *("initializer_range", "attention_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout"),
@@ -35,11 +36,13 @@ class Pair:
         base: The checkpoint from before RLHF.
         aligned: The checkpoint from after RLHF; shards, dtypes, tokenizer and token ids of a merge are its.
         warnings: What differs between the two and does no harm, one sentence each.
+        moved: How far each averaged tensor is from base to aligned, the Euclidean norm of the difference.
     """
 
     base: Checkpoint
     aligned: Checkpoint
     warnings: tuple[str, ...]
+    moved: Mapping[str, float]
 
     @classmethod
     def open(cls, base: str, aligned: str) -> Pair:
@@ -61,10 +64,10 @@ class Pair:
             base=_without_tied_copy(Checkpoint(folders[0], read_tensors(base), configs[0])),
             aligned=_without_tied_copy(Checkpoint(folders[1], read_tensors(aligned), configs[1])),
             warnings=(),
+            moved={},
         )
         warnings += _compare_headers(pair.base, pair.aligned)
-        pair._check_contents()
-        return replace(pair, warnings=tuple(warnings))
+        return replace(pair, moved=pair._check_contents(), warnings=tuple(warnings))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,8 +110,9 @@ class Pair:
             info = self.aligned.tensors[name]
             yield name, read(name, self.base.tensors[name]).to(info.dtype), read(name, info)
 
-    def _check_contents(self) -> None:
-        identical = True
+    def _check_contents(self) -> dict[str, float]:
+        """Refuses values that cannot be averaged; returns how far each tensor moved."""
+        moved, identical = {}, True
         for name, base, aligned in self._stream(self.aligned.tensors):
             if not aligned.is_floating_point():
                 if not torch.equal(base, aligned):
@@ -118,6 +122,7 @@ class Pair:
                     )
                 continue
             identical = identical and torch.equal(base, aligned)
+            moved[name] = _distance(base, aligned)
             for checkpoint, tensor in ((self.base, base), (self.aligned, aligned)):
                 # The extremes are NaN if any value is, and they cost no temporary and a tenth of isfinite's time.
                 if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):
@@ -130,6 +135,13 @@ class Pair:
                 f"{self.base.folder} and {self.aligned.folder}: all tensors are equal, so there is nothing to search; "
                 "check that base is from before and aligned from after RLHF."
             )
+        return moved
+
+
+def _distance(base: torch.Tensor, aligned: torch.Tensor) -> float:
+    """Euclidean, in float32, by parts: the difference of a large tensor is never in memory as a whole."""
+    parts = zip(torch.split(base.flatten(), PART), torch.split(aligned.flatten(), PART), strict=True)
+    return math.hypot(*(float(torch.dist(low.float(), high.float())) for low, high in parts))
 
 
 def _compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Iterator[str]:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ama_ray import _trade
-from ama_ray._front import hypervolume, non_dominated
+from ama_ray._export import export_point
+from ama_ray._front import hypervolume, non_dominated, reference_point
+from ama_ray._split import is_reported
+from ama_ray.constraints import Constraints
 from ama_ray.errors import UserError
 from ama_ray.trials_csv import read_trials
 
@@ -36,14 +39,18 @@ class ParetoSet:
         split: Whose scores everything below is made from; its trials are seen on that split.
         objectives: Names: those of the rewards, maximised, then `tax`, minimised.
         scored: The complete trials with scores on the split.
-        front: The trials that no other beats in the objectives, by rising tax (and so, with a single reward, by rising
-            reward); of trials with identical objectives, the first. A twin is not on it: it was chosen by what the
-            front is, for a comparison with a point of it.
+        constraints: Of the run; without any where it is not known.
+        left_out: Those `scored` that break a constraint on the split, and so are on no front; no twins.
+        front: The trials among the rest that no other of them beats in the objectives, by rising tax (and so, with a
+            single reward, by rising reward); of trials with identical objectives, the first. A twin is not on it: it
+            was chosen by what the front is, for a comparison with a point of it.
         uniform: The baseline trials, by rising ratio; twins are not among them, so that both splits have the same.
-        uniform_front: The ones among `uniform` that no other of them beats, by rising tax.
-        hypervolume: Normalised hypervolume of the front, as `ama_ray.pareto.hypervolume` defines it; never below the
-            uniform one, as the baselines are trials; NaN where `no_trade` says why.
-        uniform_hypervolume: The same of the uniform points.
+        uniform_front: The ones among `uniform` that satisfy the constraints, as those of the front do, and that no
+            other of them beats, by rising tax.
+        hypervolume: Normalised hypervolume of the front, as `ama_ray.pareto.hypervolume` defines it, from `reference`
+            on; never below the uniform one, as the baselines are trials; NaN where `no_trade` says why.
+        uniform_hypervolume: The same of `uniform_front`.
+        no_front: Why the front is empty: no trial is complete, or none satisfies the constraints; else empty.
         no_trade: Why there is nothing to trade between base and aligned, such as an aligned model that costs no tax;
             empty where there is. Without a trade there is no hypervolume and no knee.
     """
@@ -52,14 +59,18 @@ class ParetoSet:
         """Makes the front of trials; `export` needs the run they are from, `split` is as said above by default."""
         self.trials = tuple(trials)
         self.config = config
-        self.split = split or ("report" if self._is_reported() else "search")
+        self.constraints = Constraints.of(config)
+        self.split = split or ("report" if is_reported(self) else "search")
         seen = [trial.seen_on(self.split) for trial in self.trials if trial.state == "complete"]
         self.scored = tuple(trial for trial in seen if trial.scores)
         self.objectives = next((tuple(trial.objectives) for trial in self.scored), ("reward", "tax"))
-        self.front = self._front([trial for trial in self.scored if trial.origin != "twin"])
+        searched = [trial for trial in self.scored if trial.origin != "twin"]
+        self.left_out = tuple(trial for trial in searched if not self._satisfies(trial))
+        self.front = self._front(searched)
         baselines = [t for t in self.scored if t.origin == "baseline" and t.uniform_ratio is not None]
         self.uniform = tuple(sorted(baselines, key=lambda trial: trial.uniform_ratio or 0.0))
         self.uniform_front = self._front(self.uniform)
+        self.no_front = _trade.why_no_front(self)
         self.no_trade = _trade.why_none(self)
         self.hypervolume = self._hypervolume(self.front)
         self.uniform_hypervolume = self._hypervolume(self.uniform_front)
@@ -93,6 +104,15 @@ class ParetoSet:
         return f"<ParetoSet: {counts}; {self.no_trade or volumes}>"
 
     @property
+    def searched(self) -> tuple[Trial, ...]:
+        """The trials of the search: without the twin, and the uniform points scored on the report split only."""
+        trials = [trial for trial in self.trials if trial.origin != "twin"]
+        return tuple(t for t in trials if t.search or (t.state == "failed" and self._in_search(t.number)))
+
+    def _in_search(self, number: int) -> bool:
+        return self.config is None or number < self.config.trials
+
+    @property
     def base(self) -> Trial:
         """The uniform trial at ratio 0.
 
@@ -110,6 +130,16 @@ class ParetoSet:
         """
         return self._endpoint(1.0, "aligned")
 
+    @property
+    def reference(self) -> dict[str, float]:
+        """The point from which hypervolume counts, by objective: the run's, else base's rewards and aligned's tax.
+
+        Raises:
+            UserError: Base or aligned has no complete trial.
+        """
+        base, aligned = (dict(zip(self.objectives, self._values(e), strict=True)) for e in (self.base, self.aligned))
+        return reference_point(base, aligned, self.config.reference if self.config else {})
+
     @cached_property
     def search_split(self) -> ParetoSet:
         """The set as the search saw it: the same trials with their scores on the search split."""
@@ -121,7 +151,8 @@ class ParetoSet:
 
         The hypervolume of the search's front from the numbers of the search split, minus the hypervolume of the same
         points from the numbers of the report split, each normalised by base and aligned of its split. Points of the
-        search's front that were not scored again count in neither. NaN before the report, and without a trade.
+        search's front that were not scored again count in neither; those that do not satisfy the constraints by the
+        report win nothing there. NaN before the report, and without a trade.
         """
         if self.split == "search":
             return math.nan
@@ -201,26 +232,7 @@ class ParetoSet:
         Raises:
             UserError: There is no such trial, it failed, the run's configuration is unknown, or writing is refused.
         """
-        trial = self._numbered(point) if isinstance(point, int) else point
-        if trial.state == "failed":
-            raise UserError(f"Trial {trial.number} failed ({trial.reason}); export one that is complete.")
-        if self.config is None:
-            raise UserError("This Pareto set does not know its pair; open it with ParetoSet.open(run folder).")
-        from ama_ray.averaging import export
-        from ama_ray.pair import Pair
-        from ama_ray.space import SearchSpace
-
-        pair = Pair.open(self.config.base, self.config.aligned)
-        groups = SearchSpace.load(self.config.space).resolve(pair.names)
-        export(pair, groups.ratio_of(trial.ratios), Path(out))
-        return Path(out)
-
-    def _numbered(self, number: int) -> Trial:
-        for trial in self.trials:
-            if trial.number == number:
-                return trial
-        on_front = ", ".join(str(trial.number) for trial in self.front)
-        raise UserError(f"There is no trial {number}; the front has trials {on_front or '(none)'}.")
+        return export_point(self, point, Path(out))
 
     def _endpoint(self, ratio: float, name: str) -> Trial:
         for trial in self.uniform:
@@ -228,31 +240,20 @@ class ParetoSet:
                 return trial
         raise UserError(f"The {name} model has no complete trial (uniform ratio {ratio:g}).")
 
-    def _is_reported(self) -> bool:
-        """Whether base, aligned and the search's front were scored again, or as many points as were to be.
-
-        Where the run file is not known, any point will do.
-        """
-        complete = [trial for trial in self.trials if trial.state == "complete"]
-        ends = {trial.uniform_ratio for trial in complete if trial.origin == "baseline" and trial.report}
-        if not {0.0, 1.0} <= ends:
-            return False
-        front = ParetoSet(self.trials, self.config, split="search").front
-        chosen = [trial for trial in front if trial.origin != "baseline"]
-        again = [t for t in complete if t.origin not in ("baseline", "twin") and (t.report or t.reason)]
-        most = self.config.report.points if self.config else 1
-        return all(trial.report or trial.reason for trial in chosen) or len(again) >= most
+    def _satisfies(self, trial: Trial) -> bool:
+        return trial.scores is not None and self.constraints.satisfied(trial.scores)
 
     def _values(self, trial: Trial) -> list[float]:
         return [trial.objectives[name].value for name in self.objectives]
 
     def _front(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-        marked = zip(trials, non_dominated([self._values(trial) for trial in trials]), strict=True)
+        allowed = [trial for trial in trials if self._satisfies(trial)]
+        marked = zip(allowed, non_dominated([self._values(trial) for trial in allowed]), strict=True)
         # Of equal tax, which several rewards allow, the highest first reward comes first.
         return tuple(sorted((trial for trial, keep in marked if keep), key=lambda t: (t.tax, -t.reward)))
 
     def _hypervolume(self, trials: Sequence[Trial]) -> float:
         if self.no_trade:
             return math.nan
-        points = [self._values(trial) for trial in trials]
-        return hypervolume(points, self._values(self.base), self._values(self.aligned))
+        points = [self._values(trial) for trial in trials if self._satisfies(trial)]
+        return hypervolume(points, self._values(self.base), self._values(self.aligned), [*self.reference.values()])

@@ -8,7 +8,10 @@ taken. A rule has
 - `side`: `input` or `output` narrows the rule to the tensors before or after the layers.
 - `parts`: how many parts `{part}` stands for. Parts are consecutive layers, as even as possible, larger ones last:
   the paper (arXiv 2309.06256) cuts 26 layers into 8, 9 and 9.
-- `range`: the range of the rule's ratios, instead of that of the search space.
+- `range`: the range of the rule's ratios, instead of that of the search space: [0, 1] unless it says otherwise.
+
+A range may end beyond 1, at 2 at most. There weights are extrapolated past aligned, along the line from base, which can
+raise the reward further (ExPO, arXiv 2404.16792); it starts at 0 or above.
 
 One rule for what lies outside the layers, whatever the architecture: embeddings belong to the input side, everything
 else (final norm, output head) to the output side. Hence `{part}` gives the input side to part 1 and the output side
@@ -18,16 +21,16 @@ or `block` in its name.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -37,6 +40,7 @@ from pydantic import (
     model_validator,
 )
 
+from ama_ray.config.base import Range
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,16 +56,6 @@ def _folder() -> Path:
     """The shipped search spaces: inside the package where it is installed, beside it in a checkout."""
     here = Path(__file__).parent
     return next(path for path in (here / "search_spaces", here.parent / "search_spaces") if path.is_dir())
-
-
-def _within_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
-    low, high = bounds
-    if not 0 <= low < high <= 1:
-        raise ValueError(f"[{low}, {high}] is not a range of ratios; 0 <= low < high <= 1 has to hold")
-    return bounds
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_within_bounds)]
 
 
 class GroupRule(BaseModel):
@@ -105,6 +99,12 @@ class Groups:
         """The ratio (share of aligned) of every tensor, from the ratio of every group."""
         return {tensor: ratios[group] for tensor, group in self.of.items()}
 
+    def moved(self, norms: Mapping[str, float]) -> dict[str, float]:
+        """How far every group is from base to aligned (Euclidean), from how far every tensor is (`Pair.moved`)."""
+        return {
+            group: math.hypot(*(norms[tensor] for tensor, of in self.of.items() if of == group)) for group in self.names
+        }
+
 
 class SearchSpace(BaseModel):
     """The groups of tensors that share a ratio, and the ratios' ranges; the module docstring has the grammar."""
@@ -125,11 +125,12 @@ class SearchSpace(BaseModel):
         return groups
 
     @classmethod
-    def load(cls, space: str | dict[str, Any]) -> SearchSpace:
+    def load(cls, space: str | dict[str, Any], range: tuple[float, float] | None = None) -> SearchSpace:
         """Reads a search space.
 
         Args:
             space: The name of a shipped search space, the path of a YAML file (`.yaml` or `.yml`), or the fields.
+            range: Takes the place of the search space's own; a rule that has a range of its own keeps it.
 
         Raises:
             UserError: There is no such search space, or a field of it is wrong.
@@ -139,7 +140,7 @@ class SearchSpace(BaseModel):
         if not isinstance(fields, dict):
             raise UserError(f"{source}: a search space is a mapping with the field groups, a list of rules.")
         try:
-            loaded = cls.model_validate(fields)
+            loaded = cls.model_validate(fields if range is None else fields | {"range": range})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

@@ -23,6 +23,10 @@ ratios = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0]), st.floats(0, 1))
 values = st.lists(st.tuples(st.floats(-6e4, 6e4, width=32), st.floats(-6e4, 6e4, width=32)), min_size=1, max_size=40)
 
 
+# Small enough that nothing overflows float16, three times as large.
+beyond = st.lists(st.tuples(st.floats(-2e4, 2e4, width=32), st.floats(-2e4, 2e4, width=32)), min_size=1, max_size=40)
+
+
 def half_ulp(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     info = torch.finfo(dtype)
     exponent = torch.floor(torch.log2(exact.abs().clamp_min(info.tiny)))
@@ -41,6 +45,18 @@ def test_rounded_once_and_exact_at_the_ends(dtype: torch.dtype, pairs: list[tupl
     assert bool(((merged.double() - exact).abs() <= half_ulp(exact, dtype) + arithmetic).all())
     assert torch.equal(interpolate(base, aligned, 0.0), base)
     assert torch.equal(interpolate(base, aligned, 1.0), aligned)
+    assert torch.equal(interpolate(base, base, ratio), base)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(pairs=beyond, ratio=st.floats(1, 2))
+def test_beyond_aligned_it_extrapolates(dtype: torch.dtype, pairs: list[tuple[float, float]], ratio: float) -> None:
+    base, aligned = torch.tensor(pairs, dtype=torch.float64).T.to(dtype).contiguous()
+    merged = interpolate(base, aligned, ratio).double()
+    # ExPO, arXiv 2404.16792: aligned plus alpha of what alignment changed.
+    exact = aligned.double() + (ratio - 1) * (aligned.double() - base.double())
+    arithmetic = 8 * 2**-24 * (base.double().abs() + aligned.double().abs()) + torch.finfo(torch.float32).tiny
+    assert bool(((merged - exact).abs() <= half_ulp(exact, dtype) + arithmetic).all())
     assert torch.equal(interpolate(base, base, ratio), base)
 
 

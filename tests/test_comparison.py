@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,14 @@ from scipy import stats
 
 from ama_ray import comparison
 from ama_ray.comparison import Interval, candidates, compare, family_scores
+from ama_ray.config import RunConfig
 from ama_ray.objectives import Objectives, ProbeTerm, RewardTerm
 from ama_ray.trial import Estimate, ProbeResult, Scores, Trial
 from tests.trials import scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -266,6 +269,32 @@ def test_the_least_dominated_come_after_the_front() -> None:
     items = {t.number: {"reward": noise[i % 4], "qa": noise[(i + 1) % 4]} for i, t in enumerate(trials)}
     assert [trial.number for trial in candidates(trials, PLAIN, items, most=9)] == [1, 3, 2]
     assert [trial.number for trial in candidates(trials, PLAIN, items, most=2)] == [1, 3]
+
+
+def with_tax_error(made: Trial, tax: float, error: float) -> Trial:
+    return replace(made, search=scores((made.reward, tax), (0.1, error)))
+
+
+def test_constraints_leave_out_what_breaks_them_beyond_doubt(tmp_path: Path) -> None:
+    run = RunConfig.from_arguments(
+        base="org/base",
+        aligned="org/aligned",
+        reward={"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
+        tax=[{"kind": "choice", "name": "qa", "family": "qa", "file": "a.jsonl"}],
+        constraints={"tax": "<= 0.2"},
+        out=tmp_path,
+    )
+    ends = [at(0, 0.0, 0.0, 0.0), at(9, 1.0, 1.0, 1.0)]
+    made = [at(1, 0.5, 0.1), at(2, 0.9, 0.21), at(3, 0.95, 0.3), at(4, 0.6, 0.19), at(5, 0.55, 0.195), at(6, 0.4, 0.15)]
+    items = {trial.number: items for trial, items in [*ends, *made]}
+    errors = {1: 0.001, 2: 0.02, 3: 0.02, 4: 0.02, 5: 0.001, 6: 0.001}
+    trials = [trial for trial, _ in ends] + [with_tax_error(t, t.tax, errors[t.number]) for t, _ in made]
+    found = [trial.number for trial in candidates(trials, PLAIN, items, most=9, config=run)]
+    # The front is 1 and 4. The bound is broken by 2 within error and by 3 beyond doubt. What dominates 5 is 4, which
+    # could break the bound itself; what dominates 6 is 1, which does not.
+    assert found[:2] == [1, 4]
+    assert set(found) == {1, 4, 2, 5}
+    assert {t.number for t in candidates(trials, PLAIN, items, most=9)} == {1, 2, 3, 4}
 
 
 def test_candidates_of_nothing_are_none() -> None:

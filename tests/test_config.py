@@ -42,6 +42,15 @@ def test_paths_are_relative_to_the_run_file_and_hub_ids_stay(tmp_path: Path) -> 
     assert config.out == tmp_path / "runs/mine"
 
 
+def test_warm_starts_are_names_or_folders_relative_to_the_run_file(tmp_path: Path) -> None:
+    config = RunConfig.load(write(tmp_path, warm_start=["parts", "./parts", "runs/old"], sampler="optuna.samplers.X"))
+    assert config.warm_start == ("parts", tmp_path / "parts", tmp_path / "runs/old")
+    assert (config.sampler, config.mean_ratio) == ("optuna.samplers.X", None)
+    again = tmp_path / "resolved.yaml"
+    again.write_text(config.to_yaml())
+    assert RunConfig.load(again) == config
+
+
 def test_a_folder_beside_the_run_file_wins_over_a_hub_id(tmp_path: Path) -> None:
     (tmp_path / "org/base-model").mkdir(parents=True)
     assert Path(RunConfig.load(write(tmp_path)).base) == tmp_path / "org/base-model"
@@ -72,7 +81,7 @@ def test_keyword_arguments_replace_fields(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"trials": 5}, "trials"),
+        ({"trials": 4}, "trials"),
         ({"trials": "many"}, "trials"),
         ({"seed": -1}, "seed"),
         ({"tax": []}, "tax"),
@@ -90,7 +99,11 @@ def test_keyword_arguments_replace_fields(tmp_path: Path, monkeypatch: pytest.Mo
         ({"reward": [FIELDS["reward"] | {"name": n, "objective": n} for n in "abcd"]}, "more than 4 objectives"),
         ({"tax": [{"preset": "piqa", "kind": "choice"}]}, "tax.0.kind"),
         ({"engine": {"dtype": "int8"}}, "engine.dtype"),
-        ({"sampler": "tpe"}, "sampler"),
+        ({"sampler": "tpee"}, "sampler: there is no sampler 'tpee'; name one of auto, nehvi, gp, tpe, nsga2, nsga3"),
+        ({"warm_start": [3]}, "warm_start.0"),
+        ({"mean_ratio": 0}, "mean_ratio"),
+        ({"mean_ratio": 2.5}, "mean_ratio"),
+        ({"algorithm": "tpe"}, "algorithm"),
         ({"base": None}, "base"),
     ],
 )

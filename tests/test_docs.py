@@ -1,4 +1,4 @@
-"""The examples of docs/objectives.md are what the tool takes."""
+"""The examples of docs/ are what the tool takes."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,14 @@ from markdown_it import MarkdownIt
 from ama_ray.config import RunConfig
 from ama_ray.probes.presets import PRESETS
 
-TEXT = (Path(__file__).parent.parent / "docs" / "objectives.md").read_text(encoding="utf-8")
-BLOCKS = [token.content for token in MarkdownIt().parse(TEXT) if token.type == "fence" and token.info == "yaml"]
+DOCS = Path(__file__).parent.parent / "docs"
+TEXT = (DOCS / "objectives.md").read_text(encoding="utf-8")
+BLOCKS = [
+    token.content
+    for file in sorted(DOCS.glob("*.md"))
+    for token in MarkdownIt().parse(file.read_text(encoding="utf-8"))
+    if token.type == "fence" and token.info == "yaml"
+]
 REST: dict[str, Any] = {
     "base": "base",
     "aligned": "aligned",
@@ -23,7 +29,7 @@ REST: dict[str, Any] = {
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_an_example_is_a_part_of_a_run_file(block: str, tmp_path: Path) -> None:
-    config = RunConfig.parse(REST | yaml.safe_load(block), "docs/objectives.md", tmp_path)
+    config = RunConfig.parse(REST | yaml.safe_load(block), "docs", tmp_path)
     assert RunConfig.parse(yaml.safe_load(config.to_yaml()), "again") == config
 
 

@@ -159,6 +159,16 @@ def test_a_rule_may_have_its_own_range() -> None:
     assert groups.ranges["mlp-2"] == (0.0, 1.0)
 
 
+def test_a_range_may_extrapolate_and_the_run_files_takes_the_place_of_the_spaces() -> None:
+    space = {"groups": [{"name": "head", "side": "output", "range": [0, 0.5]}, {"name": "all"}], "range": [0.5, 2]}
+    own = SearchSpace.load(space).resolve(tensors_of("llama", 2))
+    assert own.ranges == {"head": (0.0, 0.5), "all": (0.5, 2.0)}
+    given = SearchSpace.load(space, (0.0, 1.3)).resolve(tensors_of("llama", 2))
+    assert given.ranges == {"head": (0.0, 0.5), "all": (0.0, 1.3)}
+    shipped = SearchSpace.load("per-layer", (0.0, 1.3)).resolve(tensors_of("llama", 2))
+    assert set(shipped.ranges.values()) == {(0.0, 1.3)}
+
+
 def test_parts_and_globs_combine() -> None:
     rules = [
         {"name": "attention-{part}", "parts": 2, "tensors": ["*.self_attn.*"]},
@@ -176,7 +186,9 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"groups": [{"name": "a"}], "gruops": 1}, "space: gruops: Extra inputs"),
     ({"groups": [{"name": "a", "globs": ["*"]}]}, r"space: groups\.0\.globs: Extra inputs"),
     ({"groups": [{"name": "a"}], "range": [0.5, 0.5]}, r"space: range: \[0\.5, 0\.5\] is not a range"),
-    ({"groups": [{"name": "a", "range": [0, 1.5]}]}, r"space: groups\.0\.range: \[0\.0, 1\.5\] is not a range"),
+    ({"groups": [{"name": "a", "range": [0, 13]}]}, r"space: groups\.0\.range: \[0\.0, 13\.0\] is not a range"),
+    ({"groups": [{"name": "a", "range": [-0.1, 1]}]}, r"0 <= low < high <= 2 has to hold"),
+    ({"groups": [{"name": "a", "range": [0.0, float("nan")]}]}, r"0 <= low < high <= 2 has to hold"),
     ({"groups": [{"name": "a"}, {"name": "a"}]}, "space: groups: the name 'a' is used twice"),
     ({"groups": [{"name": "{part}"}]}, r"space: groups\.0: .*needs parts: K"),
     ({"groups": [{"name": "a", "parts": 3}]}, r"space: groups\.0: .*`parts` go together"),

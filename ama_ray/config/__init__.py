@@ -1,5 +1,6 @@
 """`RunConfig` and its parts: everything a run needs, validated. Imports no torch, ray or vllm."""
 
+from ama_ray.config.distill import Distill
 from ama_ray.config.probes import (
     BitsPerByteProbe,
     BleuProbe,
@@ -28,16 +29,19 @@ from ama_ray.config.rewards import (
     Reward,
     Sampling,
 )
-from ama_ray.config.run import BASELINE_RATIOS, Engine, Report, RunConfig
+from ama_ray.config.run import BASELINE_RATIOS, FIRST_RATIOS, Engine, Report, RunConfig
 from ama_ray.config.source import Split
+from ama_ray.config.stop import Stop
 
 __all__ = [
     "BASELINE_RATIOS",
+    "FIRST_RATIOS",
     "BitsPerByteProbe",
     "BleuProbe",
     "CalibrationProbe",
     "ChoiceProbe",
     "ChrfProbe",
+    "Distill",
     "Engine",
     "ExactProbe",
     "F1Probe",
@@ -60,5 +64,6 @@ __all__ = [
     "RunConfig",
     "Sampling",
     "Split",
+    "Stop",
     "TaskProbe",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$")]
 """Of a probe, a reward or an objective; it becomes part of a column's name."""
@@ -40,6 +40,20 @@ Checkpoint = Annotated[str, BeforeValidator(_anchored_if_there)]
 
 Space = Annotated[str | dict[str, Any], BeforeValidator(_anchored_space)]
 """The name of a bundled search space, a YAML file, or the space itself."""
+
+HIGHEST_RATIO = 2.0
+"""Aligned plus once more what alignment changed. Merges are of no use long before; what is beyond is a typing error."""
+
+
+def _within_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if not 0 <= low < high <= HIGHEST_RATIO:
+        raise ValueError(f"[{low}, {high}] is not a range of ratios; 0 <= low < high <= {HIGHEST_RATIO:g} has to hold")
+    return bounds
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_within_bounds)]
+"""Lowest and highest ratio: 0 is base, 1 is aligned, and beyond 1 is extrapolated (ExPO, arXiv 2404.16792)."""
 
 FunctionAddress = Annotated[str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$"), BeforeValidator(_anchored)]
 """A Python function as `file.py:function`."""

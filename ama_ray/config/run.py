@@ -8,13 +8,19 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
-from ama_ray.config.base import Checkpoint, File, Model, Space
+from ama_ray.config.base import HIGHEST_RATIO, Checkpoint, File, Model, Range, Space
+from ama_ray.config.constraints import Bounds, Reference
+from ama_ray.config.distill import Distill
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
+from ama_ray.config.search import Sampler, WarmStart
+from ama_ray.config.stop import Stop
 from ama_ray.errors import UserError
 
 BASELINE_RATIOS = tuple(i / 10 for i in range(11))
-"""The uniform ratios every run scores first: base (0), nine points between, aligned (1)."""
+"""The uniform ratios every run scores on the report split: base (0), nine points between, aligned (1)."""
+FIRST_RATIOS = (0.0, 1.0, 0.5, 0.8, 0.2)
+"""Those of them that every search starts from: enough for a model of the rest, which would take trials from it."""
 MOST_OBJECTIVES = 4
 RESERVED = (
     *("number", "state", "reason", "origin", "share"),
@@ -55,11 +61,37 @@ class RunConfig(Model):
     base: Checkpoint
     aligned: Checkpoint
     space: Space = "per-layer"
+    range: Range | None = Field(
+        None,
+        description="lowest and highest ratio, instead of the search space's; rules with a range of their own keep it; "
+        "[0, 1.3] extrapolates past aligned",
+    )
     reward: Annotated[tuple[Reward, ...], BeforeValidator(_listed)] = Field(min_length=1)
     tax: tuple[Probe, ...] = Field(min_length=1)
     allow_test_split: bool = Field(False, description="search on items of a benchmark's test split")
-    trials: int = Field(40, ge=len(BASELINE_RATIOS), description="all trials, the eleven uniform ones included")
+    trials: int = Field(40, ge=len(FIRST_RATIOS), description="most in the search, its five uniform ones included")
+    sampler: Sampler = Field("auto", description="what chooses the ratios: a name, or the dotted path of a class")
+    warm_start: tuple[WarmStart, ...] = Field(
+        (),
+        description="what the search starts from besides five uniform points: `uniform` (all eleven, and that of "
+        "`mean_ratio`), `parts`, `distill`, folders of earlier runs",
+    )
+    mean_ratio: float | None = Field(
+        None, gt=0, lt=HIGHEST_RATIO, description="search only ratios with this mean over the groups, as the paper does"
+    )
+    stop: Stop | None = Field(None, description="what ends the search before its last trial; default: nothing")
     early_stopping: bool = Field(True, description="stop trials that a part of the items shows to be hopeless")
+    constraints: Bounds = Field(
+        {},
+        description="bounds such as '<= 0.02' that points of the front satisfy, by `tax`, a reward objective, "
+        "`probe.NAME` or `family.NAME` (its tax); estimates decide, without allowance for their errors: leave a margin",
+    )
+    reference: Reference = Field(
+        {},
+        description="worst values that are worth anything, by objective; hypervolume is counted from there; default: "
+        "base's rewards and aligned's tax",
+    )
+    distill: Distill = Field(Distill(), description="proxy distillation, by `ama-ray distill`")
     report: Report = Report()
     seed: int = Field(0, ge=0, lt=2**32)
     out: File
@@ -70,10 +102,13 @@ class RunConfig(Model):
         """The names of the objectives that rewards make up, in the order of the run file."""
         return tuple(dict.fromkeys(reward.objective for reward in self.reward))
 
+    @property
+    def _probe_names(self) -> list[str]:
+        return [probe.name or probe.preset if isinstance(probe, PresetProbe) else probe.name for probe in self.tax]
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> RunConfig:
-        names = [reward.name for reward in self.reward]
-        names += [probe.name or probe.preset if isinstance(probe, PresetProbe) else probe.name for probe in self.tax]
+        names = [*(reward.name for reward in self.reward), *self._probe_names]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"the name {twice[0]!r} is used twice; give each probe and each reward a name of its own")
         if taken := [name for name in (*names, *self.reward_objectives) if name in RESERVED]:
@@ -85,6 +120,18 @@ class RunConfig(Model):
                 f"{len(self.reward_objectives)} reward objectives and the tax are more than {MOST_OBJECTIVES} "
                 "objectives; let some rewards share an `objective`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _bounded_names_are_known(self) -> RunConfig:
+        objectives = [*self.reward_objectives, "tax"]
+        bounded = [*objectives, *(f"probe.{name}" for name in self._probe_names)]
+        # Which families there are, only the presets know, and so `Constraints.of`.
+        refused = [name for name in self.constraints if name not in bounded and not name.startswith("family.")]
+        if refused:
+            raise ValueError(f"constraints: there is no {refused[0]!r}; there are {', '.join(bounded)} and family.NAME")
+        if unknown := [name for name in self.reference if name not in objectives]:
+            raise ValueError(f"reference: there is no {unknown[0]!r}; there are {', '.join(objectives)}")
         return self
 
     @classmethod

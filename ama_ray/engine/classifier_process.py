@@ -41,6 +41,12 @@ class OwnProcess:
             raise
 
 
+def end_processes() -> None:
+    """Ends those that this process has started."""
+    while _running:
+        _running.popitem()[1].end()
+
+
 class _Process:
     def __init__(self, settings: ClassifierSettings) -> None:
         self._process = subprocess.Popen(

@@ -159,7 +159,9 @@ class SwapExtension:
         by_group = torch.tensor([*(ratios[group] for group in self._groups), 0.0], dtype=torch.double)
         ratio = by_group.to(seen.device)[self._sample_group]
         expected = (1 - ratio) * self._sample_base + ratio * self._sample_aligned
-        largest = torch.maximum(self._sample_base.abs(), self._sample_aligned.abs())
+        # Beyond ratio 1 what is subtracted and added, and so its rounding, is larger than the endpoints.
+        weight = (1 - ratio).abs() + ratio
+        largest = weight * torch.maximum(self._sample_base.abs(), self._sample_aligned.abs())
         wrong = ~((seen - expected).abs() <= self._sample_eps * largest + 1e-30)
         if wrong.any():
             owner = [name for name, flat in live.items() for _ in range(len(self._positions(flat)))]

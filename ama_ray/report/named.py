@@ -15,8 +15,8 @@ PLUS_MINUS = "± is one standard error."
 
 
 def knee(pareto: ParetoSet) -> Trial | None:
-    """The knee of the front, or None where there is nothing to trade."""
-    return None if pareto.no_trade else pareto.pick("knee")
+    """The knee of the front, or None where there is no front or nothing to trade."""
+    return None if pareto.no_trade or not pareto.front else pareto.pick("knee")
 
 
 def best_uniform(pareto: ParetoSet) -> Trial | None:
@@ -57,6 +57,18 @@ def split_note(pareto: ParetoSet) -> str:
     return "All numbers are from the search split, by which the points were chosen, so they are somewhat too good."
 
 
+def conditions(pareto: ParetoSet) -> str:
+    """What the run file asked of the front, and from where hypervolume counts; empty where it asked for nothing."""
+    told = []
+    if pareto.constraints:
+        tried = sum(trial.origin != "twin" for trial in pareto.scored)
+        told.append(f"Front: trials with {pareto.constraints}; {len(pareto.left_out)} of {tried} left out.")
+    if pareto.config and pareto.config.reference:
+        start = ", ".join(f"{name} {value:g}" for name, value in pareto.config.reference.items())
+        told.append(f"Hypervolume counts from {start} on.")
+    return " ".join(told)
+
+
 def volumes(pareto: ParetoSet) -> str:
     """The hypervolumes; with those of both splits, also how much the search had fooled itself."""
     told = (
@@ -65,10 +77,9 @@ def volumes(pareto: ParetoSet) -> str:
     )
     if math.isnan(pareto.optimism):
         return f"{told}."
-    search = pareto.search_split
     return (
-        f"{told}; on the search split {search.hypervolume:.3f} and {search.uniform_hypervolume:.3f}. The search had "
-        f"fooled itself by {pareto.optimism:z.3f} (hypervolume of the points of its front, search minus report split)."
+        f"{told}; on the search split {pareto.search_split.hypervolume:.3f}. The search had fooled itself by "
+        f"{pareto.optimism:z.3f} (hypervolume of the points of its front, search minus report split)."
     )
 
 

@@ -11,7 +11,7 @@ from ama_ray.item_store import ItemStore
 from ama_ray.metrics import METRICS
 from ama_ray.objectives import Objectives
 from ama_ray.pareto import ParetoSet
-from ama_ray.report.named import split_note, used_test_data
+from ama_ray.report.named import conditions, knee, split_note, used_test_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 UNIFORM = (0.8, 0.6, 0.4, 0.2)
 """The ratios of uniform averaging that are shown."""
-_UNBOUNDED = {"perplexity", "bits-per-byte", "kl"}
 """Metrics that are not from 0 to 1."""
 
 
@@ -118,7 +117,8 @@ class PaperTable:
         measures = tuple(_measures(objectives))
         shown = {**known, **_merged(picks)}
         rows = [Row(label, trial, tuple(_values(objectives, measures, trial))) for label, trial in shown.items()]
-        notes = [used_test_data(pareto), split_note(pareto)]
+        notes = [used_test_data(pareto), split_note(pareto), conditions(pareto)]
+        notes.append(f"{pareto.no_front}." if pareto.no_front else "")
         notes.append(f"There is no knee, as {pareto.no_trade}." if pareto.no_trade else "")
         blocks = _blocks(pareto, objectives, measures, store, _merged(picks))
         return cls(measures, tuple(rows), tuple(blocks), tuple(note for note in notes if note))
@@ -127,7 +127,8 @@ class PaperTable:
 def _picks(
     pareto: ParetoSet, max_tax: float | None, min_reward: float | Mapping[str, float] | None
 ) -> dict[str, Trial]:
-    picks = {} if pareto.no_trade else {"knee": pareto.pick("knee")}
+    top = knee(pareto)
+    picks = {} if top is None else {"knee": top}
     if max_tax is not None:
         picks[f"tax ≤ {max_tax:g}"] = pareto.pick(max_tax=max_tax)
     if min_reward is not None:
@@ -150,7 +151,7 @@ def _measures(objectives: Objectives) -> list[Measure]:
     columns = [Measure(name, higher_is_better=True) for name in objectives.names[:-1]]
     for family, members in families(objectives).items():
         better = {METRICS[metrics[name]].higher_is_better for name in members}
-        percent = not any(metrics[name] in _UNBOUNDED for name in members)
+        percent = all(METRICS[metrics[name]].bounded for name in members)
         columns.append(Measure(family, better.pop() if len(better) == 1 else None, 100 if percent else 1))
     return [*columns, Measure("tax", higher_is_better=False)]
 

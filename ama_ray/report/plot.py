@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.report._panel import Panel
-from ama_ray.report.named import used_test_data
+from ama_ray.report.named import conditions, used_test_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ama_ray.pareto import ParetoSet
 
 _PANEL_INCHES = 3.7
+_TITLE_COLUMNS = 90
 _LEGEND: dict[str, Any] = {"fontsize": 9, "framealpha": 0.95, "title": "bars: one standard error", "title_fontsize": 8}
 
 
@@ -71,4 +73,5 @@ def _title(pareto: ParetoSet) -> str:
     uniform = f"uniform averaging {pareto.uniform_hypervolume:.3f} (dashed box = 1)"
     volumes = f"Hypervolume {pareto.hypervolume:.3f}, {uniform}; {pareto.split} split"
     title = f"No hypervolume: {pareto.no_trade}; {pareto.split} split" if pareto.no_trade else volumes
-    return "\n".join(line for line in (used_test_data(pareto), title) if line)
+    asked = textwrap.fill(conditions(pareto), _TITLE_COLUMNS)
+    return "\n".join(line for line in (used_test_data(pareto), title, asked) if line)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ama_ray._trade import reward_called
-from ama_ray.report.named import PLUS_MINUS, best_uniform, decimals, plus_minus, split_note, used_test_data, volumes
+from ama_ray.report.named import (
+    PLUS_MINUS,
+    best_uniform,
+    conditions,
+    decimals,
+    plus_minus,
+    split_note,
+    used_test_data,
+    volumes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,18 +27,21 @@ def sentence(pareto: ParetoSet) -> str:
     """What the run won: the knee against base, aligned and uniform averaging, and the hypervolumes.
 
     Where the search used test data, it says so first. Where there is nothing to trade, it says why, and names the
-    point with the highest reward.
+    point with the highest reward. Where no trial satisfies the constraints, it names the nearest one.
     """
     return " ".join(part for part in (used_test_data(pareto), _told(pareto)) if part)
 
 
 def _told(pareto: ParetoSet) -> str:
+    if pareto.left_out and not pareto.front:
+        return f"{pareto.no_front}. {split_note(pareto)} {PLUS_MINUS}"
     if not pareto.front:
         failed = [trial for trial in pareto.trials if trial.state == "failed"]
         why = f"; the last of {len(failed)} failures: {failed[-1].reason}" if failed else ""
         return f"No trial is complete{why}."
     told = _Told(pareto)
-    return f"{told.no_trade() if pareto.no_trade else told.trade()} {split_note(pareto)} {PLUS_MINUS}"
+    parts = [told.no_trade() if pareto.no_trade else told.trade(), conditions(pareto), split_note(pareto), PLUS_MINUS]
+    return " ".join(part for part in parts if part)
 
 
 class _Told:
@@ -75,7 +87,8 @@ class _Told:
     def _uniform(self, knee: Trial) -> str:
         best = best_uniform(self.pareto)
         if best is None:
-            return "no uniform point has as little tax"
+            which = " that satisfies the constraints" if self.pareto.constraints else ""
+            return f"no uniform point{which} has as little tax"
         if best.number == knee.number:
             return f"it is the uniform point at ratio {best.uniform_ratio:g}"
         several = len(self.rewards) > 1

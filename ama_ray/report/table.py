@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from ama_ray.report.named import PLUS_MINUS, decimals, named, plus_minus, split_note, used_test_data, volumes
+from ama_ray.report.named import (
+    PLUS_MINUS,
+    conditions,
+    decimals,
+    named,
+    plus_minus,
+    split_note,
+    used_test_data,
+    volumes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,17 +46,18 @@ def front_table(pareto: ParetoSet) -> Table:
     objectives = {name: _objective(name, rows) for name in pareto.objectives}
     fixed = {"#": [str(trial.number) for trial in rows], "origin": origins, **objectives}
     room = _WIDTH - sum(1 + max(map(len, cells), default=0) for cells in fixed.values())
+    top = _top(rows)
     most_bars = max(_LEAST_BARS, min(_MOST_BARS, room))
     per_bar = math.ceil(max((len(trial.ratios) for trial in rows), default=1) / most_bars)
-    bars = max((len(_profile(trial, per_bar)) for trial in rows), default=0)
+    bars = max((len(_profile(trial, per_bar, top)) for trial in rows), default=0)
     probes = list(dict.fromkeys(name for trial in rows for name in trial.probes))
     shown = _that_fit({name: [_score(trial, name) for trial in rows] for name in probes}, room - bars)
 
     warning = used_test_data(pareto)
     table = Table(
         title=f"{warning}\n" * bool(warning)
-        + f"The front on the {pareto.split} split: {len(pareto.front)} of {len(pareto.trials)} trials",
-        caption=_caption(pareto, shown=len(shown), hidden=len(probes) - len(shown), per_bar=per_bar),
+        + f"The front on the {pareto.split} split: {len(pareto.front)} of {len(pareto.scored)} points",
+        caption=_caption(pareto, shown=len(shown), hidden=len(probes) - len(shown), per_bar=per_bar, top=top),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=0,
@@ -65,7 +75,7 @@ def front_table(pareto: ParetoSet) -> Table:
         table.add_row(
             *(cells[position] for cells in fixed.values()),
             *(cells[position] for cells in shown.values()),
-            _profile(trial, per_bar),
+            _profile(trial, per_bar, top),
             style="bold" if origins[position] == "knee" else None,
             end_section=position + 1 == len(pareto.front),
         )
@@ -96,31 +106,39 @@ def _origin(trial: Trial, picks: list[str]) -> str:
     return (ends[0] if ends else origin) + ("*" if "best uniform" in picks else "")
 
 
-def _profile(trial: Trial, per_bar: int) -> str:
+def _top(rows: Sequence[Trial]) -> float:
+    """The ratio of a full bar: aligned's, or where some are extrapolated, the highest in steps of 0.1."""
+    highest = max((ratio for trial in rows for ratio in trial.ratios.values()), default=1.0)
+    return max(1.0, math.ceil(round(highest * 10, 6)) / 10)
+
+
+def _profile(trial: Trial, per_bar: int, top: float) -> str:
     ratios = list(trial.ratios.values())
     shares = [ratios[start : start + per_bar] for start in range(0, len(ratios), per_bar)]
-    levels = (round(sum(share) / len(share) * (len(_BARS) - 1)) for share in shares)
+    levels = (round(sum(share) / len(share) / top * (len(_BARS) - 1)) for share in shares)
     return "".join(_BARS[min(max(level, 0), len(_BARS) - 1)] for level in levels)
 
 
-def _caption(pareto: ParetoSet, shown: int, hidden: int, per_bar: int) -> str:
+def _caption(pareto: ParetoSet, shown: int, hidden: int, per_bar: int, top: float) -> str:
     groups = "group" if per_bar == 1 else f"{per_bar} groups (their mean)"
     lines = [
         split_note(pareto),
+        conditions(pareto),
+        f"{pareto.no_front}." * bool(pareto.left_out and pareto.no_front),
         f"#: number of the trial. {', '.join(pareto.objectives[:-1])}: mean score of the sampled replies. tax: points "
         f"(0-1) lost on the probes against base, mean over families; below 0 is a gain. {PLUS_MINUS}",
         "Probe columns: the score, in the metric of the probe." * bool(shown)
         + f" {hidden} more probes are in trials.csv." * bool(hidden),
-        f"ratios: share of aligned, {_BARS[0]} is 0 (base) and {_BARS[-1]} is 1; one bar per {groups}, in the order "
-        "of the search space.",
+        f"ratios: share of aligned, {_BARS[0]} is 0 (base) and {_BARS[-1]} is {top:g}; one bar per {groups}, in the "
+        "order of the search space.",
     ]
     if pareto.no_trade:
-        return "\n".join([*filter(None, lines), f"No knee and no hypervolume, as {pareto.no_trade}."])
-    return "\n".join(
-        [
-            *filter(None, lines),
+        lines.append(f"No knee and no hypervolume, as {pareto.no_trade}.")
+    else:
+        lines.append(
             "knee: farthest above the line from base to aligned, each objective scaled to the box between them. "
-            "*: of the uniform points (one ratio everywhere), the highest reward at no more tax than the knee.",
-            volumes(pareto),
-        ]
-    )
+            "*: of the uniform points (one ratio everywhere), the highest reward at no more tax than the knee."
+            * bool(pareto.front)
+        )
+        lines.append(volumes(pareto))
+    return "\n".join(filter(None, lines))

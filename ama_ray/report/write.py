@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.comparison import Interval
+from ama_ray.convergence import hypervolume_trace
+from ama_ray.item_store import ItemStore
+from ama_ray.objectives import Objectives
+from ama_ray.report.convergence_plot import plot_convergence
 from ama_ray.report.named import used_test_data
 from ama_ray.report.plot import plot_front
+from ama_ray.trial import Estimate
 from ama_ray.trials_csv import write_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from ama_ray.convergence import Step
     from ama_ray.pareto import ParetoSet
 
 
@@ -23,7 +31,10 @@ def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, float]) -> N
     `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture; `summary.json` holds the
     normalised hypervolumes of the split that the front is from and of the search split, how much the search had fooled
     itself (`ParetoSet.optimism`), which share of the search's items was evaluated (the rest was saved by stopping
-    trials), and where the time went. What is not known is null.
+    trials), and where the time went. What is not known is null. With constraints it also holds these and how many
+    trials they left out; with a reference point, that. `convergence.png` and `convergence.csv` are the hypervolume on
+    the search split after every trial, and what of it holds on other items (`held_out`, with its 95% interval; see
+    `ama_ray.convergence.Halves`), which is known where the run folder has `items/`.
 
     Args:
         pareto: The result.
@@ -32,23 +43,56 @@ def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, float]) -> N
     """
     write_trials(out / "front.csv", pareto.front)
     plot_front(pareto, out / "front.png")
+    steps = _steps(pareto, out)
+    _write_steps(steps, out / "convergence.csv")
+    plot_convergence(steps, pareto, out / "convergence.png")
+    held_out = steps[-1].held_out if steps else Estimate()
     warning = used_test_data(pareto)
     searched = [trial for trial in pareto.trials if trial.search is not None]
     summary: dict[str, Any] = {
         **({"warning": warning} if warning else {}),
         "split": pareto.split,
-        "trials": len(pareto.trials),
+        **_asked(pareto),
+        "trials": len(pareto.searched),
         "stopped": sum(trial.state == "stopped" for trial in pareto.trials),
         "evaluated": sum(trial.share for trial in searched) / len(searched) if searched else None,
         "failed": sum(trial.state == "failed" for trial in pareto.trials),
         "hypervolume": _or_null(pareto.hypervolume),
         "uniform_hypervolume": _or_null(pareto.uniform_hypervolume),
         "search_hypervolume": _or_null(pareto.search_split.hypervolume),
-        "search_uniform_hypervolume": _or_null(pareto.search_split.uniform_hypervolume),
+        "search_hypervolume_held_out": _or_null(held_out.value),
+        "search_hypervolume_held_out_se": _or_null(held_out.se),
         "optimism": _or_null(pareto.optimism),
         "timing": dict(timing),
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _asked(pareto: ParetoSet) -> dict[str, Any]:
+    asked: dict[str, Any] = {}
+    if pareto.config and pareto.constraints:
+        asked |= {"constraints": pareto.config.constraints, "left_out": len(pareto.left_out)}
+    if pareto.config and pareto.config.reference:
+        asked["reference"] = pareto.config.reference
+    return asked
+
+
+def _steps(pareto: ParetoSet, out: Path) -> list[Step]:
+    if pareto.config is None or not (out / "items" / "search").is_dir():
+        return hypervolume_trace(pareto)
+    store = ItemStore(out / "items")
+    items = {trial.number: store.read("search", trial.number) for trial in pareto.search_split.scored}
+    return hypervolume_trace(pareto, Objectives.of(pareto.config), items)
+
+
+def _write_steps(steps: Sequence[Step], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trials", "hypervolume", "held_out", "held_out_low", "held_out_high"])
+        for step in steps:
+            interval = Interval.normal(step.held_out)
+            values = (step.hypervolume, interval.value, interval.low, interval.high)
+            writer.writerow([step.trials, *("" if math.isnan(value) else value for value in values)])
 
 
 def _or_null(value: float) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ray
 from ray._private import ray_constants
 
-from ama_ray.config import BASELINE_RATIOS, ModelReward
+from ama_ray.config import FIRST_RATIOS, ModelReward
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,4 +94,4 @@ def engine_slots(config: RunConfig) -> int:
     if not fit:
         needs = " and ".join(f"{amount:g} {kind}s" for kind, amount in want.items())
         raise UserError(f"engine: no node of the Ray cluster has the {needs} of one engine; lower engine.cpus or gpus.")
-    return max(1, min(fit, max(2, (config.trials - len(BASELINE_RATIOS)) // 4)))
+    return max(1, min(fit, max(2, (config.trials - len(FIRST_RATIOS)) // 4)))

@@ -9,12 +9,14 @@ import numpy as np
 from ray.tune import Stopper
 
 from ama_ray._front import hypervolume
+from ama_ray.metrics import METRICS
 from ama_ray.pareto import ParetoSet
-from ama_ray.trial import Estimate, Scores
+from ama_ray.trial import Estimate, ProbeResult, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ama_ray.config import RunConfig
     from ama_ray.objectives import Items, Objectives
     from ama_ray.trial import Trial
     from ama_ray.tuning.recorder import Recorder
@@ -37,19 +39,27 @@ class FutilityStopper(Stopper):
     by chance; and the error shrinks to nothing as the last items come in. The expected gain in hypervolume under these
     normal distributions is what the trial could still be worth; below its share of what a run may lose, the trial is
     stopped. The sampler and `trials.csv` then get the estimates.
+
+    With constraints, the front is that of the trials that satisfy them, and a trial adds nothing where it breaks a
+    bound on an objective. Bounds on probes and families stop no trial.
     """
 
-    def __init__(self, recorder: Recorder, objectives: Objectives, trials: int) -> None:
+    def __init__(
+        self, recorder: Recorder, objectives: Objectives, trials: int, config: RunConfig | None = None
+    ) -> None:
         """Watches a run.
 
         Args:
             recorder: Knows what has finished.
             objectives: Of the run.
             trials: Of the whole search; they share the tolerated loss.
+            config: The run, which may have constraints or a reference point.
         """
+        self._config = config
         self._recorder = recorder
         self._objectives = objectives
         self._worth_it = TOLERATED / trials
+        self._metrics = {term.name: term.metric for term in objectives.probes}
         self._items: dict[int, Items] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -61,50 +71,58 @@ class FutilityStopper(Stopper):
         if result.get("share", 1.0) >= 1.0:
             return False
         finished = [t for t in self._recorder.trials if t.state == "complete" and t.search is not None]
-        pareto = ParetoSet(finished, split="search")
+        pareto = ParetoSet(finished, self._config, "search")
         if not finished or pareto.no_trade:
             return False
-        estimates = self._estimates(result["items"], result["ratios"], pareto.scored)
-        if not self._expected_gain(estimates, pareto) < self._worth_it:
+        scores = self._estimates(result["items"], result["ratios"], pareto.scored)
+        if not self._expected_gain(scores.objectives, pareto) < self._worth_it:
             return False
-        result |= {name: estimate.value for name, estimate in estimates.items()}
-        result |= {"state": "stopped", "scores": Scores(estimates)}
+        result |= {name: estimate.value for name, estimate in scores.objectives.items()}
+        result |= {"state": "stopped", "scores": scores}
         return True
 
     def stop_all(self) -> bool:
         """A hopeless trial does not end the run."""
         return False
 
-    def _estimates(self, items: Items, ratios: Mapping[str, float], finished: Sequence[Trial]) -> dict[str, Estimate]:
+    def _estimates(self, items: Items, ratios: Mapping[str, float], finished: Sequence[Trial]) -> Scores:
         """What a trial with these first items will score on all of the search split."""
         nearest = sorted(finished, key=lambda trial: math.dist(ratios.values(), trial.ratios.values()))
         reference, *others = nearest[: 1 + NEIGHBOURS]
         whole = self._read(reference)
         seen = self._differences(items, whole)
         usual = [self._differences(self._read(other), whole) for other in others]
-        estimates = {}
-        for name, difference in seen.items():
-            parts = self._parts(name)
+
+        def error(se: float, usually: Sequence[float], parts: Sequence[str]) -> float:
             count = min(len(items[part]) for part in parts)
             share = min(len(items[part]) / len(whole[part]) for part in parts)
-            prior = sum(each[name].se ** 2 for each in usual) / len(usual) / share if usual else math.inf
-            variance = (count * difference.se**2 + PRIOR_ITEMS * prior) / (count + PRIOR_ITEMS)
-            value = reference.objectives[name].value + difference.value
-            estimates[name] = Estimate(value, math.sqrt(variance * (1 - share)))
-        return estimates
+            prior = sum(each**2 for each in usually) / len(usually) / share if usually else math.inf
+            return math.sqrt((count * se**2 + PRIOR_ITEMS * prior) / (count + PRIOR_ITEMS) * (1 - share))
+
+        objectives = {}
+        for name, difference in seen.objectives.items():
+            se = error(difference.se, [each.objectives[name].se for each in usual], self._parts(name))
+            objectives[name] = Estimate(reference.objectives[name].value + difference.value, se)
+        probes = {}
+        for name, change in seen.probes.items():
+            known, se = reference.probes[name], error(change.tax_se, [u.probes[name].tax_se for u in usual], [name])
+            better = METRICS[self._metrics[name]].higher_is_better
+            score = known.score - change.tax if better else known.score + change.tax
+            probes[name] = ProbeResult(score, se, known.tax + change.tax, se)
+        return Scores(objectives, probes)
 
     def _read(self, trial: Trial) -> Items:
         if trial.number not in self._items:
             self._items[trial.number] = self._recorder.items.read("search", trial.number)
         return self._items[trial.number]
 
-    def _differences(self, items: Items, other: Items) -> dict[str, Estimate]:
+    def _differences(self, items: Items, other: Items) -> Scores:
         """Paired differences from another model on the items seen so far."""
         seen = {name: other[name][: len(array)] for name, array in items.items()}
         rewards = {term.name for term in self._objectives.rewards}
         # With differences for rewards, and the other model in the place of base, the scores are differences.
         ours = {name: array - seen[name] if name in rewards else array for name, array in items.items()}
-        return self._objectives.scores(ours, seen).objectives
+        return self._objectives.scores(ours, seen)
 
     def _parts(self, objective: str) -> list[str]:
         if objective == "tax":
@@ -118,9 +136,13 @@ class FutilityStopper(Stopper):
         mean, se = (np.array([getattr(estimates[name], part) for name in names]) for part in ("value", "se"))
         if not np.isfinite([*mean, *se]).all():
             return math.inf
-        front, base, aligned = (
+        front, (base, aligned) = (
             [[trial.objectives[name].value for name in names] for trial in trials]
-            for trials in (pareto.front, [pareto.base], [pareto.aligned])
+            for trials in (pareto.front, [pareto.base, pareto.aligned])
         )
-        with_each = [hypervolume(np.array([*front, draw]), base[0], aligned[0]) for draw in mean + normal * se]
-        return float(np.mean(with_each)) - pareto.hypervolume
+        reference = [*pareto.reference.values()]
+        draws, allowed = mean + normal * se, np.ones(DRAWS, np.bool_)
+        for name in pareto.constraints.bounds.keys() & set(names):
+            allowed &= pareto.constraints.excess(name, draws[:, names.index(name)]) <= 0
+        with_each = [hypervolume([*front, draw], base, aligned, reference) for draw in draws[allowed]]
+        return math.fsum(volume - pareto.hypervolume for volume in with_each) / DRAWS

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.search import Searcher
 
 from ama_ray.comparison import candidates
+from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.pareto import ParetoSet
 from ama_ray.trial import Trial
+from ama_ray.tuning.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +26,13 @@ if TYPE_CHECKING:
 class Schedule(Searcher):
     """Hands Tune one trial after another: the search's, then those to be scored again on the report split.
 
-    The uniform points are scored again where the sampler has nothing ready for an idle engine, and while the last
-    trials of the search still run, so that no engine waits; then come the points that are or could be on the front, and
+    The uniform points, also those that the search did not start from, are scored on the report split where the sampler
+    has nothing ready for an idle engine, and while the last trials of the search still run, so that no engine waits;
+    then come the points that are or could be on the front, and
     last the twin of the knee: the uniform point with its mean ratio, against which it is compared.
+
+    Attributes:
+        ended: Why the search ended before its last trial; empty where it did not.
     """
 
     def __init__(
@@ -43,10 +49,13 @@ class Schedule(Searcher):
         """
         super().__init__(metric=list(objectives.names), mode=["max"] * (len(objectives.names) - 1) + ["min"])
         self._config = inputs.config
+        self._groups = inputs.groups.names
         self._objectives = objectives
         self._searcher = searcher
         self._recorder = recorder
         self._slots = slots
+        self._patience = Patience(inputs.config, objectives, recorder.items)
+        self.ended = ""
         self._searching: set[str] = set()
         self._in_flight: set[str] = set()
         self._asked = {"search": 0, "report": 0}
@@ -56,13 +65,19 @@ class Schedule(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial, None while it is not known yet, or `FINISHED`."""
-        suggestion = self._search(trial_id) if self._asked["search"] < self._config.trials else self._report()
+        suggestion = self._search(trial_id) if self._searches() else self._report()
         if isinstance(suggestion, dict):
             self._asked[suggestion["split"]] += 1
             self._in_flight.add(trial_id)
             if suggestion["split"] == "search":
                 self._searching.add(trial_id)
         return suggestion
+
+    def _searches(self) -> bool:
+        if self.ended or self._asked["search"] >= self._config.trials:
+            return False
+        self.ended = self._patience.exhausted(self._recorder.trials) or ""
+        return not self.ended
 
     def _search(self, trial_id: str) -> dict[str, Any] | None:
         suggestion = self._searcher.suggest(trial_id)
@@ -89,16 +104,24 @@ class Schedule(Searcher):
         return {"number": trial.number, "origin": trial.origin, "ratios": trial.ratios, "split": "report"}
 
     def _uniform(self) -> list[Trial]:
-        complete = [t for t in self._recorder.trials if t.origin == "baseline" and t.state == "complete"]
-        return [trial for trial in complete if trial.number not in self._again]
+        """The uniform points to score on the report split now: those of the search once they are complete there."""
+        ready = [t for t in self._recorder.trials if t.origin == "baseline" and t.state == "complete" and t.search]
+        searched = BASELINE_RATIOS if "uniform" in self._config.warm_start else FIRST_RATIOS
+        others = [ratio for ratio in BASELINE_RATIOS if ratio not in searched]
+        for number, ratio in enumerate(others, start=self._config.trials):
+            ready.append(Trial(number, "complete", "baseline", dict.fromkeys(self._groups, ratio)))
+        return [trial for trial in ready if trial.number not in self._again]
 
     def _candidates(self) -> list[Trial] | None:
         if self._recorder.finished("search") < self._asked["search"]:
             return None
-        trials = [trial for trial in self._recorder.trials if trial.state == "complete"]
+        trials = [t for t in self._recorder.trials if t.state == "complete" and t.search is not None]
         items = {trial.number: self._recorder.items.read("search", trial.number) for trial in trials}
         # A uniform trial may have been among the last to finish.
-        return [*self._uniform(), *candidates(trials, self._objectives, items, self._config.report.points)]
+        return [
+            *self._uniform(),
+            *candidates(trials, self._objectives, items, self._config.report.points, self._config),
+        ]
 
     def _twin(self) -> list[Trial] | None:
         if self._recorder.finished("report") < self._asked["report"]:

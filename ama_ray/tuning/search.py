@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,11 +14,14 @@ from ray import tune
 from ray.tune.stopper import CombinedStopper
 
 from ama_ray.config import RunConfig
+from ama_ray.constraints import Constraints
 from ama_ray.errors import UserError
 from ama_ray.inputs import Inputs
 from ama_ray.objectives import Objectives
+from ama_ray.parametrisation import parametrisation
 from ama_ray.pareto import ParetoSet
 from ama_ray.report import write_report
+from ama_ray.tuning import samplers
 from ama_ray.tuning.cluster import engine_resources, engine_slots, ray_cluster
 from ama_ray.tuning.futility import FutilityStopper
 from ama_ray.tuning.preparation import context_length, prepare
@@ -28,13 +32,16 @@ from ama_ray.tuning.searcher import ParetoSearcher
 from ama_ray.tuning.timing import Timing
 from ama_ray.tuning.trainable import Plan, PlanReference, SwapTrial
 from ama_ray.tuning.travel import send_scorers_by_value
+from ama_ray.tuning.warm_start import first_points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ama_ray.parametrisation import Parametrisation
     from ama_ray.trial import Trial
     from ama_ray.tuning.preparation import Prepared
+    from ama_ray.tuning.warm_start import Point
 
 
 def search(
@@ -49,7 +56,7 @@ def search(
 
     Returns:
         The front, with every trial. The folder `out` has `trials.csv`, `front.csv`, `front.png`,
-        `summary.json` and `run.yaml` as resolved.
+        `convergence.csv`, `convergence.png`, `summary.json` and `run.yaml` as resolved.
 
     Raises:
         UserError: Something about the run is off; one sentence that names it.
@@ -61,6 +68,9 @@ def search(
     inputs = Inputs.open(config)
     for warning in inputs.pair.warnings:
         tell(f"warning: {warning}")
+    samplers.check(config.sampler, len(config.reward_objectives) + 1)
+    shape = parametrisation(inputs.groups.ranges, config.mean_ratio)
+    first = first_points(inputs, shape, tell)
     (config.out / "run.yaml").write_text(inputs.config.to_yaml(), encoding="utf-8")
     megabytes, groups = inputs.pair.num_bytes / 1e6, len(inputs.groups.names)
     tell(f"pair of {megabytes:.1f} MB, {groups} ratios, {config.trials} trials; starting engines")
@@ -71,16 +81,18 @@ def search(
         slots = engine_slots(config)
         prepared = prepare(inputs)
         tell(f"deep check passed: {prepared.verdict}")
-        recorder = Recorder(config.out, lambda trial: tell(_line(trial, config.trials)))
-        _tune(inputs, prepared, recorder, slots)
+        recorder = Recorder(config.out, lambda trial: tell(_line(trial, config, recorder.trials)))
+        searcher = _searcher(inputs, shape, first, slots, tell)
+        ended = _tune(inputs, prepared, searcher, recorder, slots)
         if recorder.failing:
             why = f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}"
-            if recorder.finished("search") < config.trials:
+            if recorder.finished("search") < config.trials and not ended:
                 raise UserError(why)
             tell(why)
         engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
     if recorder.finished("search") < config.trials:
-        tell(f"stopped after {recorder.finished('search')} of {config.trials} trials")
+        because = f": {ended}" if ended else ""
+        tell(f"stopped after {recorder.finished('search')} of {config.trials} trials{because}")
     pareto = ParetoSet(recorder.trials, inputs.config)
     timing = Timing.of(recorder.stage_seconds, time.perf_counter() - start, slots, engine_start)
     write_report(pareto, config.out, timing.to_dict())
@@ -106,21 +118,43 @@ def _make_empty(out: Path) -> None:
         raise UserError(f"{out}: this folder is not empty; give `out` another folder, or remove this one.")
 
 
-def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder, slots: int) -> None:
-    config = inputs.config
+def _searcher(
+    inputs: Inputs, shape: Parametrisation, first: Sequence[Point], slots: int, tell: Callable[[str], None]
+) -> ParetoSearcher:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    config, objectives, constraints = inputs.config, Objectives.of(inputs.config), Constraints.of(inputs.config)
+    in_study = sum(shape.expresses(point.ratios) for point in first)
+    setting = samplers.Setting(
+        ranges=shape.ranges,
+        objectives=objectives,
+        trials=config.trials,
+        parallel=slots,
+        first=in_study,
+        seed=config.seed,
+        moved=inputs.groups.moved(inputs.pair.moved),
+        constraints=constraints,
+        reference=config.reference,
+    )
+    sampler, chosen = samplers.make(config.sampler, setting)
+    tell(f"sampler: {chosen}")
+    return ParetoSearcher(shape, objectives, sampler, first, constraints)
+
+
+def _tune(inputs: Inputs, prepared: Prepared, searcher: ParetoSearcher, recorder: Recorder, slots: int) -> str:
+    """Runs the trials; returns why the search ended before its last trial, as `Schedule.ended`."""
+    config = inputs.config
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
     objectives = Objectives.of(config)
     plan = Plan(
         inputs.pair.aligned.folder, config.engine, context_length(inputs), inputs.evaluations, objectives, prepared
     )
     resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine).items()}
-    stop = CombinedStopper(FailureStopper(recorder), FutilityStopper(recorder, objectives, config.trials))
-    searcher = ParetoSearcher(inputs.groups.ranges, objectives.names, config.seed)
+    stop = CombinedStopper(FailureStopper(recorder), FutilityStopper(recorder, objectives, config.trials, config))
+    schedule = Schedule(inputs, objectives, searcher, recorder, slots)
     tune.Tuner(
         tune.with_resources(tune.with_parameters(SwapTrial, plan=PlanReference.of(plan)), resources),
         tune_config=tune.TuneConfig(
-            search_alg=Schedule(inputs, objectives, searcher, recorder, slots),
+            search_alg=schedule,
             num_samples=-1,  # until the schedule is finished
             # One more than there are engines: the next ratios are suggested while all of them work.
             max_concurrent_trials=slots + 1,
@@ -135,14 +169,18 @@ def _tune(inputs: Inputs, prepared: Prepared, recorder: Recorder, slots: int) ->
             failure_config=tune.FailureConfig(),
         ),
     ).fit()
+    return schedule.ended
 
 
-def _line(trial: Trial, trials: int) -> str:
+def _line(trial: Trial, config: RunConfig, so_far: Sequence[Trial]) -> str:
+    trials = config.trials
+    volume = ParetoSet(so_far, config, "search").hypervolume if trial.split == "search" else math.nan
+    won = "" if math.isnan(volume) else f"; hypervolume {volume:.3f}"
     if trial.state == "stopped":
         scores = ", ".join(f"{name} about {each.value:.3f}" for name, each in trial.objectives.items())
-        return f"trial {trial.number} of {trials} (sampler): stopped early, {scores}"
+        return f"trial {trial.number} of {trials} (sampler): stopped early, {scores}{won}"
     which = f"trial {trial.number} of {trials}" if trial.split == "search" else f"report: trial {trial.number}"
     if not trial.scores:
         return f"{which} failed: {trial.reason}"
     scores = ", ".join(f"{name} {each.value:.3f} ± {each.se:.3f}" for name, each in trial.objectives.items())
-    return f"{which} ({trial.origin}): {scores}"
+    return f"{which} ({trial.origin}): {scores}{won}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +12,6 @@ from ama_ray.config import BASELINE_RATIOS, RunConfig
 from ama_ray.pareto import ParetoSet
 from ama_ray.trial import Origin, ProbeResult, Scores, Trial
 from tests.trials import scores
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GROUPS = [f"layers.{i}" for i in range(8)]
 PROBES = {"arc": 0.62, "squad": 0.71, "drop": 0.44, "fr-en": 0.35}
@@ -54,19 +51,34 @@ def run(reported: ParetoSet) -> ParetoSet:
     return ParetoSet([replace(trial, report=None) for trial in reported.trials])
 
 
-@pytest.fixture
-def test_data_run(run: ParetoSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ParetoSet:
-    """A run that searched on test data."""
-    monkeypatch.setattr("ama_ray.probes.uses_test_split", lambda probe: True, raising=False)
-    config = RunConfig.from_arguments(
+def _config(**fields: Any) -> RunConfig:
+    return RunConfig.from_arguments(
         base="org/base",
         aligned="org/aligned",
         reward={"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
         tax=[{"kind": "choice", "name": "arc", "family": "reasoning", "file": "arc_test.jsonl"}],
-        allow_test_split=True,
-        out=tmp_path,
+        out="runs/none",
+        **fields,
     )
-    return ParetoSet(run.trials, config)
+
+
+@pytest.fixture
+def test_data_run(run: ParetoSet, monkeypatch: pytest.MonkeyPatch) -> ParetoSet:
+    """A run that searched on test data."""
+    monkeypatch.setattr("ama_ray.probes.uses_test_split", lambda probe: True, raising=False)
+    return ParetoSet(run.trials, _config(allow_test_split=True))
+
+
+@pytest.fixture
+def bounded(run: ParetoSet) -> ParetoSet:
+    """A run with a constraint and a reference point."""
+    return ParetoSet(run.trials, _config(constraints={"tax": "<= 0.1"}, reference={"reward": 1.5, "tax": 0.09}))
+
+
+@pytest.fixture
+def unsatisfied(run: ParetoSet) -> ParetoSet:
+    """A run with a constraint that no trial satisfies."""
+    return ParetoSet(run.trials, _config(constraints={"reward": ">= 99"}))
 
 
 @pytest.fixture(scope="session", params=[3, 4])

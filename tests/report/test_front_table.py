@@ -94,3 +94,36 @@ def test_several_rewards_fit_too(several: ParetoSet) -> None:
 
 def test_test_data_is_told_in_the_first_line(test_data_run: ParetoSet) -> None:
     assert " ".join(drawn(test_data_run)[0].split()).startswith("The search used test data (allow_test_split)")
+
+
+def test_constraints_and_the_reference_are_told_and_fit(bounded: ParetoSet) -> None:
+    lines = drawn(bounded, width=80)
+    text = " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 80
+    over = [trial for trial in bounded.scored if trial.tax > 0.1]
+    assert 0 < len(over) < len(bounded.scored)
+    assert f"Front: trials with tax <= 0.1; {len(over)} of {len(bounded.scored)} left out." in text
+    assert "Hypervolume counts from reward 1.5, tax 0.09 on." in text
+    assert not {trial.number for trial in over} & {trial.number for trial in bounded.front}
+    assert "aligned" in row(lines, 10)
+
+
+def test_without_a_point_that_satisfies_the_constraints_it_says_so(unsatisfied: ParetoSet) -> None:
+    lines = drawn(unsatisfied, width=80)
+    text = " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 80
+    assert "No trial satisfies reward >= 99; the nearest is trial" in text
+    assert "base" in row(lines, 0)
+    assert "knee" not in text
+
+
+def test_bars_reach_the_highest_ratio_beyond_aligned(run: ParetoSet) -> None:
+    trials = [t if t.number < 11 else replace(t, ratios=dict.fromkeys(t.ratios, 1.2345)) for t in run.trials]
+    pareto = ParetoSet(trials)
+    lines = drawn(pareto)
+    far = next(trial for trial in pareto.front if trial.number > 10)
+    assert "█ is 1.3; one bar" in " ".join(" ".join(lines).split())
+    # Of seven steps, 1 is 5.4 and 1.2345 is 6.6.
+    assert row(lines, 10).endswith("▆" * 8)
+    assert row(lines, far.number).endswith("█" * 8)
+    assert "█ is 1; one bar" in " ".join(" ".join(drawn(run)).split())

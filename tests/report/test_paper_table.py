@@ -213,3 +213,16 @@ def test_without_a_trade_there_is_no_knee(folder: Path) -> None:
     table = PaperTable.open(folder)
     assert table.blocks == ()
     assert table.notes[-1].startswith("There is no knee, as the aligned model does not raise the reward")
+
+
+def test_constraints_are_noted_and_keep_picks(folder: Path) -> None:
+    run, knee = folder / "run.yaml", PaperTable.open(folder).rows[-1].trial
+    bounds = {"family.common sense": f"<= {knee.probes['arc'].tax / 2 + knee.probes['piqa'].tax / 2 - 0.01}"}
+    run.write_text(RunConfig.from_arguments(**FIELDS, out=folder, constraints=bounds).to_yaml())
+    table = PaperTable.open(folder)
+    assert table.rows[-1].trial.number != knee.number
+    assert any(note.startswith("Front: trials with family.common sense <= ") for note in table.notes)
+    run.write_text(RunConfig.from_arguments(**FIELDS, out=folder, constraints={"reward": ">= 99"}).to_yaml())
+    none = PaperTable.open(folder)
+    assert not none.blocks
+    assert any("No trial satisfies reward >= 99" in note for note in none.notes)

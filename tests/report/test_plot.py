@@ -74,3 +74,15 @@ def test_several_rewards_are_a_matrix_of_panels(several: ParetoSet, tmp_path: Pa
     plot_front(several, tmp_path / "front.png")
     width, height = size(tmp_path / "front.png")
     assert width == height == 555 * (len(several.objectives) - 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_it_draws_runs_with_constraints(
+    run: ParetoSet, bounded: ParetoSet, unsatisfied: ParetoSet, tmp_path: Path
+) -> None:
+    drawn = set()
+    for pareto in (run, bounded, unsatisfied):
+        plot_front(pareto, tmp_path / "front.png")
+        assert size(tmp_path / "front.png") == (1200, 840)
+        drawn.add((tmp_path / "front.png").read_bytes())
+    assert len(drawn) == 3

@@ -85,7 +85,7 @@ def test_the_report_split_is_told_with_how_much_the_search_fooled_itself() -> No
         )
     )
     # Search: 3/4 of the height for 3/4 of the width, and the last quarter for nothing; report: half for half.
-    assert "front 0.250, uniform 0.000; on the search split 0.562 and 0.000" in told
+    assert "front 0.250, uniform 0.000; on the search split 0.562. The search" in told
     assert "fooled itself by 0.312 (hypervolume of the points of its front, search minus report split)" in told
     assert "All numbers are from the report split" in told
 
@@ -111,3 +111,26 @@ def test_test_data_is_told_first(test_data_run: ParetoSet) -> None:
     assert sentence(test_data_run).startswith("The search used test data (allow_test_split): scores on arc are no test")
     unused = ParetoSet(test_data_run.trials, test_data_run.config.model_copy(update={"allow_test_split": False}))  # type: ignore[union-attr]
     assert sentence(unused).startswith("The knee")
+
+
+def test_constraints_and_the_reference_are_told(bounded: ParetoSet) -> None:
+    told = sentence(bounded)
+    assert f"Front: trials with tax <= 0.1; {len(bounded.left_out)} of {len(bounded.scored)} left out." in told
+    assert "Hypervolume counts from reward 1.5, tax 0.09 on." in told
+    assert f"front {bounded.hypervolume:.3f}, uniform {bounded.uniform_hypervolume:.3f}" in told
+    assert told.startswith(f"The knee (trial {bounded.pick('knee').number})")
+
+
+def test_the_nearest_trial_is_told_where_none_satisfies_the_constraints(unsatisfied: ParetoSet) -> None:
+    top = max(unsatisfied.scored, key=lambda trial: trial.reward)
+    told = sentence(unsatisfied)
+    nearest = f"the nearest is trial {top.number} (reward {top.reward:.4g}"
+    assert told.startswith(f"No trial satisfies reward >= 99; {nearest}")
+    assert told.endswith("± is one standard error.")
+
+
+def test_no_uniform_point_satisfies_the_constraints(bounded: ParetoSet) -> None:
+    assert bounded.config is not None
+    trials = [BASE, ALIGNED, trial(3, 3.28, 0.03, 0.3), trial(41, 3.98, 0.031)]
+    told = sentence(ParetoSet(trials, bounded.config.model_copy(update={"constraints": {"reward": ">= 3.5"}})))
+    assert "no uniform point that satisfies the constraints has as little tax" in told

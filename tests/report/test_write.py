@@ -33,7 +33,6 @@ def test_the_summary_has_the_hypervolumes_of_both_splits(reported: ParetoSet, tm
     assert summary["hypervolume"] == reported.hypervolume
     assert summary["uniform_hypervolume"] == reported.uniform_hypervolume
     assert summary["search_hypervolume"] == reported.search_split.hypervolume != reported.hypervolume
-    assert summary["search_uniform_hypervolume"] == reported.search_split.uniform_hypervolume
     assert summary["optimism"] == reported.optimism
     assert (summary["trials"], summary["failed"], summary["stopped"]) == (61, 1, 0)
 
@@ -44,3 +43,14 @@ def test_what_is_not_known_is_null_and_test_data_comes_first(test_data_run: Pare
     assert next(iter(summary)) == "warning"
     assert summary["split"] == "search"
     assert summary["optimism"] is None
+
+
+def test_the_summary_has_what_the_run_asked_for(bounded: ParetoSet, unsatisfied: ParetoSet, tmp_path: Path) -> None:
+    write_report(bounded, tmp_path, {})
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["constraints"] == {"tax": "<= 0.1"}
+    assert summary["left_out"] == len(bounded.left_out)
+    assert summary["reference"] == {"reward": 1.5, "tax": 0.09}
+    (tmp_path / "none").mkdir()
+    write_report(unsatisfied, tmp_path / "none", {})
+    assert json.loads((tmp_path / "none" / "summary.json").read_text())["hypervolume"] == 0

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ama_ray import ParetoSet
+from ama_ray.config import RunConfig
 from ama_ray.objectives import Objectives, ProbeTerm, RewardTerm
 from ama_ray.sources import PARTS
 from ama_ray.trial import Trial
@@ -109,7 +110,7 @@ def test_a_few_items_that_agree_prove_nothing(recorder: Recorder) -> None:
     result = first(0.6, 1.5, 0.6)
     stopper = FutilityStopper(recorder, OBJECTIVES, trials=60)
     few = {name: array[:2] for name, array in recorder.items.read("search", 2).items()}
-    estimates = stopper._estimates(few, {"a": 0.5}, recorder.trials)
+    estimates = stopper._estimates(few, {"a": 0.5}, recorder.trials).objectives
     assert estimates["tax"].se > 0.05
     assert estimates["reward"].se > 0.05
     assert stopper("trial", result)
@@ -159,3 +160,38 @@ def test_good_trials_with_a_reward_of_zeros_and_ones_are_hardly_ever_stopped(tmp
         wrong += any(stopper("trial", result) for result in results)
     assert good > 20
     assert wrong / good < 0.1
+
+
+def bounded(recorder: Recorder, **fields: Any) -> FutilityStopper:
+    config = RunConfig.from_arguments(
+        base="org/base",
+        aligned="org/aligned",
+        reward={"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
+        tax=[
+            {"kind": "choice", "name": "facts", "family": "knowledge", "file": "a.jsonl"},
+            {"kind": "choice", "name": "sums", "family": "math", "file": "b.jsonl"},
+        ],
+        out="runs/none",
+        **fields,
+    )
+    return FutilityStopper(recorder, OBJECTIVES, 60, config)
+
+
+def test_what_cannot_satisfy_a_bound_is_stopped(recorder: Recorder) -> None:
+    # Better than the front, at a tax of 0.05 with a reward of 2.5.
+    assert not bounded(recorder, constraints={"tax": "<= 0.15"})("trial", first(0.6, 2.5, 0.95))
+    assert bounded(recorder, constraints={"tax": "<= 0.01"})("trial", first(0.6, 2.5, 0.95))
+    assert bounded(recorder, constraints={"reward": ">= 3"})("trial", first(0.6, 2.5, 0.95))
+
+
+def test_no_trial_is_stopped_for_one_that_breaks_a_bound(recorder: Recorder) -> None:
+    # In reward and tax trial 3 beats it; but of `facts`, trial 3 loses 0.2 and this one 0.1.
+    result = first(0.6, 2.8, 0.9)
+    result["items"]["sums"] = first(0.6, 2.8, 0.6)["items"]["sums"]
+    assert not bounded(recorder, constraints={"probe.facts": "<= 0.15"})("trial", result)
+    assert bounded(recorder, constraints={"probe.facts": "<= 0.25"})("trial", result)
+
+
+def test_what_does_not_reach_the_reference_is_stopped(recorder: Recorder) -> None:
+    assert not bounded(recorder, reference={"reward": 2.0})("trial", first(0.6, 2.5, 0.95))
+    assert bounded(recorder, reference={"reward": 3.0})("trial", first(0.6, 2.5, 0.95))

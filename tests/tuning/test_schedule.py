@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 from ray.tune.search import Searcher
 
-from ama_ray.config import BASELINE_RATIOS, RunConfig
+from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, RunConfig
 from ama_ray.miniature import ROOT
 from ama_ray.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.parametrisation import Box
+from ama_ray.tuning import samplers
 from ama_ray.tuning.recorder import Recorder
+from ama_ray.tuning.samplers import Setting
 from ama_ray.tuning.schedule import Schedule
 from ama_ray.tuning.searcher import ParetoSearcher
+from ama_ray.tuning.warm_start import Point
 from tests.tuning.test_recorder import TuneTrial
 
 if TYPE_CHECKING:
@@ -41,9 +45,13 @@ class Run:
 
     def __init__(self, folder: Path, slots: int = 1, trials: int = TRIALS) -> None:
         fields = {"trials": trials, "report": {"points": POINTS}, "out": folder}
-        inputs: Any = SimpleNamespace(config=RunConfig.load(ROOT / "run.yaml", **fields))
+        inputs: Any = SimpleNamespace(
+            config=RunConfig.load(ROOT / "run.yaml", **fields), groups=SimpleNamespace(names=tuple(RANGES))
+        )
         self.recorder = Recorder(folder, lambda trial: None)
-        searcher = ParetoSearcher(RANGES, OBJECTIVES.names, seed=0)
+        first = [Point("baseline", dict.fromkeys(RANGES, ratio)) for ratio in FIRST_RATIOS]
+        sampler, _ = samplers.make("gp", Setting(RANGES, OBJECTIVES, trials, 1, len(first), seed=0))
+        searcher = ParetoSearcher(Box(RANGES), OBJECTIVES, sampler, first)
         self.schedule = Schedule(inputs, OBJECTIVES, searcher, self.recorder, slots)
         self.asked: list[dict[str, Any]] = []
 
@@ -83,18 +91,20 @@ def test_the_search_comes_first_then_the_points_to_score_again_and_last_the_twin
     assert [run.asked[i]["number"] for i in searched] == list(range(TRIALS))
     again = [config for config in run.asked if config["split"] == "report"]
     uniform = [config["number"] for config in again if config["origin"] == "baseline"]
-    assert sorted(uniform) == list(range(len(BASELINE_RATIOS)))
+    # Those that the search did not start from are numbered after it.
+    others = len(BASELINE_RATIOS) - len(FIRST_RATIOS)
+    assert sorted(uniform) == [*range(len(FIRST_RATIOS)), *range(TRIALS, TRIALS + others)]
     chosen = [i for i, c in enumerate(run.asked) if c["split"] == "report" and c["origin"] == "sampler"]
     assert 0 < len(chosen) <= POINTS
     assert min(chosen) > max(searched)
     twin = run.asked[-1]
-    assert (twin["origin"], twin["number"], len(set(twin["ratios"].values()))) == ("twin", TRIALS, 1)
+    assert (twin["origin"], twin["number"], len(set(twin["ratios"].values()))) == ("twin", TRIALS + others, 1)
     assert run.recorder.trials[-1].report is not None
 
 
 def test_an_idle_engine_gets_a_uniform_point_while_the_sampler_thinks(tmp_path: Path) -> None:
     run = Run(tmp_path, slots=2)
-    for position in range(len(BASELINE_RATIOS)):
+    for position in range(len(FIRST_RATIOS)):
         assert run.next()["split"] == "search"
         run.finish(position)
     sampler: Any = run.schedule._searcher
@@ -123,15 +133,15 @@ def test_no_engine_waits_for_the_last_trials_of_the_search(tmp_path: Path) -> No
 
 
 def test_a_search_of_the_baseline_alone_ends_with_all_of_it_reported(tmp_path: Path) -> None:
-    run = Run(tmp_path, slots=2, trials=len(BASELINE_RATIOS))
-    for position in range(len(BASELINE_RATIOS)):
+    run = Run(tmp_path, slots=2, trials=len(FIRST_RATIOS))
+    for position in range(len(FIRST_RATIOS)):
         run.next()
-        if position < len(BASELINE_RATIOS) - 1:
+        if position < len(FIRST_RATIOS) - 1:
             run.finish(position)
     for _ in range(len(BASELINE_RATIOS) - 1):
         assert run.next()["split"] == "report"
-    run.finish(len(BASELINE_RATIOS) - 1)
-    assert run.next()["number"] == len(BASELINE_RATIOS) - 1
+    run.finish(len(FIRST_RATIOS) - 1)
+    assert run.next()["number"] == len(FIRST_RATIOS) - 1
 
 
 @pytest.mark.parametrize("lost", [0, TRIALS - 1])

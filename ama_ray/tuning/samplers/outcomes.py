@@ -1,0 +1,111 @@
+"""`Outcomes`: all that finished trials measured, on scales that suit a Gaussian process, and back to the objectives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ama_ray.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from ama_ray.constraints import Constraints
+    from ama_ray.objectives import Objectives
+    from ama_ray.trial import Scores
+
+MARGIN = 0.005
+"""How far beyond 0 and 1 the scale of a score between them ends: a score of 1 on 100 items is less than certain."""
+REWARD_MARGIN = 0.15
+"""How far beyond the rewards seen their scale ends, as a share of their range."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A scale between two bounds, on which values become their logit; without bounds, values stay as they are."""
+
+    low: float = -torch.inf
+    high: float = torch.inf
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """The values on the scale of the model."""
+        return torch.logit((values - self.low) / (self.high - self.low)) if self.high < torch.inf else values
+
+    def inverse(self, values: Tensor) -> Tensor:
+        """The values in their units."""
+        return self.low + (self.high - self.low) * torch.sigmoid(values) if self.high < torch.inf else values
+
+
+class Outcomes:
+    """What trials measured: every reward objective and the score of every probe.
+
+    Attributes:
+        modelled: On the scales of the models, shape (trials, outcomes), float64.
+        objectives: In their units, the tax negated so that all are maximised; shape (trials, objectives).
+    """
+
+    def __init__(self, scores: Sequence[Scores], objectives: Objectives) -> None:
+        """Collects outcomes.
+
+        Args:
+            scores: Of the trials; at least one.
+            objectives: Of the run.
+        """
+        self._rewards = objectives.names[:-1]
+        self._signs = {p.name: 1.0 if METRICS[p.metric].higher_is_better else -1.0 for p in objectives.probes}
+        self._names = [*self._rewards, *self._signs]
+        weights = objectives.weights()
+        self._weights = torch.tensor([weights[name] for name in self._signs], dtype=torch.double)
+        first = scores[0].probes
+        # The tax of a probe is a difference from base, whose score any trial tells.
+        base = [first[name].score + sign * first[name].tax for name, sign in self._signs.items()]
+        self._base = torch.tensor(base, dtype=torch.double)
+        columns = [[each.objectives[name].value for each in scores] for name in self._rewards]
+        columns += [[each.probes[name].score for each in scores] for name in self._signs]
+        values = torch.tensor(columns, dtype=torch.double).T
+        bounded = [None] * len(self._rewards) + [METRICS[probe.metric].bounded for probe in objectives.probes]
+        self._links = [_link(column, each) for column, each in zip(values.T, bounded, strict=True)]
+        self.modelled = torch.stack([link(each) for link, each in zip(self._links, values.T, strict=True)], -1)
+        self.objectives = self.to_objectives(self.modelled)
+
+    def to_objectives(self, modelled: Tensor) -> Tensor:
+        """From outcomes on the scales of the models, shape (..., outcomes), to objectives, all maximised."""
+        values = self._values(modelled)
+        tax = (self._taxes(values) * self._weights).sum(-1, keepdim=True)
+        return torch.cat([values[..., : len(self._rewards)], -tax], -1)
+
+    def excess(self, name: str, modelled: Tensor, constraints: Constraints) -> Tensor:
+        """How far outcomes, shape (..., outcomes), are beyond a bound; 0 or less where they satisfy it."""
+        values = self._values(modelled)
+        taxes = dict(zip(self._signs, self._taxes(values).unbind(-1), strict=True))
+        if name == "tax":
+            value = -self.to_objectives(modelled)[..., -1]
+        elif name in self._rewards:
+            value = values[..., self._rewards.index(name)]
+        else:
+            kind, _, what = name.partition(".")
+            probes: Sequence[str] = constraints.families[what] if kind == "family" else (what,)
+            value = torch.stack([taxes[probe] for probe in probes]).mean(0)
+        return constraints.excess(name, value)
+
+    def _values(self, modelled: Tensor) -> Tensor:
+        return torch.stack(
+            [link.inverse(each) for link, each in zip(self._links, modelled.unbind(-1), strict=True)], -1
+        )
+
+    def _taxes(self, values: Tensor) -> Tensor:
+        signs = torch.tensor(list(self._signs.values()), dtype=torch.double)
+        return signs * (self._base - values[..., len(self._rewards) :])
+
+
+def _link(values: Tensor, bounded: bool | None) -> Link:
+    """The scale of a score, between 0 and 1 or unbounded, or (None) of a reward."""
+    if bounded is not None:
+        return Link(-MARGIN, 1 + MARGIN) if bounded else Link()
+    low, high = float(values.min()), float(values.max())
+    margin = REWARD_MARGIN * (high - low)
+    return Link(low - margin, high + margin) if margin > 0 else Link()

@@ -1,0 +1,52 @@
+"""`Setting`: what a sampler is made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ama_ray.constraints import Constraints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ama_ray.objectives import Objectives
+
+FEWEST = 5
+"""Trials before a model of them is worth asking."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a sampler is made for.
+
+    Attributes:
+        ranges: Lowest and highest value of every parameter of the study.
+        objectives: Of the run.
+        trials: Of the whole search.
+        parallel: Engines that run side by side.
+        first: How many points of the study are scored before the sampler chooses: baseline and warm starts.
+        seed: Of the sampler.
+        constraints: Of the run.
+        reference: Worst values worth anything, by objective, as in the run file.
+        moved: How far a group is from base to aligned, by parameter; empty where parameters are no groups.
+    """
+
+    ranges: Mapping[str, tuple[float, float]]
+    objectives: Objectives
+    trials: int
+    parallel: int
+    first: int
+    seed: int
+    constraints: Constraints = field(default_factory=Constraints)
+    reference: Mapping[str, float] = field(default_factory=dict)
+    moved: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def startup(self) -> int:
+        """Finished trials from which a model is asked, instead of chance.
+
+        The first points are the start-up. As many as there are engines are still in flight when the sampler is first
+        asked.
+        """
+        return max(self.first - self.parallel, FEWEST)
