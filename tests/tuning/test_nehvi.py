@@ -155,6 +155,13 @@ def test_objectives_are_recovered_from_what_the_models_see() -> None:
     assert torch.isfinite(outcomes.modelled).all()
 
 
+def test_an_estimate_beyond_the_bounds_of_a_score_is_taken_for_the_bound() -> None:
+    link = Link(-0.005, 1.005)
+    seen = link(torch.tensor([-0.2, 0.0, 0.5, 1.0, 1.3], dtype=torch.double))
+    assert torch.isfinite(seen).all()
+    assert (seen.diff() > 0).all()
+
+
 @pytest.mark.parametrize("bounds", [(), (-0.005, 1.005), (-3.0, 7.5)])
 def test_a_link_and_its_inverse(bounds: Sequence[float]) -> None:
     link = Link(*bounds)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MARGIN = 0.005
 """How far beyond 0 and 1 the scale of a score between them ends: a score of 1 on 100 items is less than certain."""
+EPSILON = 0.8 * MARGIN
+"""How near to a bound, as a share of the scale, a value may come."""
 REWARD_MARGIN = 0.15
 """How far beyond the rewards seen their scale ends, as a share of their range."""
 
@@ -33,7 +35,8 @@ class Link:
 
     def __call__(self, values: Tensor) -> Tensor:
         """The values on the scale of the model."""
-        return torch.logit((values - self.low) / (self.high - self.low)) if self.high < torch.inf else values
+        # Estimates of stopped trials may lie beyond the bounds.
+        return torch.logit((values - self.low) / (self.high - self.low), EPSILON) if self.high < torch.inf else values
 
     def inverse(self, values: Tensor) -> Tensor:
         """The values in their units."""
