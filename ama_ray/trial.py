@@ -200,7 +200,7 @@ class Trial:
             share=float(texts["share"]),
             search=Scores.from_row(search),
             report=Scores.from_row(part("report.")),
-            seconds=part("seconds."),
+            seconds={stage: value for stage, value in part("seconds.").items() if not math.isnan(value)},
             tokens={kind: int(count) for kind, count in part("tokens.").items() if not math.isnan(count)},
             reason=texts["reason"] or "",
         )
