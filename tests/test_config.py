@@ -81,7 +81,7 @@ def test_keyword_arguments_replace_fields(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"trials": 4}, "trials"),
+        ({"trials": 2}, "trials"),
         ({"trials": "many"}, "trials"),
         ({"seed": -1}, "seed"),
         ({"tax": []}, "tax"),

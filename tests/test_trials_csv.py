@@ -37,9 +37,8 @@ splits = st.builds(Scores, named(OBJECTIVES, estimates), named(PROBES, results))
 @st.composite
 def trials(draw: st.DrawFn) -> Trial:
     ratios = {group: draw(st.floats(0, 1)) for group in GROUPS}
-    seconds = dict.fromkeys(STAGES, math.nan)
     if draw(st.booleans()):
-        return Trial(draw(st.integers(0)), "failed", "sampler", ratios, seconds=seconds, reason=draw(text))
+        return Trial(draw(st.integers(0)), "failed", "sampler", ratios, reason=draw(text))
     return Trial(
         draw(st.integers(0)),
         draw(st.sampled_from(["complete", "stopped"])),
@@ -47,7 +46,7 @@ def trials(draw: st.DrawFn) -> Trial:
         ratios,
         search=draw(st.none() | splits),
         report=draw(st.none() | splits),
-        seconds=seconds | {"swap": draw(number)},
+        seconds={stage: draw(st.floats(0, 1e6)) for stage in STAGES[: draw(st.integers(0, len(STAGES)))]},
         tokens=draw(st.fixed_dictionaries({}, optional={"prompt": st.integers(0, 2**50)})),
     )
 

@@ -19,7 +19,7 @@ from ama_ray.errors import UserError
 
 BASELINE_RATIOS = tuple(i / 10 for i in range(11))
 """The uniform ratios every run scores on the report split: base (0), nine points between, aligned (1)."""
-FIRST_RATIOS = (0.0, 1.0, 0.5, 0.8, 0.2)
+FIRST_RATIOS = (0.0, 1.0, 0.5)
 """Those of them that every search starts from: enough for a model of the rest, which would take trials from it."""
 MOST_OBJECTIVES = 4
 RESERVED = (
@@ -69,11 +69,11 @@ class RunConfig(Model):
     reward: Annotated[tuple[Reward, ...], BeforeValidator(_listed)] = Field(min_length=1)
     tax: tuple[Probe, ...] = Field(min_length=1)
     allow_test_split: bool = Field(False, description="search on items of a benchmark's test split")
-    trials: int = Field(40, ge=len(FIRST_RATIOS), description="most in the search, its five uniform ones included")
+    trials: int = Field(40, ge=len(FIRST_RATIOS), description="most in the search, its three uniform ones included")
     sampler: Sampler = Field("auto", description="what chooses the ratios: a name, or the dotted path of a class")
     warm_start: tuple[WarmStart, ...] = Field(
         (),
-        description="what the search starts from besides five uniform points: `uniform` (all eleven, and that of "
+        description="what the search starts from besides three uniform points: `uniform` (all eleven, and that of "
         "`mean_ratio`), `parts`, `distill`, folders of earlier runs",
     )
     mean_ratio: float | None = Field(

@@ -41,9 +41,9 @@ def first_points(
 ) -> list[Point]:
     """What is scored before the sampler chooses: the uniform baseline, then the warm starts that the run asks for.
 
-    - Base and aligned come first, then three uniform points between: whole, also where a range is narrower, and
+    - Base and aligned come first, then the uniform point between: whole, also where a range is narrower, and
       whatever `mean_ratio` is.
-    - `uniform`: the other six of the baseline, too, which are scored on the report split only otherwise; and the
+    - `uniform`: the other eight of the baseline, too, which are scored on the report split only otherwise; and the
       uniform point of `mean_ratio`.
     - `parts`: one part at a time at ratio 0.5, the rest aligned; the paper (arXiv 2309.06256) finds that averaging only
       the input part can raise reward and lower the tax at once. The parts are thirds of the groups by depth, larger

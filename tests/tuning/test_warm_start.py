@@ -139,9 +139,9 @@ def test_an_earlier_run_that_searched_on_this_report_split_is_refused(tmp_path: 
 
 
 def test_more_first_points_than_trials_are_refused() -> None:
-    assert len(points(warm_start=["parts"], trials=8)[1]) == 3
-    with pytest.raises(UserError, match="trials: 5 uniform points and 3 warm starts are more than 7 trials"):
-        points(warm_start=["parts"], trials=7)
+    assert len(points(warm_start=["parts"], trials=6)[1]) == 3
+    with pytest.raises(UserError, match="trials: 3 uniform points and 3 warm starts are more than 5 trials"):
+        points(warm_start=["parts"], trials=5)
 
 
 def test_distilled_points_are_taken_up_after_what_costs_nothing_was_checked(

@@ -15,6 +15,7 @@ from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.models.transforms import Standardize
 from botorch.models.transforms.input import AffineInputTransform
+from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
 from botorch.optim import optimize_acqf
 from botorch.sampling import SobolQMCNormalSampler
 from botorch.utils.sampling import draw_sobol_samples
@@ -58,10 +59,10 @@ class NehviSampler(optuna.samplers.BaseSampler):
     rewards likewise, between bounds a little beyond what was seen. The objectives are computed from samples of the
     posterior, and the next ratios are those of the highest noisy expected hypervolume improvement (Daulton et al.,
     arXiv 2105.08195; its logarithm, Ament et al., arXiv 2310.20708), running trials counted as if their results were
-    drawn from the posterior. Models and acquisition are BoTorch's, and so are the priors on length scales, which grow
-    with the number of ratios (Hvarfner et al., arXiv 2402.02229). Distances along a ratio count times the square root
-    of how far its group moved from base to aligned: a group that hardly moved hardly matters. The root was better than
-    none and than the distance itself (`docs/search.md`).
+    drawn from the posterior. Models (of Matern 5/2 kernels) and acquisition are BoTorch's, and so are the priors on
+    length scales, which grow with the number of ratios (Hvarfner et al., arXiv 2402.02229). Distances along a
+    ratio count times the square root of how far its group moved from base to aligned: a group that hardly moved hardly
+    matters. The root was better than none and than the distance itself (`docs/search.md`).
 
     Trials tell it their scores by `tell`, as Optuna's own values are the objectives alone.
     """
@@ -149,6 +150,9 @@ class NehviSampler(optuna.samplers.BaseSampler):
         model = SingleTaskGP(
             tried,
             outcomes.modelled,
+            covar_module=get_covar_module_with_dim_scaled_prior(
+                ard_num_dims=len(weights), batch_shape=outcomes.modelled.shape[-1:], use_rbf_kernel=False
+            ),
             input_transform=AffineInputTransform(len(weights), 1 / weights, torch.zeros_like(weights)),
             outcome_transform=Standardize(outcomes.modelled.shape[-1]),
         )
