@@ -81,13 +81,13 @@ class Studied:
 
 
 class Line:
-    """Points given beforehand, in their order."""
+    """Points given beforehand, in their order; then the last one again, as there is nothing else to try."""
 
     def __init__(self, points: Sequence[Mapping[str, float]]) -> None:
         self._points = deque(points)
 
     def ask(self) -> dict[str, float]:
-        return dict(self._points.popleft())
+        return dict(self._points.popleft() if len(self._points) > 1 else self._points[0])
 
     def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
         """Nothing to learn."""

@@ -170,8 +170,6 @@ def plot(results: Results, file: Path) -> None:
         ylim=(70, 100.5),
         xlim=(2, None),
     )
-    axes.set_xlim(2, None)
-    axes.set_ylim(70, 100.5)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower right")
     figure.savefig(file, dpi=150)
