@@ -1,0 +1,205 @@
+"""How fast is a swap? Against the memory of this machine, and against the other ways to get a merge into an engine.
+
+    python -m benchmarks.swap --model miniature --model 150m --model 1.1b --threads 2
+
+Random bfloat16 weights of a Llama shape (1.1b: TinyLlama's, arXiv 2401.02385), or the miniature's own float32 ones. In
+one process, with the same threads throughout: `Engine.swap`, its checks and the reset of the cache included; one
+`torch.lerp` over plain buffers, which is the bound; and a merge written to disk and read by vLLM's `reload_weights`. In
+a process of its own: a new engine on that file, imports not counted. Ratios differ from swap to swap in every group.
+Prints a table and a JSON object, with the largest error of the arithmetic against float64.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ama_ray.miniature import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from ama_ray.config import Engine as EngineSettings
+
+SHAPES: dict[str, dict[str, int]] = {
+    "150m": {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 12,
+    },
+    "1.1b": {
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
+    },
+}
+VOCABULARY = 32_000
+CONTEXT = 64
+BOUND_BYTES = 2**30
+"""Of each of the bound's three buffers at most: far beyond any cache."""
+
+
+def main(
+    model: Annotated[list[str], typer.Option(help=f"miniature, {', '.join(SHAPES)}")] = ["miniature", "150m"],  # noqa: B006
+    threads: Annotated[int, typer.Option(min=1, help="PyTorch threads of everything")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, help="timed turns of swap and bound")] = 9,
+) -> None:
+    """Times every model and prints a row for each."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(threads)}
+    rows = []
+    for name in model:
+        with tempfile.TemporaryDirectory() as folder:
+            base, aligned = ROOT / "base", ROOT / "rsf"
+            if name != "miniature":
+                with _process() as maker:
+                    base, aligned = maker.submit(make_pair, Path(folder), SHAPES[name]).result()
+            merge = Path(folder) / "merge"
+            with _process() as live:
+                row = live.submit(time_swaps, base, aligned, merge, threads, repeats).result()
+            with _process() as fresh:
+                row["new_engine_s"] = fresh.submit(time_start, merge, threads).result() + row["write_s"]
+        row["of_bound"] = row["swap_gb_per_s"] / row["bound_gb_per_s"]
+        row["times_reload"] = row["reload_s"] / row["swap_s"]
+        row["times_new_engine"] = row["new_engine_s"] / row["swap_s"]
+        rows.append({"model": name} | row)
+    table = Table(title=f"a swap, {threads} threads; reload and new engine include writing the merge")
+    for column in rows[0]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in row.values()))
+    Console().print(table)
+    print(json.dumps(rows))
+
+
+def make_pair(folder: Path, shape: dict[str, int]) -> tuple[Path, Path]:
+    """Writes two checkpoints of random bfloat16 weights, with the miniature's tokenizer.
+
+    Returns:
+        The folders of base and of aligned.
+    """
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(vocab_size=VOCABULARY, tie_word_embeddings=False, dtype=torch.bfloat16, **shape)
+    config.architectures = ["LlamaForCausalLM"]
+    with torch.device("meta"):
+        shapes = {key: tensor.shape for key, tensor in LlamaForCausalLM(config).state_dict().items()}
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "base")
+    for seed, name in enumerate(("base", "aligned")):
+        generator = torch.Generator().manual_seed(seed)
+        tensors = {
+            key: torch.empty(size, dtype=torch.bfloat16).normal_(0, 0.02, generator=generator)
+            for key, size in shapes.items()
+        }
+        (folder / name).mkdir()
+        save_file(tensors, folder / name / "model.safetensors", metadata={"format": "pt"})
+        config.save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    return folder / "base", folder / "aligned"
+
+
+def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: int) -> dict[str, Any]:
+    """Starts an engine on aligned, attaches both endpoints and times; leaves the merge at ratio 0.5 in `merge`."""
+    from ama_ray import averaging
+    from ama_ray.engine.endpoints import Endpoints
+    from ama_ray.engine.engine import Engine
+    from ama_ray.pair import Pair
+    from ama_ray.space import SearchSpace
+
+    pair = Pair.open(str(base), str(aligned))
+    groups = SearchSpace.load("per-layer").resolve(pair.names)
+    engine = Engine(aligned, _settings(threads), CONTEXT)
+    sides = []
+    for checkpoint in (pair.base, pair.aligned):
+        engine.load_checkpoint(checkpoint.folder)
+        stored = engine.snapshot(pair.dtype)
+        sides.append({name: replace(each, array=each.array.copy()) for name, each in stored.items()})
+    shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
+    endpoints = Endpoints(sides[0], sides[1], engine.find_spans(shapes, groups.of))
+    engine.attach(endpoints)
+
+    ratio = iter(0.1 + 0.8 * step / (repeats + 2) for step in range(repeats + 2))
+    swap = _seconds(lambda: engine.swap(dict.fromkeys(groups.names, next(ratio))), repeats)
+    size = endpoints.num_bytes // 2
+    row = {
+        "gb": 2 * size / 1e9,
+        "swap_s": swap,
+        "swap_gb_per_s": 3 * size / swap / 1e9,
+    } | _bound(min(size, BOUND_BYTES), pair.dtype, repeats)
+    start = time.perf_counter()
+    averaging.export(pair, groups.ratio_of(dict.fromkeys(groups.names, 0.5)), merge)
+    row["write_s"] = time.perf_counter() - start
+    engine.load_checkpoint(merge)
+    row["reload_s"] = time.perf_counter() - start
+    return row
+
+
+def time_start(folder: Path, threads: int) -> float:
+    """Seconds that a new engine takes, vLLM already imported."""
+    import vllm  # noqa: F401
+
+    from ama_ray.engine.engine import Engine
+
+    start = time.perf_counter()
+    Engine(folder, _settings(threads), CONTEXT)
+    return time.perf_counter() - start
+
+
+def _seconds(call: Callable[[], object], repeats: int) -> float:
+    """Median over `repeats` calls, after two that do not count."""
+    times = []
+    for _ in range(repeats + 2):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return median(times[2:])
+
+
+def _bound(size: int, dtype: torch.dtype, repeats: int) -> dict[str, float]:
+    """Speed of one interpolation of plain buffers of `size` bytes, and its largest error.
+
+    The error is against float64, in units of the dtype's epsilon times the larger of both endpoints.
+    """
+    import torch
+
+    from ama_ray.averaging import interpolate
+
+    base, aligned, out = (torch.randn(size // dtype.itemsize).to(dtype) for _ in range(3))
+    seconds = _seconds(lambda: interpolate(base, aligned, 0.3, out=out), repeats)
+    base, aligned, out = (each[:1_000_000].double() for each in (base, aligned, out))
+    largest = torch.maximum(base.abs(), aligned.abs()) * torch.finfo(dtype).eps
+    error = (out - (0.7 * base + 0.3 * aligned)).abs() / largest
+    return {"bound_gb_per_s": 3 * size / seconds / 1e9, "error_eps": float(error.max())}
+
+
+def _settings(threads: int) -> EngineSettings:
+    from ama_ray.config import Engine
+
+    return Engine(cpus=threads, kv_cache_gib=0.25)
+
+
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
+if __name__ == "__main__":
+    typer.run(main)
