@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BUDGETS = (20, 40, 60, 80, 160)
 SHARES = (0.9, 0.95, 0.99)
 REPORT_BUDGET = 40
+BEST_KNOWN = "best known"
 
 
 class Results:
@@ -45,13 +46,20 @@ class Results:
                 rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
                 self.runs[name.replace("-x-", " x ")][int(seed)] = rows
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Every trial of every contestant."""
+        return [row for seeds in self.runs.values() for rows in seeds.values() for row in rows]
+
+    @cached_property
+    def best_known(self) -> list[dict[str, Any]]:
+        """The front of all trials of all contestants."""
+        return _front(self.rows)
+
     @cached_property
     def curves(self) -> dict[str, NDArray[np.float64]]:
-        """By contestant, hypervolume as a share of the best known, shape (seeds, trials); NaN where there is none.
-
-        The best known front is that of everything that any contestant scored in this problem.
-        """
-        best = self.volume([_values(row) for seeds in self.runs.values() for rows in seeds.values() for row in rows])
+        """By contestant, hypervolume as a share of the best known, shape (seeds, trials); NaN where there is none."""
+        best = self.volume([_values(row) for row in self.best_known])
         curves = {}
         for name, seeds in self.runs.items():
             longest = max(map(len, seeds.values()))
@@ -72,13 +80,14 @@ class Results:
     def on_report(self) -> dict[str, NDArray[np.float64]]:
         """By contestant and seed, what its front after `REPORT_BUDGET` trials is worth on the report split.
 
-        As a share of what all these fronts together are worth there.
+        As a share of what all these fronts together are worth there; and, of one seed, what `BEST_KNOWN` is.
         """
         points: dict[str, list[list[list[float]]]] = {}
         for name, seeds in self.runs.items():
             complete = [rows[:REPORT_BUDGET] for rows in seeds.values() if len(rows) >= REPORT_BUDGET]
             points[name] = [[self._scored(row, "report") for row in _front(rows)] for rows in complete]
         best = self.volume([p for fronts in points.values() for front in fronts for p in front], "report")
+        points[BEST_KNOWN] = [[self._scored(row, "report") for row in self.best_known]]
         return {
             name: np.array([self.volume(front, "report") / best for front in fronts])
             for name, fronts in points.items()
@@ -123,7 +132,7 @@ def tables(results: Results) -> dict[str, Any]:
     longest = max(curve.shape[1] for curve in curves.values())
     budgets = [budget for budget in BUDGETS if budget <= longest]
     report = results.on_report() if longest >= REPORT_BUDGET else {}
-    table = Table(title=f"{results.problem}: hypervolume, % of the best known: median [quartiles] over seeds")
+    table = Table(title=f"{results.problem}: hypervolume, % of the best known: median and quartiles over seeds")
     for column in ("contestant", "seeds", *(f"{budget} trials" for budget in budgets)):
         table.add_column(column, justify="right")
     for share in SHARES:
@@ -146,6 +155,14 @@ def tables(results: Results) -> dict[str, Any]:
             "trials_to": dict(zip(map(str, SHARES), reached, strict=True)),
             "report": float(np.median(report[name])) if name in report else None,
         }
+    if BEST_KNOWN in report:
+        blank = [""] * (len(budgets) + len(SHARES))
+        table.add_row(
+            f"{BEST_KNOWN}: {len(results.best_known)} of {len(results.rows)} trials",
+            "",
+            *blank,
+            _quartiles(report[BEST_KNOWN]),
+        )
     Console(width=160).print(table)
     return numbers
 

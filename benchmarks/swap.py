@@ -11,6 +11,7 @@ Prints a table and a JSON object, with the largest error of the arithmetic again
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ama_ray.checkpoint import Checkpoint
     from ama_ray.config import Engine as EngineSettings
+    from ama_ray.engine.endpoints import StoredTensor
 
 SHAPES: dict[str, dict[str, int]] = {
     "150m": {
@@ -128,20 +131,22 @@ def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: in
     pair = Pair.open(str(base), str(aligned))
     groups = SearchSpace.load("per-layer").resolve(pair.names)
     engine = Engine(aligned, _settings(threads), CONTEXT)
-    sides = []
-    for checkpoint in (pair.base, pair.aligned):
+
+    def endpoint(checkpoint: Checkpoint) -> dict[str, StoredTensor]:
         engine.load_checkpoint(checkpoint.folder)
-        stored = engine.snapshot(pair.dtype)
-        sides.append({name: replace(each, array=each.array.copy()) for name, each in stored.items()})
+        # Copies, as the object store makes them: a snapshot is a view of the live weights.
+        return {name: replace(each, array=each.array.copy()) for name, each in engine.snapshot(pair.dtype).items()}
+
+    base_weights, aligned_weights = endpoint(pair.base), endpoint(pair.aligned)
     shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-    endpoints = Endpoints(sides[0], sides[1], engine.find_spans(shapes, groups.of))
+    endpoints = Endpoints(base_weights, aligned_weights, engine.find_spans(shapes, groups.of))
     engine.attach(endpoints)
 
-    ratio = iter(0.1 + 0.8 * step / (repeats + 2) for step in range(repeats + 2))
+    ratio = itertools.cycle((0.3, 0.6))
     swap = _seconds(lambda: engine.swap(dict.fromkeys(groups.names, next(ratio))), repeats)
     size = endpoints.num_bytes // 2
     row = {
-        "gb": 2 * size / 1e9,
+        "endpoints_gb": 2 * size / 1e9,
         "swap_s": swap,
         "swap_gb_per_s": 3 * size / swap / 1e9,
     } | _bound(min(size, BOUND_BYTES), pair.dtype, repeats)
