@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -14,6 +14,9 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -71,6 +74,14 @@ class Checkpoint:
     folder: Path
     tensors: dict[str, TensorInfo]
     config: dict[str, Any]
+
+    def stream(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """All its tensors, each read when its turn comes."""
+        files: dict[Path, Any] = {}
+        for name, info in self.tensors.items():
+            if info.file not in files:
+                files[info.file] = safe_open(info.file, "pt")
+            yield name, files[info.file].get_tensor(name)
 
 
 def fetch(source: str, patterns: tuple[str, ...] = (*SMALL_FILES, INDEX)) -> Path:

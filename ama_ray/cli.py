@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,12 +34,14 @@ def search(
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the run file's.")] = None,
 ) -> None:
     """Search for the best ratios. Example: ama-ray search run.yaml --trials 60."""
+    began = time.perf_counter()
     from ama_ray.tuning.search import search as run_search
 
     given = {"out": out, "trials": trials, "seed": seed}
     front = run_search(
         run,
         progress=_say,
+        began=began,
         **{name: value for name, value in given.items() if value is not None},
     )
     _show(front)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +30,9 @@ SPLITS: tuple[Split, Split] = ("search", "report")
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model answered.
-
-    Attributes:
-        by_request: One answer per request of the evaluation.
-        seconds: Wall seconds: `generate` (replies), `score` (log-likelihoods).
-    """
+    """What one model answered: one answer per request of the evaluation."""
 
     by_request: tuple[Any, ...]
-    seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -47,10 +42,12 @@ class Measured:
     Attributes:
         items: By name of a reward or probe; see `ama_ray.objectives.Items`.
         tokens: Tokens that judges were sent and sent back.
+        seconds: Wall seconds where the model was asked: `generate` (replies), `score` (all else).
     """
 
     items: dict[str, NDArray[np.float64]]
     tokens: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def joined(parts: Sequence[Items]) -> dict[str, NDArray[np.float64]]:
@@ -129,20 +126,31 @@ class Evaluation:
 
     def ask(self, engine: Engine) -> Answers:
         """Asks the weights that are live in the engine, in one large batch for each sort of request."""
-        answers: dict[int, Any] = {}
-        seconds: dict[str, float] = {}
-        sorts: tuple[tuple[str, type[Request], Callable[[list[Any]], list[Any]]], ...] = (
-            ("generate", Generation, engine.generate),
-            ("score", Continuations, engine.loglikelihoods),
-            ("score", NextToken, engine.next_tokens),
-        )
-        for stage, sort, method in sorts:
-            start = time.perf_counter()
-            places = [i for i, request in enumerate(self.requests) if isinstance(request, sort)]
-            if places:
-                answers |= zip(places, method([self.requests[i] for i in places]), strict=True)
-            seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
-        return Answers(tuple(answers[i] for i in range(len(self.requests))), seconds)
+        answers = self._generate(engine) | self._score(engine)
+        return Answers(tuple(answers[i] for i in range(len(self.requests))))
+
+    def examine(self, engine: Engine, base: Callable[[], Answers]) -> Measured:
+        """Asks the weights that are live in the engine, and scores the answers.
+
+        Scorers work on the replies while the engine goes on to what needs none.
+
+        Args:
+            engine: To ask.
+            base: Gives the answers of the base model; called when the engine is done.
+
+        Raises:
+            ScorerError: A scorer failed on the replies.
+        """
+        start = time.perf_counter()
+        answers = self._generate(engine)
+        generated = time.perf_counter() - start
+        with ThreadPoolExecutor(1) as scorers:
+            rewards = scorers.submit(self._measure_rewards, dict(answers))
+            answers |= self._score(engine)
+            probes = self.measure_probes(Answers(tuple(answers[i] for i in range(len(self.requests)))), base())
+            measured = rewards.result()
+        seconds = {"generate": generated, "score": time.perf_counter() - start - generated}
+        return Measured(measured.items | probes, measured.tokens, seconds)
 
     def measure(self, answers: Answers, base: Answers) -> Measured:
         """Scores answers item by item.
@@ -154,25 +162,42 @@ class Evaluation:
         Raises:
             ScorerError: A scorer failed on the replies.
         """
-        items: dict[str, NDArray[np.float64]] = {}
-        tokens: dict[str, int] = {}
-        for prepared in self.rewards:
-            scored = prepared.score(self._of_part(prepared.settings.name, answers))
-            items[prepared.settings.name] = scored.scores.mean(axis=1, keepdims=True)
-            tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
-        return Measured(items | self.measure_probes(answers, base), tokens)
+        rewards = self._measure_rewards(answers.by_request)
+        return Measured(rewards.items | self.measure_probes(answers, base), rewards.tokens)
 
     def measure_probes(self, answers: Answers, base: Answers) -> dict[str, NDArray[np.float64]]:
         """The part of `measure` that needs no scorer: the items of the probes."""
         return {
-            probe.name: probe.statistics(self._of_part(probe.name, answers), self._of_part(probe.name, base))
+            probe.name: probe.statistics(
+                self._of_part(probe.name, answers.by_request), self._of_part(probe.name, base.by_request)
+            )
             for probe in self.probes
         }
 
     def answers_in(self, whole: Evaluation, answers: Answers) -> Answers:
         """Of the answers to a whole split, those to this part of it."""
         by_request = dict(zip(whole.requests, answers.by_request, strict=True))
-        return Answers(tuple(by_request[request] for request in self.requests), {})
+        return Answers(tuple(by_request[request] for request in self.requests))
 
-    def _of_part(self, name: str, answers: Answers) -> list[Any]:
-        return [answers.by_request[place] for place in self.places[name]]
+    def _generate(self, engine: Engine) -> dict[int, Any]:
+        return self._batch(Generation, engine.generate)
+
+    def _score(self, engine: Engine) -> dict[int, Any]:
+        return self._batch(Continuations, engine.loglikelihoods) | self._batch(NextToken, engine.next_tokens)
+
+    def _batch(self, sort: type[Request], method: Callable[[list[Any]], list[Any]]) -> dict[int, Any]:
+        """The answers to all requests of one sort, by place."""
+        places = [i for i, request in enumerate(self.requests) if isinstance(request, sort)]
+        return dict(zip(places, method([self.requests[i] for i in places]), strict=True)) if places else {}
+
+    def _measure_rewards(self, answers: Mapping[int, Any] | Sequence[Any]) -> Measured:
+        items: dict[str, NDArray[np.float64]] = {}
+        tokens: dict[str, int] = {}
+        for prepared in self.rewards:
+            scored = prepared.score(self._of_part(prepared.settings.name, answers))
+            items[prepared.settings.name] = scored.scores.mean(axis=1, keepdims=True)
+            tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
+        return Measured(items, tokens)
+
+    def _of_part(self, name: str, answers: Mapping[int, Any] | Sequence[Any]) -> list[Any]:
+        return [answers[place] for place in self.places[name]]

@@ -70,6 +70,11 @@ class Pair:
         return replace(pair, moved=pair._check_contents(), warnings=tuple(warnings))
 
     @property
+    def engine_folder(self) -> Path:
+        """A folder with whole weights of this shape and with aligned's tokenizer, that an engine can start on."""
+        return self.aligned.folder
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The tensors that are averaged: the floating-point ones, in the order of aligned's files."""
         return tuple(name for name, info in self.aligned.tensors.items() if info.dtype.is_floating_point)

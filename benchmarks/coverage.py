@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ama_ray import averaging
+from ama_ray.checkpoint import Checkpoint, read_tensors
 from ama_ray.config import RunConfig
 from ama_ray.inputs import Inputs
 from ama_ray.miniature import ROOT
@@ -107,7 +108,7 @@ def _answered(inputs: Inputs, folder: Path) -> list[Items]:
     for ratio in RATIOS:
         merge = folder / f"merge-{ratio}"
         averaging.export(inputs.pair, inputs.groups.ratio_of(dict.fromkeys(inputs.groups.names, ratio)), merge)
-        engine.load_checkpoint(merge)
+        engine.load_checkpoint(Checkpoint(merge, read_tensors(str(merge)), {}))
         measured.append(evaluation.measure(evaluation.ask(engine), base))
     return [each.items for each in measured]
 

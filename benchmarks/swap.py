@@ -132,14 +132,16 @@ def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: in
     groups = SearchSpace.load("per-layer").resolve(pair.names)
     engine = Engine(aligned, _settings(threads), CONTEXT)
 
-    def endpoint(checkpoint: Checkpoint) -> dict[str, StoredTensor]:
-        engine.load_checkpoint(checkpoint.folder)
-        # Copies, as the object store makes them: a snapshot is a view of the live weights.
-        return {name: replace(each, array=each.array.copy()) for name, each in engine.snapshot(pair.dtype).items()}
-
-    base_weights, aligned_weights = endpoint(pair.base), endpoint(pair.aligned)
     shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-    endpoints = Endpoints(base_weights, aligned_weights, engine.find_spans(shapes, groups.of))
+    spans = engine.find_spans(shapes, groups.of)
+
+    def endpoint(checkpoint: Checkpoint) -> dict[str, StoredTensor]:
+        engine.load_checkpoint(checkpoint)
+        parameters = engine.snapshot(engine.parameter_bytes, pair.dtype, spans)
+        # Copies, as the object store makes them: a snapshot is a view of the live weights.
+        return {name: replace(each, array=each.array.copy()) for name, each in parameters.items()}
+
+    endpoints = Endpoints(endpoint(pair.base), endpoint(pair.aligned), spans)
     engine.attach(endpoints)
 
     ratio = itertools.cycle((0.3, 0.6))
@@ -153,7 +155,7 @@ def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: in
     start = time.perf_counter()
     averaging.export(pair, groups.ratio_of(dict.fromkeys(groups.names, 0.5)), merge)
     row["write_s"] = time.perf_counter() - start
-    engine.load_checkpoint(merge)
+    engine._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(merge)})
     row["reload_s"] = time.perf_counter() - start
     return row
 

@@ -75,8 +75,10 @@ def test_answers_return_to_the_part_that_asked(tmp_path: Path) -> None:
         "again": [1],
     }
     assert all(items.ndim == 2 for items in measured.items.values())
-    assert answers.seconds.keys() == {"generate", "score"}
     assert measured.tokens == {}
+    examined = evaluation.examine(StandInEngine(tokenizer), lambda: answers)  # type: ignore[arg-type]
+    assert all(np.array_equal(examined.items[name], measured.items[name]) for name in measured.items)
+    assert examined.seconds.keys() == {"generate", "score"}
     probes = evaluation.measure_probes(answers, answers)
     assert all(np.array_equal(probes[name], measured.items[name]) for name in probes)
 

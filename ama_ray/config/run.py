@@ -37,6 +37,11 @@ class Engine(Model):
     kv_cache_gib: float = Field(
         1, gt=0, description="GiB of KV cache per engine on a CPU; on a GPU vLLM takes what is left"
     )
+    endpoints: Literal["auto", "accelerator", "pinned", "object_store"] = Field(
+        "auto",
+        description="where both endpoints lie while trials run, with a GPU: on it, in locked host memory, or as they "
+        "are in Ray's object store; default: on it where three copies of the weights fit, else locked",
+    )
     cpus: float = Field(1, gt=0, description="CPU cores per trial")
     gpus: int | None = Field(None, ge=0, description="GPUs per trial; default: one where there is one")
 

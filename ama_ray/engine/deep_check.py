@@ -108,6 +108,7 @@ class VerdictCache:
             },
             "tensors": {name: list(pair.aligned.tensors[name].shape) for name in pair.names},
             "groups": groups.of,
+            "equal": [name for name in pair.names if not pair.moved[name]],
             "versions": [_engine_version(), f"torch {version('torch')}", f"ama_ray {version('ama_ray')}"],
             "engine": [settings.dtype, settings.enforce_eager, "gpu" if on_gpu else "cpu"],
         }

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
+AT_ONCE = 2**22
+"""Elements that `runs` looks at together, as the search for runs takes ten times their memory."""
 _AS_INTEGERS = {torch.bfloat16: torch.uint16}
 """Dtypes that numpy lacks, stored as integers of the same size."""
 
@@ -31,7 +38,7 @@ class StoredTensor:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, tensor: torch.Tensor, narrow: torch.dtype) -> StoredTensor:
+    def of(cls, tensor: torch.Tensor, narrow: torch.dtype, spans: Sequence[Span] | None = None) -> StoredTensor:
         """Stores a parameter in the checkpoint's dtype where that loses nothing, else in its own.
 
         So a float32 engine on bfloat16 checkpoints keeps half the bytes, and interpolates with the same rounding as
@@ -40,8 +47,15 @@ class StoredTensor:
         Args:
             tensor: A contiguous parameter of the live model, any shape.
             narrow: The dtype of the checkpoint on disk.
+            spans: Its elements to store, one span after another; all of them by default.
+
+        Returns:
+            A view of the parameter, or a copy where it is narrowed or spans leave something out.
         """
-        flat = tensor.detach().reshape(-1).cpu()
+        flat = tensor.detach().reshape(-1)
+        if spans is not None and sum(span.end - span.start for span in spans) < len(flat):
+            flat = torch.cat([flat[:0], *(flat[span.start : span.end] for span in spans)])
+        flat = flat.cpu()
         if flat.dtype != narrow and narrow.itemsize <= flat.dtype.itemsize:
             narrowed = flat.to(narrow)
             if torch.equal(narrowed.to(flat.dtype), flat):
@@ -57,7 +71,13 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Both endpoints of a pair, and which group every element belongs to; all by parameter name of the engine."""
+    """Both endpoints of a pair, and which group every element belongs to; all by parameter name of the engine.
+
+    Attributes:
+        base: Whole parameters.
+        aligned: What is not equal to base: the elements in the spans, one span after another.
+        spans: Ascending, without overlap.
+    """
 
     base: dict[str, StoredTensor]
     aligned: dict[str, StoredTensor]
@@ -67,3 +87,19 @@ class Endpoints:
     def num_bytes(self) -> int:
         """Bytes of both endpoints together."""
         return sum(t.array.nbytes for side in (self.base, self.aligned) for t in side.values())
+
+
+def runs(tensor: torch.Tensor) -> list[tuple[float, int, int]]:
+    """Stretches of equal elements of a flattened tensor: value, start, end."""
+    values: list[float] = []
+    counts: list[int] = []
+    for part in torch.split(tensor.detach().reshape(-1), AT_ONCE):
+        found, lengths = torch.unique_consecutive(part, return_counts=True)
+        new_values, new_counts = found.tolist(), lengths.tolist()
+        if values and new_values and values[-1] == new_values[0]:
+            counts[-1] += new_counts.pop(0)
+            new_values.pop(0)
+        values += new_values
+        counts += new_counts
+    ends = list(itertools.accumulate(counts))
+    return list(zip(values, [0, *ends], ends, strict=False))

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ama_ray.engine.extension import SwapError
+from ama_ray.engine.placement import place
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.engine.scoring import UNSCORED, ScoringError, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from ama_ray.checkpoint import Checkpoint
     from ama_ray.config import Engine as EngineSettings
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
     from ama_ray.engine.scoring import Branch
@@ -96,7 +98,12 @@ class Engine:
         from vllm import LLM
 
         on_cpu = not torch.cuda.is_available()
-        sizes: dict[str, Any] = {}
+        eager = on_cpu if settings.enforce_eager is None else settings.enforce_eager
+        if eager:
+            # Without this, vLLM compiles a small part of its sampler all the same, for seconds.
+            torch._dynamo.config.disable = True
+        self._place, utilisation = place(settings, folder)
+        sizes: dict[str, Any] = {"gpu_memory_utilization": utilisation}
         if on_cpu:
             _keep_plain_weights()
             _repack_experts()
@@ -113,7 +120,7 @@ class Engine:
         self._llm = LLM(
             model=str(folder),
             dtype=settings.dtype,
-            enforce_eager=on_cpu if settings.enforce_eager is None else settings.enforce_eager,
+            enforce_eager=eager,
             max_model_len=max_model_len,
             enable_prefix_caching=True,
             max_logprobs=MAX_CANDIDATES,
@@ -124,29 +131,39 @@ class Engine:
         self._call("score_targets")
         self._warm_up()
 
-    def load_checkpoint(self, folder: Path) -> None:
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Replaces the weights by those of a checkpoint of the same shape, through vLLM's own loading."""
-        self._call("load_checkpoint", str(folder))
+        self._call("load_checkpoint", checkpoint)
         self._reset_cache()
 
-    def snapshot(self, narrow: torch.dtype) -> dict[str, StoredTensor]:
-        """The live parameters in the engine's layout; views of them where the dtype allows."""
-        parameters: dict[str, StoredTensor] = self._call("snapshot", narrow)
+    @property
+    def parameter_bytes(self) -> dict[str, int]:
+        """Size of every live parameter, in the engine's layout."""
+        sizes: dict[str, int] = self._call("parameter_bytes")
+        return sizes
+
+    def snapshot(
+        self, names: Collection[str], narrow: torch.dtype, spans: Mapping[str, tuple[Span, ...]] | None = None
+    ) -> dict[str, StoredTensor]:
+        """Live parameters in the engine's layout, whole or by their spans; see `StoredTensor.of`."""
+        parameters: dict[str, StoredTensor] = self._call("snapshot", names, narrow, spans)
         return parameters
 
     def find_spans(
         self, shapes: Mapping[str, Sequence[int]], group_of: Mapping[str, str]
     ) -> dict[str, tuple[Span, ...]]:
-        """Which elements of the engine's parameters belong to which group. Destroys the live weights."""
+        """See `SwapExtension.find_spans`. Destroys the live weights."""
         spans: dict[str, tuple[Span, ...]] = self._call("find_spans", shapes, group_of)
         return spans
 
     def attach(self, endpoints: Endpoints) -> None:
         """Maps both endpoints, so that `swap` can interpolate them."""
-        self._call("attach", endpoints)
+        self._call("attach", endpoints, self._place)
 
     def swap(self, ratios: Mapping[str, float]) -> None:
         """Swaps in the merge of these ratios (share of aligned by group), verified, with no stale cache behind it.
+
+        Groups whose ratio is that of the last swap are left alone.
 
         Raises:
             SwapError: The weights or the cache are not as they must be; throw this engine away.

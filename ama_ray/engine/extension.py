@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ama_ray.averaging import interpolate
-from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
+from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor, runs
 from ama_ray.engine.scoring import TargetScorer
+from ama_ray.engine.swap import Piece, pin, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from ama_ray.checkpoint import Checkpoint
+    from ama_ray.engine.placement import Place
 
 SAMPLES_PER_PARAMETER = 32
 """Elements of each parameter that the checksum looks at after every swap."""
@@ -27,18 +29,28 @@ class SwapExtension:
 
     model_runner: Any
     device: torch.device
+    _live_ratios: Mapping[str, float]
+    """What the last swap made live; empty where that is not known."""
 
-    def load_checkpoint(self, folder: str) -> None:
-        """Loads a checkpoint folder into the live weights, vLLM's post-processing included."""
-        self.model_runner.reload_weights(weights_path=folder)
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Streams a checkpoint into the live weights tensor by tensor, vLLM's post-processing included."""
+        self._live_ratios = {}
+        self.model_runner.reload_weights(weights_iterator=checkpoint.stream())
 
     def score_targets(self) -> None:
         """Has prompts scored by `TargetScorer` from here on."""
         TargetScorer(self.model_runner)
 
-    def snapshot(self, narrow: torch.dtype) -> dict[str, StoredTensor]:
-        """The live parameters as views, or narrowed copies where `narrow` loses nothing (`StoredTensor.of`)."""
-        return {name: StoredTensor.of(parameter, narrow) for name, parameter in self._parameters().items()}
+    def parameter_bytes(self) -> dict[str, int]:
+        """Size of every live parameter."""
+        return {name: parameter.nbytes for name, parameter in self._parameters().items()}
+
+    def snapshot(
+        self, names: Collection[str], narrow: torch.dtype, spans: Mapping[str, tuple[Span, ...]] | None
+    ) -> dict[str, StoredTensor]:
+        """Some live parameters, or of each only the elements in its spans (`StoredTensor.of`)."""
+        parameters = self._parameters()
+        return {name: StoredTensor.of(parameters[name], narrow, spans[name] if spans else None) for name in names}
 
     def find_spans(
         self, shapes: Mapping[str, Sequence[int]], group_of: Mapping[str, str]
@@ -51,7 +63,7 @@ class SwapExtension:
 
         Args:
             shapes: Shape by tensor name of the checkpoint.
-            group_of: Group by tensor name of the checkpoint.
+            group_of: Group by tensor name of the checkpoint; tensors that have none are in no span.
 
         Raises:
             SwapError: A parameter holds something else than these numbers and zeros.
@@ -64,27 +76,29 @@ class SwapExtension:
 
         def labelled() -> Iterator[tuple[str, torch.Tensor]]:
             for name, shape in shapes.items():
-                yield name, torch.full(tuple(shape), float(label[group_of[name]]), dtype=dtype)
+                number = label[group_of[name]] if name in group_of else 0
+                yield name, torch.full(tuple(shape), float(number), dtype=dtype)
 
+        self._live_ratios = {}
         for parameter in self._parameters().values():
             parameter.zero_()
         self.model_runner.reload_weights(weights_iterator=labelled())
         spans = {}
         labels = {0.0, *map(float, label.values())}
         for name, parameter in self._parameters().items():
-            values, counts = torch.unique_consecutive(parameter.detach().reshape(-1), return_counts=True)
-            if not labels.issuperset(values.tolist()):
+            found = runs(parameter)
+            if not labels.issuperset(value for value, _, _ in found):
                 raise SwapError(f"vLLM transforms {name} at loading, so that its groups cannot be told apart")
-            ends = list(itertools.accumulate(counts.tolist()))
-            spans[name] = tuple(
-                Span(start, end, groups[int(value) - 1])
-                for value, start, end in zip(values.tolist(), [0, *ends], ends, strict=False)
-                if value != 0  # padding of the engine's own, equal in both endpoints
-            )
+            # Zero is what no group has: tensors without one, and padding of the engine's own, equal in both endpoints.
+            spans[name] = tuple(Span(start, end, groups[int(value) - 1]) for value, start, end in found if value)
         return spans
 
-    def attach(self, endpoints: Endpoints) -> None:
+    def attach(self, endpoints: Endpoints, place: Place) -> None:
         """Maps both endpoints; from here on `swap` writes the live weights.
+
+        Args:
+            endpoints: In the object store.
+            place: Where they are to lie while trials run.
 
         Raises:
             SwapError: A parameter is missing, empty (packed by a kernel) or of another size.
@@ -93,35 +107,48 @@ class SwapExtension:
         if live.keys() != endpoints.base.keys() or live.keys() != endpoints.aligned.keys():
             odd = sorted(live.keys() ^ endpoints.base.keys()) + sorted(live.keys() ^ endpoints.aligned.keys())
             raise SwapError(f"these parameters are not in both the engine and the endpoints: {', '.join(odd)}")
-        self._plan = []
-        samples: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        if place == "pinned":
+            pin(stored.array for side in (endpoints.base, endpoints.aligned) for stored in side.values())
+        self._pieces: list[Piece] = []
+        self._live_ratios = {}
         self._groups = sorted({span.group for spans in endpoints.spans.values() for span in spans})
+        samples: list[tuple[torch.Tensor, ...]] = []
         for name, parameter in live.items():
-            aligned = endpoints.aligned[name].tensor().to(self.device)
-            # A base in another precision is converted to aligned's, as in an export; else this is no copy.
-            base = endpoints.base[name].tensor().to(self.device, aligned.dtype)
-            if not parameter.numel() == base.numel() == aligned.numel():
+            base, aligned = endpoints.base[name].tensor(), endpoints.aligned[name].tensor()
+            spans = endpoints.spans[name]
+            lengths = [span.end - span.start for span in spans]
+            if parameter.numel() != base.numel() or sum(lengths) != aligned.numel():
                 raise SwapError(f"{name} has {parameter.numel()} elements live, {base.numel()} in the endpoints")
+            if spans:
+                # A base in another precision is converted to aligned's, as in an export; else this is no copy.
+                base = base.to(aligned.dtype)
             flat = parameter.data.view(-1)
-            for span in endpoints.spans[name]:
-                part = slice(span.start, span.end)
-                self._plan.append((span.group, base[part], aligned[part], flat[part]))
-            samples.append(self._sample(endpoints.spans[name], base, aligned, flat))
+            for span, of_aligned in zip(spans, torch.split(aligned, lengths), strict=True):
+                here = slice(span.start, span.end)
+                where = self.device if place == "accelerator" else base.device
+                self._pieces.append(Piece(span.group, base[here].to(where), of_aligned.to(where), flat[here]))
+            samples.append(self._sample(spans, base, aligned, flat))
         self._sizes = {name: parameter.numel() for name, parameter in live.items()}
-        self._sample_base, self._sample_aligned, self._sample_eps, self._sample_group = map(
-            torch.cat, zip(*samples, strict=True)
+        self._sample_base, self._sample_aligned, self._sample_eps, self._sample_group = (
+            torch.cat(of_all).to(self.device) for of_all in zip(*samples, strict=True)
         )
 
     def _sample(
         self, spans: tuple[Span, ...], base: torch.Tensor, aligned: torch.Tensor, live: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, ...]:
         """Endpoint values, rounding unit and group index at the sampled positions of one parameter."""
-        where = self._positions(live)
+        where = self._positions(live).cpu()
+        at_base = base[where].double()
+        at_aligned = at_base.clone()  # what is in no span is equal in both
         group = torch.full_like(where, -1)
+        first = 0
         for span in spans:
-            group[(where >= span.start) & (where < span.end)] = self._groups.index(span.group)
+            inside = (where >= span.start) & (where < span.end)
+            group[inside] = self._groups.index(span.group)
+            at_aligned[inside] = aligned[first + where[inside] - span.start].double()
+            first += span.end - span.start
         eps = max(torch.finfo(base.dtype).eps, torch.finfo(live.dtype).eps)
-        return base[where].double(), aligned[where].double(), torch.full_like(where, eps, dtype=torch.double), group
+        return at_base, at_aligned, torch.full_like(at_base, eps), group
 
     @staticmethod
     def _positions(live: torch.Tensor) -> torch.Tensor:
@@ -129,7 +156,9 @@ class SwapExtension:
         return torch.linspace(0, live.numel() - 1, count, dtype=torch.double, device=live.device).long()
 
     def swap(self, ratios: Mapping[str, float]) -> None:
-        """Writes the interpolation of the endpoints into the live weights, and verifies a sample of it.
+        """Writes the interpolation of the endpoints into the live weights, and verifies a sample of all of it.
+
+        Groups that have their ratio already are left alone.
 
         Args:
             ratios: Share of aligned by group name.
@@ -137,13 +166,12 @@ class SwapExtension:
         Raises:
             SwapError: A sampled element is not the expected interpolation to within one rounding.
         """
+        stale = {group for group in self._groups if self._live_ratios.get(group) != ratios[group]}
+        self._live_ratios = {}
         with torch.no_grad():
-            for group, base, aligned, live in self._plan:
-                if live.dtype == base.dtype:
-                    interpolate(base, aligned, ratios[group], out=live)
-                else:
-                    live.copy_(interpolate(base, aligned, ratios[group]))
+            write((piece, ratios[piece.group]) for piece in self._pieces if piece.group in stale)
         self.verify(ratios)
+        self._live_ratios = dict(ratios)
 
     def verify(self, ratios: Mapping[str, float]) -> None:
         """Compares a sample of every live parameter with the interpolation in float64.

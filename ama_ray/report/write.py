@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ama_ray.pareto import ParetoSet
 
 
-def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, float]) -> None:
+def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, Any]) -> None:
     """Writes the results of a run beside its `trials.csv`.
 
     `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture; `summary.json` holds the
@@ -39,7 +39,7 @@ def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, float]) -> N
     Args:
         pareto: The result.
         out: The run folder.
-        timing: Seconds by stage, and the share of orchestration.
+        timing: Seconds by stage, the share of orchestration, and the seconds up to the first trial by part.
     """
     write_trials(out / "front.csv", pareto.front)
     plot_front(pareto, out / "front.png")

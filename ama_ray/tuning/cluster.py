@@ -29,7 +29,7 @@ _QUIET = {
 
 
 @contextmanager
-def ray_cluster() -> Iterator[None]:
+def ray_cluster(object_store: int | None = None) -> Iterator[None]:
     """Ray for the duration of a run: the one already connected, the one at `RAY_ADDRESS`, or one of our own.
 
     One of our own listens on loopback only and ends with the run.
@@ -46,7 +46,13 @@ def ray_cluster() -> Iterator[None]:
             raise UserError(f"RAY_ADDRESS: there is no Ray cluster at {os.environ['RAY_ADDRESS']}.") from error
     else:
         with _on_loopback():
-            ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=object_store,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     try:
         yield
     finally:
@@ -68,30 +74,41 @@ def _on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
-def engine_resources(settings: Engine) -> dict[str, float]:
-    """What one engine takes from its node: CPUs as set, GPUs as set or one where the cluster has any."""
+def engine_resources(settings: Engine, memory: int = 0) -> dict[str, float]:
+    """What one engine takes from its node: CPUs as set, GPUs as set or one where the cluster has any, and memory."""
     gpus = settings.gpus if settings.gpus is not None else int(ray.cluster_resources().get("GPU", 0) > 0)
-    return {"CPU": settings.cpus, "GPU": gpus}
+    return {"CPU": settings.cpus, "GPU": gpus, "memory": memory}
 
 
-def engine_slots(config: RunConfig) -> int:
+def engine_slots(config: RunConfig, memory: int = 0) -> int:
     """How many engines run side by side.
 
     As many as fit on the nodes, but of more than two at most a quarter of the trials that the sampler chooses, since
     it knows nothing of the trials beside a new one.
 
+    Args:
+        config: The run.
+        memory: Bytes that one engine takes.
+
     Raises:
         UserError: No node has room for one engine.
     """
-    want = {kind: amount for kind, amount in engine_resources(config.engine).items() if amount}
+    want = {kind: amount for kind, amount in engine_resources(config.engine, memory).items() if amount}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fit = sum(min(int(node.get(kind, 0) // amount) for kind, amount in want.items()) for node in nodes)
     # Replicas of reward models have their part.
     models = [reward for reward in config.reward if isinstance(reward, ModelReward)]
     taken = {"CPU": sum(r.replicas * r.cpus for r in models), "GPU": sum(r.replicas * r.gpus for r in models)}
     whole = ray.cluster_resources()
-    fit = min(fit, *(int((whole.get(kind, 0) - taken[kind]) // amount) for kind, amount in want.items()))
+    fit = min(fit, *(int((whole.get(kind, 0) - taken.get(kind, 0)) // amount) for kind, amount in want.items()))
     if not fit:
-        needs = " and ".join(f"{amount:g} {kind}s" for kind, amount in want.items())
-        raise UserError(f"engine: no node of the Ray cluster has the {needs} of one engine; lower engine.cpus or gpus.")
+        needs = " and ".join(_amount(kind, amount) for kind, amount in want.items())
+        raise UserError(
+            f"engine: no node of the Ray cluster has the {needs} of one engine; lower engine.cpus, gpus or "
+            "kv_cache_gib."
+        )
     return max(1, min(fit, max(2, (config.trials - len(FIRST_RATIOS)) // 4)))
+
+
+def _amount(kind: str, amount: float) -> str:
+    return f"{amount / 1e9:.1f} GB of memory" if kind == "memory" else f"{amount:g} {kind}s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ama_ray.tuning.cluster import ray_cluster
+from ama_ray.tuning.memory import own_store
 from ama_ray.tuning.preparation import prepare
 from ama_ray.tuning.travel import send_scorers_by_value
 
@@ -19,5 +20,5 @@ def deep_check(inputs: Inputs) -> Verdict:
     Raises:
         UserError: They differ, or an engine does not start on this pair.
     """
-    with send_scorers_by_value(inputs.evaluations["search"].rewards), ray_cluster():
-        return prepare(inputs, deep=True).verdict
+    with send_scorers_by_value(inputs.evaluations["search"].rewards), ray_cluster(own_store(inputs)):
+        return prepare(inputs, lambda line: None, deep=True).verdict

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ama_ray.engine.endpoints import Endpoints
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import torch
 
+    from ama_ray.checkpoint import Checkpoint
     from ama_ray.config import Engine as EngineSettings
     from ama_ray.engine.deep_check import Outputs
     from ama_ray.engine.endpoints import Span, StoredTensor
     from ama_ray.evaluation import Answers, Evaluation
+    from ama_ray.tuning.object_store import StoredEndpoints
 
 
 class EngineActor:
@@ -29,10 +29,26 @@ class EngineActor:
     def start(self) -> None:
         """Returns once the engine has started."""
 
-    def snapshot(self, folder: Path, narrow: torch.dtype) -> dict[str, StoredTensor]:
-        """One endpoint in the engine's layout; written to the object store straight from the live weights."""
-        self._engine.load_checkpoint(folder)
-        return self._engine.snapshot(narrow)
+    def load(
+        self,
+        checkpoint: Checkpoint,
+        narrow: torch.dtype,
+        parts: int,
+        spans: Mapping[str, tuple[Span, ...]] | None = None,
+    ) -> Iterator[dict[str, StoredTensor]]:
+        """Loads one endpoint; yields it in the engine's layout, whole or by spans, in parts of about equal size.
+
+        Each is written to the object store, from the live weights where it is a view of them, before the next is made.
+        """
+        self._engine.load_checkpoint(checkpoint)
+        sizes = self._engine.parameter_bytes
+        names: list[list[str]] = [[] for _ in range(parts)]
+        before, whole = 0, sum(sizes.values())
+        for name, size in sizes.items():
+            names[before * parts // whole].append(name)
+            before += size
+        for some in names:
+            yield self._engine.snapshot(some, narrow, spans)
 
     def find_spans(
         self, shapes: Mapping[str, tuple[int, ...]], group_of: Mapping[str, str]
@@ -40,11 +56,9 @@ class EngineActor:
         """See `SwapExtension.find_spans`."""
         return self._engine.find_spans(shapes, group_of)
 
-    def attach(
-        self, base: dict[str, StoredTensor], aligned: dict[str, StoredTensor], spans: dict[str, tuple[Span, ...]]
-    ) -> None:
+    def attach(self, endpoints: StoredEndpoints) -> None:
         """Maps the endpoints, so that `swap` can interpolate them."""
-        self._engine.attach(Endpoints(base, aligned, spans))
+        self._engine.attach(endpoints.get())
 
     def ask(self, ratios: Mapping[str, float], evaluation: Evaluation) -> Answers:
         """Swaps in one merge and asks it."""

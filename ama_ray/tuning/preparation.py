@@ -13,15 +13,20 @@ import ray
 from ama_ray import averaging
 from ama_ray.engine import deep_check
 from ama_ray.engine.deep_check import Verdict, VerdictCache
-from ama_ray.engine.endpoints import Endpoints
 from ama_ray.errors import UserError, one_line
 from ama_ray.evaluation import SPLITS
 from ama_ray.tuning.cluster import engine_resources
 from ama_ray.tuning.engine_actor import EngineActor
+from ama_ray.tuning.object_store import StoredEndpoints
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ama_ray.evaluation import Answers
     from ama_ray.inputs import Inputs
+
+BESIDE = 2**30
+"""Bytes of a pair up to which memory for one engine more than the trials have is not worth saving."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +34,16 @@ class Prepared:
     """What every trial of a run shares: references into Ray's object store, some of them still under way.
 
     Attributes:
-        base: Parameters of base in the engine's layout; once per node, mapped by every engine there.
-        aligned: The same of aligned.
-        spans: Which of their elements belong to which group.
+        endpoints: In the object store.
         base_answers: What the base model answered, by split, for the tax.
         engine_seconds: Wall seconds that the trials waited for these engines, summed over the engines.
         verdict: Of the deep check; here already.
     """
 
-    base: Any
-    aligned: Any
-    spans: Any
+    endpoints: StoredEndpoints
     base_answers: dict[str, Any]
     engine_seconds: float
     verdict: Verdict
-
-    def get_endpoints(self) -> Endpoints:
-        """Waits for the endpoints and maps them into this process; on a node that holds them, without a copy."""
-        return Endpoints(*ray.get([self.base, self.aligned, self.spans]))
 
     def get_base_answers(self, split: str) -> Answers:
         """Waits for the answers of the base model."""
@@ -59,14 +56,15 @@ def context_length(inputs: Inputs) -> int:
     return max(inputs.context_length, deep_check.CONTEXT)
 
 
-def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
+def prepare(inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False) -> Prepared:
     """Starts an engine that loads both endpoints and asks base, and ends when it has done its part.
 
-    Without GPUs it works beside the engines of the trials while those start; with GPUs it needs the place of one, so
-    it is waited for. So is the deep check where it is due.
+    A small pair is loaded beside the engines of the trials while those start. With GPUs the loading engine needs the
+    place of one, and a large pair its memory, so it is waited for. So is the deep check where it is due.
 
     Args:
         inputs: The opened run.
+        tell: Called with a line of text as a large pair is loaded.
         deep: Do the deep check even where its verdict is known.
 
     Raises:
@@ -74,30 +72,32 @@ def prepare(inputs: Inputs, *, deep: bool = False) -> Prepared:
     """
     pair, groups, settings = inputs.pair, inputs.groups, inputs.config.engine
     on_gpu = engine_resources(settings)["GPU"] > 0
+    alone = on_gpu or pair.num_bytes > BESIDE
     cache = VerdictCache(pair, groups, settings, on_gpu=on_gpu)
     verdict = None if deep else cache.read()
     start = time.perf_counter()
-    loader = _start(inputs, pair.aligned.folder)
-    base = loader.snapshot.remote(pair.base.folder, pair.dtype)
-    aligned = loader.snapshot.remote(pair.aligned.folder, pair.dtype)
-    shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-    spans = loader.find_spans.remote(shapes, groups.of)
-    attached = loader.attach.remote(base, aligned, spans)
+    loader = _start(inputs, pair.engine_folder)
+    endpoints = StoredEndpoints.by(loader, pair, groups)
+    attached = loader.attach.remote(endpoints)
     evaluations = [(split, inputs.evaluations[split]) for split in SPLITS]
     base_ratios = dict.fromkeys(groups.names, 0.0)
     base_answers: dict[str, Any] = {split: loader.ask.remote(base_ratios, each) for split, each in evaluations}
     engines = 0
+    if alone:
+        endpoints.follow(lambda share: tell(f"{share:.0%} of {pair.num_bytes / 1e9:.1f} GB in the object store"))
     if verdict is None:
-        engines = 1 if on_gpu else 2
-        verdict = _deep_check(loader, attached, list(base_answers.values()), inputs, one_by_one=on_gpu)
+        engines = 1 if alone else 2
+        verdict = _deep_check(loader, attached, list(base_answers.values()), inputs, one_by_one=alone)
         cache.write(verdict)
-    elif on_gpu:
+    elif alone:
         engines = 1
+        _wait(attached, f"vLLM does not load {pair.aligned.folder} so that its weights can be swapped")
         _wait(list(base_answers.values()), "asking the base model failed")
+        ray.kill(loader)
     waited = engines * (time.perf_counter() - start)
     if not verdict.passed:
         raise deep_check.refusal(verdict, pair, settings)
-    return Prepared(base, aligned, spans, base_answers, waited, verdict)
+    return Prepared(endpoints, base_answers, waited, verdict)
 
 
 def _start(inputs: Inputs, folder: Path) -> Any:
@@ -114,7 +114,7 @@ def _deep_check(loader: Any, attached: Any, base_answers: list[Any], inputs: Inp
         merge = Path(scratch) / "merge"
         averaging.export(inputs.pair, inputs.groups.ratio_of(ratios), merge)
         fresh = None if one_by_one else _start(inputs, merge)
-        _wait(loader.start.remote(), f"vLLM does not start on {inputs.pair.aligned.folder}")
+        _wait(loader.start.remote(), f"vLLM does not start on {inputs.pair.engine_folder}")
         _wait(attached, f"vLLM does not load {inputs.pair.aligned.folder} so that its weights can be swapped")
         _wait(base_answers, "asking the base model failed")
         swapped = _wait(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,12 +23,13 @@ from ama_ray.report import write_report
 from ama_ray.tuning import samplers
 from ama_ray.tuning.cluster import engine_resources, engine_slots, ray_cluster
 from ama_ray.tuning.futility import FutilityStopper
+from ama_ray.tuning.memory import check_stores, engine_bytes, own_store
 from ama_ray.tuning.preparation import context_length, prepare
 from ama_ray.tuning.recorder import FailureStopper, Recorder
 from ama_ray.tuning.reward_pool import reward_pools
 from ama_ray.tuning.schedule import Schedule
 from ama_ray.tuning.searcher import ParetoSearcher
-from ama_ray.tuning.timing import Timing
+from ama_ray.tuning.timing import Clock, Timing
 from ama_ray.tuning.trainable import Plan, PlanReference, SwapTrial
 from ama_ray.tuning.travel import send_scorers_by_value
 from ama_ray.tuning.warm_start import first_points
@@ -45,13 +45,18 @@ if TYPE_CHECKING:
 
 
 def search(
-    run: str | Path | RunConfig | None = None, *, progress: Callable[[str], None] | None = None, **fields: Any
+    run: str | Path | RunConfig | None = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+    began: float | None = None,
+    **fields: Any,
 ) -> ParetoSet:
     """Searches the ratios of a pair and returns the Pareto set.
 
     Args:
         run: A run file or a `RunConfig`; None where all is given as keyword arguments.
         progress: Called with a line of text as the run proceeds.
+        began: `time.perf_counter()` of when the user asked, where imports since then are to count; default: now.
         fields: Fields of `RunConfig`; they replace those of a run file.
 
     Returns:
@@ -61,7 +66,8 @@ def search(
     Raises:
         UserError: Something about the run is off; one sentence that names it.
     """
-    start = time.perf_counter()
+    clock = Clock(began)
+    clock.lap("import")
     tell = progress or (lambda line: None)
     config = _config(run, fields)
     _make_empty(config.out)
@@ -73,15 +79,25 @@ def search(
     first = first_points(inputs, shape, tell)
     (config.out / "run.yaml").write_text(inputs.config.to_yaml(), encoding="utf-8")
     megabytes, groups = inputs.pair.num_bytes / 1e6, len(inputs.groups.names)
+    clock.lap("open")
     tell(f"pair of {megabytes:.1f} MB, {groups} ratios, {config.trials} trials; starting engines")
     with ExitStack() as stack:
         stack.enter_context(send_scorers_by_value(inputs.evaluations["search"].rewards))
-        stack.enter_context(ray_cluster())
+        stack.enter_context(ray_cluster(own_store(inputs)))
+        check_stores(inputs)
         inputs = replace(inputs, evaluations=stack.enter_context(reward_pools(inputs.evaluations, config.engine)))
-        slots = engine_slots(config)
-        prepared = prepare(inputs)
+        slots = engine_slots(config, engine_bytes(inputs))
+        clock.lap("ray")
+        prepared = prepare(inputs, tell)
+        clock.lap("deep check")
         tell(f"deep check passed: {prepared.verdict}")
-        recorder = Recorder(config.out, lambda trial: tell(_line(trial, config, recorder.trials)))
+
+        def on_trial(trial: Trial) -> None:
+            if len(recorder.trials) == 1:
+                clock.lap("first trial")
+            tell(_line(trial, config, recorder.trials))
+
+        recorder = Recorder(config.out, on_trial)
         searcher = _searcher(inputs, shape, first, slots, tell)
         ended = _tune(inputs, prepared, searcher, recorder, slots)
         if recorder.failing:
@@ -94,8 +110,9 @@ def search(
         because = f": {ended}" if ended else ""
         tell(f"stopped after {recorder.finished('search')} of {config.trials} trials{because}")
     pareto = ParetoSet(recorder.trials, inputs.config)
-    timing = Timing.of(recorder.stage_seconds, time.perf_counter() - start, slots, engine_start)
-    write_report(pareto, config.out, timing.to_dict())
+    timing = Timing.of(recorder.stage_seconds, clock.elapsed, slots, engine_start)
+    write_report(pareto, config.out, timing.to_dict() | {"to_first_trial": clock.laps})
+    tell(f"first trial after {clock}")
     tell(str(timing))
     return pareto
 
@@ -148,7 +165,7 @@ def _tune(inputs: Inputs, prepared: Prepared, searcher: ParetoSearcher, recorder
     plan = Plan(
         inputs.pair.aligned.folder, config.engine, context_length(inputs), inputs.evaluations, objectives, prepared
     )
-    resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine).items()}
+    resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine, engine_bytes(inputs)).items()}
     stop = CombinedStopper(FailureStopper(recorder), FutilityStopper(recorder, objectives, config.trials, config))
     schedule = Schedule(inputs, objectives, searcher, recorder, slots)
     tune.Tuner(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,34 @@ from ama_ray.trial import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class Clock:
+    """Measures the parts of a run's start, one after another.
+
+    Attributes:
+        laps: Wall seconds by part, in their order.
+    """
+
+    def __init__(self, began: float | None = None) -> None:
+        """Starts, or started at a `time.perf_counter()` of this process."""
+        self._began = self._last = time.perf_counter() if began is None else began
+        self.laps: dict[str, float] = {}
+
+    def lap(self, part: str) -> None:
+        """Ends a part."""
+        now = time.perf_counter()
+        self.laps[part], self._last = now - self._last, now
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._began
+
+    def __str__(self) -> str:
+        """One line: the sum and its parts."""
+        parts = ", ".join(f"{part} {seconds:.0f}" for part, seconds in self.laps.items())
+        return f"{sum(self.laps.values()):.0f} s ({parts})"
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class SwapTrial(tune.Trainable):
         self._plan = self._reference.get()
         self._engine = Engine(self._plan.folder, self._plan.settings, self._plan.context_length)
         self._identity = {"engine": uuid.uuid4().hex, "engine_seconds": time.perf_counter() - start}
-        self._engine.attach(self._plan.prepared.get_endpoints())
+        self._engine.attach(self._plan.prepared.endpoints.get())
         self._base: dict[str, tuple[Answers, Items]] = {}
 
     def step(self) -> dict[str, Any]:
@@ -101,18 +101,15 @@ class SwapTrial(tune.Trainable):
             self._seconds["swap"] = time.perf_counter() - start
         part = parts[len(self._measured)]
         evaluation = self._plan.evaluations[part]
-        answers = evaluation.ask(self._engine)
-        for stage, seconds in answers.seconds.items():
-            self._seconds[stage] += seconds
-        answered = time.perf_counter()
         try:
-            base, _ = self._base_on(part)
-            self._measured.append(evaluation.measure(answers, base))
+            measured = evaluation.examine(self._engine, lambda: self._base_on(part)[0])
         except ScorerError as error:
             return {"done": True, "reason": str(error), "seconds": dict(self._seconds), **self._identity}
+        self._measured.append(measured)
+        for stage, seconds in measured.seconds.items():
+            self._seconds[stage] += seconds
         items = joined([measured.items for measured in self._measured])
         tokens = sum((Counter(measured.tokens) for measured in self._measured), Counter[str]())
-        self._seconds["score"] += time.perf_counter() - answered
         sizes = [len(self._plan.evaluations[name].requests) for name in parts]
         share = sum(sizes[: len(self._measured)]) / sum(sizes)
         result = {

@@ -48,13 +48,14 @@ def kept(parameters: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
 
 
 def endpoints(engine: Engine, pair: Pair, groups: Groups) -> Endpoints:
-    """Both endpoints, got from one engine as in a run. Leaves the engine without sound weights."""
-    engine.load_checkpoint(pair.base.folder)
-    base = kept(engine.snapshot(pair.dtype))
-    engine.load_checkpoint(pair.aligned.folder)
-    aligned = kept(engine.snapshot(pair.dtype))
+    """Both endpoints, got from one engine as in a run. Leaves aligned live."""
     shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-    return Endpoints(base, aligned, engine.find_spans(shapes, groups.of))
+    spans = engine.find_spans(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
+    names = engine.parameter_bytes
+    engine.load_checkpoint(pair.base)
+    base = kept(engine.snapshot(names, pair.dtype))
+    engine.load_checkpoint(pair.aligned)
+    return Endpoints(base, kept(engine.snapshot(names, pair.dtype, spans)), spans)
 
 
 def drop(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,13 @@ from ama_ray.pair import Pair
 from ama_ray.space import SearchSpace
 from ama_ray.tuning.cluster import ray_cluster
 from ama_ray.tuning.engine_actor import EngineActor
+from ama_ray.tuning.object_store import StoredEndpoints
 from tests.checkpoints import make_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from ama_ray.engine.endpoints import Endpoints
 
 pytestmark = pytest.mark.engine
 
@@ -57,6 +61,16 @@ def make_wide_pair(folder: Path) -> Pair:
     return Pair.open(*map(str, paths))
 
 
+@dataclass(frozen=True)
+class ByValue:
+    """In the place of `StoredEndpoints`."""
+
+    endpoints: Endpoints
+
+    def get(self) -> Endpoints:
+        return self.endpoints
+
+
 @pytest.fixture
 def cluster() -> Iterator[None]:
     with ray_cluster():
@@ -71,10 +85,8 @@ def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
     # As in a run, except that the engines take no CPU each, of which there may be but one.
     start = ray.remote(num_cpus=0)(EngineActor).remote
     first: Any = start(pair.base.folder, SETTINGS, CONTEXT)
-    base, aligned = (first.snapshot.remote(end.folder, pair.dtype) for end in (pair.base, pair.aligned))
-    shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-    spans = first.find_spans.remote(shapes, groups.of)
-    ray.get(first.attach.remote(base, aligned, spans))
+    stored = StoredEndpoints.by(first, pair, groups)
+    ray.get(first.attach.remote(stored))
     ray.get(first.greedy_after_swap.remote(ratios, [[5, 6]], 1))
     second: Any = start(pair.base.folder, SETTINGS, CONTEXT)
     ray.get(second.start.remote())
@@ -84,12 +96,12 @@ def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
     processes.add(os.getpid())
     assert len(processes) == 4
     before = pss(processes)
-    ray.get(second.attach.remote(base, aligned, spans))
+    ray.get(second.attach.remote(stored))
     attached = pss(processes)
     ray.get(second.greedy_after_swap.remote(ratios, [[5, 6]], 1))
     swapped = pss(processes)
     # Handed over by value, they are no longer shared: that this shows is what makes the figures above mean something.
-    ray.get(second.attach.remote(*ray.get([base, aligned, spans])))
+    ray.get(second.attach.remote(ByValue(stored.get())))
     ray.get(second.greedy_after_swap.remote(ratios, [[5, 6]], 1))
     unshared = pss(processes)
 

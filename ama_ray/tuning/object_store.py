@@ -1,0 +1,65 @@
+"""Both endpoints in Ray's object store: once per node, mapped by every engine there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from ama_ray.engine.endpoints import Endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ama_ray.engine.endpoints import Span, StoredTensor
+    from ama_ray.pair import Pair
+    from ama_ray.space import Groups
+
+PART = 2**28
+"""Bytes, about, that an endpoint comes in: what a copy that is no view takes while it is stored."""
+
+
+@dataclass(frozen=True)
+class StoredEndpoints:
+    """References to both endpoints in an engine's layout, some of them still under way.
+
+    Attributes:
+        base: Parts of `Endpoints.base`.
+        aligned: Parts of `Endpoints.aligned`.
+        spans: `Endpoints.spans`.
+    """
+
+    base: tuple[Any, ...]
+    aligned: tuple[Any, ...]
+    spans: Any
+
+    @classmethod
+    def by(cls, loader: Any, pair: Pair, groups: Groups) -> StoredEndpoints:
+        """Has an `EngineActor` load and store both, which leaves aligned live in it.
+
+        Tensors that are equal in both checkpoints are stored once, and no swap touches them.
+        """
+        parts = 2 + pair.num_bytes // 2 // PART
+        shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
+        spans = loader.find_spans.remote(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
+        load = loader.load.options(num_returns=parts).remote
+        base, aligned = load(pair.base, pair.dtype, parts), load(pair.aligned, pair.dtype, parts, spans)
+        return cls(tuple(base), tuple(aligned), spans)
+
+    def follow(self, tell: Callable[[float], None]) -> None:
+        """Waits until all is stored, or failed; tells the share of it after every part."""
+        waiting = [*self.base, *self.aligned]
+        whole = len(waiting)
+        while waiting:
+            _, waiting = ray.wait(waiting)
+            tell(1 - len(waiting) / whole)
+
+    def get(self) -> Endpoints:
+        """Waits for the endpoints and maps them into this process; on a node that holds them, without a copy."""
+        spans: dict[str, tuple[Span, ...]] = ray.get(self.spans)
+        return Endpoints(_whole(self.base), _whole(self.aligned), spans)
+
+
+def _whole(parts: tuple[Any, ...]) -> dict[str, StoredTensor]:
+    return {name: tensor for part in ray.get(list(parts)) for name, tensor in part.items()}
