@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ama_ray.config import RunConfig
+from ama_ray.evaluation import SPLITS
 from ama_ray.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.tuning.cluster import ray_cluster
@@ -37,6 +39,10 @@ from benchmarks.swap import SHAPES, make_pair
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ama_ray.tuning.object_store import StoredEndpoints
+
+SETTLED = 3
+"""Seconds after which processes that were to end have ended."""
 ITEMS = 4
 """Prompts and items per probe: the base is asked them once both endpoints are there."""
 
@@ -114,18 +120,28 @@ def _measure(inputs: Inputs, engines: int) -> list[dict[str, Any]]:
     ray.get(alone.start.remote())
     rows = [{"step": "one engine, started", "bytes": memory()}]
     ray.kill(alone)
+    time.sleep(SETTLED)
     # The verdict of the first deep check is kept; the second opening is one without.
     for step in ("opening with the deep check, peak", "opening, peak"):
+        endpoints = None  # those of before are no longer needed
         with Watch() as watch:
-            prepared = prepare(inputs, print)
+            endpoints = _open(inputs)
+        time.sleep(SETTLED)
         rows.append({"step": step, "bytes": watch.peak})
     actors: list[Any] = []
     for count in range(1, engines + 1):
         actors.append(start(*arguments))
-        ray.get(actors[-1].attach.remote(prepared.endpoints))
+        ray.get(actors[-1].attach.remote(endpoints))
         ray.get([actor.greedy_after_swap.remote(dict.fromkeys(inputs.groups.names, 0.5), [[1]], 1) for actor in actors])
         rows.append({"step": f"{count} engine{'s' if count > 1 else ''}, swapped", "bytes": memory()})
     return rows
+
+
+def _open(inputs: Inputs) -> StoredEndpoints:
+    prepared = prepare(inputs, print)
+    for split in SPLITS:
+        prepared.get_base_answers(split)
+    return prepared.endpoints
 
 
 def _config(folder: Path) -> RunConfig:

@@ -5,8 +5,9 @@
 Random bfloat16 weights of a Llama shape (1.1b: TinyLlama's, arXiv 2401.02385), or the miniature's own float32 ones. In
 one process, with the same threads throughout: `Engine.swap`, its checks and the reset of the cache included; one
 `torch.lerp` over plain buffers, which is the bound; and a merge written to disk and read by vLLM's `reload_weights`. In
-a process of its own: a new engine on that file, imports not counted. Ratios differ from swap to swap in every group.
-Prints a table and a JSON object, with the largest error of the arithmetic against float64.
+processes of their own, imports not counted: a new engine on that file, and mergekit's linear merge to disk. Ratios
+differ from swap to swap in every group. Prints a table and a JSON object, with the largest error of the arithmetic
+against float64.
 """
 
 from __future__ import annotations
@@ -21,22 +22,29 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from ama_ray.miniature import ROOT
+from benchmarks import peers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import torch
 
     from ama_ray.checkpoint import Checkpoint
     from ama_ray.config import Engine as EngineSettings
-    from ama_ray.engine.endpoints import StoredTensor
+    from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
+    from ama_ray.engine.engine import Engine
+    from ama_ray.pair import Pair
+    from ama_ray.space import Groups
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 SHAPES: dict[str, dict[str, int]] = {
     "150m": {
@@ -72,15 +80,15 @@ def main(
         with tempfile.TemporaryDirectory() as folder:
             base, aligned = ROOT / "base", ROOT / "rsf"
             if name != "miniature":
-                with _process() as maker:
-                    base, aligned = maker.submit(make_pair, Path(folder), SHAPES[name]).result()
+                base, aligned = in_process(make_pair, Path(folder), SHAPES[name])
             merge = Path(folder) / "merge"
-            with _process() as live:
-                row = live.submit(time_swaps, base, aligned, merge, threads, repeats).result()
-            with _process() as fresh:
-                row["new_engine_s"] = fresh.submit(time_start, merge, threads).result() + row["write_s"]
+            row = in_process(time_swaps, base, aligned, merge, threads, repeats)
+            row["new_engine_s"] = in_process(time_start, merge, threads) + row["write_s"]
+            printed = peers.run("linear", base, aligned, Path(folder) / "linear", folder=Path(folder), threads=threads)
+            row["mergekit_s"] = float(printed.splitlines()[-1])
         row["of_bound"] = row["swap_gb_per_s"] / row["bound_gb_per_s"]
         row["times_reload"] = row["reload_s"] / row["swap_s"]
+        row["times_mergekit"] = row["mergekit_s"] / row["swap_s"]
         row["times_new_engine"] = row["new_engine_s"] / row["swap_s"]
         rows.append({"model": name} | row)
     table = Table(title=f"a swap, {threads} threads; reload and new engine include writing the merge")
@@ -123,7 +131,6 @@ def make_pair(folder: Path, shape: dict[str, int]) -> tuple[Path, Path]:
 def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: int) -> dict[str, Any]:
     """Starts an engine on aligned, attaches both endpoints and times; leaves the merge at ratio 0.5 in `merge`."""
     from ama_ray import averaging
-    from ama_ray.engine.endpoints import Endpoints
     from ama_ray.engine.engine import Engine
     from ama_ray.pair import Pair
     from ama_ray.space import SearchSpace
@@ -131,22 +138,12 @@ def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: in
     pair = Pair.open(str(base), str(aligned))
     groups = SearchSpace.load("per-layer").resolve(pair.names)
     engine = Engine(aligned, _settings(threads), CONTEXT)
-
-    shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-    spans = engine.find_spans(shapes, groups.of)
-
-    def endpoint(checkpoint: Checkpoint) -> dict[str, StoredTensor]:
-        engine.load_checkpoint(checkpoint)
-        parameters = engine.snapshot(engine.parameter_bytes, pair.dtype, spans)
-        # Copies, as the object store makes them: a snapshot is a view of the live weights.
-        return {name: replace(each, array=each.array.copy()) for name, each in parameters.items()}
-
-    endpoints = Endpoints(endpoint(pair.base), endpoint(pair.aligned), spans)
-    engine.attach(endpoints)
+    ends = endpoints(engine, pair, groups)
+    engine.attach(ends)
 
     ratio = itertools.cycle((0.3, 0.6))
     swap = _seconds(lambda: engine.swap(dict.fromkeys(groups.names, next(ratio))), repeats)
-    size = endpoints.num_bytes // 2
+    size = ends.num_bytes // 2
     row = {
         "endpoints_gb": 2 * size / 1e9,
         "swap_s": swap,
@@ -158,6 +155,22 @@ def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: in
     engine._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(merge)})
     row["reload_s"] = time.perf_counter() - start
     return row
+
+
+def endpoints(engine: Engine, pair: Pair, groups: Groups) -> Endpoints:
+    """Both endpoints as a run gets them, in memory of this process. Leaves aligned live."""
+    from ama_ray.engine.endpoints import Endpoints
+
+    shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
+    spans = engine.find_spans(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
+
+    def endpoint(checkpoint: Checkpoint, of: Mapping[str, tuple[Span, ...]] | None) -> dict[str, StoredTensor]:
+        engine.load_checkpoint(checkpoint)
+        parameters = engine.snapshot(engine.parameter_bytes, pair.dtype, of)
+        # Copies, as the object store makes them: a snapshot is a view of the live weights.
+        return {name: replace(each, array=each.array.copy()) for name, each in parameters.items()}
+
+    return Endpoints(endpoint(pair.base, None), endpoint(pair.aligned, spans), spans)
 
 
 def time_start(folder: Path, threads: int) -> float:
@@ -204,8 +217,10 @@ def _settings(threads: int) -> EngineSettings:
     return Engine(cpus=threads, kv_cache_gib=0.25)
 
 
-def _process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+def in_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Calls a function in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(function, *args, **kwargs).result()
 
 
 if __name__ == "__main__":

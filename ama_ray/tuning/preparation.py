@@ -107,13 +107,17 @@ def _start(inputs: Inputs, folder: Path) -> Any:
 
 
 def _deep_check(loader: Any, attached: Any, base_answers: list[Any], inputs: Inputs, *, one_by_one: bool) -> Verdict:
-    """Compares the loader after a swap with a fresh engine; `one_by_one` where both need the same GPU."""
+    """Compares the loader after a swap with a fresh engine; `one_by_one` where both need the same GPU or memory."""
     prompts = deep_check.check_prompts(inputs.vocabulary_size)
     ratios = deep_check.check_ratios(inputs.groups.names)
     with tempfile.TemporaryDirectory(prefix="ama_ray-deep-check-") as scratch:
         merge = Path(scratch) / "merge"
-        averaging.export(inputs.pair, inputs.groups.ratio_of(ratios), merge)
-        fresh = None if one_by_one else _start(inputs, merge)
+
+        def start_fresh() -> Any:
+            averaging.export(inputs.pair, inputs.groups.ratio_of(ratios), merge)
+            return _start(inputs, merge)
+
+        fresh = None if one_by_one else start_fresh()
         _wait(loader.start.remote(), f"vLLM does not start on {inputs.pair.engine_folder}")
         _wait(attached, f"vLLM does not load {inputs.pair.aligned.folder} so that its weights can be swapped")
         _wait(base_answers, "asking the base model failed")
@@ -121,7 +125,7 @@ def _deep_check(loader: Any, attached: Any, base_answers: list[Any], inputs: Inp
             loader.greedy_after_swap.remote(ratios, prompts, deep_check.NEW_TOKENS), "the deep check failed"
         )
         ray.kill(loader)
-        fresh = fresh or _start(inputs, merge)
+        fresh = fresh or start_fresh()
         expected = _wait(fresh.greedy.remote(prompts, deep_check.NEW_TOKENS), "the deep check failed")
         ray.kill(fresh)
     return deep_check.compare(swapped, expected, inputs.config.engine)

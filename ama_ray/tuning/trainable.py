@@ -53,6 +53,13 @@ class PlanReference:
         return plan
 
 
+class Unprinted(dict[str, Any]):
+    """Items on their way to the recorder. Tune formats all results for logs that nobody reads, and arrays take long."""
+
+    def __repr__(self) -> str:
+        return f"<items of {', '.join(self)}>"
+
+
 class SwapTrial(tune.Trainable):
     """Owns one engine, started once; Tune reuses the actor from trial to trial."""
 
@@ -115,7 +122,7 @@ class SwapTrial(tune.Trainable):
         result = {
             "share": share,
             "ratios": self._config["ratios"],
-            "items": items,
+            "items": Unprinted(items),
             "tokens": dict(tokens),
             "seconds": dict(self._seconds),
         }
