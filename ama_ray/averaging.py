@@ -82,10 +82,11 @@ def _write(pair: Pair, ratio_of: Mapping[str, float], out: Path) -> None:
         save_file(merged, out / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(merged, file)
         total_size += sum(tensor.nbytes for tensor in merged.values())
-    folder = pair.aligned.folder
-    if (folder / INDEX).is_file():
+    if (pair.engine_folder / INDEX).is_file():
         index = {"metadata": {"total_size": total_size}, "weight_map": weight_map}
         (out / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    for pattern in SMALL_FILES:
-        for path in folder.glob(pattern):
-            shutil.copyfile(path, out / path.name)
+    # Where aligned is an adapter, its tokenizer and its chat template take the place of base's.
+    for folder in dict.fromkeys((pair.engine_folder, pair.aligned.folder)):
+        for pattern in SMALL_FILES:
+            for path in folder.glob(pattern):
+                shutil.copyfile(path, out / path.name)

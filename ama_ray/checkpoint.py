@@ -13,10 +13,13 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
+from ama_ray.adapter import CONFIG, is_adapter
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from ama_ray.adapter import Adapter
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -69,22 +72,28 @@ class Checkpoint:
         folder: Its folder; in the hub's cache for a model from the hub.
         tensors: Its tensors by name, in the order of its files; a copy of tied weights is left out.
         config: `config.json` as transformers reads it, with defaults filled in.
+        adapter: What changes the tensors as they are read, where `folder` holds no more than an adapter.
     """
 
     folder: Path
     tensors: dict[str, TensorInfo]
     config: dict[str, Any]
+    adapter: Adapter | None = None
 
-    def stream(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """All its tensors, each read when its turn comes."""
+    def stream(self, names: Iterable[str] | None = None) -> Iterator[tuple[str, torch.Tensor]]:
+        """Its tensors, all by default, each read when its turn comes."""
         files: dict[Path, Any] = {}
-        for name, info in self.tensors.items():
-            if info.file not in files:
-                files[info.file] = safe_open(info.file, "pt")
-            yield name, files[info.file].get_tensor(name)
+        for name in self.tensors if names is None else names:
+            file = self.tensors[name].file
+            if file not in files:
+                files[file] = safe_open(file, "pt")
+            tensor: torch.Tensor = files[file].get_tensor(name)
+            if self.adapter and name in self.adapter.changes:
+                tensor = self.adapter.apply(name, tensor)
+            yield name, tensor
 
 
-def fetch(source: str, patterns: tuple[str, ...] = (*SMALL_FILES, INDEX)) -> Path:
+def fetch(source: str, patterns: tuple[str, ...] = (*SMALL_FILES, INDEX, CONFIG)) -> Path:
     """The folder of a checkpoint; what matches `patterns` is downloaded if `source` is a model on the hub.
 
     Raises:
@@ -114,10 +123,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     from transformers import CONFIG_MAPPING
 
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        raise UserError(
-            f"{folder}: this is a LoRA adapter; merge it into its model with peft's merge_and_unload first."
-        )
+    if is_adapter(folder):
+        raise UserError(f"{folder}: this is a LoRA adapter; only aligned may be one, over the base that is named.")
     fields = _read_json(folder / "config.json")
     if fields.get("quantization_config"):
         raise UserError(
@@ -133,13 +140,18 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def has_tokenizer(folder: Path) -> bool:
+    """Whether there is a tokenizer in a folder."""
+    return any((folder / name).is_file() for name in _TOKENIZER_FILES)
+
+
 def read_vocabulary(folder: Path) -> dict[str, int]:
     """Id of every token, added tokens included.
 
     Raises:
         UserError: There is no tokenizer, or it cannot be read.
     """
-    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
+    if not has_tokenizer(folder):
         raise UserError(f"{folder}: there is no tokenizer; save it there with tokenizer.save_pretrained.")
     path = folder / "tokenizer.json"
     if not path.is_file():

@@ -62,9 +62,9 @@ class Inputs:
         groups = space.resolve(pair.names)
         if not isinstance(pair.aligned.config.get("vocab_size"), int):
             raise UserError(
-                f"{pair.aligned.folder}: config.json has no vocab_size; only text-only models can be searched."
+                f"{pair.engine_folder}: config.json has no vocab_size; only text-only models can be searched."
             )
-        evaluations = Evaluation.prepare(config, _tokenizer(pair.aligned.folder), _context_limit(pair))
+        evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), _context_limit(pair))
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}
         return cls(config.model_copy(update={"engine": _resolved(config.engine, pair)}), pair, groups, evaluations)

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import safe_open
 
-from ama_ray.checkpoint import Checkpoint, TensorInfo, fetch, read_config, read_tensors, read_vocabulary
+from ama_ray.adapter import CONFIG, WEIGHTS, Adapter, is_adapter
+from ama_ray.checkpoint import (
+    Checkpoint,
+    TensorInfo,
+    fetch,
+    has_tokenizer,
+    read_config,
+    read_tensors,
+    read_vocabulary,
+)
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,13 +59,15 @@ class Pair:
 
         Args:
             base: Folder or hub id of the checkpoint from before RLHF.
-            aligned: Folder or hub id of the checkpoint from after RLHF.
+            aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base.
 
         Raises:
             UserError: A checkpoint is missing, damaged or quantised, holds NaN or infinity, or the two do not fit
                 together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does.
         """
         folders = [fetch(source) for source in (base, aligned)]
+        if is_adapter(folders[1]):
+            return cls._with_adapter(base, aligned)
         configs = [read_config(folder) for folder in folders]
         warnings = list(_compare_configs(folders, configs))
         _compare_vocabularies(folders)
@@ -69,10 +80,27 @@ class Pair:
         warnings += _compare_headers(pair.base, pair.aligned)
         return replace(pair, moved=pair._check_contents(), warnings=tuple(warnings))
 
+    @classmethod
+    def _with_adapter(cls, base: str, aligned: str) -> Pair:
+        folder = fetch(base)
+        whole = _without_tied_copy(Checkpoint(folder, read_tensors(base), read_config(folder)))
+        adapter_folder = fetch(aligned, (WEIGHTS, CONFIG))
+        if has_tokenizer(adapter_folder):
+            _compare_vocabularies([folder, adapter_folder])
+        shapes = {name: info.shape for name, info in whole.tensors.items()}
+        adapter = Adapter.open(adapter_folder, shapes, tied=bool(whole.config.get("tie_word_embeddings")))
+        pair = cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), (), {})
+        return replace(pair, moved=pair._check_contents())
+
     @property
     def engine_folder(self) -> Path:
-        """A folder with whole weights of this shape and with aligned's tokenizer, that an engine can start on."""
-        return self.aligned.folder
+        """A folder with whole weights of this shape, which an engine can start on: aligned's, or base's."""
+        return self.base.folder if self.aligned.adapter else self.aligned.folder
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where the tokenizer and the chat template of a merge are: in aligned's folder where it has any."""
+        return self.aligned.folder if has_tokenizer(self.aligned.folder) else self.base.folder
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,17 +131,10 @@ class Pair:
             yield file, self._stream(names)
 
     def _stream(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-        files: dict[Path, Any] = {}
-
-        def read(name: str, info: TensorInfo) -> torch.Tensor:
-            if info.file not in files:
-                files[info.file] = safe_open(info.file, "pt")
-            tensor: torch.Tensor = files[info.file].get_tensor(name)
-            return tensor
-
-        for name in names:
-            info = self.aligned.tensors[name]
-            yield name, read(name, self.base.tensors[name]).to(info.dtype), read(name, info)
+        names = list(names)
+        pairs = zip(self.base.stream(names), self.aligned.stream(names), strict=True)
+        for (name, base), (_, aligned) in pairs:
+            yield name, base.to(aligned.dtype), aligned
 
     def _check_contents(self) -> dict[str, float]:
         """Refuses values that cannot be averaged; returns how far each tensor moved."""

@@ -110,7 +110,8 @@ def make_pair(folder: Path, shape: dict[str, int]) -> tuple[Path, Path]:
     from safetensors.torch import save_file
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(vocab_size=VOCABULARY, tie_word_embeddings=False, dtype=torch.bfloat16, **shape)
+    sizes = {"vocab_size": VOCABULARY} | shape
+    config = LlamaConfig(tie_word_embeddings=False, dtype=torch.bfloat16, **sizes)
     config.architectures = ["LlamaForCausalLM"]
     with torch.device("meta"):
         shapes = {key: tensor.shape for key, tensor in LlamaForCausalLM(config).state_dict().items()}

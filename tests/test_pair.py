@@ -171,7 +171,10 @@ BAD: dict[str, tuple[Callable[[Paths], object], str]] = {
     "truncated": (truncated, r"base/model\.safetensors: truncated or damaged"),
     "not safetensors": (lambda p: (p[1] / WEIGHTS).write_text("x" * 99), r"aligned/model\.safetensors: truncated or"),
     "no config": (lambda p: (p[0] / "config.json").unlink(), r"base/config\.json: missing"),
-    "adapter": (lambda p: (p[1] / "config.json").rename(p[1] / "adapter_config.json"), "aligned: .*LoRA adapter"),
+    "adapter": (
+        lambda p: (p[1] / "config.json").rename(p[1] / "adapter_config.json"),
+        "aligned/adapter_config.json: peft_type: None is more",
+    ),
     "config not JSON": (lambda p: (p[0] / "config.json").write_text("{"), r"base/config\.json: not valid JSON"),
     "config a list": (lambda p: (p[0] / "config.json").write_text("[]"), r"base/config\.json: a JSON object"),
     "config nonsense": (config(0, hidden_size="big"), r"base/config\.json: transformers cannot read it .*hidden_size"),

@@ -71,6 +71,11 @@ def distill(inputs: Inputs, progress: Callable[[str], None] | None = None) -> li
 
 def _points(inputs: Inputs, tell: Callable[[str], None]) -> list[Distilled]:
     settings = inputs.config.distill
+    if inputs.pair.aligned.adapter:
+        raise UserError(
+            f"{inputs.pair.aligned.folder}: distillation needs whole checkpoints; merge the adapter with peft's "
+            "merge_and_unload and name that folder."
+        )
     parametrisations = [_parametrisation(mean, inputs.groups, settings.epsilon) for mean in settings.means]
     model = load_model(inputs.pair.aligned.folder, getattr(torch, inputs.config.engine.dtype))
     responses = responses_of(inputs, model)

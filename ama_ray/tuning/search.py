@@ -163,7 +163,7 @@ def _tune(inputs: Inputs, prepared: Prepared, searcher: ParetoSearcher, recorder
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
     objectives = Objectives.of(config)
     plan = Plan(
-        inputs.pair.aligned.folder, config.engine, context_length(inputs), inputs.evaluations, objectives, prepared
+        inputs.pair.engine_folder, config.engine, context_length(inputs), inputs.evaluations, objectives, prepared
     )
     resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine, engine_bytes(inputs)).items()}
     stop = CombinedStopper(FailureStopper(recorder), FutilityStopper(recorder, objectives, config.trials, config))
