@@ -155,6 +155,8 @@ def test_the_run_prints_where_its_time_went(run: Run) -> None:
     assert "orchestration" in run.lines[-1]
     spent = sum(timing[stage] for stage in ("engine_start", "swap", "generate", "score"))
     assert 0 < spent <= timing["wall"] * timing["slots"]
+    assert list(timing["to_first_trial"]) == ["import", "open", "ray", "deep check", "first trial"]
+    assert 0 < sum(timing["to_first_trial"].values()) < timing["wall"]
     assert timing["orchestration"] == pytest.approx(1 - spent / timing["wall"] / timing["slots"])
 
 

@@ -43,7 +43,7 @@ class Engine(Model):
         "are in Ray's object store; default: on it where three copies of the weights fit, else locked",
     )
     cpus: float = Field(1, gt=0, description="CPU cores per trial")
-    gpus: int | None = Field(None, ge=0, description="GPUs per trial; default: one where there is one")
+    gpus: int | None = Field(None, ge=0, le=1, description="GPUs per trial; default: one where there is one")
 
 
 class Report(Model):
