@@ -22,6 +22,8 @@ SLACK = 2**27
 SHARE = 0.3
 """Share of the memory that Ray's object store gets by itself."""
 SHARED = Path("/dev/shm")
+WITHOUT_SHARED = 10**10
+"""Bytes up to which Ray's object store may lie elsewhere, as in containers with a small /dev/shm; Ray's own limit."""
 
 
 def engine_bytes(inputs: Inputs) -> int:
@@ -51,12 +53,12 @@ def own_store(inputs: Inputs) -> int | None:
             f"this machine has {_gb(free)} of memory free; use a larger one, or a smaller pair."
         )
     shared = shutil.disk_usage(SHARED).free if SHARED.is_dir() else free
-    if store > shared:
+    if store > max(shared, WITHOUT_SHARED):
         raise UserError(
             f"{SHARED}: both endpoints of {inputs.pair.aligned.folder} take {_gb(store)}, and {_gb(shared)} are free "
             "there; make it larger (docker run: --shm-size)."
         )
-    return None if store <= SHARE * min(free, shared) else store
+    return None if store <= SHARE * free else store
 
 
 def check_stores(inputs: Inputs) -> None:

@@ -42,6 +42,9 @@ def test_an_engine_holds_its_weights_and_its_cache() -> None:
 def test_the_object_store_is_made_larger_where_ray_s_own_would_not_do(machine: Any) -> None:
     machine(free=100, shared=50)
     assert memory.own_store(inputs(4)) is None
+    machine(free=100, shared=0.064)  # a container's; Ray takes /tmp
+    assert memory.own_store(inputs(4)) is None
+    machine(free=100, shared=50)
     assert memory.own_store(inputs(32)) == 32 * GB + memory.SLACK
 
 
