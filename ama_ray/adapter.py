@@ -5,6 +5,7 @@ PEFT itself merges a whole model in memory; here no more than one tensor is ther
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -16,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     import torch
@@ -28,6 +29,16 @@ _PREFIX = "base_model.model."
 _SUFFIX = re.compile(r"\.(lora_A\.weight|lora_B\.weight|lora_embedding_A|lora_embedding_B)$")
 _PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 """Values of `init_lora_weights` that leave the weights of base as they are."""
+_READ = {"peft_type", "bias", "init_lora_weights", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora"}
+_NO_PART_IN_THE_MERGE = {
+    *("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode"),
+    *("target_modules", "exclude_modules", "lora_dropout", "modules_to_save", "layers_to_transform", "layers_pattern"),
+    *("megatron_core", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "runtime_config"),
+    *("qalora_group_size", "ensure_weight_tying"),
+    "fan_in_fan_out",  # PEFT itself goes by the kind of each layer, as `_TRANSPOSED` does
+}
+_TRANSPOSED = {"gpt2": re.compile(r"\.c_(attn|proj|fc)$"), "openai-gpt": re.compile(r"\.c_(attn|proj|fc)$")}
+"""By model type: modules that transformers builds as `Conv1D`, whose weights are stored the other way round."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +72,13 @@ class Adapter:
     changes: Mapping[str, Change]
 
     @classmethod
-    def open(cls, folder: Path, shapes: Mapping[str, tuple[int, ...]], *, tied: bool) -> Adapter:
+    def open(cls, folder: Path, shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> Adapter:
         """Opens an adapter, and finds the tensors of base it changes.
 
         Args:
             folder: With `adapter_config.json` and `adapter_model.safetensors`.
             shapes: Of base's tensors.
-            tied: Base's input and output embeddings are one.
+            config: Base's `config.json`.
 
         Raises:
             UserError: It is no plain LoRA adapter, is damaged, or is not for this base.
@@ -81,16 +92,21 @@ class Adapter:
                 stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again.") from None
-        changes = {}
-        for name in stored:
-            if name.endswith(_START):
+        changes: dict[str, Change] = {}
+        used: set[str] = set()
+        tied, conv1d = config.get("tie_word_embeddings"), _TRANSPOSED.get(config.get("model_type", ""))
+        for name in sorted(stored, key=lambda each: each.endswith(_START)):
+            if name in used:
                 continue
             module, part = _parse(name)
             target = _target(f"{module}.weight" if part else module, shapes)
             if target is None or (tied and re.search("embed|lm_head|wte", target)):
                 why = "changes tied embeddings" if target else f"is for no tensor of {len(shapes)} in base"
                 raise UserError(f"{path}: {name} {why}; check that base is the adapter's own, or {_MERGE}.")
-            change = _change(name, module, part, settings, stored)
+            change = _change(name, part, settings, stored, bool(conv1d and conv1d.search(f".{module}")))
+            if target in changes:
+                raise UserError(f"{path}: {name} changes {target}, which another tensor changes too; {_MERGE}.")
+            _check_rank(path, change, module, settings, stored)
             shape = _shape(change, stored)
             if shape != shapes[target] or (change.start and stored[change.start] != shape):
                 raise UserError(
@@ -98,7 +114,17 @@ class Adapter:
                     "use the base that the adapter was trained on."
                 )
             changes[target] = change
+            used.update(change.names, [change.start] if change.start else [])
         return cls(folder, changes)
+
+    @property
+    def checksum(self) -> str:
+        """Of its two files."""
+        digest = hashlib.sha256()
+        for name in (CONFIG, WEIGHTS):
+            with (self.folder / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
 
     def apply(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         """A tensor of base with what the adapter adds, in float32 and rounded once to its dtype.
@@ -119,18 +145,19 @@ class Adapter:
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter and no whole model."""
-    return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
+    """Whether a folder holds an adapter and no whole model; some trainers leave base's `config.json` in it."""
+    whole = any(folder.glob("model*.safetensors*")) or not (folder / WEIGHTS).is_file()
+    return (folder / CONFIG).is_file() and not (whole and (folder / "config.json").is_file())
 
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not valid JSON ({one_line(error)}); copy or download it again.") from None
-    odd = [
-        field for field in ("use_dora", "target_parameters", "layer_replication", "lora_bias") if settings.get(field)
-    ]
+    if not isinstance(settings, dict):
+        raise UserError(f"{path}: holds no JSON object; copy or download it again.")
+    odd = [field for field in settings.keys() - _READ - _NO_PART_IN_THE_MERGE if settings[field]]
     if settings.get("bias", "none") != "none":
         odd.append("bias")
     if settings.get("init_lora_weights", True) not in _PLAIN_STARTS:
@@ -138,8 +165,26 @@ def _settings(path: Path) -> dict[str, Any]:
     if settings.get("peft_type") != "LORA":
         odd.append("peft_type")
     if odd:
-        raise UserError(f"{path}: {odd[0]}: {settings.get(odd[0])} is more than a plain LoRA adapter; {_MERGE}.")
+        field = "peft_type" if "peft_type" in odd else min(odd)
+        raise UserError(f"{path}: {field}: {settings.get(field)} is more than a plain LoRA adapter; {_MERGE}.")
+    for field, number in _numbers(settings):
+        if isinstance(number, bool) or not isinstance(number, int | float) or number <= 0:
+            raise UserError(f"{path}: {field}: {number} is not a number above 0; copy or download it again.")
+    for field in ("rank_pattern", "alpha_pattern"):
+        for pattern in settings.get(field) or {}:
+            try:
+                re.compile(pattern)
+            except re.error:
+                raise UserError(f"{path}: {field}: {pattern} is no regular expression; {_MERGE}.") from None
     return settings
+
+
+def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for field in ("r", "lora_alpha"):
+        yield field, settings.get(field)
+    for field in ("rank_pattern", "alpha_pattern"):
+        values = settings.get(field) or {}
+        yield from ((field, each) for each in (values.values() if isinstance(values, dict) else [values]))
 
 
 def _parse(name: str) -> tuple[str, str]:
@@ -154,18 +199,32 @@ def _target(name: str, shapes: Mapping[str, Any]) -> str | None:
     return next((each for each in (name, name.partition(".")[2]) if each in shapes), None)
 
 
-def _change(name: str, module: str, part: str, settings: Mapping[str, Any], stored: Collection[str]) -> Change:
+def _change(name: str, part: str, settings: Mapping[str, Any], stored: Collection[str], conv1d: bool) -> Change:
     if not part:
         return Change((name,))
-    stem = name[: -len(part)]
+    module, stem = _parse(name)[0], name[: -len(part)]
     embedding = part.startswith("lora_embedding")
     names = ("lora_embedding_A", "lora_embedding_B") if embedding else ("lora_A.weight", "lora_B.weight")
-    rank = _of_module(settings.get("rank_pattern"), module, settings["r"])
+    rank = _rank(module, settings)
     alpha = _of_module(settings.get("alpha_pattern"), module, settings["lora_alpha"])
     scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
-    transposed = embedding or bool(settings.get("fan_in_fan_out"))
     start = stem.removesuffix(".") + _START
-    return Change(tuple(stem + each for each in names), scale, transposed, start if start in stored else None)
+    return Change(tuple(stem + each for each in names), scale, embedding or conv1d, start if start in stored else None)
+
+
+def _rank(module: str, settings: Mapping[str, Any]) -> float:
+    return _of_module(settings.get("rank_pattern"), module, settings["r"])
+
+
+def _check_rank(
+    path: Path, change: Change, module: str, settings: Mapping[str, Any], stored: Mapping[str, tuple[int, ...]]
+) -> None:
+    """The scale is by the rank of the configuration, so another rank in the file means that the two do not belong."""
+    if len(change.names) == 2 and (rows := stored.get(change.names[0], ())[:1]) and rows != (_rank(module, settings),):
+        raise UserError(
+            f"{path}: {change.names[0]} has rank {rows[0]}, and {CONFIG} says {_rank(module, settings)}; copy or "
+            "download both again."
+        )
 
 
 def _of_module(pattern: Mapping[str, float] | None, module: str, default: float) -> float:

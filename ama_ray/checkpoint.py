@@ -13,7 +13,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
-from ama_ray.adapter import CONFIG, is_adapter
+from ama_ray.adapter import CONFIG, WEIGHTS, is_adapter
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ class Checkpoint:
     tensors: dict[str, TensorInfo]
     config: dict[str, Any]
     adapter: Adapter | None = None
+
+    def source(self, name: str) -> Path:
+        """The file to blame for the values of a tensor: that of the adapter where it changes it."""
+        changed = self.adapter is not None and name in self.adapter.changes
+        return self.folder / WEIGHTS if changed else self.tensors[name].file
 
     def stream(self, names: Iterable[str] | None = None) -> Iterator[tuple[str, torch.Tensor]]:
         """Its tensors, all by default, each read when its turn comes."""

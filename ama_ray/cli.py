@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -23,6 +23,7 @@ _commands = typer.Typer(
 )
 _RunFile = Annotated[Path, typer.Argument(help="The run file (YAML).", show_default=False)]
 _RunFolder = Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)]
+_Resume = Literal["auto", "never", "must"]
 _console = Console()
 
 
@@ -32,18 +33,22 @@ def search(
     out: Annotated[Path | None, typer.Option(help="Folder for the results, instead of the run file's.")] = None,
     trials: Annotated[int | None, typer.Option(help="Number of trials, instead of the run file's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the run file's.")] = None,
+    resume: Annotated[
+        _Resume, typer.Option(help="Where the folder holds a run: auto goes on with it, never refuses, must insists.")
+    ] = "auto",
 ) -> None:
     """Search for the best ratios. Example: ama-ray search run.yaml --trials 60."""
     began = time.perf_counter()
+    from ama_ray.tuning.interrupts import Interrupted
     from ama_ray.tuning.search import search as run_search
 
     given = {"out": out, "trials": trials, "seed": seed}
-    front = run_search(
-        run,
-        progress=_say,
-        began=began,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    fields = {name: value for name, value in given.items() if value is not None}
+    try:
+        front = run_search(run, resume=resume, progress=_say, began=began, **fields)
+    except Interrupted as interrupted:
+        print(f"ended by {interrupted.signal.name}; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(128 + interrupted.signal) from None
     _show(front)
 
 
@@ -125,11 +130,12 @@ def check(
     from ama_ray.inputs import Inputs
     from ama_ray.parametrisation import parametrisation
     from ama_ray.tuning import samplers
+    from ama_ray.tuning.warm_start import check_first_points
 
     config = RunConfig.load(run)
     inputs = Inputs.open(config)
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
-    parametrisation(inputs.groups.ranges, config.mean_ratio)
+    check_first_points(inputs, parametrisation(inputs.groups.ranges, config.mean_ratio))
     for warning in inputs.pair.warnings:
         _say(f"warning: {warning}")
     groups = ", ".join(inputs.groups.names)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ama_ray import probes, sources
@@ -14,11 +17,11 @@ from ama_ray.space import Groups, SearchSpace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from ama_ray.config import Engine, RunConfig
     from ama_ray.prompting import Tokenizer
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 
 
@@ -37,6 +40,20 @@ class Inputs:
     pair: Pair
     groups: Groups
     evaluations: Mapping[str, Evaluation]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What a trial's scores depend on besides the run file, each as a hash: the pair, the items, the scorers."""
+        digests = {"base and aligned": self.pair.checksum}
+        for split in SPLITS:
+            for reward in self.evaluations[split].rewards:
+                digests[f"the prompts of {reward.settings.name} ({split} split)"] = _digest(reward.requests)
+                for function in reward.functions:
+                    path = Path(function.__code__.co_filename)
+                    digests[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+            for probe in self.evaluations[split].probes:
+                digests[f"the items of {probe.name} ({split} split)"] = _digest(probe)
+        return digests
 
     @property
     def context_length(self) -> int:
@@ -68,6 +85,11 @@ class Inputs:
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}
         return cls(config.model_copy(update={"engine": _resolved(config.engine, pair)}), pair, groups, evaluations)
+
+
+def _digest(value: object) -> str:
+    """Of a value whose `repr` says all of it; where functions lie in memory is left out."""
+    return hashlib.sha256(_ADDRESS.sub("", repr(value)).encode()).hexdigest()
 
 
 def on_test_split(config: RunConfig) -> list[str]:

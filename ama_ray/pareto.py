@@ -106,11 +106,12 @@ class ParetoSet:
     @property
     def searched(self) -> tuple[Trial, ...]:
         """The trials of the search: without the twin, and the uniform points scored on the report split only."""
-        trials = [trial for trial in self.trials if trial.origin != "twin"]
-        return tuple(t for t in trials if t.search or (t.state == "failed" and self._in_search(t.number)))
+        return tuple(t for t in self.trials if t.search or (t.state == "failed" and self._was_searched(t)))
 
-    def _in_search(self, number: int) -> bool:
-        return self.config is None or number < self.config.trials
+    def _was_searched(self, trial: Trial) -> bool:
+        if trial.origin != "baseline" or self.config is None:
+            return trial.origin != "twin"
+        return trial.uniform_ratio in self.config.first_ratios
 
     @property
     def base(self) -> Trial:

@@ -16,6 +16,7 @@ import os
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,7 +99,7 @@ def main(
         with Watch() as opening:
             inputs = Inputs.open(config)
         rewards = inputs.evaluations["search"].rewards
-        with send_scorers_by_value(rewards), ray_cluster(own_store(inputs)):
+        with send_scorers_by_value(rewards), ray_cluster(partial(own_store, inputs)):
             rows = _measure(inputs, engines)
     need = inputs.pair.num_bytes + rows[0]["bytes"]
     for row in rows:

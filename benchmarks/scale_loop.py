@@ -23,9 +23,11 @@ from ama_ray.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.parametrisation import parametrisation
 from ama_ray.tuning import search
-from ama_ray.tuning.cluster import engine_slots, ray_cluster
+from ama_ray.tuning.cluster import Slots, ray_cluster
+from ama_ray.tuning.interrupts import Interrupts
 from ama_ray.tuning.memory import engine_bytes
 from ama_ray.tuning.recorder import Recorder
+from ama_ray.tuning.run_folder import RunFolder
 from ama_ray.tuning.trainable import SwapTrial
 from ama_ray.tuning.warm_start import first_points
 
@@ -55,11 +57,13 @@ def measure(actors: int, sampler: str, seconds: float, trials: int) -> dict[str,
         inputs = replace(inputs, evaluations=evaluations)  # type: ignore[arg-type]
         out.mkdir()
         # More than this machine has: the trials sleep.
-        resources = {"CPU": actors * config.engine.cpus, "memory": actors * engine_bytes(inputs)}
+        resources = {"CPU": actors * config.engine.cpus, "memory": actors * engine_bytes(inputs, on_gpu=False)}
         with mock.patch.dict(os.environ, RAY_OVERRIDE_RESOURCES=json.dumps(resources)), ray_cluster():
-            assert engine_slots(config, engine_bytes(inputs)) == actors
+            slots = Slots(config, engine_bytes(inputs, on_gpu=False))
+            assert slots() == actors
             shape = parametrisation(inputs.groups.ranges, config.mean_ratio)
-            searcher = search._searcher(inputs, shape, first_points(inputs, shape), actors, lambda line: None)
+            points, run = first_points(inputs, shape), RunFolder(out, "scale", ())
+            searcher = search._searcher(inputs, shape, points, run, slots=actors, tell=lambda line: None)
 
             def note(trial: Trial) -> None:
                 search._line(trial, config, recorder.trials)
@@ -67,7 +71,8 @@ def measure(actors: int, sampler: str, seconds: float, trials: int) -> dict[str,
             recorder = Naps(out, note)
             before = time.time(), time.process_time()
             with mock.patch.object(search, "SwapTrial", SleepTrial):
-                search._tune(inputs, Meeting(out / "started", actors), searcher, recorder, actors)  # type: ignore[arg-type]
+                meeting: Any = Meeting(out / "started", actors)
+                search._tune(inputs, meeting, searcher, recorder, slots=slots, signals=Interrupts())
             wall, busy = time.time() - before[0], time.process_time() - before[1]
     if recorder.last_failure:
         raise RuntimeError(recorder.last_failure)

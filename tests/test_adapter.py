@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import peft
@@ -33,7 +34,9 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "rslora": ("llama", PLAIN | {"use_rslora": True}),
     "saved-head": ("llama", PLAIN | {"modules_to_save": ["lm_head"]}),
     "embeddings": ("llama", PLAIN | {"target_modules": ["embed_tokens", "up_proj"]}),
-    "fan-in-fan-out": ("gpt2", {"r": 4, "target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True}),
+    "gpt2": ("gpt2", {"r": 4, "target_modules": ["c_attn", "c_fc", "c_proj"], "fan_in_fan_out": True}),
+    "gpt2-head": ("gpt2", {"r": 4, "target_modules": ["c_proj", "lm_head"]}),
+    "square-told-otherwise": ("llama", PLAIN | {"target_modules": ["q_proj", "o_proj"], "fan_in_fan_out": True}),
 }
 
 
@@ -60,7 +63,7 @@ def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_pair_with_an_adapter_is_peft_s_merge(form: str, dtype: torch.dtype, tmp_path: Path) -> None:
     architecture, settings = FORMS[form]
-    base, _ = make_pair(tmp_path, architecture, layers=2, tied=architecture == "gpt2", dtype=dtype)
+    base, _ = make_pair(tmp_path, architecture, layers=2, tied=form == "gpt2", dtype=dtype)
     merged = write_adapter(base, tmp_path / "adapter", **settings)
     pair: Pair = pickle.loads(pickle.dumps(Pair.open(str(base), str(tmp_path / "adapter"))))
     assert pair.dtype == dtype
@@ -107,7 +110,7 @@ def settings(**fields: Any) -> Callable[[Path], None]:
     return change
 
 
-def weights(change: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path], None]:
+def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
     def apply(adapter: Path) -> None:
         tensors = load_file(adapter / WEIGHTS)
         change(tensors)
@@ -117,6 +120,8 @@ def weights(change: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path
 
 
 FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+REPLACED = "base_model.model.model.layers.0.self_attn.q_proj.weight"
+ORPHAN = "base_model.model.model.layers.0.self_attn.k_proj.base_layer.weight"
 
 
 @pytest.mark.parametrize(
@@ -130,6 +135,20 @@ FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
         (lambda folder: (folder / WEIGHTS).write_bytes(b"no"), "truncated or damaged"),
         (lambda folder: (folder / CONFIG).write_text("{"), "adapter_config.json: not valid JSON"),
         (weights(lambda t: t.update(odd=torch.zeros(2))), "odd is for no tensor of .* in base"),
+        (lambda folder: (folder / CONFIG).write_text("[]"), "adapter_config.json: holds no JSON object"),
+        (settings(r=None), "adapter_config.json: r: None is not a number above 0"),
+        (settings(lora_alpha="8"), "lora_alpha: 8 is not a number above 0"),
+        (settings(rank_pattern=[1, 2]), "rank_pattern: .* is not a number above 0"),
+        (settings(alpha_pattern={"v_proj": 0}), "alpha_pattern: 0 is not a number above 0"),
+        (settings(rank_pattern={"(": 4}), "rank_pattern: .* is no regular expression"),
+        (settings(r=8), r"q_proj.lora_A.weight has rank 4, and adapter_config.json says 8"),
+        (settings(alora_invocation_tokens=[1]), "alora_invocation_tokens: .* is more than a plain LoRA adapter"),
+        (settings(arrow_config={"top_k": 1}), "arrow_config: .* is more than"),
+        (settings(kasa_config={"a": 1}), "kasa_config: .* is more than"),
+        (settings(invented_later=True), "invented_later: True is more than"),
+        (weights(lambda t: t.update({ORPHAN: torch.zeros(64, 64)})), "base_layer.weight is for no tensor of"),
+        (weights(lambda t: t.update({REPLACED: torch.zeros(64, 64)})), "which another tensor changes too"),
+        (weights(lambda t: t[FIRST].fill_(torch.nan)), "adapter_model.safetensors: .*q_proj.weight holds NaN"),
         (weights(lambda t: t.update({FIRST: torch.zeros(4, 32)})), r"q_proj.weight of shape \[64, 32\], and base has"),
         (weights(lambda t: t.__delitem__(FIRST)), "q_proj.lora_B.weight makes"),
     ],
@@ -159,6 +178,12 @@ def test_an_adapter_on_tied_embeddings_is_refused(tmp_path: Path) -> None:
     write_adapter(base, tmp_path / "adapter", **PLAIN | {"target_modules": ["embed_tokens", "q_proj"]})
     with pytest.raises(UserError, match="changes tied embeddings"):
         Pair.open(str(base), str(tmp_path / "adapter"))
+
+
+def test_an_adapter_beside_base_s_configuration_is_one(adapter: Path, tmp_path: Path) -> None:
+    base, folder = copied(adapter, tmp_path)
+    shutil.copy(base / "config.json", folder)
+    assert Pair.open(str(base), str(folder)).aligned.adapter
 
 
 def test_base_may_be_no_adapter(adapter: Path) -> None:

@@ -216,7 +216,7 @@ class TaskProbe(_Named):
 
 
 def _tag(value: Any) -> str | None:
-    fields = value if isinstance(value, dict) else vars(value)
+    fields = value if isinstance(value, dict) else getattr(value, "__dict__", {})
     return next((tag for tag in ("preset", "task") if tag in fields), fields.get("kind"))
 
 

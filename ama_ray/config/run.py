@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from ama_ray.config.base import HIGHEST_RATIO, Checkpoint, File, Model, Range, Space
 from ama_ray.config.constraints import Bounds, Reference
@@ -44,6 +45,11 @@ class Engine(Model):
     )
     cpus: float = Field(1, gt=0, description="CPU cores per trial")
     gpus: int | None = Field(None, ge=0, le=1, description="GPUs per trial; default: one where there is one")
+    timeout: float = Field(
+        3600,
+        gt=0,
+        description="seconds after which a trial (or a part of it) that has not ended is run again elsewhere",
+    )
 
 
 class Report(Model):
@@ -100,12 +106,22 @@ class RunConfig(Model):
     report: Report = Report()
     seed: int = Field(0, ge=0, lt=2**32)
     out: File
+    storage: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9+]+://",
+        description="Optuna URL of a database for the study, as postgresql://host/name; default: a journal in `out`",
+    )
     engine: Engine = Engine()
 
     @property
     def reward_objectives(self) -> tuple[str, ...]:
         """The names of the objectives that rewards make up, in the order of the run file."""
         return tuple(dict.fromkeys(reward.objective for reward in self.reward))
+
+    @property
+    def first_ratios(self) -> tuple[float, ...]:
+        """The uniform ratios that the search starts from; the others are scored on the report split only."""
+        return BASELINE_RATIOS if "uniform" in self.warm_start else FIRST_RATIOS
 
     @property
     def _probe_names(self) -> list[str]:
@@ -126,6 +142,13 @@ class RunConfig(Model):
                 "objectives; let some rewards share an `objective`"
             )
         return self
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_has_no_password(cls, storage: str | None) -> str | None:
+        if storage and re.match(r"[^/]*//[^/@]*:[^/@]+@", storage):
+            raise ValueError("leave the password out, as run files are kept; use ~/.pgpass or PGPASSWORD")
+        return storage
 
     @model_validator(mode="after")
     def _bounded_names_are_known(self) -> RunConfig:

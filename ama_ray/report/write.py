@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ama_ray.pareto import ParetoSet
 
 
-def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, Any]) -> None:
+def write_report(
+    pareto: ParetoSet, out: Path, timing: Mapping[str, Any], ended: str = "", *, interrupted: bool = False
+) -> None:
     """Writes the results of a run beside its `trials.csv`.
 
     `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture; `summary.json` holds the
@@ -40,6 +42,8 @@ def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, Any]) -> Non
         pareto: The result.
         out: The run folder.
         timing: Seconds by stage, the share of orchestration, and the seconds up to the first trial by part.
+        ended: Why the search ended before its last trial; empty where it did not.
+        interrupted: A signal ended the run, which can be gone on with.
     """
     write_trials(out / "front.csv", pareto.front)
     plot_front(pareto, out / "front.png")
@@ -53,6 +57,8 @@ def write_report(pareto: ParetoSet, out: Path, timing: Mapping[str, Any]) -> Non
         **({"warning": warning} if warning else {}),
         "split": pareto.split,
         **_asked(pareto),
+        "ended": ended,
+        "interrupted": interrupted,
         "trials": len(pareto.searched),
         "stopped": sum(trial.state == "stopped" for trial in pareto.trials),
         "evaluated": sum(trial.share for trial in searched) / len(searched) if searched else None,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import ray
 from ray._private import ray_constants
+from ray._private.state import state
 
 from ama_ray.config import FIRST_RATIOS, ModelReward
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from ama_ray.config import Engine, RunConfig
 
@@ -23,16 +26,23 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the nodes of the cluster."""
+
 
 @contextmanager
-def ray_cluster(object_store: int | None = None) -> Iterator[None]:
+def ray_cluster(object_store: Callable[[], int | None] = lambda: None) -> Iterator[None]:
     """Ray for the duration of a run: the one already connected, the one at `RAY_ADDRESS`, or one of our own.
 
     One of our own listens on loopback only and ends with the run.
+
+    Args:
+        object_store: Size in bytes for the object store of one of our own, None for Ray's choice.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -45,11 +55,12 @@ def ray_cluster(object_store: int | None = None) -> Iterator[None]:
         except ConnectionError as error:
             raise UserError(f"RAY_ADDRESS: there is no Ray cluster at {os.environ['RAY_ADDRESS']}.") from error
     else:
+        size = object_store()
         with _on_loopback():
             ray.init(
                 address="local",
                 include_dashboard=False,
-                object_store_memory=object_store,
+                object_store_memory=size,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
@@ -76,38 +87,73 @@ def _on_loopback() -> Iterator[None]:
 
 def engine_resources(settings: Engine, memory: int = 0) -> dict[str, float]:
     """What one engine takes from its node: CPUs as set, GPUs as set or one where the cluster has any, and memory."""
-    gpus = settings.gpus if settings.gpus is not None else int(ray.cluster_resources().get("GPU", 0) > 0)
+    gpus = settings.gpus if settings.gpus is not None else int(_most("GPU") > 0)
     return {"CPU": settings.cpus, "GPU": gpus, "memory": memory}
 
 
-def engine_slots(config: RunConfig, memory: int = 0) -> int:
-    """How many engines run side by side.
+def _most(kind: str) -> float:
+    """Of a resource, what the cluster has, or could have with the nodes that an autoscaler could start."""
+    could_have = state.get_max_resources_from_cluster_config() or {}
+    return float(max(ray.cluster_resources().get(kind, 0), could_have.get(kind, 0)))
 
-    As many as fit on the nodes, but of more than two at most a quarter of the trials that the sampler chooses, since
-    it knows nothing of the trials beside a new one.
 
-    Args:
-        config: The run.
-        memory: Bytes that one engine takes.
+class Slots:
+    """How many engines run side by side: called again and again, as nodes come and go.
 
-    Raises:
-        UserError: No node has room for one engine.
+    As many as fit on the nodes, or on those that an autoscaler could start, but of more than two at most a quarter of
+    the trials that the sampler chooses, since it knows nothing of the trials beside a new one.
+
+    Attributes:
+        want: What one engine takes, by kind of resource.
+        most: Of any number of nodes.
     """
-    want = {kind: amount for kind, amount in engine_resources(config.engine, memory).items() if amount}
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    fit = sum(min(int(node.get(kind, 0) // amount) for kind, amount in want.items()) for node in nodes)
-    # Replicas of reward models have their part.
-    models = [reward for reward in config.reward if isinstance(reward, ModelReward)]
-    taken = {"CPU": sum(r.replicas * r.cpus for r in models), "GPU": sum(r.replicas * r.gpus for r in models)}
-    whole = ray.cluster_resources()
-    fit = min(fit, *(int((whole.get(kind, 0) - taken.get(kind, 0)) // amount) for kind, amount in want.items()))
-    if not fit:
-        needs = " and ".join(_amount(kind, amount) for kind, amount in want.items())
-        raise UserError(
-            f"engine: no node of the Ray cluster has the {needs} of one engine; lower engine.cpus, gpus or "
-            "kv_cache_gib."
-        )
-    return max(1, min(fit, max(2, (config.trials - len(FIRST_RATIOS)) // 4)))
+
+    def __init__(self, config: RunConfig, memory: int = 0) -> None:
+        """Looks at the cluster.
+
+        Args:
+            config: The run.
+            memory: Bytes that one engine takes.
+
+        Raises:
+            UserError: No node has room for one engine, nor would one that an autoscaler could start.
+        """
+        self.want = {kind: amount for kind, amount in engine_resources(config.engine, memory).items() if amount}
+        # Replicas of reward models have their part.
+        models = [reward for reward in config.reward if isinstance(reward, ModelReward)]
+        self._taken = {"CPU": sum(r.replicas * r.cpus for r in models), "GPU": sum(r.replicas * r.gpus for r in models)}
+        self.most = max(2, (config.trials - len(FIRST_RATIOS)) // 4)
+        self._looked = -math.inf
+        if not (self._fit() or self._could_fit()):
+            needs = " and ".join(_amount(kind, amount) for kind, amount in self.want.items())
+            raise UserError(
+                f"engine: no node of the Ray cluster has the {needs} of one engine; lower engine.cpus, gpus or "
+                "kv_cache_gib."
+            )
+
+    def __call__(self) -> int:
+        """Engines that there is or could be room for now; at least one, which waits for a node where there is none."""
+        if time.monotonic() - self._looked > LOOK_EVERY:
+            self._now, self._looked = max(1, min(max(self._fit(), self._could_fit()), self.most)), time.monotonic()
+        return self._now
+
+    @property
+    def of_several_nodes(self) -> bool:
+        """Whether there are other nodes than one, or could be."""
+        return len([node for node in ray.nodes() if node["Alive"]]) > 1 or self._could_fit() > 0
+
+    def _fit(self) -> int:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        fit = sum(min(int(node.get(kind, 0) // amount) for kind, amount in self.want.items()) for node in nodes)
+        return min(fit, self._of(ray.cluster_resources()))
+
+    def _could_fit(self) -> int:
+        """On the nodes that an autoscaler could start; it says no more than their resources in all."""
+        return self._of(state.get_max_resources_from_cluster_config() or {})
+
+    def _of(self, resources: Mapping[str, float]) -> int:
+        free = {kind: resources.get(kind, 0) - self._taken.get(kind, 0) for kind in self.want}
+        return max(0, min(int(free[kind] // amount) for kind, amount in self.want.items()))
 
 
 def _amount(kind: str, amount: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ama_ray.tuning.cluster import ray_cluster
@@ -20,5 +21,5 @@ def deep_check(inputs: Inputs) -> Verdict:
     Raises:
         UserError: They differ, or an engine does not start on this pair.
     """
-    with send_scorers_by_value(inputs.evaluations["search"].rewards), ray_cluster(own_store(inputs)):
+    with send_scorers_by_value(inputs.evaluations["search"].rewards), ray_cluster(partial(own_store, inputs)):
         return prepare(inputs, lambda line: None, deep=True).verdict

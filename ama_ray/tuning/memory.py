@@ -26,9 +26,9 @@ WITHOUT_SHARED = 10**10
 """Bytes up to which Ray's object store may lie elsewhere, as in containers with a small /dev/shm; Ray's own limit."""
 
 
-def engine_bytes(inputs: Inputs) -> int:
+def engine_bytes(inputs: Inputs, *, on_gpu: bool) -> int:
     """Host memory of one engine; with a GPU its weights and its KV cache are there."""
-    if torch.cuda.is_available():
+    if on_gpu:
         return RUNTIME
     pair, settings = inputs.pair, inputs.config.engine
     weights = pair.num_bytes // 2 // pair.dtype.itemsize * getattr(torch, settings.dtype).itemsize
@@ -46,7 +46,8 @@ def own_store(inputs: Inputs) -> int | None:
     Raises:
         UserError: The pair and an engine do not fit into this machine's memory.
     """
-    store, engine, free = store_bytes(inputs), engine_bytes(inputs), psutil.virtual_memory().available
+    store, free = store_bytes(inputs), psutil.virtual_memory().available
+    engine = engine_bytes(inputs, on_gpu=torch.cuda.is_available())
     if store + engine > free:
         raise UserError(
             f"{inputs.pair.aligned.folder}: both endpoints take {_gb(store)} and an engine takes {_gb(engine)}, and "

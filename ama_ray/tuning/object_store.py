@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +56,19 @@ class StoredEndpoints:
         while waiting:
             _, waiting = ray.wait(waiting)
             tell(1 - len(waiting) / whole)
+
+    def keep(self) -> None:
+        """Keeps a copy on this process's node for as long as the process lives, once all is stored.
+
+        The nodes that hold the others can then all be lost, and those that come get theirs from here.
+        """
+        threading.Thread(target=self._hold, name="endpoints", daemon=True).start()
+
+    def _hold(self) -> None:
+        with suppress(ray.exceptions.RayError):  # whoever needs them says so
+            held = [ray.get(part) for part in (*self.base, *self.aligned)]
+            threading.Event().wait()
+            del held
 
     def get(self) -> Endpoints:
         """Waits for the endpoints and maps them into this process; on a node that holds them, without a copy."""

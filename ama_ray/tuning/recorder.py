@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray import cloudpickle
+from ray.exceptions import RayActorError
 from ray.tune import Callback, Stopper
 
 from ama_ray.errors import one_line
 from ama_ray.item_store import ItemStore
 from ama_ray.trial import Trial
 from ama_ray.trials_csv import write_trials
+from ama_ray.tuning.insist import insist
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from ama_ray.pareto import ParetoSet
+    from ama_ray.tuning.interrupts import Interrupts
 
 FAILURES_IN_A_ROW = 5
 """After so many the run stops: what fails every trial will fail the rest of the night too."""
+ATTEMPTS = 3
+"""How often a trial is run whose engine dies; a trial whose scorer fails has failed."""
 
 
 class Recorder(Callback):
@@ -30,13 +39,21 @@ class Recorder(Callback):
         last_failure: Why the last trial that failed did.
     """
 
-    def __init__(self, out: Path, on_trial: Callable[[Trial], None]) -> None:
+    def __init__(
+        self,
+        out: Path,
+        on_trial: Callable[[Trial], None],
+        tell: Callable[[str], None] = lambda line: None,
+        earlier: ParetoSet | None = None,
+    ) -> None:
         """Records to the folder of a run.
 
         Args:
             out: Gets `trials.csv` and `items/`.
             on_trial: Called with every trial that was scored, seen on the split it was scored on, failed ones
                 included.
+            tell: Called with a line of text where something has to be tried again.
+            earlier: What an earlier process recorded.
         """
         self.engine_seconds: dict[str, float] = {}
         self.stage_seconds: Counter[str] = Counter()
@@ -44,13 +61,17 @@ class Recorder(Callback):
         self.items = ItemStore(out / "items")
         self._file = out / "trials.csv"
         self._on_trial = on_trial
-        self._trials: dict[int, Trial] = {}
-        self._finished: Counter[str] = Counter()
+        self._tell = tell
+        trials = earlier.trials if earlier else ()
+        self._trials = {trial.number: trial for trial in trials}
+        self._finished = Counter(
+            search=len(earlier.searched) if earlier else 0, report=sum(trial.report is not None for trial in trials)
+        )
         self._failures = 0
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks into the run folder; the listener may hold a terminal and stays in this process.
-        return self.__dict__ | {"_on_trial": None}
+        return self.__dict__ | {"_on_trial": None, "_tell": None}
 
     @property
     def failing(self) -> bool:
@@ -78,7 +99,9 @@ class Recorder(Callback):
         # Taken out, as Tune writes the results of all trials again and again.
         items = result.pop("items")
         if state == "complete":
-            self.items.write(config["split"], number, items)
+            insist(
+                partial(self.items.write, config["split"], number, items), f"the items of trial {number}", self._tell
+            )
         before = self._trials.get(number) or _new(config, state)
         tokens = Counter(before.tokens) + Counter(result["tokens"])
         scored = replace(before, **{config["split"]: result["scores"]}, tokens=dict(tokens))
@@ -88,9 +111,14 @@ class Recorder(Callback):
         self._failures = 0
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Records a trial whose actor died or raised."""
-        error = trial.get_pickled_error()
-        self._failed(trial.config, one_line(error) if error else "the trial's process ended", {})
+        """Records a trial whose actor died or raised, unless it is to run again in another one."""
+        why = _why(trial)
+        if trial.config["attempt"] == ATTEMPTS:
+            self._failed(trial.config, why, {})
+            return
+        self.last_failure = why
+        self._failures += 1
+        self._tell(f"trial {trial.config['number']}: {why}; it runs again with another engine")
 
     def _failed(self, config: dict[str, Any], reason: str, seconds: dict[str, float]) -> None:
         self._failures += 1
@@ -102,8 +130,19 @@ class Recorder(Callback):
     def _record(self, config: dict[str, Any], trial: Trial) -> None:
         self._trials[trial.number] = trial
         self._finished[config["split"]] += 1
-        write_trials(self._file, self.trials)
+        insist(partial(write_trials, self._file, self.trials), str(self._file), self._tell)
         self._on_trial(trial.seen_on(config["split"]))
+
+
+def _why(trial: Any) -> str:
+    # In the trial's own folder: `get_pickled_error` looks where it has not been copied to yet.
+    path = trial.pickled_error_file
+    if not path or not Path(path).is_file():
+        return "the trial's process ended"
+    error = cloudpickle.loads(Path(path).read_bytes())
+    if isinstance(error, RayActorError):
+        return "its process died, or was ended as it took too long"
+    return one_line(error)
 
 
 def _new(config: dict[str, Any], state: Any, reason: str = "", seconds: dict[str, float] | None = None) -> Trial:
@@ -117,12 +156,13 @@ def _new(config: dict[str, Any], state: Any, reason: str = "", seconds: dict[str
     )
 
 
-class FailureStopper(Stopper):
-    """Ends a search whose trials keep failing."""
+class EndStopper(Stopper):
+    """Ends a search whose trials keep failing, or that a signal has ended."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        """Watches a recorder."""
+    def __init__(self, recorder: Recorder, signals: Interrupts) -> None:
+        """Watches a recorder and the signals."""
         self._recorder = recorder
+        self._signals = signals
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """A single trial ends by itself."""
@@ -130,4 +170,4 @@ class FailureStopper(Stopper):
 
     def stop_all(self) -> bool:
         """Whether the search should end."""
-        return self._recorder.failing
+        return self._recorder.failing or self._signals.received is not None

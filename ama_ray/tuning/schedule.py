@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.search import Searcher
 
 from ama_ray.comparison import candidates
-from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
+from ama_ray.config import BASELINE_RATIOS
 from ama_ray.errors import UserError
+from ama_ray.evaluation import SPLITS
 from ama_ray.pareto import ParetoSet
 from ama_ray.trial import Trial
 from ama_ray.tuning.patience import Patience
+from ama_ray.tuning.recorder import ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +38,12 @@ class Schedule(Searcher):
     """
 
     def __init__(
-        self, inputs: Inputs, objectives: Objectives, searcher: ParetoSearcher, recorder: Recorder, slots: int
+        self,
+        inputs: Inputs,
+        objectives: Objectives,
+        searcher: ParetoSearcher,
+        recorder: Recorder,
+        slots: Callable[[], int],
     ) -> None:
         """Plans a run.
 
@@ -44,8 +51,8 @@ class Schedule(Searcher):
             inputs: The opened run.
             objectives: Of the run.
             searcher: Chooses the ratios of the search.
-            recorder: Knows what has finished.
-            slots: Engines that run side by side.
+            recorder: Knows what has finished, also in an earlier process.
+            slots: How many engines can run side by side now.
         """
         super().__init__(metric=list(objectives.names), mode=["max"] * (len(objectives.names) - 1) + ["min"])
         self._config = inputs.config
@@ -57,20 +64,38 @@ class Schedule(Searcher):
         self._patience = Patience(inputs.config, objectives, recorder.items)
         self.ended = ""
         self._searching: set[str] = set()
-        self._in_flight: set[str] = set()
-        self._asked = {"search": 0, "report": 0}
-        self._again: set[int] = set()
+        self._in_flight: dict[str, dict[str, Any]] = {}
+        self._again_after: deque[tuple[str, dict[str, Any]]] = deque()
+        self._first_id: dict[str, str] = {}
+        self._ended: deque[tuple[str, dict[str, Any] | None, bool]] = deque()
+        self._asked = {split: recorder.finished(split) for split in SPLITS}
+        self._again = {trial.number for trial in recorder.trials if trial.report}
+        self._others = self._uniform_beside_the_search()
         self._queue: deque[Trial] = deque()
         self._steps: list[Callable[[], list[Trial] | None]] = [self._uniform, self._candidates, self._twin]
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles it to restore from; a run goes on from its own folder instead.
+        return {}
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial, None while it is not known yet, or `FINISHED`."""
-        suggestion = self._search(trial_id) if self._searches() else self._report()
-        if isinstance(suggestion, dict):
-            self._asked[suggestion["split"]] += 1
-            self._in_flight.add(trial_id)
-            if suggestion["split"] == "search":
-                self._searching.add(trial_id)
+        """The next trial, None while it is not known yet or there is no room for it, or `FINISHED`."""
+        self.settle()
+        # One more than there are engines: the next ratios are known while all of them work.
+        if len(self._in_flight) > self._slots():
+            return None
+        if self._again_after:
+            self._first_id[trial_id], suggestion = self._again_after.popleft()
+            self._in_flight[trial_id] = suggestion
+            return suggestion
+        found = self._search(trial_id) if self._searches() else self._report()
+        if not isinstance(found, dict):
+            return None if self._in_flight else found  # what still runs may have to run again
+        suggestion = found | {"attempt": 1}
+        self._asked[suggestion["split"]] += 1
+        self._in_flight[trial_id] = suggestion
+        if suggestion["split"] == "search":
+            self._searching.add(trial_id)
         return suggestion
 
     def _searches(self) -> bool:
@@ -81,11 +106,11 @@ class Schedule(Searcher):
 
     def _search(self, trial_id: str) -> dict[str, Any] | None:
         suggestion = self._searcher.suggest(trial_id)
-        if suggestion is None and len(self._in_flight) < self._slots:
+        if suggestion is None and len(self._in_flight) < self._slots():
             # An engine is idle. Tune would end it, did another become idle too, and starting one takes long.
             uniform = self._uniform()
             # Some are kept for the end of the search, when engines would wait for the last trials.
-            if len(uniform) > self._slots:
+            if len(uniform) > self._slots():
                 return self._again_on_report(uniform[0])
             suggestion = self._searcher.suggest(trial_id, wait=None)
         return None if suggestion is None else suggestion | {"split": "search"}
@@ -106,11 +131,19 @@ class Schedule(Searcher):
     def _uniform(self) -> list[Trial]:
         """The uniform points to score on the report split now: those of the search once they are complete there."""
         ready = [t for t in self._recorder.trials if t.origin == "baseline" and t.state == "complete" and t.search]
-        searched = BASELINE_RATIOS if "uniform" in self._config.warm_start else FIRST_RATIOS
-        others = [ratio for ratio in BASELINE_RATIOS if ratio not in searched]
-        for number, ratio in enumerate(others, start=self._config.trials):
-            ready.append(Trial(number, "complete", "baseline", dict.fromkeys(self._groups, ratio)))
-        return [trial for trial in ready if trial.number not in self._again]
+        return [trial for trial in [*ready, *self._others] if trial.number not in self._again]
+
+    def _uniform_beside_the_search(self) -> list[Trial]:
+        """The uniform points that are scored on the report split only, and have not been."""
+        trials, config = self._recorder.trials, self._config
+        done = [trial.uniform_ratio for trial in trials if trial.origin == "baseline" and trial.report]
+        others = [ratio for ratio in BASELINE_RATIOS if ratio not in (*config.first_ratios, *done)]
+        beside = len(trials) - self._recorder.finished("search")  # numbers that the search leaves out
+        start = max([config.trials + beside, *(trial.number + 1 for trial in trials)])
+        return [
+            Trial(number, "complete", "baseline", dict.fromkeys(self._groups, ratio))
+            for number, ratio in enumerate(others, start)
+        ]
 
     def _candidates(self) -> list[Trial] | None:
         if self._recorder.finished("search") < self._asked["search"]:
@@ -118,10 +151,8 @@ class Schedule(Searcher):
         trials = [t for t in self._recorder.trials if t.state == "complete" and t.search is not None]
         items = {trial.number: self._recorder.items.read("search", trial.number) for trial in trials}
         # A uniform trial may have been among the last to finish.
-        return [
-            *self._uniform(),
-            *candidates(trials, self._objectives, items, self._config.report.points, self._config),
-        ]
+        chosen = candidates(trials, self._objectives, items, self._config.report.points, self._config)
+        return [*self._uniform(), *(trial for trial in chosen if trial.number not in self._again)]
 
     def _twin(self) -> list[Trial] | None:
         if self._recorder.finished("report") < self._asked["report"]:
@@ -132,14 +163,29 @@ class Schedule(Searcher):
             return []
         if knee.uniform_ratio is not None:
             return []
+        twin = dict.fromkeys(knee.ratios, knee.mean_ratio)
+        if any(trial.origin == "twin" and trial.ratios == twin for trial in self._recorder.trials):
+            return []
         number = max(trial.number for trial in self._recorder.trials) + 1
-        return [Trial(number, "complete", "twin", dict.fromkeys(knee.ratios, knee.mean_ratio))]
+        return [Trial(number, "complete", "twin", twin)]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tells the sampler how a trial of the search ended."""
-        self._in_flight.discard(trial_id)
-        if trial_id in self._searching:
-            self._searcher.on_trial_complete(trial_id, result, error)
+        """Notes that a trial ended. Tune calls this before the recorder, and the sampler is to hear of it after."""
+        self._ended.append((trial_id, result, error))
+
+    def settle(self) -> None:
+        """Sees to the trials that have ended, which the recorder has on disk by now.
+
+        One whose engine failed is handed out again; Tune's own retries do not cover an actor that dies between trials.
+        The sampler hears of the others.
+        """
+        while self._ended:
+            trial_id, result, error = self._ended.popleft()
+            suggestion, first = self._in_flight.pop(trial_id), self._first_id.pop(trial_id, trial_id)
+            if error and suggestion["attempt"] < ATTEMPTS:
+                self._again_after.append((first, suggestion | {"attempt": suggestion["attempt"] + 1}))
+            elif first in self._searching:
+                self._searcher.on_trial_complete(first, result, error)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: `trials.csv` and `items` hold what a run knows."""

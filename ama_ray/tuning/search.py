@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import optuna
 import torch
 from ray import tune
 from ray.tune.stopper import CombinedStopper
@@ -21,14 +22,17 @@ from ama_ray.parametrisation import parametrisation
 from ama_ray.pareto import ParetoSet
 from ama_ray.report import write_report
 from ama_ray.tuning import samplers
-from ama_ray.tuning.cluster import engine_resources, engine_slots, ray_cluster
+from ama_ray.tuning.cluster import Slots, engine_resources, ray_cluster
 from ama_ray.tuning.futility import FutilityStopper
+from ama_ray.tuning.interrupts import Interrupts, interrupts
 from ama_ray.tuning.memory import check_stores, engine_bytes, own_store
 from ama_ray.tuning.preparation import context_length, prepare
-from ama_ray.tuning.recorder import FailureStopper, Recorder
+from ama_ray.tuning.recorder import EndStopper, Recorder
 from ama_ray.tuning.reward_pool import reward_pools
+from ama_ray.tuning.run_folder import Resume, RunFolder, finished, held
 from ama_ray.tuning.schedule import Schedule
 from ama_ray.tuning.searcher import ParetoSearcher
+from ama_ray.tuning.study import open_study
 from ama_ray.tuning.timing import Clock, Timing
 from ama_ray.tuning.trainable import Plan, PlanReference, SwapTrial
 from ama_ray.tuning.travel import send_scorers_by_value
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
 def search(
     run: str | Path | RunConfig | None = None,
     *,
+    resume: Resume = "auto",
     progress: Callable[[str], None] | None = None,
     began: float | None = None,
     **fields: Any,
@@ -55,6 +60,8 @@ def search(
 
     Args:
         run: A run file or a `RunConfig`; None where all is given as keyword arguments.
+        resume: Where `out` holds a run already: `auto` goes on with it, `never` refuses. `must` refuses where it holds
+            none.
         progress: Called with a line of text as the run proceeds.
         began: `time.perf_counter()` of when the user asked, where imports since then are to count; default: now.
         fields: Fields of `RunConfig`; they replace those of a run file.
@@ -65,53 +72,79 @@ def search(
 
     Raises:
         UserError: Something about the run is off; one sentence that names it.
+        Interrupted: SIGINT or SIGTERM came (a `KeyboardInterrupt`); what was finished is on disk, and the same call
+            goes on with it.
     """
     clock = Clock(began)
     clock.lap("import")
-    tell = progress or (lambda line: None)
     config = _config(run, fields)
-    _make_empty(config.out)
+    with ExitStack() as stack:
+        stack.enter_context(held(config.out))
+        signals = stack.enter_context(interrupts())
+        return _search(config, resume, progress or (lambda line: None), clock, signals)
+
+
+def _search(
+    config: RunConfig, resume: Resume, tell: Callable[[str], None], clock: Clock, signals: Interrupts
+) -> ParetoSet:
     inputs = Inputs.open(config)
     for warning in inputs.pair.warnings:
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
     shape = parametrisation(inputs.groups.ranges, config.mean_ratio)
+    folder = RunFolder.start(inputs, resume)
+    config = inputs.config
+    earlier = ParetoSet(folder.trials, config)
+    if folder.trials:
+        tell(f"{config.out}: {len(earlier.searched)} of {config.trials} trials are there; going on")
+    if done := finished(config.out, len(earlier.searched), config):
+        tell(f"{config.out}: {done}; raise `trials` to go on")
+        return earlier
     first = first_points(inputs, shape, tell)
-    (config.out / "run.yaml").write_text(inputs.config.to_yaml(), encoding="utf-8")
-    megabytes, groups = inputs.pair.num_bytes / 1e6, len(inputs.groups.names)
     clock.lap("open")
-    tell(f"pair of {megabytes:.1f} MB, {groups} ratios, {config.trials} trials; starting engines")
+    size = f"{inputs.pair.num_bytes / 1e6:.1f} MB, {len(inputs.groups.names)} ratios"
+    tell(f"pair of {size}, {config.trials} trials; starting engines")
+
+    def on_trial(trial: Trial) -> None:
+        if "first trial" not in clock.laps:
+            clock.lap("first trial")
+        tell(_line(trial, config, recorder.trials))
+
+    recorder = Recorder(config.out, on_trial, tell, earlier)
     with ExitStack() as stack:
         stack.enter_context(send_scorers_by_value(inputs.evaluations["search"].rewards))
-        stack.enter_context(ray_cluster(own_store(inputs)))
+        stack.enter_context(ray_cluster(partial(own_store, inputs)))
+        signals.catch()
         check_stores(inputs)
         inputs = replace(inputs, evaluations=stack.enter_context(reward_pools(inputs.evaluations, config.engine)))
-        slots = engine_slots(config, engine_bytes(inputs))
+        slots = Slots(config, engine_bytes(inputs, on_gpu=engine_resources(config.engine)["GPU"] > 0))
         clock.lap("ray")
         prepared = prepare(inputs, tell)
+        if slots.of_several_nodes:
+            prepared.endpoints.keep()
         clock.lap("deep check")
         tell(f"deep check passed: {prepared.verdict}")
-
-        def on_trial(trial: Trial) -> None:
-            if len(recorder.trials) == 1:
-                clock.lap("first trial")
-            tell(_line(trial, config, recorder.trials))
-
-        recorder = Recorder(config.out, on_trial)
-        searcher = _searcher(inputs, shape, first, slots, tell)
-        ended = _tune(inputs, prepared, searcher, recorder, slots)
-        if recorder.failing:
-            why = f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}"
-            if recorder.finished("search") < config.trials and not ended:
-                raise UserError(why)
-            tell(why)
-        engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
-    if recorder.finished("search") < config.trials:
-        because = f": {ended}" if ended else ""
-        tell(f"stopped after {recorder.finished('search')} of {config.trials} trials{because}")
-    pareto = ParetoSet(recorder.trials, inputs.config)
-    timing = Timing.of(recorder.stage_seconds, clock.elapsed, slots, engine_start)
-    write_report(pareto, config.out, timing.to_dict() | {"to_first_trial": clock.laps})
+        searcher = _searcher(inputs, shape, first, folder, slots=slots(), tell=tell)
+        ended = _tune(inputs, prepared, searcher, recorder, slots=slots, signals=signals)
+        engines = slots()
+    if recorder.failing:
+        why = f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}"
+        if recorder.finished("search") < config.trials and not ended:
+            raise UserError(why)
+        tell(why)
+    elif recorder.finished("search") < config.trials:
+        tell(f"stopped after {recorder.finished('search')} of {config.trials} trials{ended and f': {ended}'}")
+    pareto = ParetoSet(recorder.trials, config)
+    engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
+    timing = Timing.of(recorder.stage_seconds, clock.elapsed, engines, engine_start)
+    write_report(
+        pareto,
+        config.out,
+        timing.to_dict() | {"to_first_trial": clock.laps},
+        ended,
+        interrupted=signals.received is not None,
+    )
+    signals.check()
     tell(f"first trial after {clock}")
     tell(str(timing))
     return pareto
@@ -125,20 +158,15 @@ def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunCo
     return RunConfig.load(run, **fields)
 
 
-def _make_empty(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        empty = not any(out.iterdir())
-    except OSError as error:
-        raise UserError(f"{out}: cannot be the folder of a run ({error.strerror}); give `out` another one.") from None
-    if not empty:
-        raise UserError(f"{out}: this folder is not empty; give `out` another folder, or remove this one.")
-
-
 def _searcher(
-    inputs: Inputs, shape: Parametrisation, first: Sequence[Point], slots: int, tell: Callable[[str], None]
+    inputs: Inputs,
+    shape: Parametrisation,
+    first: Sequence[Point],
+    folder: RunFolder,
+    *,
+    slots: int,
+    tell: Callable[[str], None],
 ) -> ParetoSearcher:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     config, objectives, constraints = inputs.config, Objectives.of(inputs.config), Constraints.of(inputs.config)
     in_study = sum(shape.expresses(point.ratios) for point in first)
     setting = samplers.Setting(
@@ -148,16 +176,26 @@ def _searcher(
         parallel=slots,
         first=in_study,
         seed=config.seed,
+        known=len(folder.trials),
         moved=inputs.groups.moved(inputs.pair.moved),
         constraints=constraints,
         reference=config.reference,
     )
     sampler, chosen = samplers.make(config.sampler, setting)
     tell(f"sampler: {chosen}")
-    return ParetoSearcher(shape, objectives, sampler, first, constraints)
+    study = open_study(folder, config.storage, len(objectives.names), sampler)
+    return ParetoSearcher(shape, objectives, study, first, constraints, finished=folder.trials, tell=tell)
 
 
-def _tune(inputs: Inputs, prepared: Prepared, searcher: ParetoSearcher, recorder: Recorder, slots: int) -> str:
+def _tune(
+    inputs: Inputs,
+    prepared: Prepared,
+    searcher: ParetoSearcher,
+    recorder: Recorder,
+    *,
+    slots: Slots,
+    signals: Interrupts,
+) -> str:
     """Runs the trials; returns why the search ended before its last trial, as `Schedule.ended`."""
     config = inputs.config
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
@@ -165,27 +203,33 @@ def _tune(inputs: Inputs, prepared: Prepared, searcher: ParetoSearcher, recorder
     plan = Plan(
         inputs.pair.engine_folder, config.engine, context_length(inputs), inputs.evaluations, objectives, prepared
     )
-    resources = {kind.lower(): amount for kind, amount in engine_resources(config.engine, engine_bytes(inputs)).items()}
-    stop = CombinedStopper(FailureStopper(recorder), FutilityStopper(recorder, objectives, config.trials, config))
+    resources = {kind.lower(): amount for kind, amount in slots.want.items()}
+    stop = CombinedStopper(EndStopper(recorder, signals), FutilityStopper(recorder, objectives, config.trials, config))
     schedule = Schedule(inputs, objectives, searcher, recorder, slots)
-    tune.Tuner(
-        tune.with_resources(tune.with_parameters(SwapTrial, plan=PlanReference.of(plan)), resources),
-        tune_config=tune.TuneConfig(
-            search_alg=schedule,
-            num_samples=-1,  # until the schedule is finished
-            # One more than there are engines: the next ratios are suggested while all of them work.
-            max_concurrent_trials=slots + 1,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(config.out),
-            callbacks=[recorder],
-            stop=stop,
-            verbose=0,
-            failure_config=tune.FailureConfig(),
-        ),
-    ).fit()
+    # Tune keeps a state of its own, which nothing here is restored from.
+    with tempfile.TemporaryDirectory(prefix="ama_ray-tune-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(SwapTrial, plan=PlanReference.of(plan)), resources),
+            tune_config=tune.TuneConfig(
+                search_alg=schedule,
+                num_samples=-1,  # until the schedule is finished
+                max_concurrent_trials=slots.most + 1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=scratch,
+                callbacks=[recorder],
+                stop=stop,
+                verbose=0,
+                failure_config=tune.FailureConfig(),  # the schedule tries again
+            ),
+        )
+        signals.check()
+        signals.deferred = True
+        tuner.fit()
+        signals.deferred = False
+    schedule.settle()
     return schedule.ended
 
 

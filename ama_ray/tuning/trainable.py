@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import time
 import uuid
 from collections import Counter
@@ -41,11 +42,12 @@ class PlanReference:
     """A `Plan` in the object store, fetched by the first trial of an actor, so that Tune sets the actor up at once."""
 
     reference: Any
+    timeout: float
 
     @classmethod
     def of(cls, plan: Plan) -> PlanReference:
         """Puts the plan into the object store."""
-        return cls(ray.put(plan))
+        return cls(ray.put(plan), plan.settings.timeout)
 
     def get(self) -> Plan:
         """Fetches the plan."""
@@ -97,6 +99,15 @@ class SwapTrial(tune.Trainable):
         Raises:
             SwapError: The swap failed; Tune then throws this actor and its engine away.
         """
+        # From here on, whatever hangs: a thread of C ends the process, and Tune runs the trial in another one.
+        timeout = self._reference.timeout
+        faulthandler.dump_traceback_later(timeout, exit=True, file=2)
+        try:
+            return self._step()
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    def _step(self) -> dict[str, Any]:
         from ama_ray.reward import ScorerError
 
         if not hasattr(self, "_engine"):
@@ -153,3 +164,6 @@ class SwapTrial(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing to save: a trial is a moment."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing to load: a trial that runs again in another actor starts anew."""

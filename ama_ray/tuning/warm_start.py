@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +78,16 @@ def first_points(
     warm = _joined([found[entry] for entry in config.warm_start], parametrisation, baseline)
     _fit(len(baseline), len(warm), config.trials)
     return [Point("baseline", ratios) for ratios in baseline] + [Point("warm start", ratios) for ratios in warm]
+
+
+def check_first_points(inputs: Inputs, parametrisation: Parametrisation) -> None:
+    """Refuses what `first_points` would, without distilling.
+
+    Raises:
+        UserError: As `first_points`.
+    """
+    cheap = tuple(entry for entry in inputs.config.warm_start if entry != "distill")
+    first_points(replace(inputs, config=inputs.config.model_copy(update={"warm_start": cheap})), parametrisation)
 
 
 def _joined(

@@ -35,8 +35,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_an_engine_holds_its_weights_and_its_cache() -> None:
-    assert memory.engine_bytes(inputs(4)) == 2 * GB + 2**30 + memory.RUNTIME
-    assert memory.engine_bytes(inputs(4, "float32")) == 4 * GB + 2**30 + memory.RUNTIME
+    assert memory.engine_bytes(inputs(4), on_gpu=False) == 2 * GB + 2**30 + memory.RUNTIME
+    assert memory.engine_bytes(inputs(4, "float32"), on_gpu=False) == 4 * GB + 2**30 + memory.RUNTIME
 
 
 def test_the_object_store_is_made_larger_where_ray_s_own_would_not_do(machine: Any) -> None:

@@ -1,13 +1,16 @@
 import pickle
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ray.exceptions import RayActorError
 
 from ama_ray.trial import Estimate, ProbeResult, Scores
 from ama_ray.trials_csv import read_trials
-from ama_ray.tuning.recorder import FAILURES_IN_A_ROW, FailureStopper, Recorder
+from ama_ray.tuning.interrupts import Interrupts
+from ama_ray.tuning.recorder import ATTEMPTS, FAILURES_IN_A_ROW, EndStopper, Recorder
 
 if TYPE_CHECKING:
     from ama_ray.trial import Trial
@@ -23,8 +26,13 @@ class TuneTrial:
     last_result: dict[str, Any] = field(default_factory=dict)
     error: Exception | None = None
 
-    def get_pickled_error(self) -> Exception | None:
-        return self.error
+    @property
+    def pickled_error_file(self) -> str | None:
+        if self.error is None:
+            return None
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            pickle.dump(self.error, file)
+        return file.name
 
 
 def complete(number: int, split: str = "search") -> TuneTrial:
@@ -37,7 +45,13 @@ def complete(number: int, split: str = "search") -> TuneTrial:
         "share": 1.0,
         "seconds": {"swap": 0.01, "generate": 1.0, "score": 0.5},
     }
-    config = {"number": number, "origin": "sampler", "ratios": {"a": 0.25, "b": 0.5}, "split": split}
+    config = {
+        "number": number,
+        "origin": "sampler",
+        "ratios": {"a": 0.25, "b": 0.5},
+        "split": split,
+        "attempt": ATTEMPTS,
+    }
     return TuneTrial(config, result)
 
 
@@ -105,11 +119,24 @@ def test_failures_in_a_row_stop_the_run(tmp_path: Path) -> None:
     for number in range(FAILURES_IN_A_ROW - 1):
         recorder.on_trial_complete(0, [], failed(number, "nan"))
     recorder.on_trial_complete(0, [], complete(4))
-    stopper = FailureStopper(recorder)
+    stopper = EndStopper(recorder, Interrupts())
     for number in range(5, 5 + FAILURES_IN_A_ROW):
         assert not stopper.stop_all()
         recorder.on_trial_complete(0, [], failed(number, "nan"))
     assert stopper.stop_all()
+
+
+def test_trials_that_run_again_count_as_failures_until_one_succeeds(tmp_path: Path) -> None:
+    lines: list[str] = []
+    recorder = Recorder(tmp_path, lambda trial: None, lines.append)
+    for _ in range(FAILURES_IN_A_ROW - 1):
+        recorder.on_trial_error(0, [], TuneTrial(complete(7).config | {"attempt": 1}, error=RayActorError()))
+    assert lines[0] == "trial 7: its process died, or was ended as it took too long; it runs again with another engine"
+    assert not recorder.failing
+    recorder.on_trial_complete(0, [], complete(7))
+    recorder.on_trial_error(0, [], TuneTrial(complete(8).config | {"attempt": 1}, error=RuntimeError("no")))
+    assert not recorder.failing
+    assert recorder.finished("search") == 1
 
 
 def test_tune_can_pickle_a_recorder_whose_listener_cannot_be(tmp_path: Path) -> None:

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, RunConfig
 from ama_ray.miniature import ROOT
 from ama_ray.objectives import Objectives, ProbeTerm, RewardTerm
 from ama_ray.parametrisation import Box
+from ama_ray.pareto import ParetoSet
+from ama_ray.trials_csv import read_trials, write_trials
 from ama_ray.tuning import samplers
-from ama_ray.tuning.recorder import Recorder
+from ama_ray.tuning.recorder import ATTEMPTS, Recorder
+from ama_ray.tuning.run_folder import RunFolder
 from ama_ray.tuning.samplers import Setting
 from ama_ray.tuning.schedule import Schedule
 from ama_ray.tuning.searcher import ParetoSearcher
+from ama_ray.tuning.study import open_study
 from ama_ray.tuning.warm_start import Point
 from tests.tuning.test_recorder import TuneTrial
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.objectives import Items
+    from ama_ray.trial import Trial
 
 OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, "p"),), (ProbeTerm("facts", "f", "mean"),))
 RANGES = {"a": (0.0, 1.0), "b": (0.0, 1.0)}
@@ -43,16 +49,22 @@ def model(ratios: dict[str, float]) -> Items:
 class Run:
     """Asks a schedule, as Tune does, and answers for the engine."""
 
-    def __init__(self, folder: Path, slots: int = 1, trials: int = TRIALS) -> None:
+    def __init__(self, folder: Path, slots: int = 1, trials: int = TRIALS, *, resumed: bool = False) -> None:
+        folder.mkdir(exist_ok=True)
         fields = {"trials": trials, "report": {"points": POINTS}, "out": folder}
         inputs: Any = SimpleNamespace(
             config=RunConfig.load(ROOT / "run.yaml", **fields), groups=SimpleNamespace(names=tuple(RANGES))
         )
-        self.recorder = Recorder(folder, lambda trial: None)
+        earlier = ParetoSet(read_trials(folder / "trials.csv"), inputs.config) if resumed else None
+        self.recorder = Recorder(folder, lambda trial: None, earlier=earlier)
         first = [Point("baseline", dict.fromkeys(RANGES, ratio)) for ratio in FIRST_RATIOS]
-        sampler, _ = samplers.make("gp", Setting(RANGES, OBJECTIVES, trials, 1, len(first), seed=0))
-        searcher = ParetoSearcher(Box(RANGES), OBJECTIVES, sampler, first)
-        self.schedule = Schedule(inputs, OBJECTIVES, searcher, self.recorder, slots)
+        known = len(earlier.trials) if earlier else 0
+        sampler, _ = samplers.make("tpe", Setting(RANGES, OBJECTIVES, trials, 1, len(first), seed=0, known=known))
+        study = open_study(RunFolder(folder, "study", ()), None, len(OBJECTIVES.names), sampler)
+        self.study = study
+        searcher = ParetoSearcher(Box(RANGES), OBJECTIVES, study, first, finished=earlier.trials if earlier else ())
+        self.schedule = Schedule(inputs, OBJECTIVES, searcher, self.recorder, lambda: self.slots)
+        self.slots = slots
         self.asked: list[dict[str, Any]] = []
 
     def next(self, patience: int = 200) -> Any:
@@ -124,6 +136,7 @@ def test_no_engine_waits_for_the_last_trials_of_the_search(tmp_path: Path) -> No
         assert run.next()["split"] == "search"
         if len(run.asked) < TRIALS:
             run.finish(len(run.asked) - 1)
+    run.slots = 20
     for _ in BASELINE_RATIOS:
         assert run.next()["split"] == "report"
     # The points are chosen once all of the search is known.
@@ -138,10 +151,30 @@ def test_a_search_of_the_baseline_alone_ends_with_all_of_it_reported(tmp_path: P
         run.next()
         if position < len(FIRST_RATIOS) - 1:
             run.finish(position)
+    run.slots = 20
     for _ in range(len(BASELINE_RATIOS) - 1):
         assert run.next()["split"] == "report"
     run.finish(len(FIRST_RATIOS) - 1)
     assert run.next()["number"] == len(FIRST_RATIOS) - 1
+
+
+def test_a_trial_whose_engine_dies_is_handed_out_again_as_the_same_trial(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    dies = {4: 1, 7: ATTEMPTS - 1, 9: ATTEMPTS}
+    attempts: dict[int, list[dict[str, Any]]] = {}
+    while (config := run.next()) != Searcher.FINISHED:
+        if config["split"] == "search":
+            attempts.setdefault(config["number"], []).append(config)
+        error = config["split"] == "search" and config["attempt"] <= dies.get(config["number"], 0)
+        run.finish(len(run.asked) - 1, error=error)
+    assert len(attempts) == TRIALS
+    for number, asked in attempts.items():
+        assert [each["attempt"] for each in asked] == list(range(1, min(ATTEMPTS, dies.get(number, 0) + 1) + 1))
+        assert len({tuple(each["ratios"].values()) for each in asked}) == 1
+    states = {trial.number: trial.state for trial in run.recorder.trials}
+    assert [number for number, state in states.items() if state == "failed"] == [9]
+    stored = {each.user_attrs["number"]: each.state.name for each in run.study.get_trials()}
+    assert stored == {n: "FAIL" if n == 9 else "COMPLETE" for n in range(TRIALS)}
 
 
 @pytest.mark.parametrize("lost", [0, TRIALS - 1])
@@ -151,3 +184,72 @@ def test_a_failed_trial_holds_nothing_up(tmp_path: Path, lost: int) -> None:
     report = [config["number"] for config in run.asked if config["split"] == "report"]
     assert lost not in report
     assert len(report) >= len(BASELINE_RATIOS) - 1
+
+
+def test_no_more_are_handed_out_than_engines_and_one(tmp_path: Path) -> None:
+    run = Run(tmp_path, slots=1)
+    assert [run.next(), run.next()] == run.asked
+    assert run.next(patience=3) is None
+    run.slots = 2
+    assert run.next() is not None
+    run.finish(0)
+    assert run.next() is not None
+
+
+@pytest.mark.parametrize("under_way", [1, 2])
+@pytest.mark.parametrize("killed_after", [0, 2, 8, TRIALS - 1, TRIALS + 4, 200])
+def test_a_killed_run_goes_on_without_a_trial_lost_or_doubled(
+    tmp_path: Path, killed_after: int, under_way: int
+) -> None:
+    killed = Run(tmp_path / "killed", slots=under_way)
+    while len(killed.asked) < killed_after and isinstance(killed.next(), dict):
+        if len(killed.asked) >= under_way:
+            killed.finish(len(killed.asked) - under_way)
+    if asked := killed.schedule._searcher._asked:
+        asked.result()  # its thread would die with the process
+    finished = [trial for trial in killed.recorder.trials if trial.search or trial.report]
+    (tmp_path / "killed" / "study.journal").open("a").write('{"op_code": 4, "worker')
+    write_trials(tmp_path / "killed" / "trials.csv", killed.recorder.trials)
+
+    again = Run(tmp_path / "killed", resumed=True)
+    run_to_the_end(again)
+    trials = {trial.number: trial for trial in again.recorder.trials}
+    assert sum(trial.search is not None for trial in trials.values()) == TRIALS
+    for trial in finished:
+        assert trials[trial.number].search == trial.search
+        assert trials[trial.number].report == (trial.report or trials[trial.number].report)
+    assert [c["number"] for c in again.asked if (c["number"], c["split"]) in done(finished)] == []
+    stored = again.study.get_trials()
+    assert {trial.state for trial in stored} == {TrialState.COMPLETE}
+    assert sorted(trial.user_attrs["number"] for trial in stored) == sorted(
+        number for number, trial in trials.items() if trial.search
+    )
+    points = [tuple(trial.ratios.values()) for trial in trials.values() if trial.origin == "sampler"]
+    assert len(points) == len(set(points))
+
+
+def done(trials: list[Trial]) -> set[tuple[int, str]]:
+    return {(t.number, split) for t in trials for split in ("search", "report") if getattr(t, split)}
+
+
+def test_a_finished_run_can_be_given_more_trials(tmp_path: Path) -> None:
+    run_to_the_end(Run(tmp_path))
+    more = Run(tmp_path, trials=TRIALS + 5, resumed=True)
+    run_to_the_end(more)
+    searched = [c["number"] for c in more.asked if c["split"] == "search"]
+    assert len(searched) == 5
+    assert min(searched) > TRIALS
+    numbers = [trial.number for trial in more.recorder.trials]
+    assert len(numbers) == len(set(numbers))
+    assert sum(trial.search is not None for trial in more.recorder.trials) == TRIALS + 5
+
+
+def test_a_study_that_was_lost_is_made_again_from_what_is_on_disk(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for position in range(8):
+        run.next()
+        run.finish(position)
+    (tmp_path / "study.journal").unlink()
+    again = Run(tmp_path, resumed=True)
+    run_to_the_end(again)
+    assert len(again.study.get_trials(states=(TrialState.COMPLETE,))) == TRIALS

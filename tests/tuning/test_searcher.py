@@ -5,6 +5,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from ama_ray.config import BASELINE_RATIOS
@@ -43,7 +44,12 @@ def searcher(
     first += [Point("warm start", ratios) for ratios in warm or []]
     in_study = sum(shape.expresses(point.ratios) for point in first)
     sampler, _ = samplers.make(name, Setting(shape.ranges, kept, 40, 1, in_study, seed))
-    return ParetoSearcher(shape, kept, sampler, first, constraints)
+    return ParetoSearcher(shape, kept, study(sampler, len(kept.names)), first, constraints)
+
+
+def study(sampler: optuna.samplers.BaseSampler, objectives: int = 2) -> optuna.Study:
+    directions = [StudyDirection.MAXIMIZE] * (objectives - 1) + [StudyDirection.MINIMIZE]
+    return optuna.create_study(directions=directions, sampler=sampler)
 
 
 def suggest(searcher: ParetoSearcher, trial_id: str) -> dict[str, Any]:
@@ -147,7 +153,7 @@ class Listening(optuna.samplers.RandomSampler):
 def test_a_listener_hears_of_every_trial_of_the_study_and_of_both_ends() -> None:
     shape, sampler = parametrisation(RANGES, 0.5), Listening()
     first = [Point("baseline", dict.fromkeys(RANGES, ratio)) for ratio in (0.0, 1.0, 0.5)]
-    asked = ParetoSearcher(shape, objectives("reward"), sampler, first)
+    asked = ParetoSearcher(shape, objectives("reward"), study(sampler), first)
     told = [result(reward=float(i)) for i in range(6)]
     for index in range(6):
         suggest(asked, str(index))

@@ -42,7 +42,7 @@ class NSGA2(_Inheriting, NSGAIISampler):
 
     def __init__(self, setting: Setting) -> None:
         """Takes what it is for."""
-        super().__init__(population_size=_population(setting), seed=setting.seed)
+        super().__init__(population_size=_population(setting), seed=setting.stream_seed)
         self._setting = setting
 
 
@@ -53,7 +53,7 @@ class NSGA3(_Inheriting, NSGAIIISampler):
         """Takes what it is for."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            super().__init__(population_size=_population(setting), seed=setting.seed)
+            super().__init__(population_size=_population(setting), seed=setting.stream_seed)
         self._setting = setting
 
 

@@ -27,6 +27,7 @@ class Setting:
         parallel: Engines that run side by side.
         first: How many points of the study are scored before the sampler chooses: baseline and warm starts.
         seed: Of the sampler.
+        known: Trials of an earlier process, which the sampler starts with.
         constraints: Of the run.
         reference: Worst values worth anything, by objective, as in the run file.
         moved: How far a group is from base to aligned, by parameter; empty where parameters are no groups.
@@ -38,9 +39,15 @@ class Setting:
     parallel: int
     first: int
     seed: int
+    known: int = 0
     constraints: Constraints = field(default_factory=Constraints)
     reference: Mapping[str, float] = field(default_factory=dict)
     moved: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def stream_seed(self) -> int:
+        """The seed for a sampler that draws from one stream: taken up with the same, it would repeat itself."""
+        return (self.seed + self.known) % 2**32
 
     @property
     def startup(self) -> int:

@@ -35,7 +35,7 @@ def make(name: str, setting: Setting) -> tuple[BaseSampler, str]:
         return _MAKERS[name](setting), f"{name} (auto: {why})"
     if maker := _MAKERS.get(name):
         return maker(setting), name
-    return dotted(name, len(setting.objectives.names), setting.seed), name
+    return dotted(name, len(setting.objectives.names), setting.stream_seed), name
 
 
 def check(name: str, objectives: int) -> None:
@@ -55,17 +55,17 @@ def _nehvi(setting: Setting) -> BaseSampler:
 
 
 def _gp(setting: Setting) -> BaseSampler:
-    return GPSampler(seed=setting.seed, n_startup_trials=setting.startup)
+    return GPSampler(seed=setting.stream_seed, n_startup_trials=setting.startup)
 
 
 def _tpe(setting: Setting) -> BaseSampler:
     # As Optuna 5 has it by default: independent parameters, which it advises for several objectives, and trials in
     # flight avoided.
-    return TPESampler(seed=setting.seed, n_startup_trials=setting.startup)
+    return TPESampler(seed=setting.stream_seed, n_startup_trials=setting.startup)
 
 
 def _random(setting: Setting) -> BaseSampler:
-    return RandomSampler(seed=setting.seed)
+    return RandomSampler(seed=setting.stream_seed)
 
 
 _MAKERS: dict[str, Callable[[Setting], BaseSampler]] = {

@@ -1,0 +1,70 @@
+"""`Interrupts`: SIGINT and SIGTERM end a search in good order; a second one ends it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run; what was finished is on disk, and the same command goes on with it.
+
+    Attributes:
+        signal: Which.
+    """
+
+    def __init__(self, number: int) -> None:
+        """By a signal number."""
+        super().__init__(signal.Signals(number).name)
+        self.signal = signal.Signals(number)
+
+
+class Interrupts:
+    """What signals have come, and what to do about them.
+
+    Attributes:
+        received: The first signal, once one has come.
+        deferred: While trials run, a first signal only asks the search to end; else it raises `Interrupted` at once.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.deferred = False
+
+    def catch(self) -> None:
+        """Has the signals come here; to be called again after `ray.init`, which takes SIGTERM for itself."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self.on_signal)
+
+    def on_signal(self, number: int, frame: Any) -> None:
+        """Notes the first signal; raises where it need not wait, and at the second."""
+        again, self.received = self.received is not None, self.received or number
+        if again or not self.deferred:
+            raise Interrupted(number)
+
+    def check(self) -> None:
+        """Raises `Interrupted` if a signal came."""
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+
+@contextmanager
+def interrupts() -> Iterator[Interrupts]:
+    """Catches the signals while active, in the main thread; elsewhere Python leaves them to whoever owns that."""
+    caught = Interrupts()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    caught.catch()
+    try:
+        yield caught
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,93 @@
+"""The Optuna study of a run, on disk or in a database: every suggestion is there before a trial starts."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.study import StudyDirection
+
+from ama_ray.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from optuna.storages import BaseStorage
+
+    from ama_ray.tuning.run_folder import RunFolder
+
+JOURNAL = "study.journal"
+
+
+def open_study(
+    folder: RunFolder, storage: str | None, objectives: int, sampler: optuna.samplers.BaseSampler
+) -> optuna.Study:
+    """Opens the study of a run, or makes it.
+
+    Args:
+        folder: Of the run.
+        storage: An Optuna URL of a database; None for a journal in the folder.
+        objectives: How many; the last is minimised, all others maximised.
+        sampler: Chooses the ratios.
+
+    Raises:
+        UserError: The database is not to be had.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        return optuna.create_study(
+            storage=_storage(storage, folder.path),
+            study_name=folder.study,
+            load_if_exists=True,
+            directions=[StudyDirection.MAXIMIZE] * (objectives - 1) + [StudyDirection.MINIMIZE],
+            sampler=sampler,
+        )
+    except Exception as error:  # SQLAlchemy, its drivers and Optuna raise all sorts
+        where = f"storage: {storage}" if storage else str(folder.path / JOURNAL)
+        raise UserError(f"{where}: the study cannot be opened ({one_line(error)}).") from None
+
+
+def _storage(url: str | None, folder: Path) -> BaseStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if url:
+            # A connection that a restart of the server has closed is noticed before it is used.
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        return JournalStorage(_Journal(folder / JOURNAL))
+
+
+class _Journal(JournalFileBackend):
+    """Optuna's journal without half-written lines, after which it could not be read."""
+
+    def __init__(self, path: Path) -> None:
+        """Cuts off what a killed process had not finished writing."""
+        if path.is_file() and not (written := path.read_bytes()).endswith(b"\n"):
+            os.truncate(path, written.rfind(b"\n") + 1)
+        super().__init__(str(path), _Held())
+        self._path = path
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Appends whole lines, or nothing where the disk is full."""
+        before = self._path.stat().st_size
+        try:
+            super().append_logs(logs)
+        except OSError:
+            os.truncate(self._path, before)
+            raise
+
+
+class _Held(BaseJournalFileLock):
+    """No lock: the run's folder is held already, and a lock file of Optuna's would outlive a killed process."""
+
+    def acquire(self) -> bool:
+        """At once."""
+        return True
+
+    def release(self) -> None:
+        """Nothing to release."""

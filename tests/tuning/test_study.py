@@ -1,0 +1,119 @@
+"""The study of a run, in a journal and in a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from ama_ray.config import RunConfig
+from ama_ray.errors import UserError
+from ama_ray.miniature import ROOT
+from ama_ray.parametrisation import parametrisation
+from ama_ray.tuning.run_folder import RunFolder
+from ama_ray.tuning.searcher import ParetoSearcher
+from ama_ray.tuning.study import JOURNAL, open_study
+from benchmarks.postgres import Postgres
+from tests.tuning.test_searcher import RANGES, finish, objectives, result, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def sampler() -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=0)
+
+
+def test_half_a_line_of_a_killed_process_is_dropped(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, "study", ())
+    open_study(folder, None, 2, sampler()).ask()
+    whole = (tmp_path / JOURNAL).read_bytes()
+    (tmp_path / JOURNAL).write_bytes(whole + b'{"op_code": 5, "wor')
+    study = open_study(folder, None, 2, sampler())
+    study.ask()
+    assert len(open_study(folder, None, 2, sampler()).get_trials()) == 2
+
+
+def test_a_line_that_a_full_disk_cut_short_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = open_study(RunFolder(tmp_path, "study", ()), None, 2, sampler())
+    study.ask()
+    before = (tmp_path / JOURNAL).read_bytes()
+
+    def cut_short(backend: Any, logs: Any) -> None:
+        with (tmp_path / JOURNAL).open("ab") as file:
+            file.write(b'{"op_code": 4, "wor')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.storages.journal.JournalFileBackend, "append_logs", cut_short)
+        with pytest.raises(OSError, match="No space"):
+            study.ask()
+    assert (tmp_path / JOURNAL).read_bytes() == before
+    study.ask()
+    assert len(open_study(RunFolder(tmp_path, "study", ()), None, 2, sampler()).get_trials()) == 2
+
+
+def test_any_optuna_dashboard_can_open_the_journal(tmp_path: Path) -> None:
+    study = open_study(RunFolder(tmp_path, "mine", ()), None, 3, sampler())
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / JOURNAL))
+    (summary,) = optuna.get_all_study_summaries(optuna.storages.JournalStorage(backend))
+    assert (summary.study_name, len(summary.directions)) == ("mine", 3)
+    assert [each.name for each in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with Postgres(tmp_path_factory.mktemp("postgres") / "data") as server:
+        yield server
+
+
+@pytest.mark.engine
+def test_a_search_goes_on_after_its_database_was_away(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ama_ray.tuning.insist.FIRST_WAIT", 0.2)
+    shape, kept, lines = parametrisation(RANGES, None), objectives("reward"), []
+    back = 0
+
+    def tell(line: str) -> None:
+        nonlocal back
+        lines.append(line)
+        if "trying again" in line and not back:
+            back += 1
+            postgres.start()
+
+    def searcher() -> ParetoSearcher:
+        study = open_study(RunFolder(tmp_path, "mine", ()), postgres.url, 2, sampler())
+        return ParetoSearcher(shape, kept, study, (), tell=tell)
+
+    asked = searcher()
+    finish(asked, 4)
+    postgres.stop()
+    finish(asked, 3, start=4)
+    assert any("the study: cannot be written" in line for line in lines)
+    suggest(asked, "under way")
+    again = searcher()
+    assert suggest(again, "again")["number"] == 7
+    again.on_trial_complete("again", result(reward=1.0))
+    stored = again._study.get_trials()
+    complete = [each for each in stored if each.state == TrialState.COMPLETE]
+    assert sorted(each.user_attrs["number"] for each in complete) == list(range(8))
+    assert not [each for each in stored if not each.state.is_finished()]
+
+
+def test_a_database_that_is_not_there_is_named(tmp_path: Path) -> None:
+    url = f"postgresql:///none?host={tmp_path}"
+    with pytest.raises(UserError, match=r"^storage: postgresql:///none.*: the study cannot be opened \(.*\)\.$"):
+        open_study(RunFolder(tmp_path, "mine", ()), url, 2, sampler())
+    with pytest.raises(UserError, match="the study cannot be opened"):
+        open_study(RunFolder(tmp_path, "mine", ()), "nosuch://host/name", 2, sampler())
+
+
+def test_a_password_does_not_get_into_a_run_file() -> None:
+    with pytest.raises(UserError, match=r"storage: leave the password out, as run files are kept") as caught:
+        RunConfig.load(ROOT / "run.yaml", storage="postgresql://me:secret@host/name")
+    assert "secret" not in str(caught.value)
