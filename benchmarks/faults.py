@@ -3,11 +3,11 @@
     python -m benchmarks.faults            # all of them, most of an hour on two cores
     python -m benchmarks.faults driver signals
 
-Every fault is injected into a search of the bundled pair, with short replies, that was started by `ama-ray search`, with
-real engines. On a CPU an engine lives in the process of its trial's actor, so that killing the one is killing the other; when it happens
-makes the difference. The columns are those of `fault_outcome.outcome`. Seconds to recover are from a fault, or from the
-command that goes on after it, to the next finished trial; of an engine or an actor, to the end of the trial that it
-was working on or was given next. Three searches without a fault come first: two with the
+Every fault is injected into a search of the bundled pair, with short replies, that was started by `ama-ray search`,
+with real engines. On a CPU an engine lives in the process of its trial's actor, so that killing the one is killing the
+other; when it happens makes the difference. The columns are those of `fault_outcome.outcome`. Seconds to recover are
+from a fault, or from the command that goes on after it, to the next finished trial; of an engine or an actor, to the
+end of the trial that it was working on or was given next. Three searches without a fault come first: two with the
 default sampler, whose difference is what the order of trials does to the hypervolume, and one with `random` and without
 early stopping, which go by no order.
 Prints a table and a JSON object.
@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import fault_autoscaler, fault_nodes, fault_processes, fault_surroundings
+from benchmarks import fault_autoscaler, fault_nodes, fault_processes, fault_servers, fault_surroundings
 from benchmarks.fault_outcome import outcome
 from benchmarks.fault_run import ORDERLESS, FaultRun
 
@@ -42,6 +42,7 @@ KINDS: dict[str, Callable[[Path, int], dict[str, FaultRun]]] = {
     "store": fault_surroundings.start_with_too_small_a_store,
     "disk": fault_surroundings.fill_the_disk,
     "database": fault_surroundings.restart_the_database,
+    "server": fault_servers.lose_a_server,
 }
 
 

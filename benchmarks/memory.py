@@ -32,8 +32,8 @@ from ama_ray.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.tuning.cluster import ray_cluster
 from ama_ray.tuning.engine_actor import EngineActor
-from ama_ray.tuning.memory import own_store
 from ama_ray.tuning.engines import InProcess
+from ama_ray.tuning.memory import own_store
 from ama_ray.tuning.preparation import context_length, prepare
 from ama_ray.tuning.travel import send_scorers_by_value
 from benchmarks.swap import SHAPES, make_pair

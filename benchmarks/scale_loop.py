@@ -42,15 +42,22 @@ Interval = tuple[float, float]
 """Start and end, in seconds of this machine's clock."""
 
 
-def measure(actors: int, sampler: str, seconds: float, trials: int) -> dict[str, float]:
+def measure(actors: int, sampler: str, seconds: float, trials: int, out: Path | None = None) -> dict[str, float]:
     """Runs a search on so many actors.
+
+    Args:
+        actors: Side by side.
+        sampler: As in a run file.
+        seconds: That a trial sleeps.
+        trials: Of the search.
+        out: Folder for the run; default: one that is removed.
 
     Returns:
         Trials of the search, trials a second of the steady part and the ideal, the shares of the ideal, wall seconds
         of the whole, and the share of them for which the driving process, the sampler included, kept a core busy.
     """
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
+        out = out or Path(folder) / "run"
         config = RunConfig.load(ROOT / "run.yaml", trials=trials, sampler=sampler, out=out, early_stopping=False)
         inputs = Inputs.open(config)
         evaluations = {split: Sleep.like(each, seconds) for split, each in inputs.evaluations.items()}

@@ -4,9 +4,14 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("ama_ray", deadline=None)
+settings.load_profile("ama_ray")
 
 # Before torch is imported. The tests' models are tiny, and more threads than free cores spin instead of working.
 os.environ["OMP_NUM_THREADS"] = "1"
