@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray import probes, sources
 from ama_ray.constraints import Constraints
+from ama_ray.engine.precision import resolved
 from ama_ray.errors import UserError, one_line
 from ama_ray.evaluation import SPLITS, Evaluation
 from ama_ray.pair import Pair
@@ -18,11 +19,10 @@ from ama_ray.space import Groups, SearchSpace
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ama_ray.config import Engine, RunConfig
+    from ama_ray.config import RunConfig
     from ama_ray.prompting import Tokenizer
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-_CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class Inputs:
             raise UserError(
                 f"{pair.engine_folder}: config.json has no vocab_size; only text-only models can be searched."
             )
-        evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), _context_limit(pair))
+        evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), pair.context_limit)
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}
-        return cls(config.model_copy(update={"engine": _resolved(config.engine, pair)}), pair, groups, evaluations)
+        return cls(config.model_copy(update={"engine": resolved(config.engine, pair)}), pair, groups, evaluations)
 
 
 def _digest(value: object) -> str:
@@ -119,19 +119,3 @@ def _tokenizer(folder: Path) -> Tokenizer:
     except Exception as error:  # tokenizers raises Exception itself
         raise UserError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)}).") from error
     return tokenizer
-
-
-def _context_limit(pair: Pair) -> int | None:
-    return next((int(pair.aligned.config[key]) for key in _CONTEXT_FIELDS if pair.aligned.config.get(key)), None)
-
-
-def _resolved(engine: Engine, pair: Pair) -> Engine:
-    stored = str(pair.dtype).removeprefix("torch.")
-    if engine.dtype == "auto":
-        return engine.model_copy(update={"dtype": stored})
-    if engine.dtype not in (stored, "float32"):
-        raise UserError(
-            f"engine.dtype: {engine.dtype} cannot hold the {stored} weights of {pair.aligned.folder}, so that what is "
-            f"scored would not be what is exported; use {stored} or float32, or convert both checkpoints."
-        )
-    return engine

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint", "Pair", "TensorInfo"]
 
 PART = 2**22
+_CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Pair:
 
     @classmethod
     def open(cls, base: str, aligned: str) -> Pair:
-        """Opens two checkpoints and checks that their average makes sense, cheap checks first.
+        """Opens two checkpoints and checks that their average makes sense, contents included, cheap checks first.
 
         Args:
             base: Folder or hub id of the checkpoint from before RLHF.
@@ -53,6 +54,19 @@ class Pair:
         Raises:
             UserError: A checkpoint is missing, damaged or quantised, holds NaN or infinity, or the two do not fit
                 together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does.
+        """
+        return cls.read(base, aligned)._with_contents_checked()
+
+    @classmethod
+    def read(cls, base: str, aligned: str) -> Pair:
+        """Opens two checkpoints without a look at their values: `moved` and `checksum` stay empty.
+
+        Args:
+            base: Folder or hub id of the checkpoint from before RLHF.
+            aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base.
+
+        Raises:
+            UserError: See `open`.
         """
         folders = [fetch(source) for source in (base, aligned)]
         if is_adapter(folders[1]):
@@ -67,7 +81,7 @@ class Pair:
             moved={},
         )
         warnings += compare_headers(pair.base, pair.aligned)
-        return replace(pair._with_contents_checked(), warnings=tuple(warnings))
+        return replace(pair, warnings=tuple(warnings))
 
     @classmethod
     def _with_adapter(cls, base: str, aligned: str) -> Pair:
@@ -78,8 +92,7 @@ class Pair:
             compare_vocabularies([folder, adapter_folder])
         shapes = {name: info.shape for name, info in whole.tensors.items()}
         adapter = Adapter.open(adapter_folder, shapes, whole.config)
-        pair = cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), (), {})
-        return pair._with_contents_checked()
+        return cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), (), {})
 
     @property
     def engine_folder(self) -> Path:
@@ -100,6 +113,11 @@ class Pair:
     def dtype(self) -> torch.dtype:
         """The dtype of a merge on disk: that of aligned's first averaged tensor."""
         return self.aligned.tensors[self.names[0]].dtype
+
+    @property
+    def context_limit(self) -> int | None:
+        """Most tokens the model takes, or None where its configuration does not say."""
+        return next((int(self.aligned.config[key]) for key in _CONTEXT_FIELDS if self.aligned.config.get(key)), None)
 
     @property
     def num_bytes(self) -> int:

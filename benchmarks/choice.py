@@ -184,12 +184,12 @@ def start_engine(folder: Path, threads: int, length: int, rows: Rows) -> None:
     from transformers import AutoTokenizer
 
     from ama_ray.config import Engine as EngineSettings
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.engine.requests import Continuations
     from ama_ray.prompting import Prompting
     from ama_ray.sources import Row
 
-    engine = Engine(folder, EngineSettings(dtype="float32", cpus=threads), length)
+    engine = InProcessEngine(folder, EngineSettings(dtype="float32", cpus=threads), length)
     prompting = Prompting(AutoTokenizer.from_pretrained(folder))
 
     def loglikelihoods(pairs: list[tuple[str, str]]) -> list[float]:

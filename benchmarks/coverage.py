@@ -99,10 +99,10 @@ def _config(folder: Path, items: int, seed: int) -> RunConfig:
 
 def _answered(inputs: Inputs, folder: Path) -> list[Items]:
     """The items of base and of the merges, from one engine that loads one checkpoint after another."""
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
 
     evaluation = inputs.evaluations["search"]
-    engine = Engine(inputs.pair.base.folder, inputs.config.engine, inputs.context_length)
+    engine = InProcessEngine(inputs.pair.base.folder, inputs.config.engine, inputs.context_length)
     base = evaluation.ask(engine)
     measured = [evaluation.measure(base, base)]
     for ratio in RATIOS:

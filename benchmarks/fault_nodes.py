@@ -12,7 +12,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 from ama_ray.tuning.cluster import _on_loopback
-from benchmarks.fault_run import FaultRun
+from benchmarks.fault_moments import freeze_during_generation
+from benchmarks.fault_run import ORDERLESS, FaultRun, end, engines_among, offspring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,57 +24,36 @@ MEMORY = 8 * 2**30
 
 
 @contextmanager
-def cluster(workers: int) -> Iterator[Cluster]:
+def cluster(workers: int, store: int = STORE) -> Iterator[Cluster]:
     """A head without room for an engine, and nodes with room for one each; all listen on loopback only."""
+    _quiet()
     with _on_loopback():
         made = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 0, "object_store_memory": STORE, "memory": 1, "include_dashboard": False},
+            head_node_args={"num_cpus": 0, "object_store_memory": store, "memory": 1, "include_dashboard": False},
         )
         try:
             for _ in range(workers):
-                add_worker(made)
+                add_worker(made, store)
             yield made
         finally:
             made.shutdown()
 
 
-def add_worker(to: Cluster) -> Any:
+def add_worker(to: Cluster, store: int = STORE) -> Any:
     """Adds a node with room for one engine; returns once it is ready."""
-    return to.add_node(num_cpus=1, object_store_memory=STORE, memory=MEMORY)
+    return to.add_node(num_cpus=1, object_store_memory=store, memory=MEMORY)
 
 
 def kill_node(node: Any) -> None:
     """`kill -9` of all processes of a node: raylet, agents, workers."""
-    processes = [process.process for kind in node.all_processes.values() for process in kind]
-    everything = [child for each in processes for child in _tree(each.pid)]
-    for process in everything:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(everything, timeout=10)
+    processes = [process.process.pid for kind in node.all_processes.values() for process in kind]
+    end([*(psutil.Process(pid) for pid in processes), *offspring(processes)])
 
 
-def _tree(pid: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def engines_on(node: Any) -> int:
-    """How many trial actors a node runs."""
-    raylets = node.all_processes.get("raylet", [])
-    return sum("ResourceTrainable" in " ".join(_cmdline(each)) for p in raylets for each in _tree(p.process.pid))
-
-
-def _cmdline(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
+def engines_on(node: Any) -> list[psutil.Process]:
+    """The processes of the trial actors that a node runs."""
+    return engines_among(offspring(process.process.pid for process in node.all_processes.get("raylet", [])))
 
 
 def joined(folder: Path, to: Cluster, **fields: Any) -> FaultRun:
@@ -82,70 +62,79 @@ def joined(folder: Path, to: Cluster, **fields: Any) -> FaultRun:
     return FaultRun(folder, fields, environment)
 
 
+def lose_and_add(folder: Path, seed: int) -> dict[str, FaultRun]:
+    """Nodes of a local cluster that are lost, that are the head, and that come."""
+    return {
+        "worker node: kill -9": lose_a_worker(folder / "worker"),
+        "head: kill -9, and a new cluster": lose_the_head(folder / "head"),
+        "none: a node is added": add_a_node(folder / "more"),
+    }
+
+
 def lose_a_worker(folder: Path) -> FaultRun:
     """Kills one of two nodes; another comes."""
     with cluster(2) as nodes:
-        run = joined(folder / "run", nodes)
+        run = joined(folder, nodes, **ORDERLESS)
         run.start()
         run.wait_for_results(6)
         printed = len(run.log)
-        run.inject(lambda: kill_node(sorted(nodes.worker_nodes, key=engines_on)[-1]))
+        engine = freeze_during_generation(
+            run, lambda: [each for node in nodes.worker_nodes for each in engines_on(node)]
+        )
+        victim = next(node for node in nodes.worker_nodes if engine in engines_on(node))
+        run.inject(lambda: kill_node(victim))
         add_worker(nodes)
         run.time_retry(printed)
-        _finish(run)
+        run.finish()
     return run
 
 
 def lose_the_head(folder: Path) -> FaultRun:
     """Kills the head, and so the cluster; the run goes on in a new one."""
     with cluster(1) as nodes:
-        run = joined(folder / "run", nodes)
+        run = joined(folder, nodes)
         run.start()
         run.wait_for_results(6)
         run.inject(lambda: kill_node(nodes.head_node))
-        run.finish()
+        began = time.monotonic()
+        assert run.process
+        code = run.process.wait()
+        run.note = f"the driver ended {time.monotonic() - began:.0f} s after the head, with code {code}"
     with cluster(2) as nodes:
         run.environment["RAY_ADDRESS"] = nodes.address
         run.start()
         run.time_recovery()
-        _finish(run)
+        run.finish()
     return run
 
 
-def add_a_node(folder: Path) -> tuple[FaultRun, dict[str, float]]:
-    """Adds a node after a third of the trials.
-
-    Returns:
-        The run, and the seconds until the node had an engine's process and until the second engine had scored a trial,
-        and results a minute before and after.
-    """
+def add_a_node(folder: Path) -> FaultRun:
+    """Adds a node after a third of the trials; notes when it had an engine, and results a minute before and after."""
     with cluster(1) as nodes:
         # All alike and of one kind, for the throughput: no parts, and no sampler to wait for.
-        run = joined(folder / "run", nodes, trials=60, sampler="random", early_stopping=False)
+        run = joined(folder, nodes, trials=60, **ORDERLESS)
         run.start()
         run.wait_for_results(5)
-        start, first = time.monotonic(), run.results
-        run.wait_for_results(15)
-        before = (run.results - first) / (time.monotonic() - start) * 60
-        run.inject(lambda: None)
+        before = _results_a_minute(run)
         node = add_worker(nodes)
         ready = time.monotonic()
-        run.wait_for(lambda: engines_on(node) > 0)
+        run.wait_for(lambda: engines_on(node))
         used = time.monotonic() - ready
-        time.sleep(25)  # while its engine starts, on the cores of the other
-        start, first = time.monotonic(), run.results
-        run.wait_for_results(15)
-        after = (run.results - first) / (time.monotonic() - start) * 60
-        _finish(run)
-    return run, {"seconds until used": used, "results a minute before": before, "after": after}
+        # Its engine has started by then, on the cores of the other.
+        freeze_during_generation(run, engines=lambda: engines_on(node)).resume()
+        run.note = f"used {used:.1f} s after it was ready; results a minute: {before:.1f} before, "
+        run.note += f"{_results_a_minute(run):.1f} with both"
+        run.finish()
+    return run
 
 
-def _finish(run: FaultRun) -> None:
-    if code := run.finish():
-        raise RuntimeError(f"exit code {code}; the end of the log:\n{run.log[-2000:]}")
+def _results_a_minute(run: FaultRun, count: int = 15) -> float:
+    start, first = time.monotonic(), run.results
+    run.wait_for_results(count)
+    return (run.results - first) / (time.monotonic() - start) * 60
 
 
-def quiet() -> None:
+def _quiet() -> None:
     """Keeps Ray's messages of lost nodes out of the table."""
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     ray.logger.setLevel(logging.CRITICAL)

@@ -8,20 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import optuna
 import psutil
 import yaml
-from optuna.trial import TrialState
 
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.miniature import ROOT
-from ama_ray.pareto import ParetoSet
 from ama_ray.trials_csv import read_trials
-from ama_ray.tuning.study import JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,11 +26,14 @@ if TYPE_CHECKING:
 
     from ama_ray.trial import Trial
 
-TRIALS = 24
+TRIALS = 16
+REPORTED = 4
 LIMIT = 600.0
 """Seconds after which a wait has failed."""
 ENGINE = "SwapTrial", "ResourceTrainable"
 """What Ray names the process of a trial's actor, which is also that of its engine."""
+# The order in which trials end then makes no difference to what the search tries, nor to what it scores whole.
+ORDERLESS = {"sampler": "random", "early_stopping": False}
 
 
 @dataclass
@@ -47,6 +47,7 @@ class FaultRun:
         before: Every trial that was seen on disk before a fault.
         recovered: Seconds from each fault, or from the command that went on after it, to the next finished trial.
         faults: How many.
+        note: What else there is to say, for the table.
         doubled: Trials of the study that stand for one trial of the run, or are still under way; None: not counted yet.
     """
 
@@ -56,12 +57,14 @@ class FaultRun:
     before: dict[int, Trial] = field(default_factory=dict)
     recovered: list[float] = field(default_factory=list)
     faults: int = 0
+    note: str = ""
     doubled: int | None = None
 
     def __post_init__(self) -> None:
         """Writes the run file."""
         self.folder.mkdir(parents=True)
-        config = RunConfig.load(ROOT / "run.yaml", trials=TRIALS, out=self.folder / "run")
+        out, report = self.folder / "run", {"points": REPORTED}
+        config = RunConfig.load(ROOT / "run.yaml", trials=TRIALS, report=report, out=out)
         fields = config.model_dump(mode="json", exclude_none=True) | self.fields
         (self.folder / "run.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
         self.out = type(self.folder)(fields["out"])
@@ -93,17 +96,19 @@ class FaultRun:
         return sum((trial.search is not None) + (trial.report is not None) or 1 for trial in self.trials)
 
     def wait_for(self, ready: Callable[[], Any], limit: float = LIMIT) -> Any:
-        """Waits until something is so, or the command has ended.
+        """Waits until something is so.
 
         Raises:
-            RuntimeError: It took too long.
+            RuntimeError: It took too long, or the command ended before.
         """
         start = time.monotonic()
         while not (found := ready()):
             if time.monotonic() - start > limit:
                 raise RuntimeError(f"nothing happened in {limit:.0f} s; see {self.folder / 'log'}")
             if self.process is None or self.process.poll() is not None:
-                break
+                if found := ready():  # written as it ended
+                    break
+                raise RuntimeError(f"the command ended too early; the end of the log:\n{self.log[-2000:]}")
             time.sleep(0.05)
         return found
 
@@ -146,66 +151,32 @@ class FaultRun:
         self.process.send_signal(number)
         return self.process.wait(LIMIT)
 
-    def finish(self) -> int:
+    def finish(self, expected: int = 0) -> None:
         """Waits for the end of the command.
 
-        Returns:
-            Its exit code.
+        Raises:
+            RuntimeError: Its exit code is not the expected one.
         """
         assert self.process
-        return self.process.wait(LIMIT)
+        self.expect(self.process.wait(LIMIT), expected)
+
+    def expect(self, code: int, expected: int) -> None:
+        """Compares an exit code of the command.
+
+        Raises:
+            RuntimeError: It is not the expected one.
+        """
+        if code != expected:
+            raise RuntimeError(f"exit code {code} instead of {expected}; the end of the log:\n{self.log[-2000:]}")
 
     def engines(self) -> list[psutil.Process]:
-        """The processes of the trials' actors."""
+        """The processes of the trials' actors, where the run has not joined a cluster."""
         assert self.process
-        return [each for each in _offspring([self.process.pid]) if any(name in _title(each) for name in ENGINE)]
-
-    def to_row(self, undisturbed: FaultRun | None) -> dict[str, Any]:
-        """What became of the trials: the row of the table."""
-        self.count_doubled()
-        now = {trial.number: trial for trial in self.trials}
-        lost = [
-            number
-            for number, trial in self.before.items()
-            if number not in now
-            or (trial.search and now[number].search != trial.search)
-            or (trial.report and now[number].report != trial.report)
-        ]
-        pareto = ParetoSet.open(self.out)
-        other = ParetoSet.open(undisturbed.out) if undisturbed else pareto
-        return {
-            "faults": self.faults,
-            "finished before": len(self.before),
-            "finished": sum(trial.search is not None for trial in now.values()),
-            "failed": sum(trial.state == "failed" for trial in now.values()),
-            "lost": len(lost),
-            "doubled in the study": self.doubled,
-            "seconds to recover": [round(seconds, 1) for seconds in self.recovered],
-            "hypervolume": round(pareto.hypervolume, 3),
-            "undisturbed": round(other.hypervolume, 3),
-        }
-
-    def count_doubled(self) -> None:
-        """Looks into the study, once."""
-        if self.doubled is not None:
-            return
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        study = optuna.load_study(study_name=None, storage=self._storage())
-        stored = [each for each in study.get_trials() if each.state != TrialState.FAIL]
-        numbers = [each.user_attrs.get("number") for each in stored]
-        under_way = sum(not each.state.is_finished() for each in stored)
-        self.doubled = len(numbers) - len(set(numbers)) + under_way
-
-    def _storage(self) -> Any:
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-
-        if "storage" in self.fields:
-            return self.fields["storage"]
-        return JournalStorage(JournalFileBackend(str(self.out / JOURNAL)))
+        return engines_among(offspring([self.process.pid]))
 
 
-def _offspring(pids: Iterable[int]) -> list[psutil.Process]:
+def offspring(pids: Iterable[int]) -> list[psutil.Process]:
+    """All processes that these have started, and theirs."""
     found: dict[int, psutil.Process] = {}
     for pid in pids:
         try:
@@ -215,8 +186,23 @@ def _offspring(pids: Iterable[int]) -> list[psutil.Process]:
     return list(found.values())
 
 
-def _title(process: psutil.Process) -> str:
+def engines_among(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that are trial actors."""
+    return [each for each in processes if any(name in title(each) for name in ENGINE)]
+
+
+def title(process: psutil.Process) -> str:
+    """What a process calls itself, with its arguments; empty where it has ended."""
     try:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+def end(processes: Iterable[psutil.Process]) -> None:
+    """`kill -9` of some processes; returns when they have ended."""
+    every = list(processes)
+    for process in every:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(every, timeout=10)

@@ -1,24 +1,23 @@
 """Faults on real processes: what is lost, what is doubled, and how long it takes to go on.
 
-    python -m benchmarks.faults            # all of them, half an hour on two cores
+    python -m benchmarks.faults            # all of them, most of an hour on two cores
     python -m benchmarks.faults driver signals
 
 Every fault is injected into a search of the bundled pair that was started by `ama-ray search`, with real engines. On a
-CPU an engine lives in the process of its trial's actor, so that killing the one is killing the other. A trial is lost
-if it was in `trials.csv` before a fault and is not, or with other scores, in the end; doubled, if the study has it
-twice or still under way. `undisturbed` is the hypervolume of a search with the same seed and no fault.
+CPU an engine lives in the process of its trial's actor, so that killing the one is killing the other; when it happens
+makes the difference. The columns are those of `fault_outcome.outcome`. Seconds to recover are from a fault, or from the
+command that goes on after it, to the next finished trial; of an engine, to the end of the trial that it was working on;
+of an actor between trials, to when another one generates. Three searches without a fault come first: two with the
+default sampler, whose difference is what the order of trials does to the hypervolume, and one with `random` and without
+early stopping, which go by no order.
 Prints a table and a JSON object.
 """
 
 from __future__ import annotations
 
 import json
-import random
-import shutil
-import signal
-import subprocess
 import tempfile
-from functools import partial
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,202 +25,68 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ama_ray.miniature import ROOT
-from benchmarks import fault_nodes
-from benchmarks.fault_run import FaultRun
-from benchmarks.postgres import Postgres
+from benchmarks import fault_autoscaler, fault_nodes, fault_processes, fault_surroundings
+from benchmarks.fault_outcome import outcome
+from benchmarks.fault_run import ORDERLESS, FaultRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCORER = """\
-import itertools, time
-from pathlib import Path
-from ama_ray.miniature.reward import score as sound
-calls = itertools.count(1)
-def score(rows, replies):
-    scores = sound(rows, replies)
-    if len(rows) > 10:  # not the trial of the scorer before the search
-        {fault}
-    return scores
-"""
-FAULTS_OF_SCORERS = {
-    "scorer: NaN every third time": "if next(calls) % 3 == 0: return [float('nan')] * len(scores)",
-    "scorer: raises every third time": "if next(calls) % 3 == 0: raise ValueError('out of order')",
-    "scorer: hangs once": "marker = Path(__file__).with_suffix('.hung')\n        "
-    "if not marker.exists() and next(calls) == 3: marker.touch(); time.sleep(10_000)",
+KINDS: dict[str, Callable[[Path, int], dict[str, FaultRun]]] = {
+    "engines": fault_processes.kill_engines,
+    "driver": fault_processes.kill_the_driver,
+    "signals": fault_processes.end_the_driver,
+    "nodes": fault_nodes.lose_and_add,
+    "autoscaler": fault_autoscaler.lose_one,
+    "scorers": fault_surroundings.break_scorers,
+    "store": fault_surroundings.start_with_too_small_a_store,
+    "disk": fault_surroundings.fill_the_disk,
+    "database": fault_surroundings.restart_the_database,
 }
 
 
 def main(
-    which: Annotated[
-        list[str] | None, typer.Argument(help="actor, driver, signals, scorers, disk, database, nodes.")
-    ] = None,
+    which: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(KINDS)}; default: all.")] = None,
     seed: Annotated[int, typer.Option(help="Of the moments at which the driver is killed.")] = 0,
     keep: Annotated[Path | None, typer.Option(help="Keep the runs in this folder.")] = None,
 ) -> None:
     """Runs the faults, prints the table."""
-    kinds: dict[str, Callable[[Path, int], dict[str, FaultRun]]] = {
-        "actor": _actor,
-        "driver": _driver,
-        "signals": _signals,
-        "scorers": _scorers,
-        "disk": _disk,
-        "database": _database,
-        "nodes": _nodes,
-    }
     rows: dict[str, dict[str, Any]] = {}
+    errors = Console(stderr=True, width=160)
     with tempfile.TemporaryDirectory(prefix="ama_ray-faults-") as scratch:
         folder = keep or Path(scratch)
-        undisturbed = FaultRun(folder / "undisturbed")
-        undisturbed.start()
-        _expect(undisturbed.finish(), 0, undisturbed)
-        rows["none"] = undisturbed.to_row(None)
-        for kind in which or kinds:
-            for name, run in kinds[kind](folder / kind, seed).items():
-                rows[name] = run.to_row(undisturbed)
-                Console(stderr=True).print(name, rows[name])
+        undisturbed = {
+            "none": FaultRun(folder / "none"),
+            "none, once more": FaultRun(folder / "again"),
+            "none, sampler random": FaultRun(folder / "random", ORDERLESS),
+        }
+        for run in undisturbed.values():
+            run.start()
+            run.finish()
+        by_sampler = {"auto": undisturbed["none"], "random": undisturbed["none, sampler random"]}
+
+        def note(runs: dict[str, FaultRun]) -> None:
+            for name, run in runs.items():
+                same = by_sampler[run.fields.get("sampler", "auto")]
+                rows[name] = outcome(run, same) | {"note": run.note}
+                errors.print(name, rows[name])
+
+        note(undisturbed)
+        for kind in which or KINDS:
+            began = time.monotonic()
+            try:
+                note(KINDS[kind](folder / kind, seed))
+            except Exception as error:  # the other faults are still worth knowing
+                errors.print_exception()
+                rows[f"{kind}: broken off"] = dict.fromkeys(rows["none"], "") | {"note": str(error)[:200]}
+            errors.print(f"{kind}: {time.monotonic() - began:.0f} s")
     table = Table("fault", *rows["none"])
     for name, row in rows.items():
         table.add_row(name, *(str(value) for value in row.values()))
-    Console(width=160).print(table)
+    Console(width=220).print(table)
     print(json.dumps(rows))
-
-
-def _actor(folder: Path, seed: int) -> dict[str, FaultRun]:
-    """Kills an actor, and so its engine, between and amid trials: twice while it generates."""
-    run = FaultRun(folder / "run")
-    run.start()
-    for _ in range(2):
-        run.wait_for_results(4)
-        printed = len(run.log)
-        run.inject(run.engines()[0].kill)
-        run.time_retry(printed)
-    _expect(run.finish(), 0, run)
-    return {"trial actor and engine: kill -9": run}
-
-
-def _driver(folder: Path, seed: int) -> dict[str, FaultRun]:
-    """Kills the driver at ten moments of one run, from its first seconds on."""
-    run, moments = FaultRun(folder / "run"), random.Random(seed)
-    for number in range(10):
-        run.start()
-        if number:
-            run.time_recovery()
-        # At once after a result is while the next ones are written.
-        run.wait_for_results(moments.choice([1, 2, 3]))
-        run.inject(run.kill)
-    run.start()
-    run.time_recovery()
-    _expect(run.finish(), 0, run)
-    return {"driver: kill -9": run}
-
-
-def _signals(folder: Path, seed: int) -> dict[str, FaultRun]:
-    """Ends the driver by SIGINT and SIGTERM, and goes on."""
-    runs = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        run = FaultRun(folder / number.name)
-        run.start()
-        run.wait_for_results(5)
-        run.inject(partial(_end, run, number))
-        run.start()
-        run.time_recovery()
-        _expect(run.finish(), 0, run)
-        runs[f"driver: {number.name}"] = run
-    return runs
-
-
-def _end(run: FaultRun, number: int) -> None:
-    _expect(run.kill(number), 128 + number, run)
-
-
-def _scorers(folder: Path, seed: int) -> dict[str, FaultRun]:
-    """Scorers that go wrong now and then."""
-    runs = {}
-    for i, (name, fault) in enumerate(FAULTS_OF_SCORERS.items()):
-        (folder / str(i)).mkdir(parents=True)
-        scorer = folder / str(i) / "scorer.py"
-        scorer.write_text(SCORER.format(fault=fault), encoding="utf-8")
-        reward = {
-            "kind": "function",
-            "prompts": {
-                "file": str(ROOT / "data/search/prompts.jsonl"),
-                "report_file": str(ROOT / "data/report/prompts.jsonl"),
-            },
-            "scorer": f"{scorer}:score",
-            "sampling": {"max_tokens": 28, "temperature": 1.0, "n": 2},
-        }
-        fields = {"reward": reward, "engine": {"dtype": "float32", "timeout": 60.0}, "early_stopping": False}
-        runs[name] = FaultRun(folder / str(i) / "run", fields)
-        runs[name].start()
-        _expect(runs[name].finish(), 0, runs[name])
-    return runs
-
-
-def _disk(folder: Path, seed: int) -> dict[str, FaultRun]:
-    """Fills a small file system that the run writes to, and empties it again."""
-    folder.mkdir(parents=True)
-    small = folder / "small"
-    small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=True)
-    try:
-        run = FaultRun(folder / "run", {"out": str(small / "run")})
-        run.start()
-        run.wait_for_results(5)
-        run.inject(lambda: _fill(small / "filler"))
-        run.wait_for(lambda: "trying again" in run.log)
-        (small / "filler").unlink()
-        run.time_recovery()
-        _expect(run.finish(), 0, run)
-        run.count_doubled()
-        shutil.copytree(run.out, folder / "kept")
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
-    run.out = folder / "kept"
-    return {"disk full": run}
-
-
-def _fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"0" * 1024)
-        except OSError:
-            return
-
-
-def _database(folder: Path, seed: int) -> dict[str, FaultRun]:
-    """Restarts the PostgreSQL server that has the study."""
-    folder.mkdir(parents=True)
-    with Postgres(folder / "server") as server:
-        run = FaultRun(folder / "run", {"storage": server.url})
-        run.start()
-        run.wait_for_results(5)
-        run.inject(server.stop)
-        run.wait_for(lambda: "trying again" in run.log)
-        server.start()
-        run.time_recovery()
-        _expect(run.finish(), 0, run)
-        run.count_doubled()
-    return {"PostgreSQL: stopped and started": run}
-
-
-def _nodes(folder: Path, seed: int) -> dict[str, FaultRun]:
-    """Nodes of a local cluster that are lost, that are the head, and that come."""
-    fault_nodes.quiet()
-    more, figures = fault_nodes.add_a_node(folder / "more")
-    Console(stderr=True).print(figures)
-    return {
-        "worker node: kill -9": fault_nodes.lose_a_worker(folder / "worker"),
-        "head: kill -9, and a new cluster": fault_nodes.lose_the_head(folder / "head"),
-        "none: a node is added": more,
-    }
-
-
-def _expect(code: int, expected: int, run: FaultRun) -> None:
-    if code != expected:
-        raise RuntimeError(f"exit code {code} instead of {expected}; the end of the log:\n{run.log[-2000:]}")
+    if any(row["lost"] or row["doubled"] or name.endswith("broken off") for name, row in rows.items()):
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from benchmarks.swap import endpoints, in_process, make_pair
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
 
 SHAPES: dict[str, dict[str, int]] = {
     "qwen3-0.6b": {
@@ -118,13 +118,13 @@ def time_live(base: Path, aligned: Path, merge: Path) -> dict[str, Any]:
     """Seconds to the first token after a swap, and after `reload_weights` of the merge, which stays in `merge`."""
     from ama_ray import averaging
     from ama_ray.config import Engine as EngineSettings
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.pair import Pair
     from ama_ray.space import SearchSpace
 
     pair = Pair.open(str(base), str(aligned))
     groups = SearchSpace.load("per-layer").resolve(pair.names)
-    engine = Engine(aligned, EngineSettings(), CONTEXT)
+    engine = InProcessEngine(aligned, EngineSettings(), CONTEXT)
     engine.attach(endpoints(engine, pair, groups))
     row: dict[str, Any] = {"endpoints": engine._place}
     times = []
@@ -145,19 +145,19 @@ def time_fresh(merge: Path) -> dict[str, Any]:
     import vllm  # noqa: F401
 
     from ama_ray.config import Engine as EngineSettings
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
 
     start = time.perf_counter()
-    engine = Engine(merge, EngineSettings(), CONTEXT)
+    engine = InProcessEngine(merge, EngineSettings(), CONTEXT)
     return {"new engine to token s": _until_token(engine, start), "tokens": _tokens(engine)}
 
 
-def _until_token(engine: Engine, start: float) -> float:
+def _until_token(engine: InProcessEngine, start: float) -> float:
     engine.greedy_logprobs([PROMPT], 1)
     return time.perf_counter() - start
 
 
-def _tokens(engine: Engine) -> list[int]:
+def _tokens(engine: InProcessEngine) -> list[int]:
     return [token for token, _ in engine.greedy_logprobs([PROMPT], NEW_TOKENS)[0]]
 
 

@@ -33,6 +33,7 @@ from ama_ray.miniature import ROOT
 from ama_ray.tuning.cluster import ray_cluster
 from ama_ray.tuning.engine_actor import EngineActor
 from ama_ray.tuning.memory import own_store
+from ama_ray.tuning.engines import InProcess
 from ama_ray.tuning.preparation import context_length, prepare
 from ama_ray.tuning.travel import send_scorers_by_value
 from benchmarks.swap import SHAPES, make_pair
@@ -142,7 +143,8 @@ def _open(inputs: Inputs) -> StoredEndpoints:
     prepared = prepare(inputs, print)
     for split in SPLITS:
         prepared.get_base_answers(split)
-    return prepared.endpoints
+    assert isinstance(prepared.source, InProcess)
+    return prepared.source.endpoints
 
 
 def _config(folder: Path) -> RunConfig:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ama_ray.checkpoint import Checkpoint
     from ama_ray.config import Engine as EngineSettings
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.pair import Pair
     from ama_ray.space import Groups
 
@@ -132,13 +132,13 @@ def make_pair(folder: Path, shape: dict[str, int]) -> tuple[Path, Path]:
 def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: int) -> dict[str, Any]:
     """Starts an engine on aligned, attaches both endpoints and times; leaves the merge at ratio 0.5 in `merge`."""
     from ama_ray import averaging
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.pair import Pair
     from ama_ray.space import SearchSpace
 
     pair = Pair.open(str(base), str(aligned))
     groups = SearchSpace.load("per-layer").resolve(pair.names)
-    engine = Engine(aligned, _settings(threads), CONTEXT)
+    engine = InProcessEngine(aligned, _settings(threads), CONTEXT)
     ends = endpoints(engine, pair, groups)
     engine.attach(ends)
 
@@ -158,7 +158,7 @@ def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: in
     return row
 
 
-def endpoints(engine: Engine, pair: Pair, groups: Groups) -> Endpoints:
+def endpoints(engine: InProcessEngine, pair: Pair, groups: Groups) -> Endpoints:
     """Both endpoints as a run gets them, in memory of this process. Leaves aligned live."""
     from ama_ray.engine.endpoints import Endpoints
 
@@ -178,10 +178,10 @@ def time_start(folder: Path, threads: int) -> float:
     """Seconds that a new engine takes, vLLM already imported."""
     import vllm  # noqa: F401
 
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
 
     start = time.perf_counter()
-    Engine(folder, _settings(threads), CONTEXT)
+    InProcessEngine(folder, _settings(threads), CONTEXT)
     return time.perf_counter() - start
 
 

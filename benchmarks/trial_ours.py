@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ama_ray.config import RunConfig
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.inputs import Inputs
 
 PROBES = {"facts": 0, "sums": 6, "reversal": 9, "translation": 10}
@@ -68,14 +68,14 @@ def time_loop(folder: Path, threads: int) -> dict[str, Any]:
     import vllm  # noqa: F401
 
     from ama_ray import averaging
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.tuning.preparation import context_length
 
     inputs = _inputs(folder, threads, replies=1)
     start = time.perf_counter()
     halves = dict.fromkeys(inputs.groups.names, 0.5)
     averaging.export(inputs.pair, inputs.groups.ratio_of(halves), folder / "merge")
-    engine = Engine(folder / "merge", inputs.config.engine, context_length(inputs))
+    engine = InProcessEngine(folder / "merge", inputs.config.engine, context_length(inputs))
     evaluation = inputs.evaluations["search"]
     answers = evaluation.ask(engine)
     items = evaluation.measure(answers, answers).items
@@ -85,11 +85,11 @@ def time_loop(folder: Path, threads: int) -> dict[str, Any]:
 
 def profile_host(folder: Path, threads: int) -> dict[str, Any]:
     """Of a trial with 128 replies, the share outside vLLM, and our functions that take most by themselves."""
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.tuning.preparation import context_length
 
     inputs = _inputs(folder, threads, replies=128)
-    engine = Engine(inputs.pair.engine_folder, inputs.config.engine, context_length(inputs))
+    engine = InProcessEngine(inputs.pair.engine_folder, inputs.config.engine, context_length(inputs))
     engine.attach(endpoints(engine, inputs.pair, inputs.groups))
     evaluation, names = inputs.evaluations["search"], inputs.groups.names
     engine.swap(dict.fromkeys(names, 0.0))
@@ -122,7 +122,7 @@ def profile_host(folder: Path, threads: int) -> dict[str, Any]:
     }
 
 
-def _timed(engine: Engine) -> list[float]:
+def _timed(engine: InProcessEngine) -> list[float]:
     """Has the time of every call of vLLM's noted from here on, the swap included."""
     inside: list[float] = []
 

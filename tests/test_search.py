@@ -22,6 +22,7 @@ from ama_ray.item_store import ItemStore
 from ama_ray.miniature import ROOT
 from ama_ray.objectives import Objectives
 from ama_ray.probes import name_and_family
+from tests.engine import servers
 
 pytestmark = pytest.mark.engine
 GROUPS = ["embed", *(f"layer-{layer}" for layer in range(6)), "head"]
@@ -136,7 +137,7 @@ def test_the_run_folder_holds_the_result_and_no_weights(run: Run) -> None:
     names = {path.name for path in run.out.iterdir()}
     assert names == {
         *("convergence.csv", "convergence.png", "front.csv", "front.png"),
-        *("items", "run.yaml", "summary.json", "trials.csv", "tune"),
+        *("items", "run.yaml", "summary.json", "trials.csv", "identity.json", "study.journal", ".lock"),
     }
     assert not [path for path in run.out.rglob("*") if path.suffix in (".safetensors", ".bin", ".pt")]
     assert RunConfig.load(run.out / "run.yaml").trials == TRIALS
@@ -261,3 +262,22 @@ def test_the_commands_and_the_snippet_in_readme_run(run: Run, tmp_path: Path, mo
     (snippet,) = blocks("python")
     exec(snippet, {})
     assert Path("merged/model.safetensors").is_file()
+
+
+def test_a_search_on_a_server_of_our_own_has_the_same_scores(run: Run, tmp_path: Path) -> None:
+    server = servers.start(ROOT / "base", ROOT / "rsf", tmp_path / "log", "--dtype", "float32", "--max-model-len", "64")
+    try:
+        lines: list[str] = []
+        engine = {"dtype": "float32", "url": server.url}
+        fields: dict[str, Any] = {"trials": 3, "engine": engine, "report": {"points": 1}, "out": tmp_path / "run"}
+        front = ama_ray.search(ROOT / "run.yaml", progress=lines.append, **fields)
+    finally:
+        server.close()
+    assert any(line.startswith("deep check passed: 16 of 16") for line in lines)
+    in_process = {trial.uniform_ratio: trial for trial in run.front.trials if trial.origin == "baseline"}
+    served = [trial for trial in front.trials if trial.origin == "baseline"]
+    assert sorted(trial.uniform_ratio or 0 for trial in served) == list(BASELINE_RATIOS)
+    for trial in served:
+        assert trial.report == in_process[trial.uniform_ratio].report
+        if trial.search:
+            assert trial.search == in_process[trial.uniform_ratio].search

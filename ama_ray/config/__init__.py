@@ -1,6 +1,7 @@
 """`RunConfig` and its parts: everything a run needs, validated. Imports no torch, ray or vllm."""
 
 from ama_ray.config.distill import Distill
+from ama_ray.config.engine import Engine
 from ama_ray.config.probes import (
     BitsPerByteProbe,
     BleuProbe,
@@ -29,7 +30,7 @@ from ama_ray.config.rewards import (
     Reward,
     Sampling,
 )
-from ama_ray.config.run import BASELINE_RATIOS, FIRST_RATIOS, Engine, Report, RunConfig
+from ama_ray.config.run import BASELINE_RATIOS, FIRST_RATIOS, Report, RunConfig
 from ama_ray.config.source import Split
 from ama_ray.config.stop import Stop
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -55,5 +56,20 @@ def _within_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
 Range = Annotated[tuple[float, float], AfterValidator(_within_bounds)]
 """Lowest and highest ratio: 0 is base, 1 is aligned, and beyond 1 is extrapolated (ExPO, arXiv 2404.16792)."""
 
+
+def _without_key(url: str) -> str:
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("the address must not hold a password; name a variable in api_key_env")
+    return url
+
+
+Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_key)]
+"""Of a server, without a password."""
+
 FunctionAddress = Annotated[str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$"), BeforeValidator(_anchored)]
 """A Python function as `file.py:function`."""
+
+
+def listed(value: Any) -> Any:
+    """One thing as a list of one; for `BeforeValidator`."""
+    return value if isinstance(value, list | tuple) else [value]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from ama_ray.config.base import Checkpoint, FunctionAddress, Model, Name
+from ama_ray.config.base import Address, Checkpoint, FunctionAddress, Model, Name
 from ama_ray.config.source import Source
 
 
@@ -90,7 +89,7 @@ class Judge(Model):
     question is paid for once.
     """
 
-    url: str = Field(pattern=r"^https?://", description="such as http://127.0.0.1:8000/v1")
+    url: Address = Field(description="such as http://127.0.0.1:8000/v1")
     model: str
     template: str | None = Field(None, description="the question; see the reward for what is filled in")
     max_tokens: int = Field(256, ge=1)
@@ -98,13 +97,6 @@ class Judge(Model):
     timeout: float = Field(60, gt=0, description="seconds per request")
     retries: int = Field(5, ge=0, description="of a request that failed, after waits that double")
     api_key_env: str | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _holds_no_key(cls, url: str) -> str:
-        if "@" in urlsplit(url).netloc:
-            raise ValueError("the address must not hold a password; name a variable in api_key_env")
-        return url
 
     def must_ask_for(self, *fields: str) -> None:
         """Refuses a template without these fields.

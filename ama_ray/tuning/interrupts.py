@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE = 30.0
+"""Seconds for a search to end in good order. Where the signal went to Ray's processes too, it cannot."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -37,6 +41,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.received: int | None = None
         self.deferred = False
+        self._limit: threading.Timer | None = None
 
     def catch(self) -> None:
         """Has the signals come here; to be called again after `ray.init`, which takes SIGTERM for itself."""
@@ -49,6 +54,20 @@ class Interrupts:
         again, self.received = self.received is not None, self.received or number
         if again or not self.deferred:
             raise Interrupted(number)
+        self._limit = threading.Timer(GRACE, self._give_up)
+        self._limit.daemon = True
+        self._limit.start()
+
+    def _give_up(self) -> None:
+        """Ends the process: what was finished is on disk."""
+        assert self.received is not None
+        print(f"ended by {signal.Signals(self.received).name}; the same command goes on from here", file=sys.stderr)
+        os._exit(128 + self.received)
+
+    def close(self) -> None:
+        """Nothing is waited for any more."""
+        if self._limit is not None:
+            self._limit.cancel()
 
     def check(self) -> None:
         """Raises `Interrupted` if a signal came."""
@@ -65,6 +84,7 @@ def interrupts() -> Iterator[Interrupts]:
     try:
         yield caught
     finally:
+        caught.close()
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -27,7 +27,9 @@ WITHOUT_SHARED = 10**10
 
 
 def engine_bytes(inputs: Inputs, *, on_gpu: bool) -> int:
-    """Host memory of one engine; with a GPU its weights and its KV cache are there."""
+    """Host memory of one engine; with a GPU its weights and its KV cache are there, and a server has its own."""
+    if inputs.config.engine.url:
+        return 0
     if on_gpu:
         return RUNTIME
     pair, settings = inputs.pair, inputs.config.engine
@@ -36,8 +38,8 @@ def engine_bytes(inputs: Inputs, *, on_gpu: bool) -> int:
 
 
 def store_bytes(inputs: Inputs) -> int:
-    """What the object store of every node must hold: both endpoints, and what is small."""
-    return inputs.pair.num_bytes + SLACK
+    """What the object store of every node must hold: both endpoints, unless servers have them, and what is small."""
+    return SLACK + (0 if inputs.config.engine.url else inputs.pair.num_bytes)
 
 
 def own_store(inputs: Inputs) -> int | None:

@@ -17,13 +17,16 @@ from ama_ray.errors import UserError, one_line
 from ama_ray.evaluation import SPLITS
 from ama_ray.tuning.cluster import engine_resources
 from ama_ray.tuning.engine_actor import EngineActor
+from ama_ray.tuning.engines import InProcess
 from ama_ray.tuning.object_store import StoredEndpoints
+from ama_ray.tuning.servers import check_servers, prepare_served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ama_ray.evaluation import Answers
     from ama_ray.inputs import Inputs
+    from ama_ray.tuning.engines import EngineSource
 
 BESIDE = 2**30
 """Bytes of a pair up to which memory for one engine more than the trials have is not worth saving."""
@@ -34,13 +37,13 @@ class Prepared:
     """What every trial of a run shares: references into Ray's object store, some of them still under way.
 
     Attributes:
-        endpoints: In the object store.
+        source: Where trials get their engines.
         base_answers: What the base model answered, by split, for the tax.
         engine_seconds: Wall seconds that the trials waited for these engines, summed over the engines.
         verdict: Of the deep check; here already.
     """
 
-    endpoints: StoredEndpoints
+    source: EngineSource
     base_answers: dict[str, Any]
     engine_seconds: float
     verdict: Verdict
@@ -56,7 +59,7 @@ def context_length(inputs: Inputs) -> int:
     return max(inputs.context_length, deep_check.CONTEXT)
 
 
-def prepare(inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False) -> Prepared:
+def prepare(inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False, keep: bool = False) -> Prepared:
     """Starts an engine that loads both endpoints and asks base, and ends when it has done its part.
 
     A small pair is loaded beside the engines of the trials while those start. With GPUs the loading engine needs the
@@ -66,10 +69,14 @@ def prepare(inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False) 
         inputs: The opened run.
         tell: Called with a line of text as a large pair is loaded.
         deep: Do the deep check even where its verdict is known.
+        keep: Keep a copy of the endpoints on this process's node (`StoredEndpoints.keep`).
 
     Raises:
         UserError: The engine does not start on this pair, or its swap is not sound (the deep check).
     """
+    if inputs.config.engine.url:
+        check_servers(inputs, context_length(inputs))
+        return Prepared(*prepare_served(inputs))
     pair, groups, settings = inputs.pair, inputs.groups, inputs.config.engine
     on_gpu = engine_resources(settings)["GPU"] > 0
     alone = on_gpu or pair.num_bytes > BESIDE
@@ -97,7 +104,10 @@ def prepare(inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False) 
     waited = engines * (time.perf_counter() - start)
     if not verdict.passed:
         raise deep_check.refusal(verdict, pair, settings)
-    return Prepared(endpoints, base_answers, waited, verdict)
+    if keep:
+        endpoints.keep()
+    source = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints)
+    return Prepared(source, base_answers, waited, verdict)
 
 
 def _start(inputs: Inputs, folder: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,10 +26,12 @@ Resume = Literal["auto", "never", "must"]
 
 RUN, IDENTITY, TRIALS, SUMMARY, LOCK = "run.yaml", "identity.json", "trials.csv", "summary.json", ".lock"
 MAY_DIFFER = (
-    *("trials", "sampler", "warm_start", "stop", "early_stopping", "reference", "distill", "out", "storage"),
+    *("trials", "sampler", "warm_start", "stop", "early_stopping", "reference", "distill", "out", "storage", "mirror"),
     *("report.points", "engine.cpus", "engine.gpus", "engine.kv_cache_gib", "engine.endpoints", "engine.timeout"),
+    *("engine.url", "engine.api_key_env"),
 )
 """Fields of a run file, and what is inside them, that leave the scores of earlier trials what they are."""
+_JOB_FOLDER = re.compile(r"^/.*/working_dir_files/_ray_pkg_[0-9a-f]+/")
 
 
 @dataclass(frozen=True)
@@ -141,22 +144,29 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _differences(before: RunConfig, now: RunConfig) -> Iterator[str]:
-    old, new = (dict(_flat(config.model_dump(mode="json"))) for config in (before, now))
+    old, new = ({name: _place(each) for name, each in flat(c.model_dump(mode="json"))} for c in (before, now))
     for name in sorted(old.keys() | new.keys()):
         if not name.startswith(MAY_DIFFER) and old.get(name) != new.get(name):
             yield f"{name} (was {old.get(name)}, is {new.get(name)})"
 
 
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The plain values inside of dicts and lists, each with its dotted name."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if items is None:
         yield prefix, value
         return
     for key, each in items:
-        yield from _flat(each, f"{prefix}.{key}" if prefix else str(key))
+        yield from flat(each, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _place(value: Any) -> Any:
+    """A path without the folder that Ray has made for a job, which is another one for the next job."""
+    return _JOB_FOLDER.sub("", value) if isinstance(value, str) else value
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    before, now = ({_place(name): digest for name, digest in each.items()} for each in (before, now))
     for name in sorted((before.keys() | now.keys()) - {"study"}):
         if before.get(name) != now.get(name):
             yield f"the contents of {name}"

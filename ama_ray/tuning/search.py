@@ -26,7 +26,8 @@ from ama_ray.tuning.cluster import Slots, engine_resources, ray_cluster
 from ama_ray.tuning.futility import FutilityStopper
 from ama_ray.tuning.interrupts import Interrupts, interrupts
 from ama_ray.tuning.memory import check_stores, engine_bytes, own_store
-from ama_ray.tuning.preparation import context_length, prepare
+from ama_ray.tuning.mirror import mirrored
+from ama_ray.tuning.preparation import prepare
 from ama_ray.tuning.recorder import EndStopper, Recorder
 from ama_ray.tuning.reward_pool import reward_pools
 from ama_ray.tuning.run_folder import Resume, RunFolder, finished, held
@@ -81,11 +82,19 @@ def search(
     with ExitStack() as stack:
         stack.enter_context(held(config.out))
         signals = stack.enter_context(interrupts())
-        return _search(config, resume, progress or (lambda line: None), clock, signals)
+        tell = progress or (lambda line: None)
+        keep = stack.enter_context(mirrored(config, tell))
+        return _search(config, resume, tell, clock, signals, keep=keep)
 
 
 def _search(
-    config: RunConfig, resume: Resume, tell: Callable[[str], None], clock: Clock, signals: Interrupts
+    config: RunConfig,
+    resume: Resume,
+    tell: Callable[[str], None],
+    clock: Clock,
+    signals: Interrupts,
+    *,
+    keep: Callable[[], None],
 ) -> ParetoSet:
     inputs = Inputs.open(config)
     for warning in inputs.pair.warnings:
@@ -108,6 +117,7 @@ def _search(
     def on_trial(trial: Trial) -> None:
         if "first trial" not in clock.laps:
             clock.lap("first trial")
+        keep()
         tell(_line(trial, config, recorder.trials))
 
     recorder = Recorder(config.out, on_trial, tell, earlier)
@@ -117,11 +127,9 @@ def _search(
         signals.catch()
         check_stores(inputs)
         inputs = replace(inputs, evaluations=stack.enter_context(reward_pools(inputs.evaluations, config.engine)))
-        slots = Slots(config, engine_bytes(inputs, on_gpu=engine_resources(config.engine)["GPU"] > 0))
+        slots = Slots(config, engine_bytes(inputs, on_gpu=engine_resources(config.engine)["GPU"] > 0), tell)
         clock.lap("ray")
-        prepared = prepare(inputs, tell)
-        if slots.of_several_nodes:
-            prepared.endpoints.keep()
+        prepared = prepare(inputs, tell, keep=slots.of_several_nodes)
         clock.lap("deep check")
         tell(f"deep check passed: {prepared.verdict}")
         searcher = _searcher(inputs, shape, first, folder, slots=slots(), tell=tell)
@@ -200,20 +208,18 @@ def _tune(
     config = inputs.config
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
     objectives = Objectives.of(config)
-    plan = Plan(
-        inputs.pair.engine_folder, config.engine, context_length(inputs), inputs.evaluations, objectives, prepared
-    )
+    plan = PlanReference.of(Plan(inputs.evaluations, objectives, prepared), config.engine.timeout)
     resources = {kind.lower(): amount for kind, amount in slots.want.items()}
     stop = CombinedStopper(EndStopper(recorder, signals), FutilityStopper(recorder, objectives, config.trials, config))
     schedule = Schedule(inputs, objectives, searcher, recorder, slots)
     # Tune keeps a state of its own, which nothing here is restored from.
     with tempfile.TemporaryDirectory(prefix="ama_ray-tune-") as scratch:
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(SwapTrial, plan=PlanReference.of(plan)), resources),
+            tune.with_resources(tune.with_parameters(SwapTrial, plan=plan), resources),
             tune_config=tune.TuneConfig(
                 search_alg=schedule,
                 num_samples=-1,  # until the schedule is finished
-                max_concurrent_trials=slots.most + 1,
+                max_concurrent_trials=slots.most + slots.waiting,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(

@@ -17,9 +17,7 @@ from ama_ray.trial import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from ama_ray.config import Engine as EngineSettings
     from ama_ray.evaluation import Answers, Evaluation, Measured
     from ama_ray.objectives import Items, Objectives
     from ama_ray.tuning.preparation import Prepared
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 class Plan:
     """All that a trial actor needs to start."""
 
-    folder: Path
-    settings: EngineSettings
-    context_length: int
     evaluations: Mapping[str, Evaluation]
     objectives: Objectives
     prepared: Prepared
@@ -45,9 +40,9 @@ class PlanReference:
     timeout: float
 
     @classmethod
-    def of(cls, plan: Plan) -> PlanReference:
-        """Puts the plan into the object store."""
-        return cls(ray.put(plan), plan.settings.timeout)
+    def of(cls, plan: Plan, timeout: float) -> PlanReference:
+        """Puts the plan into the object store; `timeout` is `engine.timeout`."""
+        return cls(ray.put(plan), timeout)
 
     def get(self) -> Plan:
         """Fetches the plan."""
@@ -83,12 +78,9 @@ class SwapTrial(tune.Trainable):
 
     def _start(self) -> None:
         start = time.perf_counter()
-        from ama_ray.engine.engine import Engine
-
         self._plan = self._reference.get()
-        self._engine = Engine(self._plan.folder, self._plan.settings, self._plan.context_length)
+        self._engine = self._plan.prepared.source.get()
         self._identity = {"engine": uuid.uuid4().hex, "engine_seconds": time.perf_counter() - start}
-        self._engine.attach(self._plan.prepared.endpoints.get())
         self._base: dict[str, tuple[Answers, Items]] = {}
 
     def step(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ama_ray import averaging
 from ama_ray.engine import deep_check
 from ama_ray.engine.endpoints import Endpoints, StoredTensor
-from ama_ray.engine.engine import Engine
+from ama_ray.engine.in_process import InProcessEngine
 from ama_ray.pair import Pair
 from ama_ray.space import SearchSpace
 
@@ -47,7 +47,7 @@ def kept(parameters: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
     return {name: replace(stored, array=stored.array.copy()) for name, stored in parameters.items()}
 
 
-def endpoints(engine: Engine, pair: Pair, groups: Groups) -> Endpoints:
+def endpoints(engine: InProcessEngine, pair: Pair, groups: Groups) -> Endpoints:
     """Both endpoints, got from one engine as in a run. Leaves aligned live."""
     shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
     spans = engine.find_spans(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
@@ -58,7 +58,7 @@ def endpoints(engine: Engine, pair: Pair, groups: Groups) -> Endpoints:
     return Endpoints(base, kept(engine.snapshot(names, pair.dtype, spans)), spans)
 
 
-def drop(engine: Engine) -> None:
+def drop(engine: InProcessEngine) -> None:
     """Frees an engine, so that another can start in this process."""
     from vllm.distributed import cleanup_dist_env_and_memory
 
@@ -74,17 +74,17 @@ def check(base: Path, aligned: Path, scratch: Path, space: str | dict[str, Any],
     ratios = deep_check.check_ratios(groups.names)
     prompts = deep_check.check_prompts(int(pair.aligned.config["vocab_size"]))
 
-    def outputs(engine: Engine) -> Outputs:
+    def outputs(engine: InProcessEngine) -> Outputs:
         return engine.greedy_logprobs(prompts, deep_check.NEW_TOKENS)
 
-    def swapped(engine: Engine, to: Mapping[str, float]) -> Outputs:
+    def swapped(engine: InProcessEngine, to: Mapping[str, float]) -> Outputs:
         engine.swap(to)
         return outputs(engine)
 
     def uniform(ratio: float) -> dict[str, float]:
         return dict.fromkeys(groups.names, ratio)
 
-    engine = Engine(pair.base.folder, settings, deep_check.CONTEXT)
+    engine = InProcessEngine(pair.base.folder, settings, deep_check.CONTEXT)
     fresh_base = outputs(engine)
     engine.attach(endpoints(engine, pair, groups))
     merge = swapped(engine, ratios)
@@ -94,11 +94,11 @@ def check(base: Path, aligned: Path, scratch: Path, space: str | dict[str, Any],
 
     folder = scratch / "merge"
     averaging.export(pair, groups.ratio_of(ratios), folder)
-    fresh = Engine(folder, settings, deep_check.CONTEXT)
+    fresh = InProcessEngine(folder, settings, deep_check.CONTEXT)
     fresh_merge = outputs(fresh)
     shutil.rmtree(folder)
     drop(fresh)
-    fresh = Engine(pair.aligned.folder, settings, deep_check.CONTEXT)
+    fresh = InProcessEngine(pair.aligned.folder, settings, deep_check.CONTEXT)
     fresh_aligned = outputs(fresh)
     verdict = deep_check.compare(merge, fresh_merge, settings)
     return Result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.engine.engine import Engine
+from ama_ray.engine.in_process import InProcessEngine
 from ama_ray.pair import Pair
 from ama_ray.space import SearchSpace
 from tests.engine.equality import endpoints
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from ama_ray.config import Engine as EngineSettings
     from ama_ray.engine.endpoints import Endpoints, Span
 
-_engines: list[tuple[Engine, Endpoints]] = []
+_engines: list[tuple[InProcessEngine, Endpoints]] = []
 
 
 def start(folder: Path, space: str | dict[str, Any], settings: EngineSettings, max_model_len: int) -> tuple[str, ...]:
     """Starts the engine on `folder/base` and attaches the pair; returns the names of the groups."""
     pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
     groups = SearchSpace.load(space).resolve(pair.names)
-    engine = Engine(pair.base.folder, settings, max_model_len)
+    engine = InProcessEngine(pair.base.folder, settings, max_model_len)
     attached = endpoints(engine, pair, groups)
     engine.attach(attached)
     _engines.append((engine, attached))
@@ -44,5 +44,6 @@ def cached_tokens(prompts: Sequence[Sequence[int]]) -> list[int]:
     """How many tokens of each prompt vLLM takes from its prefix cache."""
     from vllm import SamplingParams
 
-    outputs = _engines[0][0]._run([list(prompt) for prompt in prompts], [SamplingParams(max_tokens=1)] * len(prompts))
+    asked: list[Any] = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+    outputs = _engines[0][0]._llm.generate(asked, SamplingParams(max_tokens=1), use_tqdm=False)
     return [output.num_cached_tokens for output in outputs]

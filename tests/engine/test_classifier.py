@@ -91,9 +91,9 @@ def test_a_process_that_is_killed_is_named_and_the_next_trial_has_another(tmp_pa
 
 def beside(pair: Path, classifier: Path) -> tuple[list[list[str]], list[list[str]], list[float], bool]:
     """What an engine says before and after a reward model beside it scored a text and was then ended."""
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
 
-    engine = Engine(pair / "base", EngineSettings(dtype="float32", kv_cache_gib=0.1), 64)
+    engine = InProcessEngine(pair / "base", EngineSettings(dtype="float32", kv_cache_gib=0.1), 64)
     requests = [Generation((1, 5, 6, 7 + i), max_tokens=6) for i in range(4)]
     before = engine.generate(requests)
     own = OwnProcess(ClassifierSettings(str(classifier), "vllm", "float32"))

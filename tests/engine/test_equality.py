@@ -59,11 +59,17 @@ WRONG = Case("mixtral", 2, tied=False, repack_experts=False)
 
 def check(case: Case, folder: Path) -> Result:
     """Runs in the process of the case."""
-    from ama_ray.engine import engine
     from tests.engine import equality
 
     if not case.repack_experts:
-        engine._repack_experts = lambda: None
+        from vllm.model_executor.layers.fused_moe.unquantized_fused_moe_method import (
+            UnquantizedFusedMoEMethod as Experts,
+        )
+
+        as_vllm_does = Experts._setup_kernel
+        from ama_ray.engine import worker  # noqa: F401
+
+        Experts._setup_kernel = as_vllm_does
     settings = EngineSettings(dtype=case.dtype, enforce_eager=case.eager, kv_cache_gib=1 / 32)
     return equality.check(folder / "base", folder / "aligned", folder, "per-layer", settings)
 

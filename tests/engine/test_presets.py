@@ -94,10 +94,10 @@ def prepare(folder: Path) -> tuple[RunConfig, Evaluation]:
 
 def on_the_engine(folder: Path) -> tuple[Answers, dict[str, NDArray[np.float64]]]:
     from ama_ray.config import Engine as EngineSettings
-    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
 
     _, evaluation = prepare(folder)
-    answers = evaluation.ask(Engine(folder, EngineSettings(dtype="float32"), evaluation.context_length))
+    answers = evaluation.ask(InProcessEngine(folder, EngineSettings(dtype="float32"), evaluation.context_length))
     return answers, evaluation.measure(answers, answers).items
 
 

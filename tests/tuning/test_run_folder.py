@@ -193,3 +193,11 @@ def test_a_run_has_finished_once_all_was_searched_and_reported(inputs: Inputs, t
     assert not finished(tmp_path, 20, config)
     patient = changed(inputs, stop={"patience": 9}).config
     assert finished(tmp_path, 20, patient) == "this run has finished (nothing was won)"
+
+
+def test_the_folder_that_ray_makes_for_a_job_may_differ(inputs: Inputs) -> None:
+    job = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_{}/base"
+    begin(changed(inputs, base=job.format("0a")))
+    assert RunFolder.start(changed(inputs, base=job.format("1b")), "auto").trials
+    with pytest.raises(UserError, match=r"these differ: base \(was base, is base-2\)"):
+        RunFolder.start(changed(inputs, base=job.format("1b") + "-2"), "auto")

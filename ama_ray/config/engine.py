@@ -1,0 +1,35 @@
+"""The engines of a run: vLLM, in the processes of the trials or behind an address."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from ama_ray.config.base import Address, Model, listed
+
+
+class Engine(Model):
+    """The vLLM engine of a trial, and what a trial takes from the node it runs on."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    enforce_eager: bool | None = Field(None, description="default: true without a GPU, where compiling costs a minute")
+    kv_cache_gib: float = Field(
+        1, gt=0, description="GiB of KV cache per engine on a CPU; on a GPU vLLM takes what is left"
+    )
+    endpoints: Literal["auto", "accelerator", "pinned", "object_store"] = Field(
+        "auto",
+        description="where both endpoints lie while trials run, with a GPU: on it, in locked host memory, or as they "
+        "are in Ray's object store; default: on it where three copies of the weights fit, else locked",
+    )
+    url: Annotated[tuple[Address, ...], BeforeValidator(listed)] = Field(
+        (), description="servers that `ama-ray engine` started, used instead of engines of the run's own"
+    )
+    api_key_env: str | None = Field(None, description="environment variable with the key of these servers")
+    cpus: float = Field(1, gt=0, description="CPU cores per trial")
+    gpus: int | None = Field(None, ge=0, le=1, description="GPUs per trial; default: one where there is one")
+    timeout: float = Field(
+        3600,
+        gt=0,
+        description="seconds after which a trial (or a part of it) that has not ended is run again elsewhere",
+    )

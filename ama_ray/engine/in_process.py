@@ -1,0 +1,136 @@
+"""`InProcessEngine`: one live vLLM engine in this process, the fastest to swap and to ask."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ama_ray.engine.answers import Answer
+from ama_ray.engine.engine import MAX_CANDIDATES, Engine
+from ama_ray.engine.extension import SwapError
+from ama_ray.engine.placement import place
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from ama_ray.checkpoint import Checkpoint
+    from ama_ray.config import Engine as EngineSettings
+    from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
+    from ama_ray.engine.engine import Sampling
+
+WORKER = "ama_ray.engine.worker.PairExtension"
+
+os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+# `TargetScorer` knows the first model runner only, which is also the one that runs on a CPU.
+os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+if not torch.cuda.is_available():
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+
+
+def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, Any]:
+    """Arguments of vLLM that trials count on, whichever way the engine is started."""
+    on_cpu = not torch.cuda.is_available()
+    arguments: dict[str, Any] = {
+        "dtype": settings.dtype,
+        "enforce_eager": on_cpu if settings.enforce_eager is None else settings.enforce_eager,
+        "max_model_len": max_model_len,
+        "enable_prefix_caching": True,
+        "max_logprobs": MAX_CANDIDATES,
+        "seed": 0,
+        "worker_extension_cls": WORKER,
+    }
+    if on_cpu:
+        arguments |= {
+            "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30),
+            "block_size": 32,
+            # Activations of more tokens than this leave a core's cache.
+            "max_num_batched_tokens": max(1024, max_model_len),
+            # A seeded prompt taken in parts would have its random numbers rolled back, which torch cannot on a CPU.
+            "enable_chunked_prefill": False,
+        }
+    return arguments
+
+
+class InProcessEngine(Engine):
+    """One vLLM engine in this process."""
+
+    def __init__(self, folder: Path, settings: EngineSettings, max_model_len: int) -> None:
+        """Starts the engine on a checkpoint.
+
+        Args:
+            folder: A Hugging Face checkpoint folder with its tokenizer.
+            settings: Precision and resources.
+            max_model_len: Tokens of context the run needs.
+        """
+        from vllm import LLM
+
+        arguments = engine_arguments(settings, max_model_len)
+        if arguments["enforce_eager"]:
+            # Without this, vLLM compiles a small part of its sampler all the same, for seconds.
+            torch._dynamo.config.disable = True
+        if not torch.cuda.is_available():
+            torch.set_num_threads(max(1, int(settings.cpus)))
+        self._place, utilisation = place(settings, folder)
+        self._llm = LLM(model=str(folder), gpu_memory_utilization=utilisation, **arguments)
+        self._call("score_targets")
+        self._warm_up()
+
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Replaces the weights by those of a checkpoint of the same shape, through vLLM's own loading."""
+        self._call("load_checkpoint", checkpoint)
+        self._reset_cache()
+
+    @property
+    def parameter_bytes(self) -> dict[str, int]:
+        """Size of every live parameter, in the engine's layout."""
+        sizes: dict[str, int] = self._call("parameter_bytes")
+        return sizes
+
+    def snapshot(
+        self, names: Collection[str], narrow: torch.dtype, spans: Mapping[str, tuple[Span, ...]] | None = None
+    ) -> dict[str, StoredTensor]:
+        """Live parameters in the engine's layout, whole or by their spans; see `StoredTensor.of`."""
+        parameters: dict[str, StoredTensor] = self._call("snapshot", names, narrow, spans)
+        return parameters
+
+    def find_spans(
+        self, shapes: Mapping[str, Sequence[int]], group_of: Mapping[str, str]
+    ) -> dict[str, tuple[Span, ...]]:
+        """See `SwapExtension.find_spans`. Destroys the live weights."""
+        spans: dict[str, tuple[Span, ...]] = self._call("find_spans", shapes, group_of)
+        return spans
+
+    def attach(self, endpoints: Endpoints) -> None:
+        """Maps both endpoints, so that `swap` can interpolate them."""
+        self._call("attach", endpoints, self._place)
+
+    @property
+    def _vocabulary_size(self) -> int:
+        return int(self._llm.model_config.get_vocab_size())
+
+    def _run(self, prompts: list[list[int]], params: list[Sampling]) -> list[Answer]:
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": prompt} for prompt in prompts], sampling_params(params), use_tqdm=False
+        )
+        return [Answer.of(output) for output in outputs]
+
+    def _reset_cache(self) -> None:
+        if not self._llm.reset_prefix_cache():
+            raise SwapError("vLLM did not reset its prefix cache, so scores could be those of other weights")
+
+    def _call(self, method: str, *args: Any) -> Any:
+        return self._llm.collective_rpc(method, args=args)[0]
+
+
+def sampling_params(params: list[Sampling]) -> list[Any]:
+    """Of plain fields, vLLM's own; what is one object in the list is one in the result."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    made = {id(fields): SamplingParams(**fields, output_kind=RequestOutputKind.FINAL_ONLY) for fields in params}
+    return [made[id(fields)] for fields in params]

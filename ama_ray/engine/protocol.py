@@ -1,0 +1,39 @@
+"""What `ama-ray engine` and its clients agree on: addresses, and what a server says of itself. Imports no vllm."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+FACTS, LEASE = "/ama_ray/engine", "/ama_ray/lease"
+RUN, CALL, RESET = "/ama_ray/run", "/ama_ray/call", "/ama_ray/reset"
+LEASE_HEADER = "x-ama-ray-lease"
+METHODS = ("attach_pair", "load_merge", "swap")
+"""Methods of `PairExtension` that a client may call."""
+
+
+class Facts(BaseModel):
+    """What a server says of itself.
+
+    Attributes:
+        base: Folder or hub id, as it was started with.
+        aligned: The same of aligned.
+        checksum: `Pair.checksum`.
+        dtype: Precision of the engine.
+        context_length: Tokens of context it takes.
+        vocabulary_size: Token ids that the model knows.
+        version: Of vLLM.
+        place: Where the endpoints are to lie.
+        starts_at: Ratio of the checkpoint that vLLM started on: 1 for aligned; 0 for base, where aligned is an adapter.
+        first_answers: To the prompts of the deep check, before any weights were touched.
+    """
+
+    base: str
+    aligned: str
+    checksum: str
+    dtype: str
+    context_length: int
+    vocabulary_size: int
+    version: str
+    place: str
+    starts_at: float
+    first_answers: list[list[tuple[int, float]]]

@@ -1,0 +1,156 @@
+"""`RemoteEngine`: a vLLM server that `ama-ray engine` started, for as long as this process holds its lease."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from ama_ray.engine.answers import Answer
+from ama_ray.engine.engine import Engine
+from ama_ray.engine.extension import SwapError
+from ama_ray.engine.protocol import CALL, FACTS, LEASE, LEASE_HEADER, RESET, RUN, Facts
+from ama_ray.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+WAIT = 120.0
+"""Seconds to wait for a server that is free: one may just be coming back, or have yet to notice that a client died."""
+CONNECT = 10.0
+"""Seconds for a connection."""
+
+
+class ServerError(RuntimeError):
+    """A server failed, or went away."""
+
+
+def facts(url: str, key: str | None) -> Facts:
+    """Asks a server what it is.
+
+    Raises:
+        UserError: It is not there, wants another key, or is no server of `ama-ray engine`.
+    """
+    try:
+        with _client(url, key) as client:
+            answer = client.get(FACTS, timeout=CONNECT)
+    except httpx.TransportError as error:
+        raise UserError(
+            f"engine.url: no server answers at {url} ({one_line(error)}); start one there with `ama-ray engine`."
+        ) from None
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise UserError(f"engine.url: {url} wants another key; name the variable that holds it in engine.api_key_env.")
+    try:
+        return Facts.model_validate_json(answer.raise_for_status().content)
+    except (httpx.HTTPStatusError, ValueError):
+        raise UserError(
+            f"engine.url: the server at {url} was not started by `ama-ray engine` of this version; start one so."
+        ) from None
+
+
+class RemoteEngine(Engine):
+    """One vLLM server, leased."""
+
+    def __init__(self, urls: Sequence[str], key: str | None) -> None:
+        """Leases the first server that is free, and waits for one where none is.
+
+        Raises:
+            ServerError: None was free for too long.
+        """
+        self._client, self._lease = _lease(urls, key)
+        self.facts = facts(str(self._client.base_url), key)
+        self._warm_up()
+
+    def attach_pair(self, group_of: Mapping[str, str]) -> None:
+        """Has the server load both endpoints, so that `swap` can interpolate them.
+
+        Args:
+            group_of: Group by name of every tensor that differs between base and aligned.
+        """
+        self._call("attach_pair", self.facts.base, self.facts.aligned, dict(group_of), self.facts.place)
+        self._reset_cache()
+
+    def load_merge(self, ratio_of: Mapping[str, float]) -> None:
+        """Has the server load a merge as vLLM would load its export; for the deep check.
+
+        Args:
+            ratio_of: Share of aligned by name of every averaged tensor.
+        """
+        self._call("load_merge", self.facts.base, self.facts.aligned, dict(ratio_of))
+        self._reset_cache()
+
+    def close(self) -> None:
+        """Ends the lease."""
+        self._lease.close()
+        self._client.close()
+
+    @property
+    def _vocabulary_size(self) -> int:
+        return self.facts.vocabulary_size
+
+    def _run(self, prompts: list[list[int]], params: list[dict[str, Any]]) -> list[Answer]:
+        return [Answer(**answer) for answer in self._post(RUN, {"prompts": prompts, "params": params})]
+
+    def _call(self, method: str, *args: Any) -> Any:
+        try:
+            return self._post(CALL, {"method": method, "args": args})
+        except ServerError as error:
+            raise SwapError(str(error)) from error
+
+    def _reset_cache(self) -> None:
+        if not self._post(RESET, None):
+            raise SwapError("vLLM did not reset its prefix cache, so scores could be those of other weights")
+
+    def _post(self, path: str, body: Any) -> Any:
+        try:
+            answer = self._client.post(path, json=body)
+        except httpx.TransportError as error:
+            raise ServerError(f"{self._client.base_url}: the server went away ({one_line(error)})") from error
+        if answer.is_error:
+            raise ServerError(f"{self._client.base_url}: {answer.text.strip()}")
+        return answer.json()
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An open response; the server takes its end for that of the client.
+
+    Attributes:
+        response: What is open.
+        lines: Its lines; were they let go of, httpx would close it.
+    """
+
+    response: httpx.Response
+    lines: Iterator[str]
+
+    def close(self) -> None:
+        """Ends the lease."""
+        self.response.close()
+
+
+def _lease(urls: Sequence[str], key: str | None) -> tuple[httpx.Client, Lease]:
+    """A client of the first free server, and its lease."""
+    until = time.monotonic() + WAIT
+    while True:
+        for url in urls:
+            client = _client(url, key)
+            try:
+                response = client.send(client.build_request("GET", LEASE), stream=True).raise_for_status()
+                lines = response.iter_lines()
+                if token := next(lines):
+                    client.headers[LEASE_HEADER] = token
+                    return client, Lease(response, lines)
+            except (httpx.HTTPError, StopIteration):
+                pass  # not there, or not yet
+            client.close()
+        if time.monotonic() > until:
+            raise ServerError(f"none of {', '.join(urls)} has been free for {WAIT:.0f} s")
+        time.sleep(0.5)
+
+
+def _client(url: str, key: str | None) -> httpx.Client:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    # A trial has a limit of its own, `engine.timeout`; proxies of the environment are not for one's own servers.
+    return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(None, connect=CONNECT), trust_env=False)
