@@ -1,4 +1,4 @@
-"""Commands that take the folder of a run: show, table, export."""
+"""Commands that take the folder of a run: show, table, report, export."""
 
 from __future__ import annotations
 
@@ -59,6 +59,22 @@ def _least(values: list[str]) -> float | dict[str, float] | None:
         return {name: float(value) for name, _, value in (each.partition("=") for each in values)} or None
     except ValueError:
         raise UserError(f"--min-reward {' '.join(values)}: give a number, or NAME=NUMBER for each reward.") from None
+
+
+def report(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The page; default: report.html in the folder.")] = None,
+) -> None:
+    """Write the page of a run, finished or not. Example: ama-ray report runs/my-run."""
+    from ama_ray.pareto import ParetoSet
+    from ama_ray.report.html import write_html
+
+    pareto = ParetoSet.open(run)
+    try:
+        page = write_html(pareto, run, out)
+    except OSError as error:
+        raise UserError(f"{out or run}: the page cannot be written ({error.strerror}).") from None
+    say(f"{page} holds the report; open it in a browser.")
 
 
 def export(
