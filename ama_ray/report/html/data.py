@@ -219,8 +219,8 @@ def _warnings(pareto: ParetoSet) -> list[str]:
     failed = [trial for trial in pareto.trials if trial.reason]
     told = [
         used_test_data(pareto),
-        "These are numbers of the search split, by which the points were chosen: they are too good. The report split "
-        "was not scored." * bool(pareto.split == "search" and pareto.scored),
+        "These are numbers of the search split, by which the points were chosen: they are somewhat too good. The report "
+        "split was not scored." * bool(pareto.split == "search" and pareto.scored),
         f"No hypervolume and no knee: {pareto.no_trade}." * bool(pareto.no_trade and pareto.scored),
         f"{pareto.no_front}." * bool(pareto.no_front),
     ]

@@ -38,7 +38,7 @@ function range(values, room = 0.06) {
   const known = values.filter((value) => Number.isFinite(value));
   if (!known.length) return [0, 1];
   const [low, high] = [Math.min(...known), Math.max(...known)];
-  const margin = (high - low) * room || Math.abs(high) * 0.1 || 0.5;
+  const margin = high > low ? (high - low) * room : Math.abs(high) * 0.1 || 0.5;
   return [low - margin, high + margin];
 }
 const ends = ([value, error]) => (error === null ? [value] : [value - QUANTILE * error, value + QUANTILE * error]);
@@ -47,8 +47,8 @@ const linear = ([low, high], [from, to]) => (value) => from + ((value - low) / (
 // A plot with axes: returns its layers and scales. `title` is what screen readers say of it.
 function plot(box, { x, y, xLabel, yLabel, title, height }) {
   const width = Math.max(box.clientWidth, 240);
-  const tall = height || Math.round(Math.min(500, Math.max(300, width * 0.64)));
-  const area = { left: 50, right: width - 12, top: 26, bottom: tall - 44 };
+  const tall = height || Math.round(Math.min(600, Math.max(320, width * 0.84)));
+  const area = { left: 46, right: width - 12, top: 26, bottom: tall - 44 };
   const root = svg('svg', { viewBox: `0 0 ${width} ${tall}`, width, height: tall, role: 'group', 'aria-label': title });
   const [across, up] = [linear(x, [area.left, area.right]), linear(y, [area.bottom, area.top])];
   const [xs, ys] = [ticks(...x, width / 90), ticks(...y, (tall - 70) / 55)];

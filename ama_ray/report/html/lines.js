@@ -75,18 +75,17 @@ function bars(box, { objective, groups }) {
   const [row, top] = [21, 22];
   const name = Math.min(130, 10 + 7 * Math.max(...data.groups.map((each) => each.length)));
   const effect = 128;
-  const across = linear([0, Math.max(...groups.map(({ share }) => share.high)) || 1], [name, width - effect - 12]);
+  const across = linear(range([0, ...groups.flatMap(({ low, high }) => [low, high])], 0), [name, width - effect - 12]);
   const tall = top + row * groups.length + 4;
-  const root = svg('svg', { viewBox: `0 0 ${width} ${tall}`, width, height: tall, role: 'img', 'aria-label': `Importance of each group for ${objective}` });
-  root.append(svg('text', { x: name, y: 12 }, 'importance'), svg('text', { x: width, y: 12, 'text-anchor': 'end' }, 'effect, base to aligned'));
-  groups.forEach(({ share, effect: change }, i) => {
+  const root = svg('svg', { viewBox: `0 0 ${width} ${tall}`, width, height: tall, role: 'img', 'aria-label': `What each group does to ${objective}` });
+  root.append(svg('line', { class: 'zero', x1: across(0), x2: across(0), y1: top, y2: tall - 4 }),
+    svg('text', { x: width, y: 12, 'text-anchor': 'end' }, `change in ${objective} from base to aligned [95%]`));
+  groups.forEach(({ value, low, high }, i) => {
     const y = top + row * i;
-    const said = `${data.groups[i]}: ${format(share.value * 100, 0)}% (${format(share.low * 100, 0)} to ${format(share.high * 100, 0)}%)`;
-    root.append(svg('g', {}, svg('title', {}, said),
-      svg('text', { class: 'strong', x: name - 8, y: y + 14, 'text-anchor': 'end', 'font-weight': 400 }, shortened(data.groups[i], name - 8)),
-      svg('rect', { class: 'block front', x: name, y: y + 3, width: Math.max(0.5, across(share.value) - name), height: row - 7, rx: 2 }),
-      svg('line', { class: 'bar chosen sure', x1: across(share.low), x2: across(share.high), y1: y + row / 2 - 0.5, y2: y + row / 2 - 0.5 }),
-      svg('text', { x: width, y: y + 14, 'text-anchor': 'end' }, `${format(change.value, digits)} [${format(change.low, digits)}, ${format(change.high, digits)}]`)));
+    root.append(svg('text', { class: 'strong', x: name - 8, y: y + 14, 'text-anchor': 'end', 'font-weight': 400 }, shortened(data.groups[i], name - 8)),
+      svg('rect', { class: 'block front', x: Math.min(across(0), across(value)), y: y + 3, width: Math.abs(across(value) - across(0)), height: row - 7 }),
+      svg('line', { class: 'bar chosen sure', x1: across(low), x2: across(high), y1: y + row / 2 - 0.5, y2: y + row / 2 - 0.5 }),
+      svg('text', { x: width, y: y + 14, 'text-anchor': 'end' }, `${format(value, digits)} [${format(low, digits)}, ${format(high, digits)}]`));
   });
   box.replaceChildren(root);
 }

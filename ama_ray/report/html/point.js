@@ -40,7 +40,7 @@ function copyText(command, button) {
 
 function drawProfile(box, point) {
   const width = Math.max(box.clientWidth, 220);
-  const [tall, left, top] = [170, 34, 10];
+  const [tall, left, top] = [180, 34, 20];
   const longest = Math.max(...data.groups.map((name) => name.length));
   const bottom = tall - Math.min(64, 16 + longest * 4.6);
   const highest = Math.max(1, ...data.points.flatMap((each) => each.ratios));
@@ -50,18 +50,18 @@ function drawProfile(box, point) {
   for (const value of [0, 0.5, 1, ...(highest > 1 ? [highest] : [])]) {
     root.append(svg('line', { class: 'grid', x1: left, x2: width, y1: up(value), y2: up(value) }), svg('text', { x: left - 6, y: up(value) + 4, 'text-anchor': 'end' }, format(value, value % 1 ? 1 : 0)));
   }
+  const mean = point.ratios.reduce((sum, each) => sum + each, 0) / point.ratios.length;
+  root.append(path([[left, up(mean)], [width, up(mean)]], { class: 'path uniform dotted' }));
   const every = Math.ceil(13 / step);
   data.groups.forEach((name, i) => {
     const x = left + step * i;
     const bar = svg('rect', { class: 'block front', x: x + step * 0.14, width: Math.max(step * 0.72, 1), y: up(point.ratios[i]), height: Math.max(1, bottom - up(point.ratios[i])), rx: Math.min(2, step / 5) });
     bar.append(svg('title', {}, `${name}: ${format(point.ratios[i], 3)}`));
     root.append(bar);
-    if (step > 34) root.append(svg('text', { class: 'strong halo-text', 'font-weight': 400, 'font-size': 11, x: x + step / 2, y: Math.max(top + 8, up(point.ratios[i]) - 4), 'text-anchor': 'middle' }, format(point.ratios[i], 2)));
+    if (step > 34) root.append(svg('text', { class: 'strong halo-text', 'font-weight': 400, 'font-size': 11, x: x + step / 2, y: up(point.ratios[i]) - 5, 'text-anchor': 'middle' }, format(point.ratios[i], 2)));
     if (i % every) return;
     root.append(svg('text', { 'font-size': 11, 'text-anchor': 'end', transform: `translate(${x + step / 2 + 4} ${bottom + 12}) rotate(-40)` }, shortened(name, 90)));
   });
-  const mean = point.ratios.reduce((sum, each) => sum + each, 0) / point.ratios.length;
-  root.append(path([[left, up(mean)], [width, up(mean)]], { class: 'path uniform dotted' }));
   box.replaceChildren(root, html('p', { class: 'note' }, `Share of aligned by group, from the input side to the output side: 0 is base, 1 is aligned. Dotted: their mean, ${format(mean, 2)}.`));
 }
 
@@ -78,10 +78,18 @@ function drawProbes(box, point) {
   const tall = top + row * scored.length + 20;
   const root = svg('svg', { viewBox: `0 0 ${width} ${tall}`, width, height: tall, role: 'img', 'aria-label': `Tax by probe: ${scored.map(([[label], ours]) => `${label} ${format(ours[2], 3)}`).join(', ')}` });
   // Probes between 0 and 1 share a scale; one in other units has its own.
-  const scale = (among) => linear(range([0, ...among.flatMap(([, ours, theirs]) => [...ends(ours.slice(2)), ...(theirs ? [theirs[2]] : [])])], 0.04), [name, width - right]);
+  const scale = (among) => {
+    const reach = range([0, ...among.flatMap(([, ours, theirs]) => [...ends(ours.slice(2)), ...(theirs ? [theirs[2]] : [])])], 0.04);
+    return Object.assign(linear(reach, [name, width - right]), { range: reach });
+  };
   const shared = scored.filter(([probe]) => probe[3]);
   const common = shared.length ? scale(shared) : null;
-  root.append(svg('text', { x: name, y: 10 }, '← better than base · tax · worse →'), svg('text', { x: width, y: 10, 'text-anchor': 'end' }, 'base → this'));
+  root.append(svg('text', { x: name, y: 10 }, width > 400 ? '← better than base · tax · worse →' : '← better · tax · worse →'), svg('text', { x: width, y: 10, 'text-anchor': 'end' }, 'base → this'));
+  const { values: marks, digits } = common ? ticks(...common.range, 4) : { values: [] };
+  for (const value of marks) {
+    root.append(svg('line', { class: 'grid', x1: common(value), x2: common(value), y1: top, y2: tall - 20 }),
+      svg('text', { x: common(value), y: tall - 6, 'text-anchor': 'middle' }, format(value, digits)));
+  }
   scored.forEach((each, i) => {
     const [[label, family, , bounded], ours, theirs] = each;
     const across = bounded ? common : scale([each]);
@@ -115,5 +123,5 @@ function drawReplies() {
     ...data.prompts.flatMap((prompt, i) => [
       html('p', { class: 'prompt' }, html('b', {}, 'Prompt'), prompt),
       html('div', { class: 'replies' }, ...columns.map(([title, from, which]) => html('div', { class: `reply ${which}`, tabindex: 0 },
-        html('b', {}, title), from && from.replies.length > i ? from.replies[i] || '(empty)' : '(not scored on the report split)')))]));
+        html('b', {}, title), from && from.replies.length > i ? from.replies[i].trim() || '(empty)' : '(not scored on the report split)')))]));
 }
