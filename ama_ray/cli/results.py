@@ -63,7 +63,7 @@ def _least(values: list[str]) -> float | dict[str, float] | None:
 
 def report(
     run: RunFolder,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The page; default: report.html in the folder.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: report.html in the folder.")] = None,
 ) -> None:
     """Write the page of a run, finished or not. Example: ama-ray report runs/my-run."""
     from ama_ray.pareto import ParetoSet

@@ -29,14 +29,14 @@ def write_report(
 ) -> None:
     """Writes the results of a run beside its `trials.csv`.
 
-    `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture, `report.html` a
-    page with everything; `summary.json` holds the
-    normalised hypervolumes of the split that the front is from and of the search split, how much the search had fooled
-    itself (`ParetoSet.optimism`), which share of the search's items was evaluated (the rest was saved by stopping
-    trials), where the time went, the versions and the machine. What is not known is null. With constraints it also holds these and how many
-    trials they left out; with a reference point, that. `convergence.png` and `convergence.csv` are the hypervolume on
-    the search split after every trial, and what of it holds on other items (`held_out`, with its 95% interval; see
-    `ama_ray.convergence.Halves`), which is known where the run folder has `items/`.
+    `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture, `report.html` a page with
+    everything; `summary.json` holds the normalised hypervolumes of the split that the front is from and of the search
+    split, how much the search had fooled itself (`ParetoSet.optimism`), which share of the search's items was evaluated
+    (the rest was saved by stopping trials), where the time went, the versions and the machine. What is not known is
+    null. With constraints it also holds these and how many trials they left out; with a reference point, that.
+    `convergence.png` and `convergence.csv` are the hypervolume on the search split after every trial, and what of it
+    holds on other items (`held_out`, with its 95% interval; see `ama_ray.convergence.Halves`), which is known where the
+    run folder has `items/`.
 
     Args:
         pareto: The result.

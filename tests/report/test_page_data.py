@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import subprocess
 import sys
@@ -42,7 +41,6 @@ def test_what_is_not_known_is_null(run: ParetoSet, tmp_path: Path) -> None:
     shown = page(ParetoSet(trials), tmp_path, []).to_json()
     assert shown["probes"] == shown["prompts"] == []
     assert shown["convergence"]["again"] is None
-    assert math.nan not in shown["points"][0]["ratios"]
     json.dumps(shown, allow_nan=False)
 
 

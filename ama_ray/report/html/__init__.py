@@ -47,19 +47,23 @@ def write_html(
 
     out = out or folder / NAME
     shown = page(pareto, folder, convergence(pareto, folder) if steps is None else steps)
-    script = "".join(_part(name) for name in _SCRIPTS)
-    text = Environment(autoescape=True).from_string(_part("page.html.j2")).render(
-        product=product,
-        page=shown,
-        pareto=pareto,
-        title=pareto.config.out.name if pareto.config else folder.resolve().name,
-        sentence=sentence(pareto),
-        sections=provenance(pareto, folder),
-        run_file=pareto.config.to_yaml() if pareto.config else "",
-        style=_part("report.css"),
-        script=f"'use strict';\n(() => {{\n{script}}})();\n",
-        digest=base64.b64encode(hashlib.sha256(f"'use strict';\n(() => {{\n{script}}})();\n".encode()).digest()).decode(),
-        data=_embedded(shown.to_json()),
+    script = f"'use strict';\n(() => {{\n{''.join(map(_part, _SCRIPTS))}}})();\n"
+    text = (
+        Environment(autoescape=True)
+        .from_string(_part("page.html.j2"))
+        .render(
+            product=product,
+            page=shown,
+            pareto=pareto,
+            title=pareto.config.out.name if pareto.config else folder.resolve().name,
+            sentence=sentence(pareto),
+            sections=provenance(pareto, folder),
+            run_file=pareto.config.to_yaml() if pareto.config else "",
+            style=_part("report.css"),
+            script=script,
+            digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            data=_embedded(shown.to_json()),
+        )
     )
     partial = out.with_name(f".{out.name}.partial")
     with partial.open("w", encoding="utf-8", newline="\n") as file:

@@ -118,11 +118,16 @@ def page(pareto: ParetoSet, folder: Path, steps: Sequence[Step]) -> Page:
         folder: Of the run; `replies.jsonl` is read.
         steps: Of its search, as `ama_ray.convergence` has them.
     """
-    sets = {each.split: each for each in (pareto, pareto.search_split) if each.scored}
+    sets: dict[str, ParetoSet] = {each.split: each for each in (pareto, pareto.search_split) if each.scored}
     described = _Described(pareto, folder, sets)
     shown = (*pareto.front, *pareto.uniform)
-    tops = {split: knee(each) for split, each in sets.items()}
-    by_ratio = {trial.uniform_ratio: trial.number for trial in pareto.uniform}
+    named: dict[str, int | None] = {"base": None, "aligned": None}
+    for split, each in sets.items():
+        top = knee(each)
+        named[f"knee.{split}"] = top.number if top else None
+    for trial in pareto.uniform:
+        if trial.uniform_ratio in (0.0, 1.0):
+            named["aligned" if trial.uniform_ratio else "base"] = trial.number
     return Page(
         split=pareto.split,
         splits=list(sets),
@@ -132,8 +137,7 @@ def page(pareto: ParetoSet, folder: Path, steps: Sequence[Step]) -> Page:
         probes=[(name, *described.probes[name]) for name in described.probes],
         families=list(described.families),
         points=[described.point(trial) for trial in pareto.trials if trial.state != "failed"],
-        named={"base": by_ratio.get(0.0), "aligned": by_ratio.get(1.0)}
-        | {f"knee.{split}": top and top.number for split, top in tops.items()},
+        named=named,
         trade={split: each.no_trade for split, each in sets.items()},
         prompts=described.prompts,
         convergence=_convergence(pareto, steps),
@@ -189,7 +193,7 @@ class _Described:
         results = [scores.probes.get(name) for name in self.probes]
         return Seen(
             objectives=[(each.value, each.se) for each in scores.objectives.values()],
-            probes=[each and (each.score, each.score_se, each.tax, each.tax_se) for each in results],
+            probes=[(r.score, r.score_se, r.tax, r.tax_se) if r else None for r in results],
             families=[self._family(scores, members) for members in self.families.values()],
             front=any(each.number == trial.number for each in self._sets[split].front),
             complete=split == "report" or trial.state == "complete",
@@ -219,8 +223,8 @@ def _warnings(pareto: ParetoSet) -> list[str]:
     failed = [trial for trial in pareto.trials if trial.reason]
     told = [
         used_test_data(pareto),
-        "These are numbers of the search split, by which the points were chosen: they are somewhat too good. The report "
-        "split was not scored." * bool(pareto.split == "search" and pareto.scored),
+        "These are numbers of the search split, by which the points were chosen: so they are somewhat too good. The "
+        "report split was not scored." * bool(pareto.split == "search" and pareto.scored),
         f"No hypervolume and no knee: {pareto.no_trade}." * bool(pareto.no_trade and pareto.scored),
         f"{pareto.no_front}." * bool(pareto.no_front),
     ]

@@ -49,20 +49,22 @@ function drawFront() {
   const chosen = numbered(state.chosen);
   if (chosen && seenOn(chosen)) inside.append(svg('circle', { class: 'halo', cx: at(chosen)[0], cy: at(chosen)[1], r: 11 }));
   const near = nearest(points, at);
-  root.addEventListener('click', (event) => { const point = near(placeIn(root, event)); if (point) choose(point.number); });
-  hover(root, box, (where) => { const point = near(where); return point && told(point); });
+  root.addEventListener('click', (event) => {
+    const found = near(placeIn(root, event));
+    if (!found.length) return;
+    // Of points that lie over one another, each click takes the next one.
+    const pile = found.filter(([far]) => far < found[0][0] + 4).map(([, point]) => point.number);
+    choose(pile[(pile.indexOf(state.chosen) + 1) % pile.length]);
+  });
+  hover(root, box, (where) => { const [first] = near(where); return first && told(first[1]); });
   frontLegend(points, at, figure);
 }
 
 function nearest(points, at) {
   const places = points.map((point) => [point, ...at(point)]);
   return ([x, y]) => {
-    let [best, least] = [null, 24];
-    for (const [point, px, py] of places) {
-      const far = Math.hypot(px - x, py - y) + (kind(point) === 'other' ? 3 : 0);
-      if (far < least) [best, least] = [point, far];
-    }
-    return best;
+    const all = places.map(([point, px, py]) => [Math.hypot(px - x, py - y) + (kind(point) === 'other' ? 3 : 0), point]);
+    return all.filter(([far]) => far < 24).sort((a, b) => a[0] - b[0]);
   };
 }
 

@@ -110,9 +110,7 @@ def _posterior(
         root = np.linalg.cholesky(gram + np.diag(prior))
         mean = np.linalg.solve(root.T, np.linalg.solve(root, right))
         rest = max(float(values @ values - right @ mean), 1e-12 * float(values @ values))
-        likelihood.append(
-            np.log(prior).sum() / 2 - np.log(np.diag(root)).sum() - degrees / 2 * np.log(rest)
-        )
+        likelihood.append(np.log(prior).sum() / 2 - np.log(np.diag(root)).sum() - degrees / 2 * np.log(rest))
         fits.append((root, mean, rest))
     weights = np.exp(np.array(likelihood) - max(likelihood))
     draws = []
