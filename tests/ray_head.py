@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +70,8 @@ def ray_head() -> Iterator[RayHead]:
     finally:
         everything = head.tree()
         for process in everything:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(everything, timeout=10)
         started.wait()
         shutil.rmtree(folder, ignore_errors=True)
