@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STORE = 300 * 2**20
 MEMORY = 8 * 2**30
+MANY = 200
+"""Trials of a search that goes on for as long as a second engine takes to start on the cores of the first."""
 
 
 @contextmanager
@@ -63,16 +65,7 @@ def joined(folder: Path, to: Cluster, **fields: Any) -> FaultRun:
     return FaultRun(folder, fields, environment)
 
 
-def lose_and_add(folder: Path, seed: int) -> dict[str, FaultRun]:
-    """Nodes of a local cluster that are lost, that are the head, and that come."""
-    return {
-        "worker node: kill -9": lose_a_worker(folder / "worker"),
-        "head: kill -9, and a new cluster": lose_the_head(folder / "head"),
-        "none: a node is added": add_a_node(folder / "more"),
-    }
-
-
-def lose_a_worker(folder: Path) -> FaultRun:
+def lose_a_worker(folder: Path, seed: int) -> dict[str, FaultRun]:
     """Kills one of two nodes; another comes."""
     with cluster(2) as nodes:
         run = joined(folder, nodes, **ORDERLESS)
@@ -85,14 +78,14 @@ def lose_a_worker(folder: Path) -> FaultRun:
         add_worker(nodes)
         run.time_retry(printed)
         run.finish()
-    return run
+    return {"worker node: kill -9": run}
 
 
 def _engines(nodes: Cluster) -> list[psutil.Process]:
     return [engine for node in nodes.worker_nodes for engine in engines_on(node)]
 
 
-def lose_the_head(folder: Path) -> FaultRun:
+def lose_the_head(folder: Path, seed: int) -> dict[str, FaultRun]:
     """Kills the head, and so the cluster; the run goes on in a new one."""
     with cluster(1) as nodes:
         run = joined(folder, nodes)
@@ -108,14 +101,14 @@ def lose_the_head(folder: Path) -> FaultRun:
         run.start()
         run.time_recovery()
         run.finish()
-    return run
+    return {"head: kill -9, and a new cluster": run}
 
 
-def add_a_node(folder: Path) -> FaultRun:
+def add_a_node(folder: Path, seed: int) -> dict[str, FaultRun]:
     """Adds a node after a third of the trials; notes when it had an engine, and results a minute before and after."""
     with cluster(1) as nodes:
         # All alike and of one kind, for the throughput: no parts, and no sampler to wait for.
-        run = joined(folder, nodes, trials=60, **ORDERLESS)
+        run = joined(folder, nodes, trials=MANY, **ORDERLESS)
         run.start()
         run.wait_for_results(5)
         before = _results_a_minute(run)
@@ -128,7 +121,7 @@ def add_a_node(folder: Path) -> FaultRun:
         run.note = f"used {used:.1f} s after it was ready; results a minute: {before:.1f} before, "
         run.note += f"{_results_a_minute(run):.1f} with both"
         run.finish()
-    return run
+    return {"none: a node is added": run}
 
 
 def _results_a_minute(run: FaultRun, count: int = 15) -> float:

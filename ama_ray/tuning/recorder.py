@@ -90,6 +90,7 @@ class Recorder(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records a trial that returned a result."""
         result = trial.last_result
+        _forget_averages(trial)
         self.engine_seconds[result["engine"]] = result["engine_seconds"]
         self.stage_seconds.update(result["seconds"])
         if "reason" in result:
@@ -132,6 +133,12 @@ class Recorder(Callback):
         self._finished[config["split"]] += 1
         insist(partial(write_trials, self._file, self.trials), str(self._file), self._tell)
         self._on_trial(trial.seen_on(config["split"]))
+
+
+def _forget_averages(trial: Any) -> None:
+    """Tune keeps averages, extremes and the last values of every number in every result, which nobody reads."""
+    for kept in (trial.run_metadata.metric_analysis, trial.run_metadata.metric_n_steps):
+        kept.clear()
 
 
 def _why(trial: Any) -> str:

@@ -64,15 +64,15 @@ class RunFolder:
         if resume == "never" and there:
             raise UserError(f"{path}: there is a run already; give `out` another folder, or remove this one.")
         trials = tuple(read_trials(path / TRIALS)) if there and (path / TRIALS).is_file() else ()
-        if trials:
-            known = _read(path / IDENTITY)
-            differences = [*_differences(RunConfig.load(path / RUN), config), *_changed(known, identity)]
-            if differences:
-                raise UserError(
-                    f"{path}: the trials of the run there would not be comparable with new ones, as these differ: "
-                    f"{'; '.join(differences)}; give `out` another folder, or undo the changes."
-                )
-        else:
+        # A run that was killed before its first trial ended has an identity, and suggestions in its study.
+        known = _read(path / IDENTITY) if trials or (there and (path / IDENTITY).is_file()) else {}
+        differences = [*_differences(RunConfig.load(path / RUN), config), *_changed(known, identity)] if known else []
+        if differences and trials:
+            raise UserError(
+                f"{path}: the trials of the run there would not be comparable with new ones, as these differ: "
+                f"{'; '.join(differences)}; give `out` another folder, or undo the changes."
+            )
+        if differences or not known:
             known = {"study": f"{path.name}-{uuid.uuid4().hex[:8]}"}
         replace_text(path / IDENTITY, json.dumps(known | identity, indent=2) + "\n")
         replace_text(path / RUN, config.to_yaml())

@@ -229,6 +229,8 @@ def _tune(
                 stop=stop,
                 verbose=0,
                 failure_config=tune.FailureConfig(),  # the schedule tries again
+                # With a checkpoint, though there is nothing in it, Tune keeps the items of every trial.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
         signals.check()

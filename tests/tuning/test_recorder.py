@@ -2,6 +2,7 @@ import pickle
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,11 @@ class TuneTrial:
     config: dict[str, Any]
     last_result: dict[str, Any] = field(default_factory=dict)
     error: Exception | None = None
+    run_metadata: Any = field(
+        default_factory=lambda: SimpleNamespace(
+            metric_analysis={"tax": {"max": 1.0}}, metric_n_steps={"tax": {"5": [1.0]}}
+        )
+    )
 
     @property
     def pickled_error_file(self) -> str | None:
@@ -86,6 +92,13 @@ def test_every_finished_trial_is_on_disk_at_once(tmp_path: Path) -> None:
     assert len(seen) == 6
     assert recorder.items.read("search", 1)["facts"].tolist() == [[1], [1], [1]]
     assert recorder.stage_seconds["generate"] == 3.0
+
+
+def test_tune_keeps_nothing_that_grows_with_the_results(tmp_path: Path) -> None:
+    trial = complete(0)
+    Recorder(tmp_path, lambda trial: None).on_trial_complete(0, [], trial)
+    assert not trial.run_metadata.metric_analysis
+    assert not trial.run_metadata.metric_n_steps
 
 
 def test_the_report_adds_to_a_trial_and_its_failure_takes_nothing_away(tmp_path: Path) -> None:

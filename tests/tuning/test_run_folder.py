@@ -57,6 +57,15 @@ def test_a_run_is_taken_up_with_its_trials_and_its_study(inputs: Inputs) -> None
     assert RunFolder.start(inputs, "must").trials == again.trials
 
 
+def test_a_run_that_ended_before_its_first_trial_keeps_its_study_unless_it_changes(inputs: Inputs) -> None:
+    inputs.config.out.mkdir(parents=True)
+    first = RunFolder.start(inputs, "auto")
+    assert RunFolder.start(inputs, "auto").study == first.study
+    other = RunFolder.start(changed(inputs, seed=1), "auto").study
+    assert other != first.study
+    assert RunFolder.start(changed(inputs, seed=1), "auto").study == other
+
+
 @pytest.mark.parametrize(
     "fields",
     [
