@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,11 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ama_ray.errors import UserError
-from ama_ray.tuning import job_server
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -46,34 +47,43 @@ def serving(token: str | None) -> Iterator[tuple[str, list[str | None]]]:
 
 
 @pytest.fixture
-def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+def connect(tmp_path: Path) -> Callable[[str], str]:
+    """Connects to an address, and returns the error, empty where there is none.
+
+    In a process of its own: in one that has started Ray, Ray has turned its tokens on for good.
+    """
+    program = (
+        "import sys; from ama_ray.errors import UserError; from ama_ray.tuning import job_server\n"
+        "try: job_server.connect(sys.argv[1])\n"
+        "except UserError as error: print(error)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token"), "RAY_ADDRESS": "127.0.0.1:1"}
+
+    def run(address: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", program, address], check=True, env=environment, stdout=subprocess.PIPE, timeout=120
+        )
+        return done.stdout.decode().strip()
+
+    return run
 
 
-@pytest.mark.usefixtures("no_token")
-def test_a_token_is_sent_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_token_is_sent_where_it_is_asked_for(tmp_path: Path, connect: Callable[[str], str]) -> None:
     (tmp_path / "token").write_text("right\n")
     with serving(None) as (address, seen):
-        job_server.connect(address)
+        assert connect(address) == ""
     assert set(seen) == {None}
     with serving("right") as (address, seen):
-        job_server.connect(address)
+        assert connect(address) == ""
     assert seen[0] is None
     assert set(seen[1:]) == {"Bearer right"}
 
 
-@pytest.mark.usefixtures("no_token")
-def test_what_is_wrong_with_a_cluster_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+def test_what_is_wrong_with_a_cluster_is_one_sentence(tmp_path: Path, connect: Callable[[str], str]) -> None:
     with serving("right") as (address, _):
-        with pytest.raises(UserError, match=r"asks for a token, and there is none in .*token; put the cluster's there"):
-            job_server.connect(address)
+        assert re.search(r"asks for a token, and there is none in .*token; put the cluster's there", connect(address))
         (tmp_path / "token").write_text("wrong")
-        with pytest.raises(UserError, match=r"does not take the token of .*token; put the cluster's there"):
-            job_server.connect(address)
-    with pytest.raises(UserError, match=r"no Ray cluster answers there"):
-        job_server.connect(address)
-    with pytest.raises(UserError, match=r"127\.0\.0\.1:6379: not the address of Ray's job server"):
-        job_server.connect("127.0.0.1:6379")
+        assert re.search(r"does not take the token of .*token; put the cluster's there", connect(address))
+    assert "no Ray cluster answers there" in connect(address)
+    assert "127.0.0.1:6379: not the address of Ray's job server" in connect("127.0.0.1:6379")
