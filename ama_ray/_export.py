@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ama_ray.trial import Trial
 
 
-def export_point(pareto: ParetoSet, point: Trial | int, out: Path) -> Path:
+def export_point(pareto: ParetoSet, point: Trial | int | str, out: Path) -> Path:
     """Writes the averaged checkpoint of a trial; see `ParetoSet.export`."""
-    trial = _numbered(pareto, point) if isinstance(point, int) else point
+    trial = pareto.point(point) if isinstance(point, int | str) else point
     if trial.state == "failed":
         raise UserError(f"Trial {trial.number} failed ({trial.reason}); export one that is complete.")
     if pareto.config is None:
@@ -28,11 +28,3 @@ def export_point(pareto: ParetoSet, point: Trial | int, out: Path) -> Path:
     groups = SearchSpace.load(pareto.config.space).resolve(pair.names)
     export(pair, groups.ratio_of(trial.ratios), out)
     return out
-
-
-def _numbered(pareto: ParetoSet, number: int) -> Trial:
-    for trial in pareto.trials:
-        if trial.number == number:
-            return trial
-    on_front = ", ".join(str(trial.number) for trial in pareto.front)
-    raise UserError(f"There is no trial {number}; the front has trials {on_front or '(none)'}.")

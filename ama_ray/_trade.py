@@ -65,13 +65,19 @@ def reward_called(name: str) -> str:
 
 
 def pick(
-    pareto: ParetoSet, how: str | None, max_tax: float | None, min_reward: float | Mapping[str, float] | None
+    pareto: ParetoSet,
+    how: str | None,
+    max_tax: float | None,
+    min_reward: float | Mapping[str, float] | None,
+    near: Mapping[str, float] | None,
 ) -> Trial:
     """Picks one point of the front; see `ParetoSet.pick`."""
     if how not in (None, "knee"):
-        raise UserError(f"{how!r} is not a pick; use 'knee', max_tax=... or min_reward=...")
+        raise UserError(f"{how!r} is not a pick; use 'knee', max_tax=..., min_reward=... or near=...")
     least = _by_name(pareto, min_reward)
     points = _within(pareto, max_tax, least)
+    if near:
+        return _nearest(pareto, points, how, near)
     if how is None and max_tax is None and least:
         return points[0]
     most_reward = how is None and max_tax is not None and not least
@@ -82,6 +88,23 @@ def pick(
         remedy = "min_reward" if most_reward else "max_tax or min_reward"
         raise UserError(f"There is no {lacking}, as {pareto.no_trade}; pick with {remedy} alone.")
     return max(points, key=pareto.gain if most_reward else pareto.above_line)
+
+
+def _nearest(pareto: ParetoSet, points: Sequence[Trial], how: str | None, wish: Mapping[str, float]) -> Trial:
+    if how is not None:
+        raise UserError(f"near: asks for another point than the {how}; leave one of the two out.")
+    if unknown := [name for name in wish if name not in pareto.objectives]:
+        raise UserError(f"near: there is no objective {unknown[0]!r}; there are: {', '.join(pareto.objectives)}.")
+    if pareto.no_trade:
+        raise UserError(f"near: there is no box to measure in, as {pareto.no_trade}; pick with max_tax or min_reward.")
+    base, aligned = pareto.base.objectives, pareto.aligned.objectives
+
+    def distance(trial: Trial) -> float:
+        return math.hypot(
+            *((trial.objectives[n].value - value) / (aligned[n].value - base[n].value) for n, value in wish.items())
+        )
+
+    return min(points, key=distance)
 
 
 def _by_name(pareto: ParetoSet, min_reward: float | Mapping[str, float] | None) -> Mapping[str, float]:

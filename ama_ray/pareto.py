@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ama_ray import _trade
+from ama_ray import _points, _trade
 from ama_ray._export import export_point
 from ama_ray._front import hypervolume, non_dominated, reference_point
 from ama_ray._split import is_reported
@@ -166,24 +166,35 @@ class ParetoSet:
         *,
         max_tax: float | None = None,
         min_reward: float | Mapping[str, float] | None = None,
+        near: Mapping[str, float] | None = None,
     ) -> Trial:
         """Picks one point of the front.
 
         `max_tax` alone picks the highest reward with at most that tax; with several reward objectives, the largest
-        `gain`. `min_reward` alone picks the least tax with at least that reward. All else picks the knee of the points
-        that the constraints leave: the point farthest above the line from base to aligned (`above_line`); of equals
+        `gain`. `min_reward` alone picks the least tax with at least that reward. `near` picks, of the points that the
+        constraints leave, the nearest to a wish, where base and aligned are 1 apart in each objective. All else picks
+        the knee of those points: the one farthest above the line from base to aligned (`above_line`); of equals
         the one with less tax.
 
         Args:
             how: `knee`, also under one constraint.
             max_tax: In points of the metrics (0-1): 0.02 is two points out of a hundred.
             min_reward: In units of the reward; by name where there are several: `{"helpful": 3.0}`.
+            near: Values by objective: `{"reward": 3.8, "tax": 0.05}`; an objective that it leaves out does not count.
 
         Raises:
-            UserError: No point satisfies the constraints, no trial is complete, or a gain or a knee is asked for where
-                there is nothing to trade (`no_trade`).
+            UserError: No point satisfies the constraints, no trial is complete, an objective is unknown, or a gain, a
+                distance or a knee is asked for where there is nothing to trade (`no_trade`).
         """
-        return _trade.pick(self, how, max_tax, min_reward)
+        return _trade.pick(self, how, max_tax, min_reward, near)
+
+    def point(self, name: str | int) -> Trial:
+        """A trial by its name: `knee`, `base`, `aligned`, `uniform-0.5`, or the number of any trial.
+
+        Raises:
+            UserError: There is no such trial.
+        """
+        return _points.point(self, name)
 
     def share(self, trial: Trial, objective: str) -> float:
         """How far a trial is from base (0) to aligned (1) in one objective.
@@ -220,11 +231,11 @@ class ParetoSet:
 
         return pd.DataFrame([trial.to_row() for trial in self.front])
 
-    def export(self, point: Trial | int, out: str | Path) -> Path:
+    def export(self, point: Trial | int | str, out: str | Path) -> Path:
         """Writes the averaged checkpoint of a trial, on the front or not.
 
         Args:
-            point: A trial or its number.
+            point: A trial, or its name as `point` takes it.
             out: The folder to write.
 
         Returns:

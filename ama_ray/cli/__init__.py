@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ama_ray.cli import engine, jobs, results, searching
+from ama_ray.cli import engine, jobs, points, results, searching
 from ama_ray.errors import UserError
 
 _commands = typer.Typer(
@@ -16,7 +16,7 @@ _commands = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in (
-    *(searching.search, results.show, results.table, results.export),
+    *(searching.search, results.show, results.table, points.pick, points.export),
     *(searching.check, searching.distill, engine.engine),
     *(jobs.submit, jobs.status, jobs.stop, jobs.fetch),
 ):

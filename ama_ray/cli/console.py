@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from ama_ray.errors import UserError
+
 if TYPE_CHECKING:
     from ama_ray.pareto import ParetoSet
 
@@ -33,3 +35,29 @@ def show_front(pareto: ParetoSet) -> None:
 
     console.print(front_table(pareto))
     say(sentence(pareto))
+
+
+def least_rewards(values: list[str]) -> float | dict[str, float] | None:
+    """What `--min-reward` asks for: a number, or a number by name.
+
+    Raises:
+        UserError: One is no number.
+    """
+    if len(values) == 1 and "=" not in values[0]:
+        try:
+            return float(values[0])
+        except ValueError:
+            pass
+    return numbers("--min-reward", values, "give a number, or NAME=NUMBER for each reward") or None
+
+
+def numbers(option: str, values: list[str], hint: str = "give NAME=NUMBER for each objective") -> dict[str, float]:
+    """The numbers by name of an option.
+
+    Raises:
+        UserError: One is no number.
+    """
+    try:
+        return {name.strip(): float(value) for name, _, value in (each.partition("=") for each in values)}
+    except ValueError:
+        raise UserError(f"{option} {' '.join(values)}: {hint}.") from None

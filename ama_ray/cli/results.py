@@ -1,4 +1,4 @@
-"""Commands that take the folder of a run: show, table, export."""
+"""Commands that take the folder of a run: show, table, compare."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ama_ray.cli.console import RunFolder, console, say, show_front
+from ama_ray.cli.console import RunFolder, console, least_rewards, say, show_front
 from ama_ray.errors import UserError
 
 
@@ -34,7 +34,7 @@ def table(
     from ama_ray.report import paper_output
     from ama_ray.report.paper_table import PaperTable
 
-    paper = PaperTable.open(run, max_tax=max_tax, min_reward=_least(min_reward or []))
+    paper = PaperTable.open(run, max_tax=max_tax, min_reward=least_rewards(min_reward or []))
     if csv:
         try:
             paper_output.write_csv(paper, csv)
@@ -49,28 +49,3 @@ def table(
         console.print()
         console.print(part)
     say(paper_output.LEGEND)
-
-
-def _least(values: list[str]) -> float | dict[str, float] | None:
-    """What `--min-reward` asks for: a number, or a number by name."""
-    try:
-        if len(values) == 1 and "=" not in values[0]:
-            return float(values[0])
-        return {name: float(value) for name, _, value in (each.partition("=") for each in values)} or None
-    except ValueError:
-        raise UserError(f"--min-reward {' '.join(values)}: give a number, or NAME=NUMBER for each reward.") from None
-
-
-def export(
-    run: RunFolder,
-    point: Annotated[str, typer.Option(help="Number of a trial, or `knee`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the checkpoint.")],
-) -> None:
-    """Write a point as a Hugging Face checkpoint. Example: ama-ray export runs/my-run --point knee -o merged."""
-    from ama_ray.pareto import ParetoSet
-
-    pareto = ParetoSet.open(run)
-    if point != "knee" and not point.isdecimal():
-        raise UserError(f"--point {point}: give the number of a trial, or knee.")
-    folder = pareto.export(pareto.pick("knee") if point == "knee" else int(point), out)
-    say(f"{folder} holds the merged checkpoint.")

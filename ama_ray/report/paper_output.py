@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
+from ama_ray.report.latex import tabular
 from ama_ray.report.named import decimals, plus_minus
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ LEGEND = (
     "corrected for how many are looked at)."
 )
 _COLUMNS = ("row", "trial", "mean_ratio", "against", "against_trial", "measure", "value", "low", "high", "significant")
-_LATEX = str.maketrans({**{c: f"\\{c}" for c in "&%$#_{}"}, "≤": r"$\leq$", "≥": r"$\geq$", "±": r"$\pm$"})
-_LATEX |= str.maketrans({"↑": r"$\uparrow$", "↓": r"$\downarrow$"})
 
 
 class _Grid:
@@ -74,10 +73,8 @@ class _Grid:
 
     def latex(self) -> str:
         """A tabular of the booktabs package."""
-        lines = [" & ".join(text.translate(_LATEX) for text in row) + r" \\" for row in (self.columns, *self.rows)]
         head = f"% {self.title}\n" if self.title else ""
-        body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
-        return f"{head}\\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}\n{body}\n\\end{{tabular}}"
+        return head + tabular(self.columns, self.rows)
 
 
 def to_terminal(table: PaperTable, width: int) -> list[Table]:
