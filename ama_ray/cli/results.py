@@ -7,15 +7,54 @@ from typing import Annotated
 
 import typer
 
-from ama_ray.cli.console import RunFolder, console, least_rewards, say, show_front
+from ama_ray.cli.console import RunFolder, console, least_rewards, say
 from ama_ray.errors import UserError
 
 
-def show(run: RunFolder) -> None:
-    """Show the front of a run. Example: ama-ray show runs/my-run."""
+def show(
+    run: RunFolder,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="A column of trials.csv to sort by, rising; falling with a minus before."),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the front to this file.")] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX instead (booktabs).")] = False,
+) -> None:
+    """Show the front of a run. Example: ama-ray show runs/my-run --sort=-reward."""
     from ama_ray.pareto import ParetoSet
+    from ama_ray.report import front_table, sentence
+    from ama_ray.report.latex import front_latex
+    from ama_ray.report.sort import by_column
+    from ama_ray.trials_csv import write_trials
 
-    show_front(ParetoSet.open(run))
+    pareto = ParetoSet.open(run)
+    front = by_column(pareto, sort) if sort else pareto.front
+    if csv:
+        try:
+            write_trials(csv, front)
+        except OSError as error:
+            raise UserError(f"--csv {csv}: cannot be written ({error.strerror}).") from None
+    if latex:
+        print(front_latex(pareto, front))
+        return
+    console.print(front_table(pareto, front))
+    say(sentence(pareto))
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="The folders of two or more runs.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also draw them: a .png, .svg or .pdf file.")] = None,
+) -> None:
+    """Several runs on one plane. Example: ama-ray compare runs/a runs/b -o compare.svg."""
+    from ama_ray.report.compare import RunComparison
+
+    comparison = RunComparison.open(runs)
+    for note in comparison.notes:
+        say(note)
+    console.print(comparison.table())
+    if out:
+        comparison.plot(out)
+        say(f"{out} shows them.")
 
 
 def table(

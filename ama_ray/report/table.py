@@ -34,14 +34,14 @@ _LEAST_SCORE = 4
 _WIDTH = 80
 
 
-def front_table(pareto: ParetoSet) -> Table:
-    """The front by rising tax, then those of base, aligned and the best uniform point that are not on it.
+def front_table(pareto: ParetoSet, front: Sequence[Trial] | None = None) -> Table:
+    """The front by rising tax, or in another order, then those of base, aligned and the best uniform point beside it.
 
     It fits in 80 columns: many groups share a bar, and the probes that find no room are in `trials.csv`.
     """
     names = named(pareto)
     on_front = {trial.number for trial in pareto.front}
-    rows = [*pareto.front, *{t.number: t for t in names.values() if t.number not in on_front}.values()]
+    rows = [*(front or pareto.front), *{t.number: t for t in names.values() if t.number not in on_front}.values()]
     origins = [_origin(trial, [name for name, pick in names.items() if pick == trial]) for trial in rows]
     objectives = {name: _objective(name, rows) for name in pareto.objectives}
     fixed = {"#": [str(trial.number) for trial in rows], "origin": origins, **objectives}

@@ -1,0 +1,184 @@
+"""Several runs on one plane: their hypervolumes in the box of the first, and a figure."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from rich import box
+from rich.table import Table
+
+from ama_ray._front import hypervolume
+from ama_ray.errors import UserError
+from ama_ray.pareto import ParetoSet
+from ama_ray.report.named import PLUS_MINUS, decimals, knee, plus_minus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ama_ray.trial import Trial
+
+_PAIR = "base and aligned"
+# Okabe and Ito's palette, told apart in every common kind of colour blindness.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """Runs whose scores are on the same scale.
+
+    Attributes:
+        runs: By the name of the folder, on one split: the report split, or the search split where one of the runs has
+            no report.
+        notes: What to know before reading them, a sentence each.
+    """
+
+    runs: dict[str, ParetoSet]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def open(cls, folders: Sequence[Path]) -> Self:
+        """Reads the folders of runs.
+
+        Raises:
+            UserError: They have other prompts, items, scorers or objectives, there is only one, or the first has
+                nothing to trade, and so no box.
+        """
+        if len(folders) < 2:
+            raise UserError("compare: give the folders of two or more runs.")
+        first, *others = folders
+        notes = [note for other in others for note in _difference(first, other)]
+        opened = dict(zip(_names(folders), map(ParetoSet.open, folders), strict=True))
+        pareto = next(iter(opened.values()))
+        if pareto.no_trade:
+            raise UserError(f"{first}: there is no box to compare in, as {pareto.no_trade}.")
+        for name, other in opened.items():
+            if other.objectives != pareto.objectives:
+                raise UserError(
+                    f"{name}: its objectives are {', '.join(other.objectives)}, and those of {first} are "
+                    f"{', '.join(pareto.objectives)}; runs with the same objectives can be compared."
+                )
+        if len({each.split for each in opened.values()}) > 1:
+            notes.append("Not every run has its report, so all numbers are from the search split.")
+            opened = {name: each.search_split for name, each in opened.items()}
+        return cls(opened, tuple(notes))
+
+    def hypervolume(self, trials: Sequence[Trial]) -> float:
+        """Of trials of any of the runs, in the box of the first, from its reference point on."""
+        first = next(iter(self.runs.values()))
+        base, aligned, *points = (
+            [trial.objectives[name].value for name in first.objectives]
+            for trial in (first.base, first.aligned, *trials)
+        )
+        return hypervolume(points, base, aligned, [*first.reference.values()])
+
+    def table(self) -> Table:
+        """A row per run: its trials, hypervolumes and knee."""
+        objectives = next(iter(self.runs.values())).objectives
+        table = Table(
+            title=f"Runs compared on the {next(iter(self.runs.values())).split} split",
+            caption="Hypervolume: every run in the box between base and aligned of the first (that box is 1), from its "
+            f"reference point on. {PLUS_MINUS}",
+            caption_justify="left",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            show_edge=False,
+        )
+        table.add_column("run", overflow="fold")
+        for name in (
+            "trials",
+            "on\nfront",
+            "hyper-\nvolume",
+            "uniform\nonly",
+            *(f"knee:\n{name}" for name in objectives),
+        ):
+            table.add_column(name, justify="right", no_wrap=True)
+        shown = [trial for pareto in self.runs.values() for trial in (*pareto.front, *pareto.uniform)]
+        places = {name: decimals(trial.objectives[name].value for trial in shown) for name in objectives}
+        for name, pareto in self.runs.items():
+            top = knee(pareto)
+            scores = top.objectives.items() if top else ()
+            table.add_row(
+                name,
+                str(len(pareto.searched)),
+                str(len(pareto.front)),
+                f"{self.hypervolume(pareto.front):.3f}",
+                f"{self.hypervolume(pareto.uniform_front):.3f}",
+                *(plus_minus(each.value, each.se, places[objective]) for objective, each in scores),
+            )
+        return table
+
+    def plot(self, path: Path) -> None:
+        """Draws the fronts and the uniform points of all runs; of several rewards, the first.
+
+        Args:
+            path: The file to write; its suffix says what: `.png`, `.svg` or `.pdf`.
+
+        Raises:
+            UserError: The suffix is another, or the file cannot be written.
+        """
+        if path.suffix not in (".png", ".svg", ".pdf"):
+            raise UserError(f"{path}: a figure is written as .png, .svg or .pdf.")
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 5.6), dpi=150, layout="constrained")
+        axes = figure.add_subplot()
+        reward = next(iter(self.runs.values())).objectives[0]
+        for position, (name, pareto) in enumerate(self.runs.items()):
+            colour = _COLOURS[position % len(_COLOURS)]
+            x, y = _places(pareto.front, reward)
+            label = f"{name}: hypervolume {self.hypervolume(pareto.front):.3f}"
+            axes.plot(x, y, "o", color=colour, markersize=5, label=label, zorder=3)
+            if len(pareto.objectives) == 2:
+                axes.step(x, y, where="post", color=colour, linewidth=1.4, zorder=3)
+            axes.plot(*_places(pareto.uniform, reward), "s:", color=colour, alpha=0.4, markersize=6, zorder=2)
+        axes.set_xlabel("← lower is better     tax: points (0-1) lost on the probes against base, mean over families")
+        axes.set_ylabel(f"{reward}: mean score of sampled replies     higher is better →")
+        axes.set_title(f"{next(iter(self.runs.values())).split} split; faint squares: uniform averaging", fontsize=11)
+        axes.legend(loc="lower right", fontsize=9, framealpha=0.95)
+        axes.grid(color="#EEEEEE", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        try:
+            figure.savefig(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror}).") from None
+
+
+def _places(trials: Sequence[Trial], reward: str) -> tuple[list[float], list[float]]:
+    return [trial.tax for trial in trials], [trial.objectives[reward].value for trial in trials]
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The paths without the folders that all of them are in."""
+    paths = [folder.resolve() for folder in folders]
+    common = os.path.commonpath([path.parent for path in paths])
+    return [str(path.relative_to(common)) for path in paths]
+
+
+def _difference(first: Path, other: Path) -> list[str]:
+    """What makes scores of two runs less than comparable, as notes; refuses where nothing can be compared."""
+    one, two = _identity(first), _identity(other)
+    different = [name for name in sorted(one.keys() | two.keys()) if one.get(name) != two.get(name)]
+    if items := [name for name in different if name != _PAIR]:
+        raise UserError(
+            f"{first} and {other} cannot be compared, as these differ: {', '.join(items)}; compare runs that were "
+            "scored on the same items."
+        )
+    if different:
+        return [f"{other} is of another pair than {first}: its tax is against its own base."]
+    return []
+
+
+def _identity(run: Path) -> dict[str, object]:
+    """The checksums of a run; those of scorers together, as the same file may lie elsewhere."""
+    try:
+        known = json.loads((run / "identity.json").read_text(encoding="utf-8"))
+        named = {name: digest for name, digest in known.items() if name != "study" and not name.startswith("/")}
+        return named | {"the scorers": sorted(digest for name, digest in known.items() if name.startswith("/"))}
+    except FileNotFoundError:
+        raise UserError(f"{run}: not the folder of a run, as it has no identity.json.") from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{run / 'identity.json'}: damaged ({error}).") from None
