@@ -117,6 +117,7 @@ class Slots:
         most: Of any number of nodes.
         waiting: Trials that may wait for an engine, so that the next ratios are known while all engines work. None for
             servers, as Ray does not know how many there are, and would start a process for each.
+        nodes: That were alive at the last look.
     """
 
     def __init__(self, config: RunConfig, memory: int = 0, tell: Callable[[str], None] = lambda line: None) -> None:
@@ -137,6 +138,7 @@ class Slots:
         servers = len(config.engine.url)
         self.most = min(max(2, (config.trials - len(FIRST_RATIOS)) // 4), servers or config.trials)
         self.waiting = 0 if servers else 1
+        self.nodes = 1
         self._looked = -math.inf
         if self._fit() or self._could_fit():
             return
@@ -150,6 +152,7 @@ class Slots:
     def __call__(self) -> int:
         """Engines that there is or could be room for now; at least one, which waits for a node where there is none."""
         if time.monotonic() - self._looked > LOOK_EVERY:
+            self.nodes = sum(bool(node["Alive"]) for node in ray.nodes())
             self._now, self._looked = max(1, min(max(self._fit(), self._could_fit()), self.most)), time.monotonic()
         return self._now
 

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from ama_ray.pareto import ParetoSet
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 30.0
@@ -22,12 +24,14 @@ class Interrupted(KeyboardInterrupt):
 
     Attributes:
         signal: Which.
+        front: The front so far; None where the run was ended at once.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, front: ParetoSet | None = None) -> None:
         """By a signal number."""
         super().__init__(signal.Signals(number).name)
         self.signal = signal.Signals(number)
+        self.front = front
 
 
 class Interrupts:
@@ -36,11 +40,13 @@ class Interrupts:
     Attributes:
         received: The first signal, once one has come.
         deferred: While trials run, a first signal only asks the search to end; else it raises `Interrupted` at once.
+        notice: Called when a first signal has asked that; it runs in the handler, and must not print.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
         self.deferred = False
+        self.notice: Callable[[], None] = lambda: None
         self._limit: threading.Timer | None = None
 
     def catch(self) -> None:
@@ -57,6 +63,7 @@ class Interrupts:
         self._limit = threading.Timer(GRACE, self._give_up)
         self._limit.daemon = True
         self._limit.start()
+        self.notice()
 
     def _give_up(self) -> None:
         """Ends the process: what was finished is on disk."""
@@ -69,10 +76,10 @@ class Interrupts:
         if self._limit is not None:
             self._limit.cancel()
 
-    def check(self) -> None:
-        """Raises `Interrupted` if a signal came."""
+    def check(self, front: ParetoSet | None = None) -> None:
+        """Raises `Interrupted`, with the front so far, if a signal came."""
         if self.received is not None:
-            raise Interrupted(self.received)
+            raise Interrupted(self.received, front)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from ama_ray.tuning.insist import insist
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ama_ray.config import Split
     from ama_ray.pareto import ParetoSet
     from ama_ray.tuning.interrupts import Interrupts
 
@@ -45,6 +46,7 @@ class Recorder(Callback):
         on_trial: Callable[[Trial], None],
         tell: Callable[[str], None] = lambda line: None,
         earlier: ParetoSet | None = None,
+        on_start: Callable[[int, Split], None] = lambda number, split: None,
     ) -> None:
         """Records to the folder of a run.
 
@@ -54,6 +56,7 @@ class Recorder(Callback):
                 included.
             tell: Called with a line of text where something has to be tried again.
             earlier: What an earlier process recorded.
+            on_start: Called with the number and the split of a trial that has got an engine.
         """
         self.engine_seconds: dict[str, float] = {}
         self.stage_seconds: Counter[str] = Counter()
@@ -62,6 +65,7 @@ class Recorder(Callback):
         self._file = out / "trials.csv"
         self._on_trial = on_trial
         self._tell = tell
+        self._on_start = on_start
         trials = earlier.trials if earlier else ()
         self._trials = {trial.number: trial for trial in trials}
         self._finished = Counter(
@@ -71,7 +75,7 @@ class Recorder(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks into the run folder; the listener may hold a terminal and stays in this process.
-        return self.__dict__ | {"_on_trial": None, "_tell": None}
+        return self.__dict__ | {"_on_trial": None, "_tell": None, "_on_start": None}
 
     @property
     def failing(self) -> bool:
@@ -86,6 +90,10 @@ class Recorder(Callback):
     def finished(self, split: str) -> int:
         """How many trials have ended on a split, failed ones included."""
         return self._finished[split]
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Passes on that a trial has got an engine."""
+        self._on_start(trial.config["number"], trial.config["split"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records a trial that returned a result."""

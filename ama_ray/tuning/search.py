@@ -20,6 +20,7 @@ from ama_ray.inputs import Inputs
 from ama_ray.objectives import Objectives
 from ama_ray.parametrisation import parametrisation
 from ama_ray.pareto import ParetoSet
+from ama_ray.progress import Doing, Finished, Opened, Started, Stopping, Teller, lines, trial_line
 from ama_ray.report import write_report
 from ama_ray.tuning import samplers
 from ama_ray.tuning.cluster import Slots, engine_resources, ray_cluster
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.parametrisation import Parametrisation
+    from ama_ray.progress import Listener
     from ama_ray.trial import Trial
     from ama_ray.tuning.preparation import Prepared
     from ama_ray.tuning.warm_start import Point
@@ -54,6 +56,7 @@ def search(
     *,
     resume: Resume = "auto",
     progress: Callable[[str], None] | None = None,
+    listen: Listener | None = None,
     began: float | None = None,
     **fields: Any,
 ) -> ParetoSet:
@@ -64,6 +67,7 @@ def search(
         resume: Where `out` holds a run already: `auto` goes on with it, `never` refuses. `must` refuses where it holds
             none.
         progress: Called with a line of text as the run proceeds.
+        listen: Called with every event instead (`ama_ray.progress`), where lines are not enough.
         began: `time.perf_counter()` of when the user asked, where imports since then are to count; default: now.
         fields: Fields of `RunConfig`; they replace those of a run file.
 
@@ -74,7 +78,7 @@ def search(
     Raises:
         UserError: Something about the run is off; one sentence that names it.
         Interrupted: SIGINT or SIGTERM came (a `KeyboardInterrupt`); what was finished is on disk, and the same call
-            goes on with it.
+            goes on with it. Its `front` is the one so far, where there is one.
     """
     clock = Clock(began)
     clock.lap("import")
@@ -82,7 +86,8 @@ def search(
     with ExitStack() as stack:
         stack.enter_context(held(config.out))
         signals = stack.enter_context(interrupts())
-        tell = progress or (lambda line: None)
+        tell = Teller(listen or (progress and lines(progress)))
+        signals.notice = lambda: tell.send(Stopping())
         keep = stack.enter_context(mirrored(config, tell))
         return _search(config, resume, tell, clock, signals, keep=keep)
 
@@ -90,12 +95,13 @@ def search(
 def _search(
     config: RunConfig,
     resume: Resume,
-    tell: Callable[[str], None],
+    tell: Teller,
     clock: Clock,
     signals: Interrupts,
     *,
     keep: Callable[[], None],
 ) -> ParetoSet:
+    tell.send(Doing("opening the pair and its data"))
     inputs = Inputs.open(config)
     for warning in inputs.pair.warnings:
         tell(f"warning: {warning}")
@@ -104,6 +110,7 @@ def _search(
     folder = RunFolder.start(inputs, resume)
     config = inputs.config
     earlier = ParetoSet(folder.trials, config)
+    tell.send(Opened(config, earlier))
     if folder.trials:
         tell(f"{config.out}: {len(earlier.searched)} of {config.trials} trials are there; going on")
     if done := finished(config.out, len(earlier.searched), config):
@@ -118,10 +125,13 @@ def _search(
         if "first trial" not in clock.laps:
             clock.lap("first trial")
         keep()
-        tell(_line(trial, config, recorder.trials))
+        so_far = ParetoSet(recorder.trials, config, "search") if trial.split == "search" else None
+        line = trial_line(trial, config.trials, so_far.hypervolume if so_far else math.nan)
+        tell.send(Finished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds))
 
-    recorder = Recorder(config.out, on_trial, tell, earlier)
+    recorder = Recorder(config.out, on_trial, tell, earlier, lambda number, split: tell.send(Started(number, split)))
     with ExitStack() as stack:
+        tell.send(Doing("starting Ray"))
         stack.enter_context(send_scorers_by_value(inputs.evaluations["search"].rewards))
         stack.enter_context(ray_cluster(partial(own_store, inputs)))
         signals.catch()
@@ -129,19 +139,15 @@ def _search(
         inputs = replace(inputs, evaluations=stack.enter_context(reward_pools(inputs.evaluations, config.engine)))
         slots = Slots(config, engine_bytes(inputs, on_gpu=engine_resources(config.engine)["GPU"] > 0), tell)
         clock.lap("ray")
+        tell.send(Doing("loading both checkpoints, and the deep check where it is due"))
         prepared = prepare(inputs, tell, keep=slots.of_several_nodes)
         clock.lap("deep check")
         tell(f"deep check passed: {prepared.verdict}")
+        tell.send(Doing("starting engines"))
         searcher = _searcher(inputs, shape, first, folder, slots=slots(), tell=tell)
         ended = _tune(inputs, prepared, searcher, recorder, slots=slots, signals=signals)
         engines = slots()
-    if recorder.failing:
-        why = f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}"
-        if recorder.finished("search") < config.trials and not ended:
-            raise UserError(why)
-        tell(why)
-    elif recorder.finished("search") < config.trials:
-        tell(f"stopped after {recorder.finished('search')} of {config.trials} trials{ended and f': {ended}'}")
+    _say_why_it_ended(recorder, config, ended, tell)
     pareto = ParetoSet(recorder.trials, config)
     engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
     timing = Timing.of(recorder.stage_seconds, clock.elapsed, engines, engine_start)
@@ -152,10 +158,20 @@ def _search(
         ended,
         interrupted=signals.received is not None,
     )
-    signals.check()
+    signals.check(pareto)
     tell(f"first trial after {clock}")
     tell(str(timing))
     return pareto
+
+
+def _say_why_it_ended(recorder: Recorder, config: RunConfig, ended: str, tell: Teller) -> None:
+    if recorder.failing:
+        why = f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}"
+        if recorder.finished("search") < config.trials and not ended:
+            raise UserError(why)
+        tell(why)
+    elif recorder.finished("search") < config.trials:
+        tell(f"stopped after {recorder.finished('search')} of {config.trials} trials{ended and f': {ended}'}")
 
 
 def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunConfig:
@@ -239,17 +255,3 @@ def _tune(
         signals.deferred = False
     schedule.settle()
     return schedule.ended
-
-
-def _line(trial: Trial, config: RunConfig, so_far: Sequence[Trial]) -> str:
-    trials = config.trials
-    volume = ParetoSet(so_far, config, "search").hypervolume if trial.split == "search" else math.nan
-    won = "" if math.isnan(volume) else f"; hypervolume {volume:.3f}"
-    if trial.state == "stopped":
-        scores = ", ".join(f"{name} about {each.value:.3f}" for name, each in trial.objectives.items())
-        return f"trial {trial.number} of {trials} (sampler): stopped early, {scores}{won}"
-    which = f"trial {trial.number} of {trials}" if trial.split == "search" else f"report: trial {trial.number}"
-    if not trial.scores:
-        return f"{which} failed: {trial.reason}"
-    scores = ", ".join(f"{name} {each.value:.3f} ± {each.se:.3f}" for name, each in trial.objectives.items())
-    return f"{which} ({trial.origin}): {scores}{won}"
