@@ -16,7 +16,8 @@ _commands = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in (
-    *(searching.search, results.show, results.table, results.compare, points.pick, points.export),
+    *(searching.search, searching.resume, searching.extend),
+    *(results.show, results.table, results.compare, points.pick, points.export),
     *(searching.check, searching.distill, engine.engine),
     *(jobs.submit, jobs.status, jobs.stop, jobs.fetch),
 ):

@@ -32,13 +32,13 @@ def pick(
 ) -> None:
     """Pick a point of the front, the knee by default. Example: ama-ray pick runs/my-run --max-tax 0.05."""
     from ama_ray.pareto import ParetoSet
-    from ama_ray.report.point import point_fields, point_table
+    from ama_ray.report.point import point_table, trial_fields
 
     wish = numbers("--near", near.split(",")) if near else None
     pareto = ParetoSet.open(run)
     trial = pareto.pick(max_tax=max_tax, min_reward=least_rewards(min_reward or []), near=wish)
     if as_json:
-        print(json.dumps(point_fields(pareto, trial)))
+        print(json.dumps(trial_fields(trial)))
     else:
         console.print(point_table(pareto, trial))
         say(f"ama-ray export {run} --point {trial.number} -o FOLDER writes it as a checkpoint.")

@@ -1,38 +1,92 @@
-"""Commands that take a run file: search, check, distill."""
+"""Commands that search, or look at a run file: search, resume, extend, check, distill."""
 
 from __future__ import annotations
 
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ama_ray.cli.console import Resuming, RunFile, Trials, console, say, show_front
+from ama_ray.cli.console import Resuming, RunFile, RunFolder, Trials, console, say
+from ama_ray.cli.output import listener, show_end
 from ama_ray.errors import UserError
 
+if TYPE_CHECKING:
+    from ama_ray.pareto import ParetoSet
+    from ama_ray.tuning.run_folder import Resume
 
-def search(
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but the front at the end.")]
+Json = Annotated[bool, typer.Option("--json", help="Print a line of JSON for every event, and the front last.")]
+
+
+def search(  # noqa: PLR0917
     run: RunFile,
     out: Annotated[Path | None, typer.Option(help="Folder for the results, instead of the run file's.")] = None,
     trials: Trials = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the run file's.")] = None,
     resume: Resuming = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Search for the best ratios. Example: ama-ray search run.yaml --trials 60."""
-    began = time.perf_counter()
-    from ama_ray.tuning.interrupts import Interrupted
-    from ama_ray.tuning.search import search as run_search
-
     given = {"out": out, "trials": trials, "seed": seed}
     fields = {name: value for name, value in given.items() if value is not None}
-    try:
-        front = run_search(run, resume=resume, progress=say, began=began, **fields)
-    except Interrupted as interrupted:
-        print(f"ended by {interrupted.signal.name}; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(128 + interrupted.signal) from None
-    show_front(front)
+    _search(run, fields, resume, quiet=quiet, as_json=as_json)
+
+
+def resume(run: RunFolder, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Go on with a run in its folder, from its own run.yaml. Example: ama-ray resume runs/my-run."""
+    _search(_own_run_file(run), {"out": run}, "must", quiet=quiet, as_json=as_json)
+
+
+def extend(
+    run: RunFolder,
+    trials: Annotated[
+        str, typer.Option(metavar="[+]NUMBER", help="So many more with a plus before, else so many in all.")
+    ],
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run beyond its last trial. Example: ama-ray extend runs/my-run --trials +40."""
+    from ama_ray.config import RunConfig
+
+    file = _own_run_file(run)
+    if not trials.removeprefix("+").isdecimal():
+        raise UserError(f"--trials {trials}: give a number, with a plus before it for so many more.")
+    before = RunConfig.load(file).trials
+    wanted = int(trials) + (before if trials.startswith("+") else 0)
+    if wanted <= before:
+        raise UserError(f"--trials {trials}: {run} has {before} trials in all already; give more, or --trials +NUMBER.")
+    again = f"ama-ray resume {run}"  # the same command would add trials once more
+    _search(file, {"out": run, "trials": wanted}, "must", again, quiet=quiet, as_json=as_json)
+
+
+def _search(  # noqa: PLR0917
+    run: Path, fields: dict[str, Any], resume: Resume, again: str = "the same command", *, quiet: bool, as_json: bool
+) -> None:
+    began = time.perf_counter()
+    with listener(quiet=quiet, as_json=as_json) as listen:
+        from ama_ray.tuning.interrupts import Interrupted
+        from ama_ray.tuning.search import search as run_search
+
+        front: ParetoSet | None
+        try:
+            front, ended_by = run_search(run, resume=resume, listen=listen, began=began, **fields), None
+        except Interrupted as interrupted:
+            front, ended_by = interrupted.front, interrupted.signal
+    if front is not None:
+        show_end(front, as_json=as_json)
+    if ended_by is not None:
+        print(f"ended by {ended_by.name}; {again} goes on from here", file=sys.stderr)
+        raise typer.Exit(128 + ended_by)
+
+
+def _own_run_file(run: Path) -> Path:
+    if not (run / "run.yaml").is_file():
+        raise UserError(f"{run}: not the folder of a run, as it has no run.yaml; name the folder a run wrote to.")
+    return run / "run.yaml"
 
 
 def check(

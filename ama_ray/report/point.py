@@ -12,7 +12,7 @@ from ama_ray.report.named import PLUS_MINUS, decimals, plus_minus, split_note
 
 if TYPE_CHECKING:
     from ama_ray.pareto import ParetoSet
-    from ama_ray.trial import Estimate, Trial
+    from ama_ray.trial import Estimate, ProbeResult, Trial
 
 
 def point_table(pareto: ParetoSet, trial: Trial) -> Table:
@@ -41,26 +41,37 @@ def point_table(pareto: ParetoSet, trial: Trial) -> Table:
     return table
 
 
-def point_fields(pareto: ParetoSet, trial: Trial) -> dict[str, Any]:
-    """The same as plain values for JSON; what is not known is null."""
+def trial_fields(trial: Trial) -> dict[str, Any]:
+    """A trial as plain values for JSON, on the split that it is seen on; what is not known is null."""
     return {
         "number": trial.number,
+        "state": trial.state,
+        "reason": trial.reason,
         "origin": trial.origin,
-        "split": pareto.split,
+        "split": trial.split,
         "ratios": trial.ratios,
         "objectives": {name: _fields(estimate) for name, estimate in trial.objectives.items()},
-        "probes": {
-            name: {key: _or_null(value) for key, value in vars(probe).items()} for name, probe in trial.probes.items()
-        },
+        "probes": {name: _fields(result) for name, result in trial.probes.items()},
     }
 
 
-def _fields(estimate: Estimate) -> dict[str, float | None]:
-    return {"value": _or_null(estimate.value), "se": _or_null(estimate.se)}
+def front_fields(pareto: ParetoSet) -> dict[str, Any]:
+    """A front as plain values for JSON."""
+    return {
+        "split": pareto.split,
+        "hypervolume": value_or_null(pareto.hypervolume),
+        "uniform_hypervolume": value_or_null(pareto.uniform_hypervolume),
+        "points": [trial_fields(trial) for trial in pareto.front],
+    }
 
 
-def _or_null(value: float) -> float | None:
+def value_or_null(value: float) -> float | None:
+    """JSON has no NaN."""
     return value if math.isfinite(value) else None
+
+
+def _fields(result: Estimate | ProbeResult) -> dict[str, float | None]:
+    return {key: value_or_null(value) for key, value in vars(result).items()}
 
 
 def _caption(pareto: ParetoSet) -> str:

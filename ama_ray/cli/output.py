@@ -1,0 +1,85 @@
+"""What a search prints: a live view on a terminal, else lines; or only the front; or JSON."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ama_ray.cli.console import console, say, show_front
+from ama_ray.errors import UserError
+from ama_ray.progress import Doing, Finished, Opened, Said, Started, lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ama_ray.pareto import ParetoSet
+    from ama_ray.progress import Event, Listener
+
+
+@contextmanager
+def listener(*, quiet: bool, as_json: bool) -> Iterator[Listener | None]:
+    """Who listens to a search, while it runs.
+
+    Raises:
+        UserError: Both are asked for.
+    """
+    if quiet and as_json:
+        raise UserError("--quiet and --json exclude each other; leave one of them out.")
+    if quiet:
+        yield None
+    elif as_json:
+        yield _print_json
+    elif console.is_terminal and not console.is_dumb_terminal:
+        from ama_ray.cli.live import LiveView
+
+        with LiveView(console) as view:
+            yield view.hear
+    else:
+        yield lines(say)
+
+
+def show_end(pareto: ParetoSet, *, as_json: bool) -> None:
+    """Prints the front that a search ended with."""
+    if not as_json:
+        show_front(pareto)
+        return
+    from ama_ray.report.point import front_fields
+
+    print(json.dumps({"event": "front"} | front_fields(pareto)), flush=True)
+
+
+def _print_json(event: Event) -> None:
+    if fields := event_fields(event):
+        print(json.dumps(fields), flush=True)
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """An event as plain values; empty where it is none to print."""
+    if isinstance(event, Said):
+        return {"event": "said", "line": event.line}
+    if isinstance(event, Doing):
+        return {"event": "doing", "what": event.what}
+    if isinstance(event, Opened):
+        config, earlier = event.config, len(event.earlier.searched)
+        return {"event": "opened", "out": str(config.out), "trials": config.trials, "earlier": earlier}
+    if isinstance(event, Started):
+        return {"event": "started", "number": event.number, "split": event.split}
+    if isinstance(event, Finished):
+        return _finished(event)
+    return {}
+
+
+def _finished(event: Finished) -> dict[str, Any]:
+    from ama_ray.report.point import trial_fields, value_or_null
+
+    volumes = (
+        {
+            "hypervolume": value_or_null(event.so_far.hypervolume),
+            "uniform_hypervolume": value_or_null(event.so_far.uniform_hypervolume),
+        }
+        if event.so_far
+        else {}
+    )
+    work = {"engines": event.engines, "nodes": event.nodes, "seconds": dict(event.trial.seconds)}
+    return {"event": "finished", "line": event.line} | trial_fields(event.trial) | volumes | work
