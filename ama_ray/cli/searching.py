@@ -63,7 +63,7 @@ def extend(
     _search(file, {"out": run, "trials": wanted}, "must", again, quiet=quiet, as_json=as_json)
 
 
-def _search(  # noqa: PLR0917
+def _search(
     run: Path, fields: dict[str, Any], resume: Resume, again: str = "the same command", *, quiet: bool, as_json: bool
 ) -> None:
     began = time.perf_counter()

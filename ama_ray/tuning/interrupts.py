@@ -49,6 +49,10 @@ class Interrupts:
         self.notice: Callable[[], None] = lambda: None
         self._limit: threading.Timer | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its stoppers; the listener may hold a terminal and stays in this process.
+        return self.__dict__ | {"notice": None, "_limit": None}
+
     def catch(self) -> None:
         """Has the signals come here; to be called again after `ray.init`, which takes SIGTERM for itself."""
         if threading.current_thread() is threading.main_thread():
