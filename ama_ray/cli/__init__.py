@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from typing import Annotated
 
 import typer
 
-from ama_ray.cli import engine, jobs, points, results, searching
+from ama_ray.cli import engine, jobs, points, results, searching, starting
 from ama_ray.errors import UserError
 
-_commands = typer.Typer(
-    name="ama-ray",
-    help="Finds the layer ratios that average a model from before and after RLHF: most reward, least alignment tax.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+_commands = typer.Typer(name="ama-ray", no_args_is_help=True, pretty_exceptions_enable=False)
 for _command in (
-    *(searching.search, searching.resume, searching.extend),
+    *(starting.init, searching.check, searching.search, searching.resume, searching.extend),
     *(results.show, results.table, results.compare, points.pick, points.export),
-    *(searching.check, searching.distill, engine.engine),
+    *(searching.distill, engine.engine),
     *(jobs.submit, jobs.status, jobs.stop, jobs.fetch),
 ):
     _commands.command()(_command)
 _commands.command(hidden=True)(jobs.pack)
+
+
+@_commands.callback()
+def _all_commands(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    """Finds the layer ratios that average a model from before and after RLHF: most reward, least alignment tax."""
+    if debug:
+        context.call_on_close(_show_where)
+
+
+def _show_where() -> None:
+    if isinstance(sys.exception(), UserError):
+        traceback.print_exc()
 
 
 def app() -> None:

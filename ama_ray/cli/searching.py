@@ -98,6 +98,7 @@ def check(
     from ama_ray.inputs import Inputs
     from ama_ray.parametrisation import parametrisation
     from ama_ray.tuning import samplers
+    from ama_ray.tuning.estimate import estimate
     from ama_ray.tuning.warm_start import check_first_points
 
     config = RunConfig.load(run)
@@ -108,6 +109,8 @@ def check(
         say(f"warning: {warning}")
     groups = ", ".join(inputs.groups.names)
     say(f"{run}: the pair, {len(inputs.groups.names)} groups ({groups}), reward and probes are in order.")
+    for line in estimate(inputs):
+        say(line)
     if deep:
         from ama_ray.tuning.deep import deep_check
 
