@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import pytest
 import yaml
 
 import ama_ray
-from ama_ray import cli
 from ama_ray.config import RunConfig
 from tests.checkpoints import make_pair
+from tests.cli.conftest import Command
 
 
 @pytest.fixture(scope="module")
@@ -39,27 +38,6 @@ def write_run(tmp_path: Path, pair: tuple[Path, Path]) -> Callable[..., Path]:
         return tmp_path / "run.yaml"
 
     return write
-
-
-@dataclass
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def command(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["ama-ray", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.app()
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return command
 
 
 def test_check_says_what_is_in_order(write_run: Callable[..., Path], run: Command) -> None:
