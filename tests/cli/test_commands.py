@@ -139,7 +139,9 @@ def test_search_from_python_takes_keyword_arguments_and_names_what_is_missing() 
         ama_ray.search(base="a", aligned="b")
 
 
-@pytest.mark.parametrize("module", ["ama_ray", "ama_ray.config", "ama_ray.cli", "ama_ray.trial"])
+@pytest.mark.parametrize(
+    "module", ["ama_ray", "ama_ray.config", "ama_ray.cli", "ama_ray.cli.live", "ama_ray.cli.output", "ama_ray.trial"]
+)
 def test_importing_pulls_in_nothing_heavy(module: str) -> None:
     heavy = ("torch", "ray", "vllm", "transformers", "pandas", "matplotlib", "optuna")
     code = f"import json, sys, {module}; print(json.dumps([name for name in {heavy!r} if name in sys.modules]))"

@@ -82,10 +82,10 @@ class LiveView:
         watched = self._watched
         head = Table.grid(padding=(0, 2, 0, 0))
         left = watched.time_left
-        told = f"about {_time(left[0])} ± {_time(left[1])} left" if left else "time left not known yet"
+        told = f"about {_time(left[0])} ± {_time(left[1])} left" if left else "time left: not known yet"
         at_most = "at most " if watched.config and watched.config.stop and left else ""
         head.add_row(
-            ProgressBar(total=trials, completed=watched.searched, width=24),
+            ProgressBar(total=trials, completed=watched.searched, width=16),
             f"{watched.searched} of {trials} trials",
             f"{_time(watched.clock() - watched.began)} so far",
             at_most + told,
