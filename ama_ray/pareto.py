@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ama_ray import _points, _trade
+from ama_ray import _points, _trade, _views
 from ama_ray._export import export_point
 from ama_ray._front import hypervolume, non_dominated, reference_point
 from ama_ray._split import is_reported
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
+    from datasets import Dataset
 
     from ama_ray.config import RunConfig, Split
     from ama_ray.trial import Trial
@@ -90,7 +91,7 @@ class ParetoSet:
         run = Path(run)
         if not (run / "run.yaml").is_file():
             raise UserError(f"{run}: not the folder of a run, as it has no run.yaml; name the folder a run wrote to.")
-        return cls(read_trials(run / "trials.csv"), RunConfig.load(run / "run.yaml"))
+        return cls(read_trials(run / "trials.csv"), RunConfig.load(run / "run.yaml", out=run))
 
     def __iter__(self) -> Iterator[Trial]:
         return iter(self.front)
@@ -230,6 +231,21 @@ class ParetoSet:
         import pandas as pd
 
         return pd.DataFrame([trial.to_row() for trial in self.front])
+
+    def to_dataset(self) -> Dataset:
+        """All that was scored, item by item: a row per complete trial, split, reward or probe, and item.
+
+        `values` are what the reward or the metric of the probe takes the mean of: of a reward, the mean score of the
+        replies to a prompt; of a probe, its statistics of an item (`ama_ray.metrics`). Items of a name and a split are
+        in the same order for every trial.
+
+        Raises:
+            UserError: The run's folder is unknown, or has lost items.
+        """
+        return _views.to_dataset(self)
+
+    def _repr_html_(self) -> str:
+        return _views.to_html(self)
 
     def export(self, point: Trial | int | str, out: str | Path) -> Path:
         """Writes the averaged checkpoint of a trial, on the front or not.

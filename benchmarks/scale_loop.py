@@ -6,6 +6,7 @@ A module of its own, as Ray's workers import it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import time
@@ -22,6 +23,8 @@ from ama_ray.evaluation import Answers, Evaluation, Measured
 from ama_ray.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.parametrisation import parametrisation
+from ama_ray.pareto import ParetoSet
+from ama_ray.progress import trial_line
 from ama_ray.tuning import search
 from ama_ray.tuning.cluster import Slots, ray_cluster
 from ama_ray.tuning.interrupts import Interrupts
@@ -73,7 +76,10 @@ def measure(actors: int, sampler: str, seconds: float, trials: int, out: Path | 
             searcher = search._searcher(inputs, shape, points, run, slots=actors, tell=lambda line: None)
 
             def note(trial: Trial) -> None:
-                search._line(trial, config, recorder.trials)
+                volume = (
+                    ParetoSet(recorder.trials, config, "search").hypervolume if trial.split == "search" else math.nan
+                )
+                trial_line(trial, config.trials, volume)
 
             recorder = Naps(out, note)
             before = time.time(), time.process_time()

@@ -97,13 +97,14 @@ def check(
     from ama_ray.config import RunConfig
     from ama_ray.inputs import Inputs
     from ama_ray.parametrisation import parametrisation
-    from ama_ray.tuning import samplers
+    from ama_ray.tuning import callbacks, samplers
     from ama_ray.tuning.estimate import estimate
     from ama_ray.tuning.warm_start import check_first_points
 
     config = RunConfig.load(run)
     inputs = Inputs.open(config)
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
+    callbacks.make(config)
     check_first_points(inputs, parametrisation(inputs.groups.ranges, config.mean_ratio))
     for warning in inputs.pair.warnings:
         say(f"warning: {warning}")

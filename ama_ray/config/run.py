@@ -10,6 +10,7 @@ import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from ama_ray.config.base import HIGHEST_RATIO, Checkpoint, File, Model, Range, Space, listed
+from ama_ray.config.callbacks import Callbacks
 from ama_ray.config.constraints import Bounds, Reference
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import Engine
@@ -92,6 +93,7 @@ class RunConfig(Model):
         description="address of a folder in a bucket, as s3://bucket/run, that keeps a copy of `out`, brought up to "
         "date after every trial; where `out` is empty, the run there is gone on with",
     )
+    callbacks: Callbacks = ()
     engine: Engine = Engine()
 
     @property

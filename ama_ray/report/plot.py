@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ama_ray.report._panel import Panel
 from ama_ray.report.named import conditions, used_test_data
@@ -20,7 +20,7 @@ _TITLE_COLUMNS = 90
 _LEGEND: dict[str, Any] = {"fontsize": 9, "framealpha": 0.95, "title": "bars: one standard error", "title_fontsize": 8}
 
 
-def plot_front(pareto: ParetoSet, path: Path) -> None:
+def plot_front(pareto: ParetoSet, path: Path | BinaryIO) -> None:
     """Draws reward against tax: every trial, the front, the uniform baseline, base, aligned and the knee.
 
     With more than two objectives, there is a panel for every pair of them. The view holds the front and the uniform
@@ -29,7 +29,7 @@ def plot_front(pareto: ParetoSet, path: Path) -> None:
 
     Args:
         pareto: The run.
-        path: The PNG file to write.
+        path: The PNG file to write, or an open one.
     """
     # Figure without pyplot: no global state, no display.
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from ray import cloudpickle
 from ray.exceptions import RayActorError
 from ray.tune import Callback, Stopper
 
-from ama_ray.errors import one_line
+from ama_ray.errors import UserError, one_line
 from ama_ray.item_store import ItemStore
 from ama_ray.trial import Trial
 from ama_ray.trials_csv import write_trials
@@ -62,7 +62,7 @@ class Recorder(Callback):
         self.stage_seconds: Counter[str] = Counter()
         self.last_failure = ""
         self.items = ItemStore(out / "items")
-        self._file = out / "trials.csv"
+        self._out, self._file = out, out / "trials.csv"
         self._on_trial = on_trial
         self._tell = tell
         self._on_start = on_start
@@ -90,6 +90,25 @@ class Recorder(Callback):
     def finished(self, split: str) -> int:
         """How many trials have ended on a split, failed ones included."""
         return self._finished[split]
+
+    def say_why_it_ended(self, trials: int, ended: str) -> None:
+        """Says why a search has ended before its last trial, where it has.
+
+        Args:
+            trials: Of the search in all.
+            ended: Why the schedule ended it; empty where it did not.
+
+        Raises:
+            UserError: It ended as its trials kept failing.
+        """
+        done = self.finished("search")
+        if self.failing:
+            why = f"{self._out}: the search stopped, as its last trials all failed: {self.last_failure}"
+            if done < trials and not ended:
+                raise UserError(why)
+            self._tell(why)
+        elif done < trials:
+            self._tell(f"stopped after {done} of {trials} trials{ended and f': {ended}'}")
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Passes on that a trial has got an engine."""

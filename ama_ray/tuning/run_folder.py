@@ -27,6 +27,7 @@ Resume = Literal["auto", "never", "must"]
 RUN, IDENTITY, TRIALS, SUMMARY, LOCK = "run.yaml", "identity.json", "trials.csv", "summary.json", ".lock"
 MAY_DIFFER = (
     *("trials", "sampler", "warm_start", "stop", "early_stopping", "reference", "distill", "out", "storage", "mirror"),
+    "callbacks",
     *("report.points", "engine.cpus", "engine.gpus", "engine.kv_cache_gib", "engine.endpoints", "engine.timeout"),
     *("engine.url", "engine.api_key_env"),
 )

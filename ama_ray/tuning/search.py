@@ -15,14 +15,13 @@ from ray.tune.stopper import CombinedStopper
 
 from ama_ray.config import RunConfig
 from ama_ray.constraints import Constraints
-from ama_ray.errors import UserError
 from ama_ray.inputs import Inputs
 from ama_ray.objectives import Objectives
 from ama_ray.parametrisation import parametrisation
 from ama_ray.pareto import ParetoSet
 from ama_ray.progress import Doing, Finished, Opened, Started, Stopping, Teller, lines, trial_line
 from ama_ray.report import write_report
-from ama_ray.tuning import samplers
+from ama_ray.tuning import callbacks, samplers
 from ama_ray.tuning.cluster import Slots, engine_resources, ray_cluster
 from ama_ray.tuning.futility import FutilityStopper
 from ama_ray.tuning.interrupts import Interrupts, interrupts
@@ -83,6 +82,7 @@ def search(
     clock = Clock(began)
     clock.lap("import")
     config = _config(run, fields)
+    callbacks.make(config)  # what cannot be made is said before anything is started
     with ExitStack() as stack:
         stack.enter_context(held(config.out))
         signals = stack.enter_context(interrupts())
@@ -147,7 +147,7 @@ def _search(
         searcher = _searcher(inputs, shape, first, folder, slots=slots(), tell=tell)
         ended = _tune(inputs, prepared, searcher, recorder, slots=slots, signals=signals)
         engines = slots()
-    _say_why_it_ended(recorder, config, ended, tell)
+    recorder.say_why_it_ended(config.trials, ended)
     pareto = ParetoSet(recorder.trials, config)
     engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
     timing = Timing.of(recorder.stage_seconds, clock.elapsed, engines, engine_start)
@@ -162,16 +162,6 @@ def _search(
     tell(f"first trial after {clock}")
     tell(str(timing))
     return pareto
-
-
-def _say_why_it_ended(recorder: Recorder, config: RunConfig, ended: str, tell: Teller) -> None:
-    if recorder.failing:
-        why = f"{config.out}: the search stopped, as its last trials all failed: {recorder.last_failure}"
-        if recorder.finished("search") < config.trials and not ended:
-            raise UserError(why)
-        tell(why)
-    elif recorder.finished("search") < config.trials:
-        tell(f"stopped after {recorder.finished('search')} of {config.trials} trials{ended and f': {ended}'}")
 
 
 def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunConfig:
@@ -241,7 +231,7 @@ def _tune(
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=scratch,
-                callbacks=[recorder],
+                callbacks=[recorder, *callbacks.make(config)],
                 stop=stop,
                 verbose=0,
                 failure_config=tune.FailureConfig(),  # the schedule tries again

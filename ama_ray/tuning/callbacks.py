@@ -1,0 +1,90 @@
+"""The callbacks of a run file: Ray Tune's own for TensorBoard, MLflow and W&B, or classes by their dotted paths."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from ray.tune import Callback
+
+from ama_ray.config.callbacks import TRACKERS
+from ama_ray.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ama_ray.config import RunConfig
+
+_LOGGED = ("share", "seconds", "ratios", "training_iteration")
+"""Of a result, besides the objectives: numbers, and what holds numbers. The rest is bulky, or Tune's own."""
+
+
+def make(config: RunConfig) -> list[Callback]:
+    """Makes the callbacks of a run.
+
+    TensorBoard's files are in the folder of the run, a folder per trial and split; where MLflow and W&B keep theirs,
+    their environment variables say.
+
+    Raises:
+        UserError: A package is missing, or a dotted path names no callback that can be made.
+    """
+    return [_make(name, config) for name in config.callbacks]
+
+
+def _make(name: str, config: RunConfig) -> Callback:
+    if name not in TRACKERS:
+        return _dotted(name)
+    if find_spec(TRACKERS[name]) is None:
+        raise UserError(
+            f"callbacks: {name} needs the package {TRACKERS[name]}; pip install {TRACKERS[name]}, or leave it out."
+        )
+    names, run = (*config.reward_objectives, "tax"), config.out.name
+    if name == "tensorboard":
+        return _tensorboard(names, config.out / "tensorboard")
+    if name == "mlflow":
+        from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+        return _of_numbers(MLflowLoggerCallback, names)(experiment_name=run)
+    from ray.air.integrations.wandb import WandbLoggerCallback
+
+    return _of_numbers(WandbLoggerCallback, names)(project="ama_ray", group=run)
+
+
+def _of_numbers(kind: Any, objectives: tuple[str, ...]) -> Any:
+    class OfNumbers(kind):
+        """Logs what a trial scored, and leaves its items out."""
+
+        def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+            kept = {key: result[key] for key in (*objectives, *_LOGGED) if key in result}
+            super().log_trial_result(iteration, trial, kept)
+
+    return OfNumbers
+
+
+def _tensorboard(objectives: tuple[str, ...], folder: Path) -> Callback:
+    from ray.tune.logger import TBXLoggerCallback
+
+    class InFolder(_of_numbers(TBXLoggerCallback, objectives)):  # type: ignore[misc]
+        """Writes to the folder of the run, as Tune's own folder ends with the search."""
+
+        def log_trial_start(self, trial: Any) -> None:
+            if trial in self._trial_writer:
+                self._trial_writer[trial].close()
+            place = folder / trial.config["split"] / str(trial.config["number"])
+            self._trial_writer[trial] = self._summary_writer_cls(str(place), flush_secs=30)
+            self._trial_result[trial] = {}
+
+    return InFolder()
+
+
+def _dotted(path: str) -> Callback:
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+        callback = found()
+    except Exception as error:
+        raise UserError(f"callbacks: {path} cannot be made ({one_line(error)}); it takes no arguments.") from error
+    if not isinstance(callback, Callback):
+        raise UserError(f"callbacks: {path} is no ray.tune.Callback.")
+    return callback
