@@ -249,10 +249,12 @@ def test_the_commands_and_the_snippet_in_readme_run(run: Run, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     shutil.copy(run.out / "run.yaml", "run.yaml")
     Path("runs").mkdir()
-    Path("runs/my-run").symlink_to(run.out)
+    for name in ("my-run", "a", "b"):
+        Path("runs", name).symlink_to(run.out)
     commands = [line.split("#")[0].split() for block in blocks("") for line in block.splitlines()]
-    ran = [command for command in commands if command[0] == "ama-ray" and command[1] not in ("search", "submit")]
-    assert [command[1] for command in ran] == ["check", "show", "table", "export"]
+    offline = ["check", "show", "compare", "table", "pick", "export"]
+    ran = [command for command in commands if command[0] == "ama-ray" and command[1] in offline]
+    assert [command[1] for command in ran] == offline
     for command in ran:
         subprocess.run([sys.executable, "-m", "ama_ray.cli", *command[1:]], check=True)
     assert Path("merged/model.safetensors").is_file()

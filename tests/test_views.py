@@ -13,8 +13,6 @@ from ama_ray.pareto import ParetoSet
 from tests.cli.conftest import made_up, make_run
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from tests.cli.conftest import MakeRun
 
 __all__ = ["make_run"]
@@ -35,7 +33,7 @@ def test_a_dataset_has_a_row_for_every_item(make_run: MakeRun) -> None:
     folder = make_run()
     store = ItemStore(folder / "items")
     for trial in made_up():
-        prompts: NDArray[np.float64] = np.arange(3.0)[:, None] + trial.number
+        prompts = np.array([[trial.number + item] for item in range(3)], np.float64)
         store.write("search", trial.number, {"reward": prompts, "arc": np.ones((2, 2), np.float64)})
     rows = ParetoSet.open(folder).to_dataset()
     assert rows.num_rows == 5 * (3 + 2)

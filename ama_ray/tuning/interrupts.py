@@ -94,6 +94,11 @@ def interrupts() -> Iterator[Interrupts]:
     caught.catch()
     try:
         yield caught
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        caught.check()  # while it waits, Ray makes a plain one of what a handler raises
+        raise
     finally:
         caught.close()
         if threading.current_thread() is threading.main_thread():
