@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich import box
@@ -17,7 +18,6 @@ from ama_ray.report.named import PLUS_MINUS, decimals, knee, plus_minus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ama_ray.trial import Trial
 
@@ -153,7 +153,7 @@ def _places(trials: Sequence[Trial], reward: str) -> tuple[list[float], list[flo
 
 def _names(folders: Sequence[Path]) -> list[str]:
     """The paths without the folders that all of them are in."""
-    paths = [folder.resolve() for folder in folders]
+    paths = [Path(os.path.normpath(folder.absolute())) for folder in folders]
     common = os.path.commonpath([path.parent for path in paths])
     return [str(path.relative_to(common)) for path in paths]
 
