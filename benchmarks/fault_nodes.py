@@ -110,21 +110,21 @@ def add_a_node(folder: Path, seed: int) -> dict[str, FaultRun]:
         # All alike and of one kind, for the throughput: no parts, and no sampler to wait for.
         run = joined(folder, nodes, trials=MANY, **ORDERLESS)
         run.start()
-        run.wait_for_results(5)
+        run.wait_for_results(10)
         before = _results_a_minute(run)
         node = add_worker(nodes)
         ready = time.monotonic()
         run.wait_for(lambda: engines_on(node))
         used = time.monotonic() - ready
         # Its engine has started by then, on the cores of the other.
-        freeze_during_generation(run, engines=lambda: engines_on(node)).resume()
+        run.wait_for_results(60)
         run.note = f"used {used:.1f} s after it was ready; results a minute: {before:.1f} before, "
         run.note += f"{_results_a_minute(run):.1f} with both"
         run.finish()
     return {"none: a node is added": run}
 
 
-def _results_a_minute(run: FaultRun, count: int = 15) -> float:
+def _results_a_minute(run: FaultRun, count: int = 50) -> float:
     start, first = time.monotonic(), run.results
     run.wait_for_results(count)
     return (run.results - first) / (time.monotonic() - start) * 60
