@@ -11,6 +11,8 @@ import numpy as np
 
 from ama_ray import probes, reward
 from ama_ray.engine.requests import Continuations, Generation, NextToken, check_length
+from ama_ray.replies import PROMPTS, Reply
+from ama_ray.reward.conversation import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,11 +45,13 @@ class Measured:
         items: By name of a reward or probe; see `ama_ray.objectives.Items`.
         tokens: Tokens that judges were sent and sent back.
         seconds: Wall seconds where the model was asked: `generate` (replies), `score` (all else).
+        replies: The first replies to the first prompts of the first reward, for people to read.
     """
 
     items: dict[str, NDArray[np.float64]]
     tokens: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    replies: tuple[Reply, ...] = ()
 
 
 def joined(parts: Sequence[Items]) -> dict[str, NDArray[np.float64]]:
@@ -150,7 +154,7 @@ class Evaluation:
             probes = self.measure_probes(Answers(tuple(answers[i] for i in range(len(self.requests)))), base())
             measured = rewards.result()
         seconds = {"generate": generated, "score": time.perf_counter() - start - generated}
-        return Measured(measured.items | probes, measured.tokens, seconds)
+        return Measured(measured.items | probes, measured.tokens, seconds, self._replies(answers))
 
     def measure(self, answers: Answers, base: Answers) -> Measured:
         """Scores answers item by item.
@@ -198,6 +202,12 @@ class Evaluation:
             items[prepared.settings.name] = scored.scores.mean(axis=1, keepdims=True)
             tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
         return Measured(items, tokens)
+
+    def _replies(self, answers: Mapping[int, Any]) -> tuple[Reply, ...]:
+        first, *_ = self.rewards
+        field, replies = first.settings.prompts.field, self._of_part(first.settings.name, answers)
+        shown = zip(first.rows[:PROMPTS], replies, strict=False)
+        return tuple(Reply(as_text(row, field), texts[0]) for row, texts in shown)
 
     def _of_part(self, name: str, answers: Mapping[int, Any] | Sequence[Any]) -> list[Any]:
         return [answers[place] for place in self.places[name]]

@@ -79,6 +79,7 @@ def test_answers_return_to_the_part_that_asked(tmp_path: Path) -> None:
     examined = evaluation.examine(StandInEngine(tokenizer), lambda: answers)  # type: ignore[arg-type]
     assert all(np.array_equal(examined.items[name], measured.items[name]) for name in measured.items)
     assert examined.seconds.keys() == {"generate", "score"}
+    assert [(each.prompt, each.reply) for each in examined.replies] == [("hello you", " you\n"), ("good day", " day\n")]
     probes = evaluation.measure_probes(answers, answers)
     assert all(np.array_equal(probes[name], measured.items[name]) for name in probes)
 

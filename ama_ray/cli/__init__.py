@@ -14,7 +14,7 @@ from ama_ray.errors import UserError
 _commands = typer.Typer(name="ama-ray", no_args_is_help=True, pretty_exceptions_enable=False)
 for _command in (
     *(starting.init, searching.check, searching.search, searching.resume, searching.extend),
-    *(results.show, results.table, results.compare, points.pick, points.export),
+    *(results.show, results.table, results.compare, results.report, points.pick, points.export),
     *(searching.distill, engine.engine),
     *(jobs.submit, jobs.status, jobs.stop, jobs.fetch),
 ):

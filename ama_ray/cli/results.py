@@ -1,4 +1,4 @@
-"""Commands that take the folder of a run: show, table, compare."""
+"""Commands that take the folder of a run: show, table, compare, report."""
 
 from __future__ import annotations
 
@@ -88,3 +88,19 @@ def table(
         console.print()
         console.print(part)
     say(paper_output.LEGEND)
+
+
+def report(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: report.html in the folder.")] = None,
+) -> None:
+    """Write the page of a run, finished or not. Example: ama-ray report runs/my-run."""
+    from ama_ray.pareto import ParetoSet
+    from ama_ray.report.html import write_html
+
+    pareto = ParetoSet.open(run)
+    try:
+        page = write_html(pareto, run, out)
+    except OSError as error:
+        raise UserError(f"{out or run}: the page cannot be written ({error.strerror}).") from None
+    say(f"{page} holds the report; open it in a browser.")

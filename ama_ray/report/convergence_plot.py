@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray.comparison import Interval
 from ama_ray.report._panel import _BLUE, _GREY, _VERMILION
+from ama_ray.report._save import save
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ def plot_convergence(steps: Sequence[Step], pareto: ParetoSet, path: Path) -> No
     Args:
         steps: Of the search.
         pareto: The run.
-        path: The PNG file to write.
+        path: The PNG or SVG file to write.
     """
     # Figure without pyplot: no global state, no display.
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ def plot_convergence(steps: Sequence[Step], pareto: ParetoSet, path: Path) -> No
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#EEEEEE", linewidth=0.8)
     axes.set_axisbelow(True)
-    figure.savefig(path, format="png")
+    save(figure, path)
 
 
 def _draw(axes: Axes, steps: Sequence[Step], pareto: ParetoSet) -> None:

@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ama_ray.report._panel import Panel
+from ama_ray.report._save import save
 from ama_ray.report.named import conditions, used_test_data
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def plot_front(pareto: ParetoSet, path: Path | BinaryIO) -> None:
 
     Args:
         pareto: The run.
-        path: The PNG file to write, or an open one.
+        path: The PNG or SVG file to write, or an open PNG one.
     """
     # Figure without pyplot: no global state, no display.
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def plot_front(pareto: ParetoSet, path: Path | BinaryIO) -> None:
     side = _PANEL_INCHES * (len(pareto.objectives) - 1)
     figure = Figure(figsize=(8, 5.6) if two else (side, side), dpi=150, layout="constrained")
     _draw_pair(figure, pareto) if two else _draw_matrix(figure, pareto)
-    figure.savefig(path, format="png")
+    save(figure, path)
 
 
 def _draw_pair(figure: Figure, pareto: ParetoSet) -> None:

@@ -8,12 +8,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.comparison import Interval
-from ama_ray.convergence import hypervolume_trace
-from ama_ray.item_store import ItemStore
-from ama_ray.objectives import Objectives
 from ama_ray.report.convergence_plot import plot_convergence
+from ama_ray.report.html import environment, write_html
 from ama_ray.report.named import used_test_data
 from ama_ray.report.plot import plot_front
+from ama_ray.report.steps import convergence
 from ama_ray.trial import Estimate
 from ama_ray.trials_csv import write_trials
 
@@ -30,13 +29,14 @@ def write_report(
 ) -> None:
     """Writes the results of a run beside its `trials.csv`.
 
-    `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture; `summary.json` holds the
-    normalised hypervolumes of the split that the front is from and of the search split, how much the search had fooled
-    itself (`ParetoSet.optimism`), which share of the search's items was evaluated (the rest was saved by stopping
-    trials), and where the time went. What is not known is null. With constraints it also holds these and how many
-    trials they left out; with a reference point, that. `convergence.png` and `convergence.csv` are the hypervolume on
-    the search split after every trial, and what of it holds on other items (`held_out`, with its 95% interval; see
-    `ama_ray.convergence.Halves`), which is known where the run folder has `items/`.
+    `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture, `report.html` a page with
+    everything; `summary.json` holds the normalised hypervolumes of the split that the front is from and of the search
+    split, how much the search had fooled itself (`ParetoSet.optimism`), which share of the search's items was evaluated
+    (the rest was saved by stopping trials), where the time went, the versions and the machine. What is not known is
+    null. With constraints it also holds these and how many trials they left out; with a reference point, that.
+    `convergence.png` and `convergence.csv` are the hypervolume on the search split after every trial, and what of it
+    holds on other items (`held_out`, with its 95% interval; see `ama_ray.convergence.Halves`), which is known where the
+    run folder has `items/`.
 
     Args:
         pareto: The result.
@@ -46,10 +46,11 @@ def write_report(
         interrupted: A signal ended the run, which can be gone on with.
     """
     write_trials(out / "front.csv", pareto.front)
-    plot_front(pareto, out / "front.png")
-    steps = _steps(pareto, out)
+    steps = convergence(pareto, out)
     _write_steps(steps, out / "convergence.csv")
-    plot_convergence(steps, pareto, out / "convergence.png")
+    for ending in ("png", "svg"):
+        plot_front(pareto, out / f"front.{ending}")
+        plot_convergence(steps, pareto, out / f"convergence.{ending}")
     held_out = steps[-1].held_out if steps else Estimate()
     warning = used_test_data(pareto)
     searched = [trial for trial in pareto.trials if trial.search is not None]
@@ -70,8 +71,10 @@ def write_report(
         "search_hypervolume_held_out_se": _or_null(held_out.se),
         "optimism": _or_null(pareto.optimism),
         "timing": dict(timing),
+        **environment(),
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_html(pareto, out, steps=steps)
 
 
 def _asked(pareto: ParetoSet) -> dict[str, Any]:
@@ -81,14 +84,6 @@ def _asked(pareto: ParetoSet) -> dict[str, Any]:
     if pareto.config and pareto.config.reference:
         asked["reference"] = pareto.config.reference
     return asked
-
-
-def _steps(pareto: ParetoSet, out: Path) -> list[Step]:
-    if pareto.config is None or not (out / "items" / "search").is_dir():
-        return hypervolume_trace(pareto)
-    store = ItemStore(out / "items")
-    items = {trial.number: store.read("search", trial.number) for trial in pareto.search_split.scored}
-    return hypervolume_trace(pareto, Objectives.of(pareto.config), items)
 
 
 def _write_steps(steps: Sequence[Step], path: Path) -> None:

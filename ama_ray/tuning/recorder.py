@@ -14,6 +14,7 @@ from ray.tune import Callback, Stopper
 
 from ama_ray.errors import UserError, one_line
 from ama_ray.item_store import ItemStore
+from ama_ray.replies import ReplyStore
 from ama_ray.trial import Trial
 from ama_ray.trials_csv import write_trials
 from ama_ray.tuning.insist import insist
@@ -51,7 +52,7 @@ class Recorder(Callback):
         """Records to the folder of a run.
 
         Args:
-            out: Gets `trials.csv` and `items/`.
+            out: Gets `trials.csv`, `items/` and `replies.jsonl`.
             on_trial: Called with every trial that was scored, seen on the split it was scored on, failed ones
                 included.
             tell: Called with a line of text where something has to be tried again.
@@ -62,6 +63,7 @@ class Recorder(Callback):
         self.stage_seconds: Counter[str] = Counter()
         self.last_failure = ""
         self.items = ItemStore(out / "items")
+        self.replies = ReplyStore(out / "replies.jsonl")
         self._out, self._file = out, out / "trials.csv"
         self._on_trial = on_trial
         self._tell = tell
@@ -130,6 +132,8 @@ class Recorder(Callback):
             insist(
                 partial(self.items.write, config["split"], number, items), f"the items of trial {number}", self._tell
             )
+        if replies := result.pop("replies", ()):
+            insist(partial(self.replies.write, number, replies), f"the replies of trial {number}", self._tell)
         before = self._trials.get(number) or _new(config, state)
         tokens = Counter(before.tokens) + Counter(result["tokens"])
         scored = replace(before, **{config["split"]: result["scores"]}, tokens=dict(tokens))

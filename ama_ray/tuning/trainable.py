@@ -134,6 +134,8 @@ class SwapTrial(tune.Trainable):
         _, base_items = self._base_on(self._config["split"])
         scores = self._plan.objectives.scores(items, base_items)
         values = {name: estimate.value for name, estimate in scores.objectives.items()}
+        if self._config["split"] == "report":
+            result["replies"] = measured.replies
         return {"done": True, **values, "scores": scores, **result, **self._identity}
 
     def _parts(self) -> list[str]:

@@ -35,13 +35,23 @@ def _scored(number: int, origin: Origin, ratios: np.ndarray, draw: np.random.Gen
 @pytest.fixture(scope="session")
 def reported() -> ParetoSet:
     """A run whose uniform points and half of whose other ones were scored on the report split."""
+    return _made_up(60)
+
+
+@pytest.fixture(scope="session")
+def long_run() -> ParetoSet:
+    """A run of 200 trials, reported likewise."""
+    return _made_up(200)
+
+
+def _made_up(count: int) -> ParetoSet:
     draw = np.random.default_rng(3)
     trials = [_scored(i, "baseline", np.full(8, r), draw) for i, r in enumerate(BASELINE_RATIOS)]
     ramp = np.linspace(-0.5, 0.5, 8)
-    for number in range(11, 60):
+    for number in range(11, count):
         ratios = np.clip(draw.uniform(-0.3, 1.3) + draw.uniform(-0.3, 2) * ramp + draw.normal(0, 0.12, 8), 0, 1)
         trials.append(_scored(number, "warm start" if number < 14 else "sampler", ratios, draw))
-    trials.append(Trial(60, "failed", "sampler", trials[-1].ratios, reason="OutOfMemoryError: 3 GiB, then\nnothing"))
+    trials.append(Trial(count, "failed", "sampler", trials[-1].ratios, reason="OutOfMemoryError: 3 GiB, then\nnothing"))
     return ParetoSet(trials)
 
 

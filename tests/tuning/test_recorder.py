@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ray.exceptions import RayActorError
 
+from ama_ray.replies import Reply
 from ama_ray.trial import Estimate, ProbeResult, Scores
 from ama_ray.trials_csv import read_trials
 from ama_ray.tuning.interrupts import Interrupts
@@ -118,6 +119,22 @@ def test_the_report_adds_to_a_trial_and_its_failure_takes_nothing_away(tmp_path:
     assert (recorder.finished("search"), recorder.finished("report")) == (2, 3)
     assert [trial.split for trial in seen] == ["search", "search", "report", "report", "report"]
     assert recorder.last_failure == "judge away"
+
+
+def test_replies_of_the_report_are_kept_once_also_when_a_run_goes_on(tmp_path: Path) -> None:
+    for text in ("first", "again"):
+        recorder = Recorder(tmp_path, lambda trial: None)
+        recorder.on_trial_complete(0, [], complete(0))
+        for number in (0, 1):
+            trial = complete(number, "report")
+            trial.last_result["replies"] = (Reply("how are you?", text), Reply("and now?", ""))
+            recorder.on_trial_complete(0, [], trial)
+            assert "replies" not in trial.last_result
+    kept = recorder.replies.read()
+    assert {number: [each.reply for each in replies] for number, replies in kept.items()} == {
+        0: ["again", ""],
+        1: ["again", ""],
+    }
 
 
 def test_each_engine_start_counts_once(tmp_path: Path) -> None:
