@@ -17,6 +17,7 @@ from ama_ray.item_store import ItemStore
 from ama_ray.replies import ReplyStore
 from ama_ray.trial import Trial
 from ama_ray.trials_csv import write_trials
+from ama_ray.tuning.forgetting import forget_trial
 from ama_ray.tuning.insist import insist
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Recorder(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records a trial that returned a result."""
         result = trial.last_result
-        _forget_averages(trial)
+        forget_trial(trial)
         self.engine_seconds[result["engine"]] = result["engine_seconds"]
         self.stage_seconds.update(result["seconds"])
         if "reason" in result:
@@ -164,12 +165,6 @@ class Recorder(Callback):
         self._finished[config["split"]] += 1
         insist(partial(write_trials, self._file, self.trials), str(self._file), self._tell)
         self._on_trial(trial.seen_on(config["split"]))
-
-
-def _forget_averages(trial: Any) -> None:
-    """Tune keeps averages, extremes and the last values of every number in every result, which nobody reads."""
-    for kept in (trial.run_metadata.metric_analysis, trial.run_metadata.metric_n_steps):
-        kept.clear()
 
 
 def _why(trial: Any) -> str:

@@ -23,8 +23,10 @@ from ama_ray.progress import Doing, Finished, Opened, Started, Stopping, Teller,
 from ama_ray.report import write_report
 from ama_ray.tuning import callbacks, samplers
 from ama_ray.tuning.cluster import Slots, engine_resources, ray_cluster
+from ama_ray.tuning.forgetting import no_state_of_tune
 from ama_ray.tuning.futility import FutilityStopper
 from ama_ray.tuning.interrupts import Interrupts, interrupts
+from ama_ray.tuning.latest_first import LatestFirst
 from ama_ray.tuning.memory import check_stores, engine_bytes, own_store
 from ama_ray.tuning.mirror import mirrored
 from ama_ray.tuning.preparation import prepare
@@ -218,12 +220,12 @@ def _tune(
     resources = {kind.lower(): amount for kind, amount in slots.want.items()}
     stop = CombinedStopper(EndStopper(recorder, signals), FutilityStopper(recorder, objectives, config.trials, config))
     schedule = Schedule(inputs, objectives, searcher, recorder, slots)
-    # Tune keeps a state of its own, which nothing here is restored from.
-    with tempfile.TemporaryDirectory(prefix="ama_ray-tune-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="ama_ray-tune-") as scratch, no_state_of_tune():
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(SwapTrial, plan=plan), resources),
             tune_config=tune.TuneConfig(
                 search_alg=schedule,
+                scheduler=LatestFirst(),
                 num_samples=-1,  # until the schedule is finished
                 max_concurrent_trials=slots.most + slots.waiting,
                 reuse_actors=True,
