@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCKS = blocks()
-LANGUAGES = {"": "commands", "yaml": "run files or parts", "python": "snippets or files", "json": "rows of a file"}
+LANGUAGES = {
+    "": "commands",
+    "text": "formulas",
+    "yaml": "run files or parts",
+    "python": "snippets or files",
+    "json": "rows of a file",
+}
 RUN = {"check", "compare", "export", "extend", "init", "pick", "report", "resume", "search", "show", "table"}
 """Run by tests/test_docs_run.py as they stand."""
 RUN_ELSEWHERE = {
