@@ -57,8 +57,16 @@ REST: dict[str, Any] = {
     "out": "out",
 }
 COMMANDS = [command for block in BLOCKS if not block.language for command in block.commands]
-PROGRAM = typer.main.get_command(cli._commands)
-assert isinstance(PROGRAM, TyperGroup)
+
+
+def subcommands() -> dict[str, Any]:
+    """Those of `ama-ray`, by name."""
+    program = typer.main.get_command(cli._commands)
+    assert isinstance(program, TyperGroup)
+    return dict(program.commands)
+
+
+SUBCOMMANDS = subcommands()
 
 
 def of(language: str) -> list[Block]:
@@ -82,7 +90,7 @@ def test_an_example_is_a_run_file_or_a_part_of_one(block: Block, tmp_path: Path)
 def test_a_command_is_one_that_there_is(command: list[str]) -> None:
     program, name, *rest = command
     if program == "ama-ray":
-        PROGRAM.commands[name].make_context(name, rest).close()
+        SUBCOMMANDS[name].make_context(name, rest).close()
         assert name in RUN | RUN_ELSEWHERE.keys()
     else:
         assert program in {"cp", "mkdir", "python"} | NOT_RUN.keys()
@@ -102,7 +110,7 @@ def test_a_command_that_is_not_run_with_the_docs_is_run_elsewhere(name: str) -> 
 def test_a_command_in_a_sentence_is_one_that_there_is(text: str) -> None:
     words = text.split()
     if words[0] == "ama-ray" and words[1][0] not in "-.":
-        options = {option for parameter in PROGRAM.commands[words[1]].params for option in parameter.opts}
+        options = {option for parameter in SUBCOMMANDS[words[1]].params for option in parameter.opts}
         assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options
     elif words[:2] == ["python", "-m"]:
         assert importlib.util.find_spec(words[2])
