@@ -16,7 +16,7 @@ from ama_ray import ParetoSet
 from tests.doc_blocks import ROOT, blocks
 from tests.test_docs import RUN
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # the tutorial is one fixture: minutes on a busy machine
 TUTORIAL = "tutorial.md"
 OTHERS = [block for block in blocks() if block.page != TUTORIAL]
 APART = {"search", "init", "resume", "extend"}

@@ -49,7 +49,11 @@ class RunConfig(Model):
     aligned: Checkpoint = Field(
         description="the one from after RLHF, of the same architecture and tokenizer; or a LoRA adapter over base"
     )
-    space: Space = Field("per-layer", description="the search space: which tensors share a ratio")
+    space: Space = Field(
+        "per-layer",
+        description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
+        "per-layer and attention-mlp",
+    )
     range: Range | None = Field(
         None,
         description="lowest and highest ratio, instead of the search space's; rules with a range of their own keep it; "
