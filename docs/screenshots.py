@@ -58,19 +58,23 @@ class Photographer:
     def __init__(self, picture: Path) -> None:
         """Writes to an SVG file."""
         self._picture = picture
-        self._console = Console(record=True, file=io.StringIO(), force_terminal=True, width=COLUMNS, height=40)
         self._watched = Watched()
-        self._view = LiveView(self._console, self._watched)
+        self._view = LiveView(_terminal(), self._watched)
 
     def hear(self, event: Event) -> None:
         """Takes in an event, and the picture at the moment."""
         self._view.hear(event)
         if self._watched.searched == MOMENT and len(self._watched.running) > 1 and not self._picture.exists():
-            self._console.print(self._view.render())
+            # Another terminal than that of the view, which also has what was said before, in lines longer than it.
+            terminal = _terminal()
+            terminal.print(self._view.render())
             # Without rich's own font, which would be asked for over the network.
             form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-            title = "ama-ray search ama_ray/miniature/run.yaml"
-            self._console.save_svg(str(self._picture), title=title, code_format=form)
+            terminal.save_svg(str(self._picture), title="ama-ray search ama_ray/miniature/run.yaml", code_format=form)
+
+
+def _terminal() -> Console:
+    return Console(record=True, file=io.StringIO(), force_terminal=True, width=COLUMNS, height=40)
 
 
 def search(folder: Path) -> None:
