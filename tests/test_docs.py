@@ -32,7 +32,7 @@ LANGUAGES = {
     "json": "rows of a file",
 }
 RUN = {"check", "compare", "export", "extend", "init", "pick", "report", "resume", "search", "show", "table"}
-"""Run by tests/test_docs_run.py as they stand."""
+"""Run by tests/test_docs_run.py as they stand; `extend` with two trials more instead of forty, `init` with answers."""
 RUN_ELSEWHERE = {
     "distill": ("tests/test_distill.py", '"distill", str('),
     "engine": ("tests/engine/test_server.py", '"engine", "--pair"'),
