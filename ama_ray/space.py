@@ -1,15 +1,5 @@
 """`SearchSpace`: which tensors share a ratio, and the range of each ratio. Imports no torch, ray or vllm.
 
-A search space is an ordered list of rules; the first rule that matches a tensor takes it, and every tensor must be
-taken. A rule has
-
-- `name`: the name of its group. With `{layer}` the rule makes one group per layer, with `{part}` one per part.
-- `tensors`: shell globs on tensor names, any of which has to match; all tensors by default.
-- `side`: `input` or `output` narrows the rule to the tensors before or after the layers.
-- `parts`: how many parts `{part}` stands for. Parts are consecutive layers, as even as possible, larger ones last:
-  the paper (arXiv 2309.06256) cuts 26 layers into 8, 9 and 9.
-- `range`: the range of the rule's ratios, instead of that of the search space: [0, 1] unless it says otherwise.
-
 A range may end beyond 1, at 2 at most. There weights are extrapolated past aligned, along the line from base, which can
 raise the reward further (ExPO, arXiv 2404.16792); it starts at 0 or above.
 
@@ -59,15 +49,24 @@ def _folder() -> Path:
 
 
 class GroupRule(BaseModel):
-    """One rule of a search space; the module docstring has the grammar."""
+    """A rule: the group, or the groups, that it makes, and of which tensors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1)
-    tensors: tuple[str, ...] = Field(("*",), min_length=1)
-    side: Literal["input", "output"] | None = None
-    parts: int | None = Field(None, ge=1)
-    range: Range | None = None
+    name: str = Field(
+        min_length=1, description="of its group; with {layer} a group per layer, with {part} one per part"
+    )
+    tensors: tuple[str, ...] = Field(
+        ("*",), min_length=1, description="shell globs on names, any of which has to match"
+    )
+    side: Literal["input", "output"] | None = Field(None, description="only the tensors before or after the layers")
+    parts: int | None = Field(
+        None,
+        ge=1,
+        description="how many {part} stands for: consecutive layers, as even as possible, larger ones last, as the "
+        "paper (arXiv 2309.06256) cuts 26 layers into 8, 9 and 9",
+    )
+    range: Range | None = Field(None, description="of its ratios, instead of the search space's")
 
     @model_validator(mode="after")
     def _placeholders_make_sense(self) -> GroupRule:
@@ -107,13 +106,13 @@ class Groups:
 
 
 class SearchSpace(BaseModel):
-    """The groups of tensors that share a ratio, and the ratios' ranges; the module docstring has the grammar."""
+    """An ordered list of rules: the first one that matches a tensor takes it, and every tensor must be taken."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    description: str = ""
-    groups: tuple[GroupRule, ...] = Field(min_length=1)
-    range: Range = (0.0, 1.0)
+    description: str = Field("", description="when to use it")
+    groups: tuple[GroupRule, ...] = Field(min_length=1, description="the rules")
+    range: Range = Field((0.0, 1.0), description="lowest and highest ratio: 0 is base, 1 is aligned")
     _source: str = PrivateAttr("space")
 
     @field_validator("groups")

@@ -1,23 +1,54 @@
-"""The examples of docs/ are what the tool takes."""
+"""Every block and command of README and docs/ is what the tool takes; `test_docs_run.py` also runs them.
 
-from pathlib import Path
-from typing import Any
+A block or command that no test knows fails here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 import yaml
-from markdown_it import MarkdownIt
+from ray.scripts.scripts import cli as ray_program
+from typer.core import TyperGroup
 
+from ama_ray import cli
 from ama_ray.config import RunConfig
 from ama_ray.probes.presets import PRESETS
+from tests.doc_blocks import ROOT, Block, blocks, inline
 
-DOCS = Path(__file__).parent.parent / "docs"
-TEXT = (DOCS / "objectives.md").read_text(encoding="utf-8")
-BLOCKS = [
-    token.content
-    for file in sorted(DOCS.glob("*.md"))
-    for token in MarkdownIt().parse(file.read_text(encoding="utf-8"))
-    if token.type == "fence" and token.info == "yaml"
-]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCKS = blocks()
+LANGUAGES = {
+    "": "commands",
+    "text": "formulas",
+    "yaml": "run files or parts",
+    "python": "snippets or files",
+    "json": "rows of a file",
+}
+RUN = {"check", "compare", "export", "extend", "init", "pick", "report", "resume", "search", "show", "table"}
+"""Run by tests/test_docs_run.py as they stand; `extend` with two trials more instead of forty, `init` with answers."""
+RUN_ELSEWHERE = {
+    "distill": ("tests/test_distill.py", '"distill", str('),
+    "engine": ("tests/engine/test_server.py", '"engine", "--pair"'),
+    "fetch": ("tests/test_jobs.py", 'ama_ray("fetch"'),
+    "status": ("tests/test_jobs.py", 'ama_ray("status"'),
+    "stop": ("tests/test_jobs.py", 'ama_ray("stop"'),
+    "submit": ("tests/test_jobs.py", '"submit", "run.yaml"'),
+}
+"""Commands that want a cluster, a server or many trials: the test that runs them, and the words in it that do."""
+NOT_RUN = {
+    "ray": "wants a cloud; cluster.yaml is validated offline by tests/test_cluster_files.py",
+    "make": "installs; what `make search` runs then is tests/test_search.py",
+    "git": "wants a network, and is what got the checkout that this is in",
+    "source": "the tests run in the environment that it would enter",
+}
+"""Programs that no test runs, and why."""
 REST: dict[str, Any] = {
     "base": "base",
     "aligned": "aligned",
@@ -25,14 +56,88 @@ REST: dict[str, Any] = {
     "tax": [{"preset": "piqa"}],
     "out": "out",
 }
+COMMANDS = [command for block in BLOCKS if not block.language for command in block.commands]
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_an_example_is_a_part_of_a_run_file(block: str, tmp_path: Path) -> None:
-    config = RunConfig.parse(REST | yaml.safe_load(block), "docs", tmp_path)
+def subcommands() -> dict[str, Any]:
+    """Those of `ama-ray`, by name."""
+    program = typer.main.get_command(cli._commands)
+    assert isinstance(program, TyperGroup)
+    return dict(program.commands)
+
+
+SUBCOMMANDS = subcommands()
+
+
+def of(language: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language == language]
+
+
+def test_every_block_is_of_a_language_that_is_tested() -> None:
+    assert {block.language for block in BLOCKS} <= LANGUAGES.keys()
+
+
+@pytest.mark.parametrize("block", of("yaml"), ids=lambda block: block.page)
+def test_an_example_is_a_run_file_or_a_part_of_one(block: Block, tmp_path: Path) -> None:
+    fields = yaml.safe_load(block.text)
+    is_whole = {"base", "aligned", "reward", "tax", "out"} <= fields.keys()
+    assert is_whole or block.file == ""
+    config = RunConfig.parse(fields if is_whole else REST | fields, "docs", tmp_path)
     assert RunConfig.parse(yaml.safe_load(config.to_yaml()), "again") == config
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_is_one_that_there_is(command: list[str]) -> None:
+    program, name, *rest = command
+    if program == "ama-ray":
+        SUBCOMMANDS[name].make_context(name, rest).close()
+        assert name in RUN | RUN_ELSEWHERE.keys()
+    else:
+        assert program in {"cp", "mkdir", "python"} | NOT_RUN.keys()
+    if program == "make":
+        assert re.search(rf"^{name}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    if program == "ray":
+        ray_program.commands[name].make_context(name, rest).close()
+
+
+@pytest.mark.parametrize("name", RUN_ELSEWHERE)
+def test_a_command_that_is_not_run_with_the_docs_is_run_elsewhere(name: str) -> None:
+    file, words = RUN_ELSEWHERE[name]
+    assert words in (ROOT / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", inline())
+def test_a_command_in_a_sentence_is_one_that_there_is(text: str) -> None:
+    words = text.split()
+    if words[0] == "ama-ray" and words[1][0] not in "-.":
+        options = {option for parameter in SUBCOMMANDS[words[1]].params for option in parameter.opts}
+        assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options
+    elif words[:2] == ["python", "-m"]:
+        assert importlib.util.find_spec(words[2])
+    elif words[0] != "ama-ray":
+        assert [word for word in words if word.endswith(".py") and (ROOT / word).is_file()]
+
+
+@pytest.mark.parametrize("block", of("json"), ids=lambda block: block.file)
+def test_rows_are_the_first_of_their_file(block: Block) -> None:
+    data = ROOT / "ama_ray" / "miniature" / "data" / "search" / block.file
+    assert data.read_text(encoding="utf-8").startswith(block.text)
+
+
 def test_every_preset_is_named() -> None:
-    paragraph = next(part for part in TEXT.split("\n\n") if part.startswith("**Presets**"))
+    text = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
+    paragraph = next(part for part in text.split("\n\n") if part.startswith("**Presets**"))
     assert all(name in paragraph for name in PRESETS)
+
+
+def test_every_link_to_a_page_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            if not link.startswith(("http://", "https://")):
+                file, _, anchor = link.partition("#")
+                target = (page.parent / file) if file else page
+                assert target.exists(), f"{page.name}: {link}"
+                if anchor:
+                    titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+                    anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+                    assert anchor in anchors, f"{page.name}: {link}"

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from markdown_it import MarkdownIt
 
 import ama_ray
 from ama_ray import ParetoSet, RunConfig
@@ -136,7 +134,8 @@ def test_the_paper_s_table_comes_from_one_command(run: Run) -> None:
 def test_the_run_folder_holds_the_result_and_no_weights(run: Run) -> None:
     names = {path.name for path in run.out.iterdir()}
     assert names == {
-        *("convergence.csv", "convergence.png", "front.csv", "front.png"),
+        *("convergence.csv", "convergence.png", "convergence.svg", "front.csv", "front.png", "front.svg"),
+        *("report.html", "replies.jsonl"),
         *("items", "run.yaml", "summary.json", "trials.csv", "identity.json", "study.journal", ".lock"),
     }
     assert not [path for path in run.out.rglob("*") if path.suffix in (".safetensors", ".bin", ".pt")]
@@ -231,39 +230,6 @@ def score(rows, replies):
     assert failed["reason"].str.contains("moody.py:score (?:raised ValueError: no taste today|returned nan)").all()
     assert searched[searched["state"] == "complete"]["reward"].notna().all()
     assert all(trial.state == "complete" and math.isfinite(trial.reward) for trial in front)
-
-
-def blocks(language: str) -> list[str]:
-    """The fenced code blocks of README in one language; the empty name is for those without one."""
-    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    return [token.content for token in MarkdownIt().parse(text) if token.type == "fence" and token.info == language]
-
-
-def test_the_run_file_in_readme_is_valid(tmp_path: Path) -> None:
-    (example,) = blocks("yaml")
-    (tmp_path / "run.yaml").write_text(example)
-    assert RunConfig.load(tmp_path / "run.yaml").trials == 40
-
-
-def test_the_commands_and_the_snippet_in_readme_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(run.out / "run.yaml", "run.yaml")
-    Path("runs").mkdir()
-    for name in ("my-run", "a", "b"):
-        Path("runs", name).symlink_to(run.out)
-    commands = [line.split("#")[0].split() for block in blocks("") for line in block.splitlines()]
-    offline = ["check", "show", "compare", "table", "pick", "export"]
-    ran = [command for command in commands if command[0] == "ama-ray" and command[1] in offline]
-    assert [command[1] for command in ran] == offline
-    for command in ran:
-        subprocess.run([sys.executable, "-m", "ama_ray.cli", *command[1:]], check=True)
-    assert Path("merged/model.safetensors").is_file()
-    shutil.rmtree("merged")
-    # The search itself has run already, for the other tests.
-    monkeypatch.setattr(ama_ray, "search", lambda file: ParetoSet.open("runs/my-run"), raising=False)
-    (snippet,) = blocks("python")
-    exec(snippet, {})
-    assert Path("merged/model.safetensors").is_file()
 
 
 def test_a_search_on_a_server_of_our_own_has_the_same_scores(run: Run, tmp_path: Path) -> None:

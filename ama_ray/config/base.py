@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$")]
+
+@dataclass(frozen=True)
+class Called:
+    """What docs/run-file.md calls the values of a type."""
+
+    name: str
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$"), Called("name of letters, digits, `_`, `-`")]
 """Of a probe, a reward or an objective; it becomes part of a column's name."""
 
 
@@ -33,10 +42,10 @@ def _anchored_space(value: Any, info: ValidationInfo) -> Any:
     return _anchored(value, info) if str(value).endswith((".yaml", ".yml")) else value
 
 
-File = Annotated[Path, BeforeValidator(_anchored)]
+File = Annotated[Path, BeforeValidator(_anchored), Called("path")]
 """A path; relative ones are relative to the run file, or to the working folder where there is none."""
 
-Checkpoint = Annotated[str, BeforeValidator(_anchored_if_there)]
+Checkpoint = Annotated[str, BeforeValidator(_anchored_if_there), Called("folder or hub id")]
 """A path or a hub id."""
 
 Space = Annotated[str | dict[str, Any], BeforeValidator(_anchored_space)]
@@ -53,7 +62,7 @@ def _within_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_within_bounds)]
+Range = Annotated[tuple[float, float], AfterValidator(_within_bounds), Called("`[low, high]` within 0 and 2")]
 """Lowest and highest ratio: 0 is base, 1 is aligned, and beyond 1 is extrapolated (ExPO, arXiv 2404.16792)."""
 
 
@@ -63,10 +72,12 @@ def _without_key(url: str) -> str:
     return url
 
 
-Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_key)]
+Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_key), Called("address")]
 """Of a server, without a password."""
 
-FunctionAddress = Annotated[str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$"), BeforeValidator(_anchored)]
+FunctionAddress = Annotated[
+    str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$"), BeforeValidator(_anchored), Called("`file.py:function`")
+]
 """A Python function as `file.py:function`."""
 
 

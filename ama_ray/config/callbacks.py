@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ama_ray.config.base import listed
+from ama_ray.config.base import Called, listed
 
 TRACKERS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
 """By name, the package that each needs."""
@@ -24,8 +24,8 @@ def _known(name: str) -> str:
 
 
 Callbacks = Annotated[
-    tuple[Annotated[str, AfterValidator(_known)], ...],
+    tuple[Annotated[str, AfterValidator(_known), Called("`tensorboard`, `mlflow`, `wandb` or a dotted path")], ...],
     BeforeValidator(listed),
-    Field(description="who else hears of every trial: tensorboard, mlflow, wandb, or Ray Tune's classes by their path"),
+    Field(description="who else hears of every trial: trackers, or Ray Tune's classes by their path"),
 ]
 """Names among `TRACKERS`, or dotted paths of classes."""

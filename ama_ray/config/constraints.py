@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from ama_ray.config.base import Called
+
 _BOUND = re.compile(r"(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 
 Side = Literal["<=", ">="]
@@ -32,7 +34,7 @@ def _tidy(bound: object) -> str:
     return f"{side} {limit!r}"
 
 
-Bound = Annotated[str, BeforeValidator(_tidy)]
+Bound = Annotated[str, BeforeValidator(_tidy), Called("bound such as `'<= 0.02'`")]
 """`<= x` or `>= x`."""
 
 Bounds = dict[str, Bound]

@@ -12,7 +12,9 @@ from ama_ray.config.base import Address, Model, listed
 class Engine(Model):
     """The vLLM engine of a trial, and what a trial takes from the node it runs on."""
 
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="precision in which is computed: `auto` is the checkpoints' own; else that or float32"
+    )
     enforce_eager: bool | None = Field(None, description="default: true without a GPU, where compiling costs a minute")
     kv_cache_gib: float = Field(
         1, gt=0, description="GiB of KV cache per engine on a CPU; on a GPU vLLM takes what is left"

@@ -13,25 +13,29 @@ from ama_ray.config.source import Source
 class FewShot(Model):
     """Solved examples in front of every item: the same ones, drawn once; none of them is ever an item."""
 
-    n: int = Field(ge=1)
+    n: int = Field(ge=1, description="how many")
     file: File | None = Field(None, description="rows like the probe's; a preset knows its own")
 
 
 class _Named(Model):
-    name: Name
-    family: str = Field(min_length=1)
+    """What a probe has besides its `kind` or its `task`; a `preset` has both of its own."""
+
+    name: Name = Field(description="of the probe; also of its columns in `trials.csv`")
+    family: str = Field(min_length=1, description="probes of one family share one weight in the tax")
 
 
 class Asked(Model):
     """How a prompt is put to the model: after examples, or through the model's chat template."""
 
-    chat: bool = False
-    few_shot: FewShot | None = None
+    chat: bool = Field(False, description="apply the pair's chat template")
+    few_shot: FewShot | None = Field(None, description="solved examples in front of every item; default: none")
 
 
 class _Generated(Model):
-    max_tokens: int = Field(64, ge=1)
-    stop: tuple[str, ...] = ()
+    """Greedy replies."""
+
+    max_tokens: int = Field(64, ge=1, description="most tokens of a reply")
+    stop: tuple[str, ...] = Field((), description="texts that end a reply")
     delimiter: str = Field(" ", description="between the prompt and the answer of a solved example")
 
 
@@ -45,8 +49,8 @@ class Choice(Model):
     """
 
     kind: Literal["choice"] = "choice"
-    metric: Literal["acc", "acc_norm"] = "acc"
-    delimiter: str = " "
+    metric: Literal["acc", "acc_norm"] = Field("acc", description="what choices are compared by")
+    delimiter: str = Field(" ", description="between prompt and choice")
 
 
 class Letter(Model):
@@ -57,7 +61,7 @@ class Letter(Model):
     """
 
     kind: Literal["letter"] = "letter"
-    delimiter: str = " "
+    delimiter: str = Field(" ", description="between prompt and letter")
 
 
 class Calibration(Model):
@@ -68,9 +72,9 @@ class Calibration(Model):
     """
 
     kind: Literal["calibration"] = "calibration"
-    metric: Literal["acc", "acc_norm"] = "acc"
-    delimiter: str = " "
-    bins: int = Field(10, ge=2)
+    metric: Literal["acc", "acc_norm"] = Field("acc", description="what choices are compared by")
+    delimiter: str = Field(" ", description="between prompt and choice")
+    bins: int = Field(10, ge=2, description="of confidence")
 
 
 class Exact(_Generated):
@@ -80,7 +84,7 @@ class Exact(_Generated):
     """
 
     kind: Literal["exact"] = "exact"
-    normalize: Literal["strip", "squad"] = "strip"
+    normalize: Literal["strip", "squad"] = Field("strip", description="what is left out of the comparison")
 
 
 class F1(_Generated):
@@ -91,7 +95,7 @@ class F1(_Generated):
     """
 
     kind: Literal["f1"] = "f1"
-    normalize: Literal["squad", "drop"] = "squad"
+    normalize: Literal["squad", "drop"] = Field("squad", description="whose rules")
 
 
 class Number(_Generated):
@@ -139,7 +143,7 @@ class Kl(Model):
     """
 
     kind: Literal["kl"] = "kl"
-    positions: int = Field(8, ge=1)
+    positions: int = Field(8, ge=1, description="places of a text")
 
 
 Kind = Choice | Letter | Calibration | Exact | F1 | Number | Bleu | Chrf | Perplexity | BitsPerByte | Kl
@@ -196,22 +200,22 @@ class PresetProbe(Asked):
     Without `file`, the dataset comes from the hub. `name` and `family` default to the preset's.
     """
 
-    preset: str
-    name: Name | None = None
-    family: str | None = None
-    file: File | None = None
-    report_file: File | None = None
+    preset: str = Field(description="its name")
+    name: Name | None = Field(None, description="instead of the preset's")
+    family: str | None = Field(None, description="instead of the preset's")
+    file: File | None = Field(None, description="a local copy; default: the dataset on the hub")
+    report_file: File | None = Field(None, description="a local copy of what becomes the report split")
     items: int | None = Field(None, ge=1, description="at most so many of each split, drawn by a hash of the item")
 
 
 class TaskProbe(_Named):
     """A task of lm-evaluation-harness by name (`pip install ama_ray[lm-eval]`), or of the user's own task YAML."""
 
-    task: str
+    task: str = Field(description="its name")
     include: File | None = Field(None, description="a folder with the user's task files")
     metric: str | None = Field(None, description="one of the task's metrics; default: its first")
     few_shot: int | None = Field(None, ge=0, description="default: the task's own")
-    chat: bool = False
+    chat: bool = Field(False, description="apply the pair's chat template")
     items: int | None = Field(None, ge=1, description="at most so many of each split, drawn by a hash of the item")
 
 

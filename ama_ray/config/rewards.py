@@ -18,15 +18,15 @@ class Prompts(Source):
     (`role`, `content`) is taken as it is.
     """
 
-    field: str = "prompt"
-    chat: bool = False
+    field: str = Field("prompt", description="the field of a row that holds the prompt")
+    chat: bool = Field(False, description="apply the pair's chat template")
 
 
 class Sampling(Model):
     """How replies are sampled. Every trial uses the same seed for the same prompt."""
 
-    max_tokens: int = Field(64, ge=1)
-    temperature: float = Field(1.0, ge=0)
+    max_tokens: int = Field(64, ge=1, description="most tokens of a reply")
+    temperature: float = Field(1.0, ge=0, description="0 is greedy")
     n: int = Field(1, ge=1, description="replies per prompt")
 
 
@@ -37,11 +37,11 @@ class _Reward(Model):
     `weight`; every objective is maximised.
     """
 
-    name: Name = "reward"
-    objective: Name = "reward"
-    weight: float = 1.0
-    prompts: Prompts
-    sampling: Sampling = Sampling()
+    name: Name = Field("reward", description="of this reward, where there are several")
+    objective: Name = Field("reward", description="what it counts towards; also a column of `trials.csv`")
+    weight: float = Field(1.0, description="what it is multiplied by in its objective; below 0 for what is unwanted")
+    prompts: Prompts = Field(description="what is replied to")
+    sampling: Sampling = Field(Sampling(), description="how replies are sampled")
 
     @field_validator("weight")
     @classmethod
@@ -59,7 +59,7 @@ class FunctionReward(_Reward):
     """
 
     kind: Literal["function"]
-    scorer: FunctionAddress
+    scorer: FunctionAddress = Field(description="scores replies")
 
 
 class ModelReward(_Reward):
@@ -74,10 +74,12 @@ class ModelReward(_Reward):
     """
 
     kind: Literal["model"]
-    model: Checkpoint
-    backend: Literal["auto", "vllm", "transformers"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    replicas: int = Field(0, ge=0)
+    model: Checkpoint = Field(description="the reward model")
+    backend: Literal["auto", "vllm", "transformers"] = Field("auto", description="what runs it")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="precision in which it computes; `auto` is its checkpoint's own"
+    )
+    replicas: int = Field(0, ge=0, description="processes that all trials share; 0 is one beside every engine")
     cpus: float = Field(1, gt=0, description="CPU cores per replica")
     gpus: float = Field(0, ge=0, description="GPUs per replica")
 
@@ -90,13 +92,13 @@ class Judge(Model):
     """
 
     url: Address = Field(description="such as http://127.0.0.1:8000/v1")
-    model: str
+    model: str = Field(description="what the server calls it")
     template: str | None = Field(None, description="the question; see the reward for what is filled in")
-    max_tokens: int = Field(256, ge=1)
+    max_tokens: int = Field(256, ge=1, description="most tokens of an answer")
     concurrency: int = Field(16, ge=1, description="most requests at a time, of each trial")
     timeout: float = Field(60, gt=0, description="seconds per request")
     retries: int = Field(5, ge=0, description="of a request that failed, after waits that double")
-    api_key_env: str | None = None
+    api_key_env: str | None = Field(None, description="environment variable with the key of the server")
 
     def must_ask_for(self, *fields: str) -> None:
         """Refuses a template without these fields.
@@ -116,8 +118,8 @@ class JudgeReward(_Reward):
     """
 
     kind: Literal["judge"]
-    judge: Judge
-    scale: tuple[float, float] = (1, 10)
+    judge: Judge = Field(description="who gives the marks")
+    scale: tuple[float, float] = Field((1, 10), description="lowest and highest mark")
     reference: str = Field("reference", description="the field of the prompt file for {reference}")
 
     @model_validator(mode="after")
@@ -139,8 +141,8 @@ class PairwiseReward(_Reward):
 
     kind: Literal["pairwise"]
     reference: str = Field("reference", description="the field of the prompt file with the reference reply")
-    scorer: FunctionAddress | None = None
-    judge: Judge | None = None
+    scorer: FunctionAddress | None = Field(None, description="says how likely each reply is the better one")
+    judge: Judge | None = Field(None, description="who says it instead")
 
     @model_validator(mode="after")
     def _has_one_scorer(self) -> PairwiseReward:

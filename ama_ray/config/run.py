@@ -43,18 +43,26 @@ class Report(Model):
 
 
 class RunConfig(Model):
-    """Everything a run needs. All paths are absolute once it was read by `load`."""
+    """Everything a run needs."""
 
-    base: Checkpoint
-    aligned: Checkpoint
-    space: Space = "per-layer"
+    base: Checkpoint = Field(description="the checkpoint from before RLHF, in safetensors")
+    aligned: Checkpoint = Field(
+        description="the one from after RLHF, of the same architecture and tokenizer; or a LoRA adapter over base"
+    )
+    space: Space = Field(
+        "per-layer",
+        description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
+        "per-layer and attention-mlp",
+    )
     range: Range | None = Field(
         None,
         description="lowest and highest ratio, instead of the search space's; rules with a range of their own keep it; "
         "[0, 1.3] extrapolates past aligned",
     )
-    reward: Annotated[tuple[Reward, ...], BeforeValidator(listed)] = Field(min_length=1)
-    tax: tuple[Probe, ...] = Field(min_length=1)
+    reward: Annotated[tuple[Reward, ...], BeforeValidator(listed)] = Field(
+        min_length=1, description="what is maximised"
+    )
+    tax: tuple[Probe, ...] = Field(min_length=1, description="the probes whose loss is minimised")
     allow_test_split: bool = Field(False, description="search on items of a benchmark's test split")
     trials: int = Field(40, ge=len(FIRST_RATIOS), description="most in the search, its three uniform ones included")
     sampler: Sampler = Field("auto", description="what chooses the ratios: a name, or the dotted path of a class")
@@ -79,9 +87,9 @@ class RunConfig(Model):
         "base's rewards and aligned's tax",
     )
     distill: Distill = Field(Distill(), description="proxy distillation, by `ama-ray distill`")
-    report: Report = Report()
-    seed: int = Field(0, ge=0, lt=2**32)
-    out: File
+    report: Report = Field(Report(), description="what is scored again on the report split")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the sampler and of sampled replies")
+    out: File = Field(description="the folder for the results")
     storage: str | None = Field(
         None,
         pattern=r"^[a-z0-9+]+://",
@@ -94,7 +102,7 @@ class RunConfig(Model):
         "date after every trial; where `out` is empty, the run there is gone on with",
     )
     callbacks: Callbacks = ()
-    engine: Engine = Engine()
+    engine: Engine = Field(Engine(), description="the vLLM engines")
 
     @property
     def reward_objectives(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ama_ray.config.base import File
+from ama_ray.config.base import Called, File
 
 SAMPLERS = ("auto", "nehvi", "gp", "tpe", "nsga2", "nsga3", "random")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -22,7 +22,9 @@ def _known(name: str) -> str:
     )
 
 
-Sampler = Annotated[str, AfterValidator(_known)]
+Sampler = Annotated[
+    str, AfterValidator(_known), Called(f"{', '.join(f'`{name}`' for name in SAMPLERS)} or a dotted path")
+]
 """A name among `SAMPLERS`, or the dotted path of a class."""
 
 WarmStart = Annotated[Literal["uniform", "parts", "distill"] | File, Field(union_mode="left_to_right")]

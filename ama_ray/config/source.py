@@ -18,6 +18,8 @@ class Source(Model):
     With `report_file`, `file` is the search split and `report_file` the report split; they may share no item.
     """
 
-    file: File
-    report_file: File | None = None
+    file: File = Field(description="JSON lines, a row per item")
+    report_file: File | None = Field(
+        None, description="a second file: it is the report split, and all of `file` the search split"
+    )
     items: int | None = Field(None, ge=1, description="at most so many of each split, drawn by the same hash")
