@@ -45,7 +45,7 @@ def pick(
         say(f"ama-ray export {run} --point {trial.number} -o FOLDER writes it as a checkpoint.")
 
 
-def export(
+def export(  # noqa: PLR0917
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the checkpoint.")],
     run: Annotated[Path | None, typer.Argument(help="The folder of a run.", show_default=False)] = None,
     point: Annotated[
@@ -82,6 +82,6 @@ def export(
         say(f"{folder} holds the merged checkpoint, bit for bit that of {merge_file}.")
     else:
         folder = ParetoSet.open(run or Path()).export(point or "", out)
-        say(f"{folder} holds the merged checkpoint, with its model card, merge.json and mergekit.yaml.")
+        say(f"{folder} holds the merged checkpoint, with its model card and merge.json.")
     if repo_id:
         say(f"{exporting.push(folder, repo_id, private=private)} has it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,27 @@ if TYPE_CHECKING:
     from ama_ray.pair import Pair
 
 NAME = "mergekit.yaml"
+_EXPERT = re.compile(r"\.experts\.\d+\.")
+_BEHIND_LAYER = re.compile(r"(?<=\d\.)[^\d].*")
 _HEADER = """\
 # The merge of merge.json for mergekit (tried with 0.1.5): mergekit-yaml mergekit.yaml FOLDER
 # Of the filters, which are parts of tensor names, the first that fits counts.
 """
 
 
-def why_not(pair: Pair) -> str:
-    """Why mergekit cannot make this merge; empty where it can."""
+def why_not(pair: Pair, ratio_of: Mapping[str, float]) -> str:
+    """Why mergekit cannot make this merge; empty where it can.
+
+    Args:
+        pair: The two checkpoints.
+        ratio_of: Share of aligned of every tensor.
+    """
     if len(pair.names) < len(pair.aligned.tensors):
         return "it averages no checkpoints that hold tensors of integers"
     if len({pair.aligned.tensors[name].dtype for name in pair.names}) > 1:
         return "it writes all tensors in one precision, and these have several"
+    if any(len(ratios) > 1 for ratios in _known(ratio_of).values()):
+        return "it has the tensors of experts under other names, and here ratios differ within a layer"
     return ""
 
 
@@ -39,7 +49,7 @@ def mergekit_yaml(merge: MergeFile) -> str:
     aligned: Any = _model(merge.aligned.source)
     if merge.aligned.adapter:
         aligned = {"model": {"path": merge.base.source}, "lora": {"path": merge.aligned.source}}
-    settings = list(filters(merge.ratio_of))
+    settings = list(filters({name: min(ratios) for name, ratios in _known(merge.ratio_of).items()}))
     config = {
         "merge_method": "linear",
         "base_model": aligned,
@@ -51,6 +61,19 @@ def mergekit_yaml(merge: MergeFile) -> str:
         ],
     }
     return _HEADER + yaml.safe_dump(config, sort_keys=False, width=120)
+
+
+def _known(ratio_of: Mapping[str, float]) -> dict[str, set[float]]:
+    """Ratios by names that mergekit has as well.
+
+    It joins the tensors of experts, and names them and what is beside them as transformers 5 does in memory. So of such
+    a model the names up to the number of the layer have to do.
+    """
+    experts = any(_EXPERT.search(name) for name in ratio_of)
+    known: dict[str, set[float]] = {}
+    for name, ratio in ratio_of.items():
+        known.setdefault(_BEHIND_LAYER.sub("", name) if experts else name, set()).add(ratio)
+    return known
 
 
 def filters(ratio_of: Mapping[str, float]) -> Iterator[tuple[str, float]]:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _COMPUTES = ("ama_ray", "torch")
 
 
-def recipe(pair: Pair, sources: tuple[str, str], groups: Groups, ratios: dict[str, float], found: Found) -> MergeFile:
+def recipe(
+    pair: Pair, sources: tuple[str, str], groups: Groups, ratios: dict[str, float], found: Found | None = None
+) -> MergeFile:
     """The recipe of a merge.
 
     Args:
@@ -27,7 +29,7 @@ def recipe(pair: Pair, sources: tuple[str, str], groups: Groups, ratios: dict[st
         sources: Folder or hub id of base and of aligned, as they were given.
         groups: The search space, resolved for the pair.
         ratios: Share of aligned of every group.
-        found: How the ratios were found.
+        found: How the ratios were found, where that is known.
     """
     from ama_ray.export.licence import licence
     from ama_ray.pair_checks import dtype_name
@@ -69,7 +71,7 @@ def write(pair: Pair, merge: MergeFile, out: Path) -> None:
             _compare(merge, files)
         merge = merge.model_copy(update={"files": files})
         merge.save(folder / NAME)
-        why_not = mergekit.why_not(pair)
+        why_not = mergekit.why_not(pair, merge.ratio_of)
         if not why_not:
             (folder / mergekit.NAME).write_text(mergekit.mergekit_yaml(merge), encoding="utf-8")
         model_card(merge, why_not).save(folder / "README.md")
