@@ -39,7 +39,6 @@ def push(folder: Path, repo_id: str, *, private: bool = False) -> str:
     Raises:
         UserError: The hub is not to be reached, or refuses; or the model is there and public, and was to be private.
     """
-    import httpx
     from huggingface_hub import HfApi
 
     again = f"{folder} is complete, and `hf upload {repo_id} {folder}` sends it again"
@@ -47,9 +46,11 @@ def push(folder: Path, repo_id: str, *, private: bool = False) -> str:
     try:
         made = api.create_repo(repo_id, private=private, exist_ok=True)
         # An existing model keeps its visibility, whatever was asked for.
-        if private and not api.model_info(made.repo_id).private:
-            raise UserError(f"--push {repo_id}: it is there already, and public; nothing was sent ({again}).")
-        api.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message="Merge by ama_ray")
-    except (httpx.HTTPError, OSError, ValueError) as error:
-        raise UserError(f"--push {repo_id}: the hub did not take it ({one_line(error)}); {again}.") from None
+        exposed = private and not api.model_info(made.repo_id).private
+        if not exposed:
+            api.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message="Merge by ama_ray")
+    except Exception as error:  # also of what carries the requests, which is another package in each huggingface_hub
+        raise UserError(f"--push {repo_id}: the hub did not take it ({one_line(error)}); {again}.") from error
+    if exposed:
+        raise UserError(f"--push {repo_id}: it is there already, and public; nothing was sent ({again}).")
     return str(made)
