@@ -29,7 +29,7 @@ def model_card(merge: MergeFile, why_no_mergekit: str = "") -> ModelCard:
     """
     parents = merge.base, merge.aligned
     agreed = _agreed(merge.base.licence, merge.aligned.licence)
-    return ModelCard.from_template(
+    card: ModelCard = ModelCard.from_template(
         ModelCardData(
             base_model=[parent.name for parent in parents],
             base_model_relation="merge",
@@ -48,6 +48,7 @@ def model_card(merge: MergeFile, why_no_mergekit: str = "") -> ModelCard:
         why_no_mergekit=why_no_mergekit,
         cell=_cell,
     )
+    return card
 
 
 def _agreed(base: Licence | None, aligned: Licence | None) -> Licence | None:

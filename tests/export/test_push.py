@@ -1,4 +1,4 @@
-"""`--push` against a stand-in for the hub's HTTP interface on loopback: the real hub can't be reached from the tests."""
+"""`--push` against a stand-in for the hub's interface on loopback: the real hub can't be reached from the tests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         model = self.path.removeprefix("/api/models/").partition("?")[0].partition("/revision/")[0]
-        known = {"id": model, "private": self.server.private.get(model), "sha": "0" * 40, "siblings": []}
+        known: dict[str, Any] = {
+            "id": model,
+            "private": self.server.private.get(model),
+            "sha": "0" * 40,
+            "siblings": [],
+        }
         self._answer(known, 200 if model in self.server.private else 404)
 
     def do_POST(self) -> None:
@@ -59,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)
             model = f"me/{asked['name'].split('/')[-1]}"
             there = model in self.server.private
-            self.server.private.setdefault(model, bool(asked.get("private")))
+            self.server.private.setdefault(model, asked.get("private") or asked.get("visibility") == "private")
             self._answer({"url": f"http://{self.headers['Host']}/{model}"}, 409 if there else 200)
         elif "/preupload/" in self.path:
             files = json.loads(body)["files"]
@@ -70,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
                     self.server.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            self._answer({"commitUrl": f"http://{self.headers['Host']}/commit/1", "commitOid": "1"})
+            self._answer({"commitUrl": f"http://{self.headers['Host']}/me/merged/commit/1", "commitOid": "1"})
         else:  # the check of a card's front matter
             self._answer({"warnings": [], "errors": []})
 
@@ -118,11 +123,11 @@ except UserError as error:
 """
 
 
-def start(hub: Hub, *command: str | Path, home: Path, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+def start(hub: Hub, *command: object, home: Path, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
     # A process of its own, as huggingface_hub reads its environment when it is imported.
     place = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HUB_OFFLINE": "0", "HF_HOME": str(home)}
     ended = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, *map(str, command)],
         capture_output=True,
         text=True,
         check=False,
@@ -148,7 +153,8 @@ def test_what_was_to_be_private_is_not_sent_to_a_public_model(hub: Hub, folder: 
     assert ended.returncode == 1
     assert "it is there already, and public; nothing was sent" in ended.stderr
     assert not hub.files
-    assert start(hub, "-c", CODE, folder, "merged", home=tmp_path / "hf").returncode == 0
+    sent = start(hub, "-c", CODE, folder, "merged", home=tmp_path / "hf")
+    assert sent.returncode == 0, sent.stderr
     assert hub.files == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
