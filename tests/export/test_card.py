@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from tests.export.conftest import MakeExportRun
 
 MIT, OTHER = Licence(id="mit"), Licence(id="other", name="tulu", link="https://example.org/licence")
+
+
+def fields(card: ModelCard) -> dict[str, Any]:
+    """Of the front matter."""
+    return {key: value for key, value in vars(card.data).items() if value is not None}
 
 
 def tables(card: ModelCard) -> list[list[list[str]]]:
@@ -43,7 +48,7 @@ def merge(base: Licence | None, aligned: Licence | None) -> MergeFile:
 def test_scores_with_intervals_beside_those_of_the_parents(make_export_run: MakeExportRun, tmp_path: Path) -> None:
     out = ParetoSet.open(make_export_run(layers=2)).export(3, tmp_path / "out")
     card = ModelCard.load(out / "README.md")
-    assert card.data.to_dict() == {
+    assert fields(card) == {
         "base_model": ["base", "aligned"],
         "base_model_relation": "merge",
         "library_name": "transformers",
@@ -100,10 +105,10 @@ def test_licences_are_those_of_the_parents(
     base: Licence | None, aligned: Licence | None, front: dict[str, str], words: str
 ) -> None:
     card = model_card(merge(base, aligned))
-    found = {key: value for key, value in card.data.to_dict().items() if key.startswith("license")}
+    found = {key: value for key, value in fields(card).items() if key.startswith("license")}
     assert found == front
     assert words in card.text
-    assert card.data.base_model == ["org/base", "tuned"]
+    assert fields(card)["base_model"] == ["org/base", "tuned"]
     assert "[org/base](https://huggingface.co/org/base)" in card.text
     assert tables(card)[-1][1] == ["a|b", "0.2500", "1"]
     assert "None are recorded" in card.text
