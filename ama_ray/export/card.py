@@ -85,7 +85,7 @@ def _rows(scores: tuple[Scored, ...]) -> Iterator[tuple[str, list[str]]]:
         tables: list[dict[str, Value]] = [getattr(scored, kind) for scored in scores]
         for name in tables[0]:
             values = [table.get(name) for table in tables]
-            places = decimals(each.value for each in values if each and each.value is not None)
+            places = min(3, decimals(each.value for each in values if each and each.value is not None))
             label = {"objectives": "**{}**", "probes": "{}"}[kind].format(_cell(name))
             yield label, [_interval(each, places) for each in values]
 
