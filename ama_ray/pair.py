@@ -35,6 +35,8 @@ class Pair:
         warnings: What differs between the two and does no harm, one sentence each.
         moved: How far each averaged tensor is from base to aligned, the Euclidean norm of the difference.
         checksum: Of the stored values of both, the same on every machine.
+        checksums: Of the averaged values of base and of those of aligned, by name and whatever files they are in; of an
+            adapter, of its files.
     """
 
     base: Checkpoint
@@ -42,6 +44,7 @@ class Pair:
     warnings: tuple[str, ...]
     moved: Mapping[str, float]
     checksum: str = ""
+    checksums: tuple[str, str] = ("", "")
 
     @classmethod
     def open(cls, base: str, aligned: str) -> Pair:
@@ -59,7 +62,7 @@ class Pair:
 
     @classmethod
     def read(cls, base: str, aligned: str) -> Pair:
-        """Opens two checkpoints without a look at their values: `moved` and `checksum` stay empty.
+        """Opens two checkpoints without a look at their values: `moved` and the checksums stay empty.
 
         Args:
             base: Folder or hub id of the checkpoint from before RLHF.
@@ -146,7 +149,9 @@ class Pair:
     def _with_contents_checked(self) -> Pair:
         """Refuses values that cannot be averaged; finds out how far each tensor moved."""
         moved, identical = {}, True
-        sums: list[int | str] = [self.aligned.adapter.checksum] if self.aligned.adapter else []
+        adapter = self.aligned.adapter
+        sums: list[int | str] = [adapter.checksum] if adapter else []
+        each: tuple[dict[str, int], dict[str, int]] = {}, {}
         for name, base, aligned in self._stream(self.aligned.tensors):
             if not aligned.is_floating_point():
                 if not torch.equal(base, aligned):
@@ -157,7 +162,9 @@ class Pair:
                 continue
             identical = identical and torch.equal(base, aligned)
             # What an adapter adds may differ in a last bit from machine to machine.
-            sums += [_sum(base), *([] if self.aligned.adapter else [_sum(aligned)])]
+            for values, tensor in zip(each, (base,) if adapter else (base, aligned), strict=False):
+                values[name] = _sum(tensor)
+                sums.append(values[name])
             moved[name] = _distance(base, aligned)
             for checkpoint, tensor in ((self.base, base), (self.aligned, aligned)):
                 # The extremes are NaN if any value is, and they cost no temporary and a tenth of isfinite's time.
@@ -171,7 +178,17 @@ class Pair:
                 f"{self.base.folder} and {self.aligned.folder}: all tensors are equal, so there is nothing to search; "
                 "check that base is from before and aligned from after RLHF."
             )
-        return replace(self, moved=moved, checksum=hashlib.sha256(repr(sums).encode()).hexdigest())
+        own = [_digest(sorted(values.items())) for values in each]
+        return replace(
+            self,
+            moved=moved,
+            checksum=_digest(sums),
+            checksums=(own[0], adapter.checksum if adapter else own[1]),
+        )
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
 def _sum(tensor: torch.Tensor) -> int:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ama_ray import _points, _trade, _views
-from ama_ray._export import export_point
 from ama_ray._front import hypervolume, non_dominated, reference_point
 from ama_ray._split import is_reported
 from ama_ray.constraints import Constraints
@@ -248,7 +247,10 @@ class ParetoSet:
         return _views.to_html(self)
 
     def export(self, point: Trial | int | str, out: str | Path) -> Path:
-        """Writes the averaged checkpoint of a trial, on the front or not.
+        """Writes the averaged checkpoint of a trial, on the front or not, so that it can be published.
+
+        Beside the weights: `README.md`, a model card; `merge.json`, from which `ama-ray export --from` makes the same
+        weights; and `mergekit.yaml`, the same merge for mergekit, where that can make it.
 
         Args:
             point: A trial, or its name as `point` takes it.
@@ -260,6 +262,8 @@ class ParetoSet:
         Raises:
             UserError: There is no such trial, it failed, the run's configuration is unknown, or writing is refused.
         """
+        from ama_ray.export import export_point
+
         return export_point(self, point, Path(out))
 
     def _endpoint(self, ratio: float, name: str) -> Trial:

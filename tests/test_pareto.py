@@ -5,7 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -369,25 +369,6 @@ def test_export_refuses_what_it_cannot_write(tmp_path: Path) -> None:
         pareto.export(7, tmp_path / "out")
     with pytest.raises(UserError, match="does not know its pair"):
         pareto.export(pareto.pick("knee"), tmp_path / "out")
-
-
-def test_export_averages_the_pair_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written: dict[Any, Any] = {}
-
-    class Pair:
-        names = ("model.embed_tokens.weight", "model.layers.0.w", "model.layers.1.w", "lm_head.weight")
-
-    monkeypatch.setattr("ama_ray.pair.Pair.open", lambda base, aligned: written.update(pair=(base, aligned)) or Pair())
-    monkeypatch.setattr("ama_ray.averaging.export", lambda pair, ratio_of, out: written.update({out: ratio_of}))
-    from ama_ray.space import SearchSpace
-
-    run = config(tmp_path)
-    groups = SearchSpace.load(run.space).resolve(Pair.names)
-    ratios = dict.fromkeys(groups.names, 0.25)
-    picked = Trial(4, "complete", "sampler", ratios, scores((1.0, 0.2)))
-    assert ParetoSet([picked], run).export(4, tmp_path / "out") == tmp_path / "out"
-    assert written["pair"] == ("org/base", "org/aligned")
-    assert written[tmp_path / "out"] == dict.fromkeys(Pair.names, 0.25)
 
 
 @pytest.mark.parametrize("module", ["ama_ray.pareto", "ama_ray.config", "ama_ray.space"])

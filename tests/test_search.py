@@ -134,8 +134,8 @@ def test_the_paper_s_table_comes_from_one_command(run: Run) -> None:
 def test_the_run_folder_holds_the_result_and_no_weights(run: Run) -> None:
     names = {path.name for path in run.out.iterdir()}
     assert names == {
-        *("convergence.csv", "convergence.png", "convergence.svg", "front.csv", "front.png", "front.svg"),
-        *("report.html", "replies.jsonl"),
+        *(f"{name}.{ending}" for name in ("convergence", "families", "front") for ending in ("png", "svg")),
+        *("convergence.csv", "front.csv", "replies.jsonl", "report.html"),
         *("items", "run.yaml", "summary.json", "trials.csv", "identity.json", "study.journal", ".lock"),
     }
     assert not [path for path in run.out.rglob("*") if path.suffix in (".safetensors", ".bin", ".pt")]

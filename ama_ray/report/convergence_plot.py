@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ama_ray.pareto import ParetoSet
 
 
-def plot_convergence(steps: Sequence[Step], pareto: ParetoSet, path: Path) -> None:
+def plot_convergence(steps: Sequence[Step], pareto: ParetoSet, *paths: Path) -> None:
     """Draws the hypervolume after every trial, what of it holds on other items, and the uniform front's.
 
     The view begins a little below the uniform front: what the first trials of a baseline win is of no interest.
@@ -27,7 +27,7 @@ def plot_convergence(steps: Sequence[Step], pareto: ParetoSet, path: Path) -> No
     Args:
         steps: Of the search.
         pareto: The run.
-        path: The PNG or SVG file to write.
+        paths: The PNG and SVG files to write.
     """
     # Figure without pyplot: no global state, no display.
     from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def plot_convergence(steps: Sequence[Step], pareto: ParetoSet, path: Path) -> No
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#EEEEEE", linewidth=0.8)
     axes.set_axisbelow(True)
-    save(figure, path)
+    save(figure, *paths)
 
 
 def _draw(axes: Axes, steps: Sequence[Step], pareto: ParetoSet) -> None:

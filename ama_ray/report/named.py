@@ -19,13 +19,19 @@ def knee(pareto: ParetoSet) -> Trial | None:
     return None if pareto.no_trade or not pareto.front else pareto.pick("knee")
 
 
-def best_uniform(pareto: ParetoSet) -> Trial | None:
-    """The uniform point with the highest reward at no more tax than the knee; None without a knee or such a point.
+def best_uniform(pareto: ParetoSet, point: Trial | None = None) -> Trial | None:
+    """The uniform point with the highest reward at no more tax than a point; None where there is no such point.
 
     With several reward objectives, the one with the largest `ParetoSet.gain`.
+
+    Args:
+        pareto: The run.
+        point: A trial with scores on the split of the run; default: the knee, without which there is none.
     """
-    top = knee(pareto)
-    affordable = [] if top is None else [trial for trial in pareto.uniform_front if trial.tax <= top.tax]
+    point = point or knee(pareto)
+    if point is None or pareto.no_trade:
+        return None
+    affordable = [trial for trial in pareto.uniform_front if trial.tax <= point.tax]
     return max(affordable, key=pareto.gain, default=None)
 
 

@@ -21,7 +21,7 @@ _TITLE_COLUMNS = 90
 _LEGEND: dict[str, Any] = {"fontsize": 9, "framealpha": 0.95, "title": "bars: one standard error", "title_fontsize": 8}
 
 
-def plot_front(pareto: ParetoSet, path: Path | BinaryIO) -> None:
+def plot_front(pareto: ParetoSet, *paths: Path | BinaryIO) -> None:
     """Draws reward against tax: every trial, the front, the uniform baseline, base, aligned and the knee.
 
     With more than two objectives, there is a panel for every pair of them. The view holds the front and the uniform
@@ -30,7 +30,7 @@ def plot_front(pareto: ParetoSet, path: Path | BinaryIO) -> None:
 
     Args:
         pareto: The run.
-        path: The PNG or SVG file to write, or an open PNG one.
+        paths: The PNG and SVG files to write, or open PNG ones.
     """
     # Figure without pyplot: no global state, no display.
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ def plot_front(pareto: ParetoSet, path: Path | BinaryIO) -> None:
     side = _PANEL_INCHES * (len(pareto.objectives) - 1)
     figure = Figure(figsize=(8, 5.6) if two else (side, side), dpi=150, layout="constrained")
     _draw_pair(figure, pareto) if two else _draw_matrix(figure, pareto)
-    save(figure, path)
+    save(figure, *paths)
 
 
 def _draw_pair(figure: Figure, pareto: ParetoSet) -> None:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ama_ray.comparison import Interval
 from ama_ray.report.convergence_plot import plot_convergence
+from ama_ray.report.families_plot import plot_families
 from ama_ray.report.html import environment, write_html
+from ama_ray.report.html.importance import importance_of_run
+from ama_ray.report.importance_plot import plot_importance
 from ama_ray.report.named import used_test_data
 from ama_ray.report.plot import plot_front
 from ama_ray.report.steps import convergence
@@ -34,6 +37,8 @@ def write_report(
     split, how much the search had fooled itself (`ParetoSet.optimism`), which share of the search's items was evaluated
     (the rest was saved by stopping trials), where the time went, the versions and the machine. What is not known is
     null. With constraints it also holds these and how many trials they left out; with a reference point, that.
+    `families.png` is what every family of probes costs along the front, `importance.png` which groups matter for which
+    objective; they are left out where there is no front, or too few trials.
     `convergence.png` and `convergence.csv` are the hypervolume on the search split after every trial, and what of it
     holds on other items (`held_out`, with its 95% interval; see `ama_ray.convergence.Halves`), which is known where the
     run folder has `items/`.
@@ -48,9 +53,12 @@ def write_report(
     write_trials(out / "front.csv", pareto.front)
     steps = convergence(pareto, out)
     _write_steps(steps, out / "convergence.csv")
-    for ending in ("png", "svg"):
-        plot_front(pareto, out / f"front.{ending}")
-        plot_convergence(steps, pareto, out / f"convergence.{ending}")
+    plot_front(pareto, *_pictures(out, "front"))
+    plot_convergence(steps, pareto, *_pictures(out, "convergence"))
+    plot_families(pareto, *_pictures(out, "families"))
+    effects = importance_of_run(pareto)
+    if effects:
+        plot_importance(effects, list(pareto.trials[0].ratios), *_pictures(out, "importance"))
     held_out = steps[-1].held_out if steps else Estimate()
     warning = used_test_data(pareto)
     searched = [trial for trial in pareto.trials if trial.search is not None]
@@ -74,7 +82,11 @@ def write_report(
         **environment(),
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    write_html(pareto, out, steps=steps)
+    write_html(pareto, out, steps=steps, effects=effects)
+
+
+def _pictures(out: Path, name: str) -> list[Path]:
+    return [out / f"{name}.{ending}" for ending in ("png", "svg")]
 
 
 def _asked(pareto: ParetoSet) -> dict[str, Any]:

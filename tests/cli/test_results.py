@@ -74,6 +74,30 @@ def test_export_names_the_points_that_there_are(point: str, words: str, run: Com
     assert words in ended.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "m"], "name either the folder of a run, with --point, or with --from a merge.json"),
+        (["RUN", "--point", "knee", "--from", "merge.json", "-o", "m"], "name either the folder of a run"),
+        (["RUN", "-o", "m"], "the folder of a run and --point go together"),
+        (["--from", "merge.json", "--point", "knee", "-o", "m"], "--from has its point already"),
+        (["RUN", "--point", "knee", "--base", "b", "-o", "m"], "--base and --aligned go with --from"),
+        (["RUN", "--point", "knee", "--private", "-o", "m"], "--private goes with --push"),
+        (["RUN", "--point", "knee", "--push", "a/b/c", "-o", "m"], "--push a/b/c: not a name on the hub"),
+        (["--from", "nowhere.json", "-o", "m"], "nowhere.json: cannot be read"),
+    ],
+)
+def test_export_is_from_a_run_or_from_a_merge_file(
+    arguments: list[str], words: str, run: Command, make_run: MakeRun
+) -> None:
+    folder = make_run()
+    ended = run("export", *(str(folder) if each == "RUN" else each for each in arguments))
+    assert ended.code == 2
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    assert words in ended.err
+
+
 def test_show_sorts_by_a_column_and_writes_what_it_shows(run: Command, make_run: MakeRun, tmp_path: Path) -> None:
     folder, file = make_run(), tmp_path / "front.csv"
     shown = run("show", folder, "--sort=-reward", "--csv", file)

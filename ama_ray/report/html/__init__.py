@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ama_ray.convergence import Step
     from ama_ray.pareto import ParetoSet
+    from ama_ray.report.html.importance import Importance
 
 __all__ = ["environment", "write_html"]
 
@@ -28,7 +29,12 @@ _SCRIPTS = ("draw.js", "front.js", "lines.js", "point.js", "main.js")
 
 
 def write_html(
-    pareto: ParetoSet, folder: Path, out: Path | None = None, *, steps: Sequence[Step] | None = None
+    pareto: ParetoSet,
+    folder: Path,
+    out: Path | None = None,
+    *,
+    steps: Sequence[Step] | None = None,
+    effects: Sequence[Importance] | None = None,
 ) -> Path:
     """Writes the page of a run.
 
@@ -37,6 +43,7 @@ def write_html(
         folder: Its folder: where replies, checksums and the summary are, and what the export command names.
         out: The file; default: `report.html` in the folder.
         steps: Of the search, where they are known already.
+        effects: Of its groups, likewise.
 
     Returns:
         The file.
@@ -46,7 +53,7 @@ def write_html(
     from ama_ray import __name__ as product
 
     out = out or folder / NAME
-    shown = page(pareto, folder, convergence(pareto, folder) if steps is None else steps)
+    shown = page(pareto, folder, convergence(pareto, folder) if steps is None else steps, effects)
     script = f"'use strict';\n(() => {{\n{''.join(map(_part, _SCRIPTS))}}})();\n"
     text = (
         Environment(autoescape=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import shlex
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.comparison import Interval, families
+from ama_ray.comparison import Interval
 from ama_ray.metrics import METRICS
 from ama_ray.objectives import Objectives
 from ama_ray.replies import ReplyStore
-from ama_ray.report.html.importance import METHOD, Importance, importance
+from ama_ray.report.families import family_tax, members
+from ama_ray.report.html.importance import METHOD, Importance, importance_of_run
 from ama_ray.report.named import decimals, knee, used_test_data
 
 if TYPE_CHECKING:
@@ -110,13 +111,14 @@ class Page:
         return plain
 
 
-def page(pareto: ParetoSet, folder: Path, steps: Sequence[Step]) -> Page:
+def page(pareto: ParetoSet, folder: Path, steps: Sequence[Step], effects: Sequence[Importance] | None = None) -> Page:
     """Collects what the page shows.
 
     Args:
         pareto: The run, on the split that the page shows first.
         folder: Of the run; `replies.jsonl` is read.
         steps: Of its search, as `ama_ray.convergence` has them.
+        effects: Of its groups, where they are known already.
     """
     sets: dict[str, ParetoSet] = {each.split: each for each in (pareto, pareto.search_split) if each.scored}
     described = _Described(pareto, folder, sets)
@@ -141,7 +143,7 @@ def page(pareto: ParetoSet, folder: Path, steps: Sequence[Step]) -> Page:
         trade={split: each.no_trade for split, each in sets.items()},
         prompts=described.prompts,
         convergence=_convergence(pareto, steps),
-        importance=importance([t for t in pareto.search_split.scored if t.origin != "twin"]),
+        importance=list(importance_of_run(pareto) if effects is None else effects),
         fixed_mean=pareto.config.mean_ratio if pareto.config else None,
         warnings=_warnings(pareto),
     )
@@ -155,7 +157,6 @@ class _Described:
         self._sets = sets
         names = dict.fromkeys(n for t in pareto.trials for s in (t.search, t.report) if s for n in s.probes)
         self.probes: dict[str, tuple[str, bool, bool]] = dict.fromkeys(names, ("", True, True))
-        self.families = {name: [name] for name in names}
         if pareto.config:
             objectives = Objectives.of(pareto.config)
             terms = [term for term in objectives.probes if term.name in names]
@@ -164,7 +165,7 @@ class _Described:
                 term.name: (term.family, metric.higher_is_better, metric.bounded)
                 for term, metric in zip(terms, metrics, strict=True)
             }
-            self.families = {name: members for name, members in families(objectives).items() if {*members} <= {*names}}
+        self.families = members(pareto, names)
         self._replies = ReplyStore(folder / "replies.jsonl").read()
         kept = max(self._replies.values(), key=len, default=())
         self.prompts = [_cut(each.prompt, _LONGEST_REPLY) for each in kept]
@@ -194,16 +195,10 @@ class _Described:
         return Seen(
             objectives=[(each.value, each.se) for each in scores.objectives.values()],
             probes=[(r.score, r.score_se, r.tax, r.tax_se) if r else None for r in results],
-            families=[self._family(scores, members) for members in self.families.values()],
+            families=[astuple(family_tax(scores, probes)) for probes in self.families.values()],
             front=any(each.number == trial.number for each in self._sets[split].front),
             complete=split == "report" or trial.state == "complete",
         )
-
-    def _family(self, scores: Scores, members: Sequence[str]) -> Pair:
-        results = [scores.probes[name] for name in members if name in scores.probes]
-        if len(results) < len(members):
-            return math.nan, math.nan
-        return sum(r.tax for r in results) / len(members), sum(r.tax_se**2 for r in results) ** 0.5 / len(members)
 
 
 def _convergence(pareto: ParetoSet, steps: Sequence[Step]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ama_ray.pareto import ParetoSet
     from ama_ray.trial import Trial
 
 LEAST_TRIALS = 12
@@ -50,6 +51,11 @@ class Importance:
     trials: int
     r2: float
     groups: tuple[Interval, ...]
+
+
+def importance_of_run(pareto: ParetoSet) -> list[Importance]:
+    """Fits the surface to what a search saw; see `importance`."""
+    return importance([trial for trial in pareto.search_split.scored if trial.origin != "twin"])
 
 
 def importance(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:

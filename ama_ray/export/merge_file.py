@@ -1,0 +1,146 @@
+"""`merge.json`: the recipe of a merge, from which its weights can be made again bit for bit."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from ama_ray.config.base import HIGHEST_RATIO, Model
+from ama_ray.config.source import Split
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from ama_ray.trial import Estimate, ProbeResult
+
+NAME = "merge.json"
+_HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*")
+
+
+class Licence(Model):
+    """What a parent's model card says of its licence; `name` and `link` go with `other`."""
+
+    id: str
+    name: str | None = None
+    link: str | None = None
+
+
+class Parent(Model):
+    """One of the two checkpoints."""
+
+    source: str = Field(description="folder or hub id, as it was given")
+    checksum: str = Field(description="`Pair.checksums`")
+    adapter: bool = Field(False, description="a LoRA adapter over base")
+    licence: Licence | None = Field(None, description="None where its model card states none")
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether the source is the id of a model on the hub."""
+        return bool(_HUB_ID.fullmatch(self.source)) and not Path(self.source).exists()
+
+    @property
+    def name(self) -> str:
+        """The hub id, or the name of the folder: where it lies on a machine is nobody else's business."""
+        return self.source if self.on_hub else PurePath(self.source).name
+
+
+class Group(Model):
+    """Tensors that share a ratio."""
+
+    name: str
+    ratio: float = Field(ge=0, le=HIGHEST_RATIO, description="share of aligned: 0 is base, 1 is aligned")
+    tensors: tuple[str, ...] = Field(min_length=1, description="full names")
+
+
+class Value(Model):
+    """An estimate and its standard error; None where it is not known."""
+
+    value: float | None
+    se: float | None
+
+    @classmethod
+    def of(cls, value: float, error: float) -> Value:
+        """JSON has no NaN."""
+        return cls(value=value if math.isfinite(value) else None, se=error if math.isfinite(error) else None)
+
+
+class Scored(Model):
+    """A point and what it scored."""
+
+    name: str
+    objectives: dict[str, Value]
+    probes: dict[str, Value] = Field({}, description="score of each probe, in its metric")
+
+    @classmethod
+    def of(cls, name: str, objectives: dict[str, Estimate], probes: dict[str, ProbeResult]) -> Scored:
+        """From the scores of a trial."""
+        return cls(
+            name=name,
+            objectives={key: Value.of(each.value, each.se) for key, each in objectives.items()},
+            probes={key: Value.of(each.score, each.score_se) for key, each in probes.items()},
+        )
+
+
+class Found(Model):
+    """How the ratios were found, and what they scored."""
+
+    trial: int
+    origin: str
+    split: Split
+    scores: tuple[Scored, ...] = Field(description="the merge itself, then what to compare it with")
+    notes: tuple[str, ...] = Field(description="what to know of the scores, a sentence each")
+    search: dict[str, str] = Field(description="what was run")
+    versions: dict[str, str]
+    digests: dict[str, str] = Field(description="SHA-256 of the pair, the items and the scorers")
+
+
+class MergeFile(Model):
+    """Everything that makes a merge, and what is known of it."""
+
+    format: Literal["ama_ray merge"] = "ama_ray merge"
+    version: Literal[1] = 1
+    base: Parent
+    aligned: Parent
+    dtype: str = Field(description="of the weights on disk")
+    groups: tuple[Group, ...] = Field(min_length=1)
+    files: dict[str, str] = Field({}, description="SHA-256 of every file of weights")
+    made_with: dict[str, str] = Field(description="versions of what computed the weights")
+    found: Found | None = None
+
+    @model_validator(mode="after")
+    def _every_tensor_has_one_ratio(self) -> MergeFile:
+        count = Counter(tensor for group in self.groups for tensor in group.tensors)
+        if twice := [tensor for tensor, times in count.items() if times > 1]:
+            raise ValueError(f"the tensor {twice[0]} is in two groups; leave it in one")
+        return self
+
+    @property
+    def ratio_of(self) -> dict[str, float]:
+        """The ratio (share of aligned) of every tensor."""
+        return {tensor: group.ratio for group in self.groups for tensor in group.tensors}
+
+    @classmethod
+    def load(cls, path: Path) -> MergeFile:
+        """Reads `merge.json`.
+
+        Raises:
+            UserError: It cannot be read, or is none.
+        """
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            what = first["msg"].removeprefix("Value error, ")
+            raise UserError(f"{path}: not a {NAME} of this version: {where + ': ' if where else ''}{what}.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is no text"
+            raise UserError(f"{path}: cannot be read ({why}); name the {NAME} of an export.") from None
+
+    def save(self, path: Path) -> None:
+        """Writes it."""
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,126 @@
+"""The same merge for mergekit: a configuration of its linear method with a weight for every tensor."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ama_ray.export.merge_file import MergeFile
+    from ama_ray.pair import Pair
+
+NAME = "mergekit.yaml"
+_EXPERT = re.compile(r"\.experts\.\d+\.")
+_BEHIND_LAYER = re.compile(r"(?<=\d\.)[^\d].*")
+_HEADER = """\
+# The merge of merge.json for mergekit (tried with 0.1.5): mergekit-yaml mergekit.yaml FOLDER
+# Of the filters, which are parts of tensor names, the first that fits counts.
+"""
+
+
+def why_not(pair: Pair, ratio_of: Mapping[str, float]) -> str:
+    """Why mergekit cannot make this merge; empty where it can.
+
+    Args:
+        pair: The two checkpoints.
+        ratio_of: Share of aligned of every tensor.
+    """
+    if len(pair.names) < len(pair.aligned.tensors):
+        return "it averages no checkpoints that hold tensors of integers"
+    if len({pair.aligned.tensors[name].dtype for name in pair.names}) > 1:
+        return "it writes all tensors in one precision, and these have several"
+    if any(len(ratios) > 1 for ratios in _known(ratio_of).values()):
+        return "it has the tensors of experts under other names, and here ratios differ within a layer"
+    return ""
+
+
+def mergekit_yaml(merge: MergeFile) -> str:
+    """The configuration.
+
+    Weights of the two models add up to 1 for every tensor, so that they need no normalising, which would round again.
+    Configuration and tokenizer are those of mergekit's base model, and so aligned is given as that.
+    """
+    base = _model(merge.base.source)
+    aligned: Any = _model(merge.aligned.source)
+    if merge.aligned.adapter:
+        aligned = {"model": {"path": merge.base.source}, "lora": {"path": merge.aligned.source}}
+    settings = list(filters({name: min(ratios) for name, ratios in _known(merge.ratio_of).items()}))
+    config = {
+        "merge_method": "linear",
+        "base_model": aligned,
+        "dtype": merge.dtype,
+        "parameters": {"normalize": False},
+        "models": [
+            {"model": base, "parameters": {"weight": [_setting(text, 1 - ratio) for text, ratio in settings]}},
+            {"model": aligned, "parameters": {"weight": [_setting(text, ratio) for text, ratio in settings]}},
+        ],
+    }
+    return _HEADER + yaml.safe_dump(config, sort_keys=False, width=120)
+
+
+def _known(ratio_of: Mapping[str, float]) -> dict[str, set[float]]:
+    """Ratios by names that mergekit has as well.
+
+    It joins the tensors of experts, and names them and what is beside them as transformers 5 does in memory. So of such
+    a model the names up to the number of the layer have to do.
+    """
+    experts = any(_EXPERT.search(name) for name in ratio_of)
+    known: dict[str, set[float]] = {}
+    for name, ratio in ratio_of.items():
+        known.setdefault(_BEHIND_LAYER.sub("", name) if experts else name, set()).add(ratio)
+    return known
+
+
+def filters(ratio_of: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """Parts of names and ratios such that for every tensor the first part that is in its name has its ratio.
+
+    The next part is the one that settles the most tensors among those left over; of equals, the longest one. The last
+    one is empty, for all the rest.
+
+    Args:
+        ratio_of: Share of aligned of every tensor.
+    """
+    left = dict(ratio_of)
+    while len(set(left.values())) > 1:
+        part = next(part for part in _by_promise(left) if len({left[name] for name in left if part in name}) == 1)
+        settled = [name for name in left if part in name]
+        yield part, left[settled[0]]
+        left = {name: ratio for name, ratio in left.items() if name not in settled}
+    yield "", next(iter(left.values()))
+
+
+def _by_promise(left: Mapping[str, float]) -> list[str]:
+    """Parts of the names, those first that most tensors of one ratio have, and no tensor of another.
+
+    The longest name is always among those that settle something: it is a part of no other.
+    """
+    count: Counter[str] = Counter()
+    ratio: dict[str, float | None] = {}
+    for name, value in left.items():
+        for part in _parts(name):
+            count[part] += 1
+            ratio[part] = value if ratio.get(part, value) == value else None
+    pure = [part for part in count if ratio[part] is not None]
+    return sorted(pure, key=lambda part: (-count[part], -len(part), part))
+
+
+def _parts(name: str) -> Iterator[str]:
+    """Runs of what is between the dots of a name; one that does not reach the end has its dot, as 1 is a part of 12."""
+    words = name.split(".")
+    for start in range(len(words)):
+        for end in range(start + 1, len(words) + 1):
+            yield ".".join(words[start:end]) + "." * (end < len(words))
+
+
+def _setting(part: str, weight: float) -> dict[str, Any]:
+    return {"filter": part, "value": weight} if part else {"value": weight}
+
+
+def _model(source: str) -> Any:
+    """As text, in which mergekit takes a plus for an adapter and an at sign for a revision."""
+    return {"model": {"path": source}} if {"+", "@"} & set(source) else source
