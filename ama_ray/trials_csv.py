@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 from pathlib import Path
@@ -18,26 +19,53 @@ if TYPE_CHECKING:
 def write_trials(path: str | Path, trials: Iterable[Trial]) -> None:
     """Writes all trials, replacing the file in one step and only once its bytes are on disk.
 
-    The columns are those of `Trial.to_row`; a value that a trial lacks, and NaN, is an empty cell. Call it with every
-    trial so far after each one: a thousand trials take a few hundredths of a second.
+    The columns are those of `Trial.to_row`; a value that a trial lacks, and NaN, is an empty cell.
 
     Args:
         path: The CSV file.
         trials: In the order of the rows.
     """
-    path = Path(path)
-    rows = [trial.to_row() for trial in trials]
-    # Most trials lack columns, such as those of the report split: the fullest give the header its order.
-    fullest_first = sorted(rows, key=len, reverse=True)
-    columns = list(dict.fromkeys(column for row in fullest_first for column in row))
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows({key: "" if _is_nan(value) else value for key, value in row.items()} for row in rows)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    TrialsFile(path).write(trials)
+
+
+class TrialsFile:
+    """`trials.csv` of a run that goes on: written whole after every trial, but only what is new is put into words."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Of a path, at which there may be a file, which is replaced."""
+        self._path = Path(path)
+        self._columns: tuple[str, ...] = ()
+        self._lines: dict[int, tuple[Trial, str]] = {}
+
+    def write(self, trials: Iterable[Trial]) -> None:
+        """See `write_trials`."""
+        trials = list(trials)
+        rows = {index: trial.to_row() for index, trial in enumerate(trials) if self._is_new(trial)}
+        if any(row.keys() - set(self._columns) for row in rows.values()):
+            rows = {index: trial.to_row() for index, trial in enumerate(trials)}
+            # Most trials lack columns, such as those of the report split: the fullest give the header its order.
+            fullest_first = sorted(rows.values(), key=len, reverse=True)
+            self._columns = tuple(dict.fromkeys(column for row in fullest_first for column in row))
+        lines = []
+        for index, trial in enumerate(trials):
+            if index in rows:
+                self._lines[trial.number] = trial, _line(rows[index].get(column, "") for column in self._columns)
+            lines.append(self._lines[trial.number][1])
+        partial = self._path.with_name(f".{self._path.name}.partial")
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            file.writelines((_line(self._columns), *lines))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self._path)
+
+    def _is_new(self, trial: Trial) -> bool:
+        return trial.number not in self._lines or self._lines[trial.number][0] is not trial
+
+
+def _line(values: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow("" if _is_nan(value) else value for value in values)
+    return line.getvalue()
 
 
 def read_trials(path: str | Path) -> list[Trial]:

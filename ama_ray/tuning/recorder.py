@@ -16,7 +16,7 @@ from ama_ray.errors import UserError, one_line
 from ama_ray.item_store import ItemStore
 from ama_ray.replies import ReplyStore
 from ama_ray.trial import Trial
-from ama_ray.trials_csv import write_trials
+from ama_ray.trials_csv import TrialsFile
 from ama_ray.tuning.forgetting import forget_trial
 from ama_ray.tuning.insist import insist
 
@@ -65,7 +65,7 @@ class Recorder(Callback):
         self.last_failure = ""
         self.items = ItemStore(out / "items")
         self.replies = ReplyStore(out / "replies.jsonl")
-        self._out, self._file = out, out / "trials.csv"
+        self._out, self._file = out, TrialsFile(out / "trials.csv")
         self._on_trial = on_trial
         self._tell = tell
         self._on_start = on_start
@@ -163,7 +163,7 @@ class Recorder(Callback):
     def _record(self, config: dict[str, Any], trial: Trial) -> None:
         self._trials[trial.number] = trial
         self._finished[config["split"]] += 1
-        insist(partial(write_trials, self._file, self.trials), str(self._file), self._tell)
+        insist(partial(self._file.write, self.trials), str(self._out / "trials.csv"), self._tell)
         self._on_trial(trial.seen_on(config["split"]))
 
 
