@@ -14,7 +14,7 @@ _TRIAL, _UNIFORM = "trial-", "uniform-"
 
 
 def served(pareto: ParetoSet) -> dict[str, Trial]:
-    """The points that a run is served with, by name: the knee, the front, base, aligned, and the uniform points.
+    """The points that a run is served with, by name: the knee, base, aligned, the front, and the uniform points.
 
     Several names may be one trial. Without a trade between base and aligned there is no knee.
 
@@ -28,7 +28,7 @@ def served(pareto: ParetoSet) -> dict[str, Trial]:
     uniform = {f"{_UNIFORM}{trial.uniform_ratio:g}": trial for trial in pareto.uniform}
     ends = {trial.uniform_ratio: trial for trial in pareto.uniform}
     named = {name: ends[ratio] for name, ratio in (("base", 0.0), ("aligned", 1.0)) if ratio in ends}
-    return knee | front | named | uniform
+    return knee | named | front | uniform
 
 
 def point(pareto: ParetoSet, name: str | int) -> Trial:

@@ -55,7 +55,8 @@ def serve_points(
     try:
         server.run(serving.guard)
     finally:
-        tell(serving.summary)
+        if serving.seconds:
+            tell(serving.summary)
 
 
 @dataclass
@@ -81,7 +82,7 @@ class _Serving:
     async def guard(self, application: Application) -> Guarded:
         """Has the dial stand between clients and vLLM's application."""
         # Not on the event loop, which answers what the engine is asked.
-        engine = await asyncio.to_thread(self._checked, application, asyncio.get_running_loop())
+        await asyncio.to_thread(self._check, application, asyncio.get_running_loop())
         by_ratios: dict[tuple[float, ...], list[str]] = {}
         for name, ratios in self.points.items():
             by_ratios.setdefault(tuple(ratios[group] for group in self.groups.names), []).append(name)
@@ -90,7 +91,7 @@ class _Serving:
 
         async def switch(point: str) -> None:
             start = time.perf_counter()
-            await asyncio.to_thread(engine.swap, self.points[point])
+            await application.control.swap(self.points[point])
             self.seconds.append(time.perf_counter() - start)
             self.tell(f"{title[point]}: switched in {1000 * self.seconds[-1]:.1f} ms")
 
@@ -104,7 +105,7 @@ class _Serving:
         self.tell(f"points: {', '.join(title.values())}")
         return Guarded(HoldDial(application.app, dial, point_of), failure)
 
-    def _checked(self, application: Application, loop: asyncio.AbstractEventLoop) -> ControlledEngine:
+    def _check(self, application: Application, loop: asyncio.AbstractEventLoop) -> None:
         """Loads both endpoints, and compares swaps with vLLM's own loading as a search does with a server.
 
         Raises:
@@ -117,13 +118,10 @@ class _Serving:
         if not verdict.passed:
             raise deep_check.refusal(verdict, pair, settings)
         self.tell(f"deep check passed: {verdict}")
-        return engine
 
     @property
     def summary(self) -> str:
         """How many switches there were, and what they took."""
-        if not self.seconds:
-            return "no switches"
         middle, worst = 1000 * median(self.seconds), 1000 * max(self.seconds)
         return f"{len(self.seconds)} switches, median {middle:.1f} ms, worst {worst:.1f} ms"
 
