@@ -99,8 +99,9 @@ class _Talk:
             asked, stop = self._conversation.asked(message), self._conversation.stop
             with suppress(KeyboardInterrupt):
                 for piece in self._client.reply(self._point, asked, stop):
-                    reply += piece
-                    print(piece.translate(_HARMLESS), end="", flush=True)
+                    shown = piece if reply else piece.lstrip()
+                    reply += shown
+                    print(shown.translate(_HARMLESS), end="", flush=True)
             print()
         except ChatError as error:
             say(f"no reply: {error}")
