@@ -5,7 +5,7 @@
 Starts `ama-ray serve` on a run folder of the miniature, made up but for its pair, and sends it completions at
 temperature 0: mixed, and sorted, which is one point after the other with a single switch between. Then a fresh vLLM
 engine for every point, started on its export, answers the same. Prints a table and a JSON object: switches and what one
-takes, requests per second, and how many answers are, to the last letter, those of the engine that holds that point only.
+takes, requests per second, and how many answers are, letter by letter, those of the engine that holds only that point.
 """
 
 from __future__ import annotations

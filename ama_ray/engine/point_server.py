@@ -83,11 +83,9 @@ class _Serving:
         """Has the dial stand between clients and vLLM's application."""
         # Not on the event loop, which answers what the engine is asked.
         await asyncio.to_thread(self._check, application, asyncio.get_running_loop())
-        by_ratios: dict[tuple[float, ...], list[str]] = {}
-        for name, ratios in self.points.items():
-            by_ratios.setdefault(tuple(ratios[group] for group in self.groups.names), []).append(name)
-        point_of = {name: same[0] for same in by_ratios.values() for name in same}
-        title = {same[0]: _title(same) for same in by_ratios.values()}
+        same = {name: [n for n, ratios in self.points.items() if ratios == mine] for name, mine in self.points.items()}
+        point_of = {name: names[0] for name, names in same.items()}
+        title = {names[0]: _title(names) for names in same.values()}
 
         async def switch(point: str) -> None:
             start = time.perf_counter()
