@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def main(
     count: Annotated[int, typer.Option("--requests", min=len(POINTS), help="in all")] = 200,
-    concurrent: Annotated[list[int], typer.Option(min=1, help="requests that wait at a time")] = [200, 16],  # noqa: B006
+    concurrent: Annotated[list[int], typer.Option(min=1, help="requests that wait at a time")] = [200, 16, 1],  # noqa: B006
 ) -> None:
     """Asks a server, mixed and sorted, and compares."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
@@ -96,7 +96,7 @@ def _switches(server: Server) -> list[float]:
 
 def _alone(run: Path, asked: Sequence[Asked], folder: Path) -> dict[tuple[str, str], str]:
     """What engines say that hold one point each, by point and prompt."""
-    alone = {}
+    alone: dict[tuple[str, str], str] = {}
     for name in POINTS:
         prompts = sorted({each.prompt for each in asked if each.name == name})
         export = ParetoSet.open(run).export(name, folder / name)

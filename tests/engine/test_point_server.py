@@ -92,7 +92,7 @@ def test_each_of_200_mixed_requests_is_answered_by_its_point(server: Server, run
         of_point = [(answer, each) for answer, each in zip(answers, asked, strict=True) if each.name == name]
         assert len(of_point) == 40
         for (text, names), each in of_point:
-            assert (text, names) == (alone[each.prompt], {name})
+            assert (text, names) == (alone[each.prompt], frozenset({name}))
     # Else they would show nothing.
     assert len(set(map(tuple, said.values()))) == len(POINTS)
 
