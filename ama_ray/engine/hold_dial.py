@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import nullcontext
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
 READING = ("GET", "HEAD", "OPTIONS")
 """Methods that ask for no weights: the list of points, health, metrics, the documentation."""
-POSTS = (
-    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens"),
-    *("/tokenize", "/detokenize"),
-)
-"""Paths that may be asked at a point. What else vLLM answers is left out, as it is not known to name its model."""
+ANSWERING = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+"""Paths whose answers are a point's. What else vLLM answers is left out, as it is not known to name its model."""
+COUNTING = ("/tokenize", "/detokenize", "/v1/messages/count_tokens")
+"""Paths that take a model's name and only its tokenizer, which all points share."""
 ASKED: ContextVar[str] = ContextVar("ASKED")
 """The name by which the request at hand has asked for its point."""
 
@@ -47,10 +47,10 @@ class HoldDial:
         self._points = points
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on what asks for no weights, and holds the rest; answers 404 to what is neither."""
+        """Passes on what asks for no weights, holds what does, and answers 404 to what is neither."""
         if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["method"] in READING):
             await self._app(scope, receive, send)
-        elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in POSTS:
+        elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in (*ANSWERING, *COUNTING):
             await self._hold(scope, receive, send)
         elif scope["type"] == "http":
             await _refusal(HTTPStatus.NOT_FOUND, f"{scope['path']} is not served.")(scope, receive, send)
@@ -84,7 +84,8 @@ class HoldDial:
 
         token = ASKED.set(name)
         try:
-            async with self._dial.at(self._points[name], unless=gone) as is_in:
+            at_once = scope["path"] in COUNTING
+            async with nullcontext(True) if at_once else self._dial.at(self._points[name], unless=gone) as is_in:
                 if is_in:
                     await self._app(scope, replay, send)
         except DialError as error:

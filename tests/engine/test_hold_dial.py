@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ama_ray.engine.dial import Dial
-from ama_ray.engine.hold_dial import ASKED, POSTS, HoldDial
+from ama_ray.engine.hold_dial import ANSWERING, ASKED, COUNTING, HoldDial
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,7 +94,7 @@ def played(play: Callable[[Served], Awaitable[None]]) -> None:
     asyncio.run(start())
 
 
-@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize("path", ANSWERING)
 def test_a_request_is_answered_at_its_point_and_under_its_name(path: str) -> None:
     async def play(served: Served) -> None:
         names = ("base", "trial-3", "knee", "base")
@@ -146,6 +146,16 @@ def test_a_body_that_is_no_json_is_refused() -> None:
 def test_nothing_else_is_served(method: str, path: str) -> None:
     async def play(served: Served) -> None:
         assert (await Client(served, path, b'{"model": "knee"}', method).answer())[0] == 404
+        assert not served.switches
+
+    played(play)
+
+
+@pytest.mark.parametrize("path", COUNTING)
+def test_what_counts_tokens_waits_for_no_point(path: str) -> None:
+    async def play(served: Served) -> None:
+        assert await ask(served, "base", path).answer() == (200, 'None None base {"model": "base"}')
+        assert (await ask(served, "nix", path).answer())[0] == 404
         assert not served.switches
 
     played(play)
