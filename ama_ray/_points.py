@@ -10,13 +10,31 @@ if TYPE_CHECKING:
     from ama_ray.pareto import ParetoSet
     from ama_ray.trial import Trial
 
-_UNIFORM = "uniform-"
+_TRIAL, _UNIFORM = "trial-", "uniform-"
+
+
+def served(pareto: ParetoSet) -> dict[str, Trial]:
+    """The points that a run is served with, by name: the knee, base, aligned, the front, and the uniform points.
+
+    Several names may be one trial. Without a trade between base and aligned there is no knee.
+
+    Raises:
+        UserError: There is no front.
+    """
+    if pareto.no_front:
+        raise UserError(f"{pareto.no_front}, so that there is no front to serve.")
+    knee = {} if pareto.no_trade else {"knee": pareto.pick("knee")}
+    front = {f"{_TRIAL}{trial.number}": trial for trial in pareto.front}
+    uniform = {f"{_UNIFORM}{trial.uniform_ratio:g}": trial for trial in pareto.uniform}
+    ends = {trial.uniform_ratio: trial for trial in pareto.uniform}
+    named = {name: ends[ratio] for name, ratio in (("base", 0.0), ("aligned", 1.0)) if ratio in ends}
+    return knee | named | front | uniform
 
 
 def point(pareto: ParetoSet, name: str | int) -> Trial:
     """Finds a trial by its name; see `ParetoSet.point`."""
-    if isinstance(name, int) or name.isdecimal():
-        return _numbered(pareto, int(name))
+    if isinstance(name, int) or name.removeprefix(_TRIAL).isdecimal():
+        return _numbered(pareto, int(str(name).removeprefix(_TRIAL)))
     if name == "knee":
         return pareto.pick("knee")
     if name in ("base", "aligned"):

@@ -1,4 +1,4 @@
-"""Servers of `ama-ray engine` in processes of their own."""
+"""Servers of `ama-ray engine` and `ama-ray serve` in processes of their own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import psutil
 from benchmarks.fault_run import end, offspring
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 LIMIT = 180.0
@@ -45,11 +46,16 @@ class Server:
 
 
 def start(base: Path, aligned: Path, log: Path, *options: str, port: int = 0, key: str | None = None) -> Server:
-    """Returns once it listens."""
-    command = [sys.executable, "-m", "ama_ray.cli", "engine", "--pair", str(base), str(aligned), "--port", str(port)]
+    """`ama-ray engine`; returns once it listens."""
+    return launch(["engine", "--pair", str(base), str(aligned), "--port", str(port), *options], log, key)
+
+
+def launch(arguments: Sequence[str], log: Path, key: str | None = None) -> Server:
+    """A command of `ama-ray` that serves; returns once it listens."""
+    command = [sys.executable, "-m", "ama_ray.cli", *arguments]
     environment = os.environ | {"TEST_ENGINE_KEY": key or ""}
     with log.open("wb") as file:
-        process = subprocess.Popen([*command, *options], stdout=file, stderr=file, env=environment)
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
     until = time.monotonic() + LIMIT
     while not (found := re.search(r"listening on (\S+)", log.read_text())):
         assert process.poll() is None, log.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ama_ray._points import served
 from ama_ray.errors import UserError
 from ama_ray.pareto import ParetoSet
 from tests.trials import trial
@@ -21,7 +22,7 @@ PARETO = ParetoSet(
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("knee", 3), ("base", 0), ("aligned", 1), ("uniform-0.5", 2), ("uniform-1", 1), ("4", 4), (4, 4), (3, 3)],
+    [("knee", 3), ("base", 0), ("aligned", 1), ("uniform-0.5", 2), ("uniform-1", 1), ("4", 4), (4, 4), ("trial-4", 4)],
 )
 def test_a_point_has_a_name(name: str | int, number: int) -> None:
     assert PARETO.point(name).number == number
@@ -32,10 +33,28 @@ def test_a_point_is_seen_on_the_split_of_the_set() -> None:
     assert PARETO.search_split.point(3).reward == 3.5
 
 
-@pytest.mark.parametrize("name", ["", "knees", "-1", "uniform", "uniform-", "uniform-0.25", "7", 7])
+@pytest.mark.parametrize(
+    "name", ["", "knees", "-1", "uniform", "uniform-", "uniform-0.25", "7", 7, -1, "trial-7", "trial-"]
+)
 def test_what_has_no_point_is_refused(name: str | int) -> None:
     with pytest.raises(UserError):
         PARETO.point(name)
+
+
+def test_the_points_of_a_server() -> None:
+    numbers = {name: trial.number for name, trial in served(PARETO).items()}
+    assert numbers == {
+        **{"knee": 3, "base": 0, "aligned": 1},
+        **{"trial-0": 0, "trial-3": 3, "trial-1": 1},
+        **{"uniform-0": 0, "uniform-0.5": 2, "uniform-1": 1},
+    }
+    assert all(PARETO.point(name).number == number for name, number in numbers.items())
+
+
+def test_without_a_trade_there_is_no_knee_to_serve() -> None:
+    assert "knee" not in served(ParetoSet([trial(0, 1.0, 0.0, 0.0), trial(1, 0.5, 0.1, 1.0)]))
+    with pytest.raises(UserError, match="no front to serve"):
+        served(ParetoSet([]))
 
 
 def test_near_measures_in_units_of_the_box() -> None:

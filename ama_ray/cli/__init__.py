@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from ama_ray.cli import engine, jobs, points, results, searching, starting
+from ama_ray.cli import chatting, engine, jobs, points, results, searching, starting
 from ama_ray.errors import UserError
 
 _commands = typer.Typer(name="ama-ray", no_args_is_help=True, pretty_exceptions_enable=False)
 for _command in (
     *(starting.init, searching.check, searching.search, searching.resume, searching.extend),
     *(results.show, results.table, results.compare, results.report, points.pick, points.export),
-    *(searching.distill, engine.engine),
+    *(searching.distill, engine.serve, chatting.chat, engine.engine),
     *(jobs.submit, jobs.status, jobs.stop, jobs.fetch),
 ):
     _commands.command()(_command)

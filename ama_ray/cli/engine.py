@@ -1,4 +1,4 @@
-"""`ama-ray engine`: a server for searches with `engine.url`."""
+"""Commands that start a server: `ama-ray engine` for searches with `engine.url`, `ama-ray serve` for a run's points."""
 
 from __future__ import annotations
 
@@ -7,29 +7,72 @@ from typing import Annotated, Literal
 
 import typer
 
-from ama_ray.cli.console import say
+from ama_ray.cli.console import RunFolder, say
 from ama_ray.errors import UserError
+
+Host = Annotated[str, typer.Option(help="To listen on; beyond loopback a key is needed.")]
+Port = Annotated[int, typer.Option(help="To listen on; 0 is any that is free.", min=0, max=65535)]
+KeyVariable = Annotated[str | None, typer.Option(help="Environment variable with the key.")]
+Context = Annotated[int, typer.Option(help="Tokens of context.", min=32)]
+Share = Annotated[int, typer.Option(help="GPUs that share the weights.", min=1)]
 
 
 def engine(  # noqa: PLR0917
     pair: Annotated[tuple[str, str], typer.Option(help="Base and aligned: folders or hub ids.", show_default=False)],
-    host: Annotated[str, typer.Option(help="To listen on; beyond loopback a key is needed.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="To listen on.", min=0, max=65535)] = 8100,
-    api_key_env: Annotated[str | None, typer.Option(help="Environment variable with the key.")] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8100,
+    api_key_env: KeyVariable = None,
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision; auto: the checkpoints'.")
     ] = "auto",
-    max_model_len: Annotated[int, typer.Option(help="Tokens of context.", min=32)] = 2048,
-    tensor_parallel_size: Annotated[int, typer.Option(help="GPUs that share the weights.", min=1)] = 1,
+    max_model_len: Context = 2048,
+    tensor_parallel_size: Share = 1,
     cpus: Annotated[int, typer.Option(help="CPU cores.", min=1)] = 1,
     kv_cache_gib: Annotated[float, typer.Option(help="GiB of KV cache on a CPU.", min=0.001)] = 1,
 ) -> None:
     """Serve a pair's merges. Example: ama-ray engine --pair base/ aligned/ --port 8100."""
     from ama_ray.config import Engine
-    from ama_ray.engine.server import ServerSettings, serve
+    from ama_ray.engine.listening import ServerSettings
+    from ama_ray.engine.server import serve as serve_pair
 
-    key = os.environ.get(api_key_env) if api_key_env else None
-    if api_key_env and not key:
-        raise UserError(f"--api-key-env: the environment variable {api_key_env} is not set; set it.")
     settings = Engine(dtype=dtype, cpus=cpus, kv_cache_gib=kv_cache_gib)
-    serve(*pair, ServerSettings(settings, max_model_len, tensor_parallel_size, host, port, key), say)
+    key = key_of(api_key_env)
+    serve_pair(*pair, ServerSettings(settings, max_model_len, tensor_parallel_size, host, port, key), say)
+
+
+def serve(  # noqa: PLR0917
+    run: RunFolder,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    api_key_env: KeyVariable = None,
+    max_model_len: Context = 2048,
+    tensor_parallel_size: Share = 1,
+    cpus: Annotated[int | None, typer.Option(help="CPU cores, instead of the run's for a trial.", min=1)] = None,
+) -> None:
+    """Serve a run's points, each as a model of its own. Example: ama-ray serve runs/my-run --port 8000."""
+    from ama_ray._points import served
+    from ama_ray.pareto import ParetoSet
+
+    key = key_of(api_key_env)
+    pareto = ParetoSet.open(run)
+    points = {name: trial.ratios for name, trial in served(pareto).items()}
+    assert pareto.config is not None
+    from ama_ray.engine.listening import ServerSettings
+    from ama_ray.engine.point_server import serve_points
+
+    engine = pareto.config.engine.model_copy(update={"cpus": cpus} if cpus else {})
+    settings = ServerSettings(engine, max_model_len, tensor_parallel_size, host, port, key)
+    serve_points(pareto.config, points, settings, say)
+
+
+def key_of(variable: str | None) -> str | None:
+    """The key of a server, from the environment.
+
+    Raises:
+        UserError: The variable is not set.
+    """
+    if variable is None:
+        return None
+    if not (key := os.environ.get(variable)):
+        raise UserError(f"--api-key-env: the environment variable {variable} is not set; set it.")
+    return key

@@ -63,7 +63,8 @@ class Verdict:
 
 def check_ratios(groups: Sequence[str]) -> dict[str, float]:
     """Ratios of the checked merge: from 0.25 to 0.75 over the groups, so that a mix-up of groups shows; 0.5 for one."""
-    return dict(zip(groups, np.linspace(0.25, 0.75, len(groups)) if len(groups) > 1 else [0.5], strict=True))
+    ratios: list[float] = np.linspace(0.25, 0.75, len(groups)).tolist() if len(groups) > 1 else [0.5]
+    return dict(zip(groups, ratios, strict=True))
 
 
 def check_prompts(vocab_size: int) -> list[list[int]]:

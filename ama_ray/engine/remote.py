@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ama_ray.engine.answers import Answer
-from ama_ray.engine.engine import Engine
 from ama_ray.engine.extension import SwapError
+from ama_ray.engine.pair_engine import PairEngine
 from ama_ray.engine.protocol import CALL, FACTS, LEASE, LEASE_HEADER, RESET, RUN, Facts
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 WAIT = 120.0
 """Seconds to wait for a server that is free: one may just be coming back, or have yet to notice that a client died."""
@@ -50,7 +50,7 @@ def facts(url: str, key: str | None) -> Facts:
         ) from None
 
 
-class RemoteEngine(Engine):
+class RemoteEngine(PairEngine):
     """One vLLM server, leased."""
 
     def __init__(self, urls: Sequence[str], key: str | None) -> None:
@@ -63,32 +63,10 @@ class RemoteEngine(Engine):
         self.facts = facts(str(self._client.base_url), key)
         self._warm_up()
 
-    def attach_pair(self, group_of: Mapping[str, str]) -> None:
-        """Has the server load both endpoints, so that `swap` can interpolate them.
-
-        Args:
-            group_of: Group by name of every tensor that differs between base and aligned.
-        """
-        self._call("attach_pair", self.facts.base, self.facts.aligned, dict(group_of), self.facts.place)
-        self._reset_cache()
-
-    def load_merge(self, ratio_of: Mapping[str, float]) -> None:
-        """Has the server load a merge as vLLM would load its export; for the deep check.
-
-        Args:
-            ratio_of: Share of aligned by name of every averaged tensor.
-        """
-        self._call("load_merge", self.facts.base, self.facts.aligned, dict(ratio_of))
-        self._reset_cache()
-
     def close(self) -> None:
         """Ends the lease."""
         self._lease.close()
         self._client.close()
-
-    @property
-    def _vocabulary_size(self) -> int:
-        return self.facts.vocabulary_size
 
     def _run(self, prompts: list[list[int]], params: list[dict[str, Any]]) -> list[Answer]:
         return [Answer(**answer) for answer in self._post(RUN, {"prompts": prompts, "params": params})]

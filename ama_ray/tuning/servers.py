@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ray
 
 from ama_ray.engine import deep_check
-from ama_ray.engine.remote import RemoteEngine, ServerError, facts
+from ama_ray.engine.remote import ServerError, facts
 from ama_ray.engine.scoring import ScoringError
 from ama_ray.errors import UserError
 from ama_ray.evaluation import SPLITS
@@ -78,7 +78,7 @@ def prepare_served(inputs: Inputs) -> tuple[Served, dict[str, Any], float, Verdi
     source = Served(config.engine.url, moved, key_of(config.engine))
     try:
         with closing(source.get()) as engine:
-            verdict = _deep_check(engine, inputs)
+            verdict = engine.deep_check(groups, inputs.vocabulary_size, config.engine)
             if not verdict.passed:
                 raise deep_check.refusal(verdict, inputs.pair, config.engine)
             engine.swap(dict.fromkeys(groups.names, 0.0))
@@ -86,24 +86,3 @@ def prepare_served(inputs: Inputs) -> tuple[Served, dict[str, Any], float, Verdi
     except (ServerError, ScoringError) as error:
         raise UserError(f"engine.url: {error}.") from error
     return source, answers, time.perf_counter() - start, verdict
-
-
-def _deep_check(engine: RemoteEngine, inputs: Inputs) -> Verdict:
-    """Two comparisons, as no second engine is to be had.
-
-    One with what the server answered before any swap, after a swap to the checkpoint it had started on: it shows that
-    vLLM loads again what it loaded first. The other with the merge as vLLM loads it, after a swap to the same merge: it
-    shows that a swap is what vLLM loads.
-    """
-    groups, settings = inputs.groups, inputs.config.engine
-    prompts = deep_check.check_prompts(inputs.vocabulary_size)
-    engine.swap(dict.fromkeys(groups.names, engine.facts.starts_at))
-    again = engine.greedy_logprobs(prompts, deep_check.NEW_TOKENS)
-    ratios = deep_check.check_ratios(groups.names)
-    engine.swap(ratios)
-    swapped = engine.greedy_logprobs(prompts, deep_check.NEW_TOKENS)
-    engine.load_merge(groups.ratio_of(ratios))
-    loaded = engine.greedy_logprobs(prompts, deep_check.NEW_TOKENS)
-    first = deep_check.compare(again, engine.facts.first_answers, settings)
-    second = deep_check.compare(swapped, loaded, settings)
-    return min(first, second, key=lambda verdict: (verdict.passed, -verdict.largest_difference))
