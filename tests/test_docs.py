@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BLOCKS = blocks()
 LANGUAGES = {
     "": "commands",
-    "text": "formulas",
+    "text": "formulas and what is shown",
     "yaml": "run files or parts",
     "python": "snippets or files",
     "json": "rows of a file",
@@ -34,9 +34,11 @@ LANGUAGES = {
 RUN = {"check", "compare", "export", "extend", "init", "pick", "report", "resume", "search", "show", "table"}
 """Run by tests/test_docs_run.py as they stand; `extend` with two trials more instead of forty, `init` with answers."""
 RUN_ELSEWHERE = {
+    "chat": ("tests/engine/test_point_server.py", '"chat", str(run)'),
     "distill": ("tests/test_distill.py", '"distill", str('),
     "engine": ("tests/engine/test_server.py", '"engine", "--pair"'),
     "fetch": ("tests/test_jobs.py", 'ama_ray("fetch"'),
+    "serve": ("tests/engine/test_point_server.py", '"serve", str(run)'),
     "status": ("tests/test_jobs.py", 'ama_ray("status"'),
     "stop": ("tests/test_jobs.py", 'ama_ray("stop"'),
     "submit": ("tests/test_jobs.py", '"submit", "run.yaml"'),
@@ -45,6 +47,7 @@ RUN_ELSEWHERE = {
 NOT_RUN = {
     "ray": "wants a cloud; cluster.yaml is validated offline by tests/test_cluster_files.py",
     "make": "installs; what `make search` runs then is tests/test_search.py",
+    "curl": "wants a server; tests/engine/test_point_server.py asks one the same",
     "git": "wants a network, and is what got the checkout that this is in",
     "source": "the tests run in the environment that it would enter",
 }
