@@ -80,6 +80,7 @@ class Watch:
             for kind in late[0].values:
                 held = np.array([each.values[kind] for each in late])
                 slope, error = _slope(number, held)
+                half = number >= (number[0] + number[-1]) / 2
                 rows.append(
                     {
                         "process": name.split()[0],
@@ -88,6 +89,7 @@ class Watch:
                         "at the end": round(float(held[-3:].mean()), 1),
                         "per 100 trials": round(100 * slope, 3),
                         "error": round(100 * error, 3),
+                        "second half": round(100 * _slope(number[half], held[half])[0], 3),
                         "flat": bool(100 * slope < max(2 * 100 * error, FLAT[kind])),
                     }
                 )
