@@ -14,6 +14,7 @@ from ama_ray.engine.precision import resolved
 from ama_ray.errors import UserError, one_line
 from ama_ray.evaluation import SPLITS, Evaluation
 from ama_ray.pair import Pair
+from ama_ray.run_pair import PAIR
 from ama_ray.space import Groups, SearchSpace
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Inputs:
     @property
     def digests(self) -> dict[str, str]:
         """What a trial's scores depend on besides the run file, each as a hash: the pair, the items, the scorers."""
-        digests = {"base and aligned": self.pair.checksum}
+        digests = {PAIR: self.pair.checksum}
         for split in SPLITS:
             for reward in self.evaluations[split].rewards:
                 digests[f"the prompts of {reward.settings.name} ({split} split)"] = _digest(reward.requests)

@@ -15,7 +15,7 @@ from ama_ray.engine.dial import Dial
 from ama_ray.engine.hold_dial import ASKED, HoldDial
 from ama_ray.engine.precision import resolved
 from ama_ray.errors import UserError, one_line
-from ama_ray.pair import Pair
+from ama_ray.run_pair import open_pair
 from ama_ray.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ama_ray.config import RunConfig
     from ama_ray.engine.listening import ServerSettings
+    from ama_ray.pair import Pair
     from ama_ray.space import Groups
 
 Ratios = dict[str, float]
@@ -45,7 +46,7 @@ def serve_points(
             start or has died, or its swap is not sound.
     """
     listening = settings.listen()
-    pair = Pair.open(config.base, config.aligned)
+    pair = open_pair(config)
     groups = SearchSpace.load(config.space, config.range).resolve(pair.names)
     for name, ratios in points.items():
         if ratios.keys() != set(groups.names):

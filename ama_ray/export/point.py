@@ -25,11 +25,11 @@ def export_point(pareto: ParetoSet, point: Trial | int | str, out: Path) -> Path
     if pareto.config is None:
         raise UserError("This Pareto set does not know its pair; open it with ParetoSet.open(run folder).")
     from ama_ray.export.write import recipe, write
-    from ama_ray.pair import Pair
+    from ama_ray.run_pair import open_pair
     from ama_ray.space import SearchSpace
 
     sources = pareto.config.base, pareto.config.aligned
-    pair = Pair.open(*sources)
+    pair = open_pair(pareto.config)
     groups = SearchSpace.load(pareto.config.space).resolve(pair.names)
     write(pair, recipe(pair, sources, groups, trial.ratios, found(pareto, trial)), out)
     return out

@@ -31,7 +31,7 @@ def make_export_run(tmp_path: Path) -> MakeExportRun:
     def make(pair: tuple[Path, Path] | None = None, space: str = "per-layer", **checkpoint: Any) -> Path:
         """Trials: base, aligned, the uniform point between, one on both splits (3), one on the search split (4)."""
         base, aligned = pair or make_pair(tmp_path / "pair", **checkpoint)
-        opened = Pair.read(str(base), str(aligned))
+        opened = Pair.open(str(base), str(aligned))
         groups = SearchSpace.load(space).resolve(opened.names).names
         draw = np.random.default_rng(0)
 
@@ -57,7 +57,7 @@ def make_export_run(tmp_path: Path) -> MakeExportRun:
             out=folder,
         )
         (folder / "run.yaml").write_text(config.to_yaml())
-        (folder / "identity.json").write_text(json.dumps(IDENTITY))
+        (folder / "identity.json").write_text(json.dumps(IDENTITY | {"base and aligned": opened.checksum}))
         (folder / "summary.json").write_text(json.dumps({"versions": {"python": "3.11.9", "vllm": "0.32.0"}}))
         write_trials(folder / "trials.csv", trials)
         return folder

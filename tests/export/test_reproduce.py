@@ -150,3 +150,11 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "none.json").write_text("[]")
     with pytest.raises(UserError, match=r"not a merge\.json"):
         reproduce(tmp_path / "none.json", tmp_path / "again")
+
+
+def test_a_pair_that_is_no_longer_the_run_s_is_refused(make_export_run: MakeExportRun, tmp_path: Path) -> None:
+    run = make_export_run(layers=2)
+    edit_weights(tmp_path / "pair" / "aligned", lambda tensors: next(iter(tensors.values())).add_(1.0))
+    with pytest.raises(UserError, match=r"not those that .*run was searched with, by its identity\.json"):
+        ParetoSet.open(run).export(3, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
