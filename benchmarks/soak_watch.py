@@ -73,7 +73,8 @@ class Watch:
         """
         most, rows = max(trials for _, trials in self._paces), []
         for name, every in self._samples.items():
-            late = [each for each in every if each.trials >= warm_up]
+            # Once all have ended comes the report, whose trials are larger.
+            late = [each for each in every if warm_up <= each.trials < most]
             if not late or every[0].trials > warm_up or late[-1].trials < 0.9 * most:
                 continue
             number = np.array([each.trials for each in late], dtype=float)
@@ -108,8 +109,7 @@ class Watch:
         return round(60 * (last - first) / (end - start), 1)
 
     def _ended(self) -> int:
-        """Trials of either split; stopped ones have no items."""
-        return sum(1 for _ in self._items.glob("*/*.npz"))
+        return sum(1 for _ in self._items.glob("search/*.npz"))
 
 
 def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
