@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ama_ray.errors import UserError
+from ama_ray.files import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +29,8 @@ class ItemStore:
         """Writes the items of a trial, in one step."""
         path = self._path(split, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+        with replacing(path, "wb") as file:
             np.savez_compressed(file, allow_pickle=False, **items)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
 
     def read(self, split: Split, number: int) -> dict[str, NDArray[np.float64]]:
         """Reads the items of a trial.

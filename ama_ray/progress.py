@@ -124,3 +124,12 @@ def trial_line(trial: Trial, trials: int, volume: float) -> str:
         return f"{which} failed: {trial.reason}"
     scores = ", ".join(f"{name} {each.value:.3f} ± {each.se:.3f}" for name, each in trial.objectives.items())
     return f"{which} ({trial.origin}): {scores}{won}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them, such as 1 min 05 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
+from ama_ray.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,15 +34,11 @@ class ReplyStore:
     def write(self, number: int, replies: Sequence[Reply]) -> None:
         """Puts the replies of a trial in the place of those it had, in one step."""
         everything = self.read() | {number: tuple(replies)}
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("w", encoding="utf-8") as file:
+        with replacing(self.path) as file:
             for trial in sorted(everything):
                 for each in everything[trial]:
                     line = {"trial": trial, "prompt": each.prompt, "reply": each.reply}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)
 
     def read(self) -> dict[int, tuple[Reply, ...]]:
         """The replies by trial; empty where there is no file, as in runs of before it was written.

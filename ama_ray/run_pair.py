@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
-from ama_ray.pair import Pair
 
 if TYPE_CHECKING:
     from ama_ray.config import RunConfig
+    from ama_ray.pair import Pair
 
 PAIR = "base and aligned"
 """The entry of `identity.json` that holds `Pair.checksum`."""
@@ -24,6 +24,8 @@ def open_pair(config: RunConfig) -> Pair:
     Raises:
         UserError: A checkpoint is missing or off, or the pair is no longer the one that was searched.
     """
+    from ama_ray.pair import Pair
+
     pair, file = Pair.open(config.base, config.aligned), config.out / "identity.json"
     try:
         searched = json.loads(file.read_text(encoding="utf-8"))[PAIR]

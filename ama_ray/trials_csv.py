@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.errors import UserError
+from ama_ray.files import replacing
 from ama_ray.trial import Trial
 
 if TYPE_CHECKING:
@@ -51,12 +51,8 @@ class TrialsFile:
             if index in rows:
                 self._lines[trial.number] = trial, _line(rows[index].get(column, "") for column in self._columns)
             lines.append(self._lines[trial.number][1])
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        with replacing(self._path) as file:
             file.writelines((_line(self._columns), *lines))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._path)
 
     def _is_new(self, trial: Trial) -> bool:
         return trial.number not in self._lines or self._lines[trial.number][0] is not trial

@@ -81,7 +81,8 @@ def export(  # noqa: PLR0917
         folder = exporting.reproduce(merge_file, out, base, aligned)
         say(f"{folder} holds the merged checkpoint, bit for bit that of {merge_file}.")
     else:
-        folder = ParetoSet.open(run or Path()).export(point or "", out)
+        assert run is not None and point is not None
+        folder = ParetoSet.open(run).export(point, out)
         say(f"{folder} holds the merged checkpoint, with its model card and merge.json.")
     if repo_id:
         say(f"{exporting.push(folder, repo_id, private=private)} has it.")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -84,3 +88,26 @@ FunctionAddress = Annotated[
 def listed(value: Any) -> Any:
     """One thing as a list of one; for `BeforeValidator`."""
     return value if isinstance(value, list | tuple) else [value]
+
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+def named_or_dotted(kind: str, names: Iterable[str], example: str) -> AfterValidator:
+    """Takes one of the known names, or the dotted path of a class.
+
+    Args:
+        kind: What they are, for errors.
+        names: The known ones.
+        example: A dotted path, for errors.
+    """
+
+    def known(name: str) -> str:
+        if name in names or _DOTTED.fullmatch(name):
+            return name
+        raise ValueError(
+            f"there is no {kind} {name!r}; name one of {', '.join(names)}, or a class by its dotted path, such as "
+            f"{example}"
+        )
+
+    return AfterValidator(known)

@@ -78,7 +78,7 @@ class Dial:
 
     def _check(self) -> None:
         if self.failure is not None:
-            raise DialError(f"the weights of this server are not sound any more ({self.failure})") from self.failure
+            raise DialError(f"The weights of this server are not sound any more ({self.failure})") from self.failure
 
     def _go_on(self) -> None:
         if self._switching is not None or self.failure is not None:

@@ -89,8 +89,7 @@ class HoldDial:
                 if is_in:
                     await self._app(scope, replay, send)
         except DialError as error:
-            message = f"{error}; it ends.".capitalize()
-            await _refusal(HTTPStatus.SERVICE_UNAVAILABLE, message)(scope, receive, send)
+            await _refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; it ends.")(scope, receive, send)
         finally:
             ASKED.reset(token)
             gone.cancel()

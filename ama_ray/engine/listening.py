@@ -58,6 +58,7 @@ class ServerSettings:
         try:
             listening.bind((self.host, self.port))
         except OSError as error:
+            listening.close()
             raise UserError(f"--host {self.host} --port {self.port}: cannot listen there ({error.strerror}).") from None
         return listening
 

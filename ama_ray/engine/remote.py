@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from ama_ray.engine import own_servers
 from ama_ray.engine.answers import Answer
 from ama_ray.engine.extension import SwapError
 from ama_ray.engine.pair_engine import PairEngine
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 WAIT = 120.0
 """Seconds to wait for a server that is free: one may just be coming back, or have yet to notice that a client died."""
-CONNECT = 10.0
-"""Seconds for a connection."""
 
 
 class ServerError(RuntimeError):
@@ -34,8 +33,8 @@ def facts(url: str, key: str | None) -> Facts:
         UserError: It is not there, wants another key, or is no server of `ama-ray engine`.
     """
     try:
-        with _client(url, key) as client:
-            answer = client.get(FACTS, timeout=CONNECT)
+        with own_servers.client(url, key) as client:
+            answer = client.get(FACTS, timeout=own_servers.CONNECT)
     except httpx.TransportError as error:
         raise UserError(
             f"engine.url: no server answers at {url} ({one_line(error)}); start one there with `ama-ray engine`."
@@ -113,7 +112,7 @@ def _lease(urls: Sequence[str], key: str | None) -> tuple[httpx.Client, Lease]:
     until = time.monotonic() + WAIT
     while True:
         for url in urls:
-            client = _client(url, key)
+            client = own_servers.client(url, key)
             try:
                 response = client.send(client.build_request("GET", LEASE), stream=True).raise_for_status()
                 lines = response.iter_lines()
@@ -126,9 +125,3 @@ def _lease(urls: Sequence[str], key: str | None) -> tuple[httpx.Client, Lease]:
         if time.monotonic() > until:
             raise ServerError(f"none of {', '.join(urls)} has been free for {WAIT:.0f} s")
         time.sleep(0.5)
-
-
-def _client(url: str, key: str | None) -> httpx.Client:
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    # A trial has a limit of its own, `engine.timeout`; proxies of the environment are not for one's own servers.
-    return httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(None, connect=CONNECT), trust_env=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
 from ama_ray.export.merge_file import Found, Scored
-from ama_ray.report.named import best_uniform, split_note, used_test_data
+from ama_ray.files import known_json
+from ama_ray.report.named import best_uniform, replies_per_prompt, split_note, used_test_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def found(pareto: ParetoSet, trial: Trial) -> Found:
         pareto = pareto.search_split
     trial = trial.seen_on(pareto.split)
     folder = pareto.config.out if pareto.config else Path()
-    summary, identity = _read(folder / "summary.json"), _read(folder / "identity.json")
+    summary, identity = known_json(folder / "summary.json"), known_json(folder / "identity.json")
     return Found(
         trial=trial.number,
         origin=trial.origin,
@@ -87,12 +87,4 @@ def _search(pareto: ParetoSet) -> Iterator[tuple[str, str]]:
     yield "sampler", str(config.sampler)
     yield "seed", str(config.seed)
     yield "trials", str(len(pareto.searched))
-    yield "replies per prompt", f"{config.reward[0].sampling.n}, on the report split {config.report.samples} times"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
+    yield "replies per prompt", replies_per_prompt(config)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette, told apart in every common kind of colour blindness.
 _BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#8A8A8A"
+_COLOURS = (_BLUE, _VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,14 @@ from rich.table import Table
 from ama_ray._front import hypervolume
 from ama_ray.errors import UserError
 from ama_ray.pareto import ParetoSet
+from ama_ray.report._panel import _COLOURS
 from ama_ray.report.named import PLUS_MINUS, decimals, knee, plus_minus
+from ama_ray.run_pair import PAIR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ama_ray.trial import Trial
-
-_PAIR = "base and aligned"
-# Okabe and Ito's palette, told apart in every common kind of colour blindness.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ def _difference(first: Path, other: Path) -> list[str]:
     """What makes scores of two runs less than comparable, as notes; refuses where nothing can be compared."""
     one, two = _identity(first), _identity(other)
     different = [name for name in sorted(one.keys() | two.keys()) if one.get(name) != two.get(name)]
-    if items := [name for name in different if name != _PAIR]:
+    if items := [name for name in different if name != PAIR]:
         raise UserError(
             f"{first} and {other} cannot be compared, as these differ: {', '.join(items)}; compare runs that were "
             "scored on the same items."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.report._panel import _GREY
+from ama_ray.report._panel import _COLOURS, _GREY
 from ama_ray.report._save import save
 from ama_ray.report.families import family_tax, members
 from ama_ray.report.named import knee
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from ama_ray.pareto import ParetoSet
     from ama_ray.trial import Trial
 
-# Okabe and Ito's palette, told apart in every common kind of colour blindness; the markers tell more apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# With the colours, 24 families are told apart.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 

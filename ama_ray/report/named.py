@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ama_ray.config import RunConfig
     from ama_ray.pareto import ParetoSet
     from ama_ray.trial import Trial
 
@@ -100,3 +101,8 @@ def plus_minus(value: float, error: float, places: int) -> str:
     """An estimate with its standard error, where that is known."""
     text = f"{value:z.{places}f}"
     return text if math.isnan(error) else f"{text} ± {error:.{places}f}"
+
+
+def replies_per_prompt(config: RunConfig) -> str:
+    """How many replies each prompt got, on both splits."""
+    return f"{config.reward[0].sampling.n}, on the report split {config.report.samples} times"

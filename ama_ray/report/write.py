@@ -15,6 +15,7 @@ from ama_ray.report.html.importance import importance_of_run
 from ama_ray.report.importance_plot import plot_importance
 from ama_ray.report.named import used_test_data
 from ama_ray.report.plot import plot_front
+from ama_ray.report.point import value_or_null
 from ama_ray.report.steps import convergence
 from ama_ray.trial import Estimate
 from ama_ray.trials_csv import write_trials
@@ -72,12 +73,12 @@ def write_report(
         "stopped": sum(trial.state == "stopped" for trial in pareto.trials),
         "evaluated": sum(trial.share for trial in searched) / len(searched) if searched else None,
         "failed": sum(trial.state == "failed" for trial in pareto.trials),
-        "hypervolume": _or_null(pareto.hypervolume),
-        "uniform_hypervolume": _or_null(pareto.uniform_hypervolume),
-        "search_hypervolume": _or_null(pareto.search_split.hypervolume),
-        "search_hypervolume_held_out": _or_null(held_out.value),
-        "search_hypervolume_held_out_se": _or_null(held_out.se),
-        "optimism": _or_null(pareto.optimism),
+        "hypervolume": value_or_null(pareto.hypervolume),
+        "uniform_hypervolume": value_or_null(pareto.uniform_hypervolume),
+        "search_hypervolume": value_or_null(pareto.search_split.hypervolume),
+        "search_hypervolume_held_out": value_or_null(held_out.value),
+        "search_hypervolume_held_out_se": value_or_null(held_out.se),
+        "optimism": value_or_null(pareto.optimism),
         "timing": dict(timing),
         **environment(),
     }
@@ -106,8 +107,3 @@ def _write_steps(steps: Sequence[Step], path: Path) -> None:
             interval = Interval.normal(step.held_out)
             values = (step.hypervolume, interval.value, interval.low, interval.high)
             writer.writerow([step.trials, *("" if math.isnan(value) else value for value in values)])
-
-
-def _or_null(value: float) -> float | None:
-    # JSON has no NaN.
-    return None if math.isnan(value) else value

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.tuning.environment import variable
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_PERIOD = "TUNE_GLOBAL_CHECKPOINT_S"
+    from contextlib import AbstractContextManager
 
 
-@contextmanager
-def no_state_of_tune() -> Iterator[None]:
+def no_state_of_tune() -> AbstractContextManager[None]:
     """Has Tune write its own state at the end only: a run goes on from `trials.csv` and its study.
 
     Else it writes all trials again and again, which takes longer with every one, and keeps what it wrote.
     """
-    before = os.environ.get(_PERIOD)
-    os.environ[_PERIOD] = str(10**9)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_PERIOD]
-        else:
-            os.environ[_PERIOD] = before
+    return variable("TUNE_GLOBAL_CHECKPOINT_S", str(10**9))
 
 
 def forget_trial(trial: Any) -> None:

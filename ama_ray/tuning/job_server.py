@@ -12,6 +12,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from ama_ray.errors import UserError, one_line
+from ama_ray.tuning.environment import variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,11 @@ def connect(address: str) -> JobSubmissionClient:
     """
     if not address.startswith(("http://", "https://")):
         raise UserError(f"{address}: not the address of Ray's job server; give one such as {ADDRESS}.")
-    with _addressed(address), asking(address, f"no Ray cluster answers there; give its job server, such as {ADDRESS}"):
+    # Ray's client otherwise prefers `RAY_ADDRESS`, which is often not the job server's.
+    with (
+        variable("RAY_API_SERVER_ADDRESS", address),
+        asking(address, f"no Ray cluster answers there; give its job server, such as {ADDRESS}"),
+    ):
         for name in ("dashboard_sdk", "job.sdk"):
             logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.ERROR)
         try:
@@ -67,18 +72,3 @@ def _token() -> str:
         return os.environ["RAY_AUTH_TOKEN"]
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).expanduser()
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
-
-
-@contextmanager
-def _addressed(address: str) -> Iterator[None]:
-    """Has Ray's client take this address, for which it otherwise prefers `RAY_ADDRESS`: often not the job server's."""
-    name = "RAY_API_SERVER_ADDRESS"
-    before = os.environ.get(name)
-    os.environ[name] = address
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

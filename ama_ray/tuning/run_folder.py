@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
+from ama_ray.files import replacing
 from ama_ray.trials_csv import read_trials
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ class RunFolder:
             )
         if differences or not known:
             known = {"study": f"{path.name}-{uuid.uuid4().hex[:8]}"}
-        replace_text(path / IDENTITY, json.dumps(known | identity, indent=2) + "\n")
-        replace_text(path / RUN, config.to_yaml())
+        for name, text in ((IDENTITY, json.dumps(known | identity, indent=2) + "\n"), (RUN, config.to_yaml())):
+            with replacing(path / name) as file:
+                file.write(text)
         return cls(path, known["study"], trials)
 
 
@@ -122,16 +124,6 @@ def finished(path: Path, searched: int, config: RunConfig) -> str:
     if interrupted or (searched < config.trials and not (ended and config.stop)):
         return ""
     return f"this run has finished{f' ({ended})' if ended else ''}"
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a file in one step, once its bytes are on disk."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -38,17 +38,31 @@ class Nap(tune.Trainable):  # type: ignore[misc]
         pass
 
 
-def test_an_actor_that_is_slow_to_start_gets_trials(tmp_path: Path) -> None:
+class Counting(LatestFirst):
+    """Counts the results that Tune holds on to."""
+
+    most = 0
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        chosen = super().choose_trial_to_run(tune_controller)
+        kept = tune_controller._tune_controller._actor_manager._tracked_actors_to_task_futures
+        self.most = max(self.most, *map(len, kept.values()), 0)
+        return chosen
+
+
+def test_an_actor_that_is_slow_to_start_gets_trials_and_no_result_is_kept(tmp_path: Path) -> None:
+    scheduler = Counting()
     with ray_cluster():
         results = tune.Tuner(
             tune.with_resources(Nap, {"cpu": 1}),
             param_space={"folder": str(tmp_path)},
             tune_config=tune.TuneConfig(
-                scheduler=LatestFirst(), num_samples=TRIALS, max_concurrent_trials=3, reuse_actors=True
+                scheduler=scheduler, num_samples=TRIALS, max_concurrent_trials=3, reuse_actors=True
             ),
             run_config=tune.RunConfig(name="tune", storage_path=str(tmp_path / "tune"), verbose=0),
         ).fit()
     by_process = [result.metrics["process"] for result in results if result.metrics]
     assert len(by_process) == TRIALS
     assert len(set(by_process)) == 2
+    assert 0 < scheduler.most < 5
     assert min(map(by_process.count, set(by_process))) > TRIALS // 5

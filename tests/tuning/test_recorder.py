@@ -32,6 +32,7 @@ class TuneTrial:
             metric_analysis={"tax": {"max": 1.0}}, metric_n_steps={"tax": {"5": [1.0]}}
         )
     )
+    _default_result_or_future: Any = "a reference into the object store"
 
     @property
     def pickled_error_file(self) -> str | None:
@@ -100,6 +101,7 @@ def test_tune_keeps_nothing_that_grows_with_the_results(tmp_path: Path) -> None:
     Recorder(tmp_path, lambda trial: None).on_trial_complete(0, [], trial)
     assert not trial.run_metadata.metric_analysis
     assert not trial.run_metadata.metric_n_steps
+    assert trial._default_result_or_future is None
 
 
 def test_the_report_adds_to_a_trial_and_its_failure_takes_nothing_away(tmp_path: Path) -> None:

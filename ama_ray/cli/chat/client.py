@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from ama_ray.engine import own_servers
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-CONNECT = 10.0
-"""Seconds for a connection."""
 Asked = dict[str, Any]
 """Either `prompt`, a text to be continued, or `messages`, a conversation for the chat template."""
 
@@ -34,11 +34,8 @@ class ChatClient:
             max_tokens: Most tokens of a reply.
             temperature: Of sampling.
         """
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._url = url.rstrip("/").removesuffix("/v1")
-        # Proxies of the environment are not for one's own servers.
-        timeout = httpx.Timeout(None, connect=CONNECT)
-        self._client = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, trust_env=False)
+        self._client = own_servers.client(self._url, key)
         self.max_tokens = max_tokens
         self._temperature = temperature
 
@@ -109,14 +106,13 @@ class ChatClient:
                     yield _piece(json.loads(data))
 
 
-class _lost:  # noqa: N801
+@contextmanager
+def _lost() -> Iterator[None]:
     """A context in which a lost server is a `ChatError`."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, httpx.TransportError):
-            raise ChatError(f"the server went away ({one_line(error)})") from error
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise ChatError(f"the server went away ({one_line(error)})") from error
 
 
 def _piece(event: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ama_ray.cli.live.scatter import scatter
 from ama_ray.cli.live.watched import Watched
-from ama_ray.progress import Doing, Finished, Said
+from ama_ray.progress import Doing, Finished, Said, duration
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -64,7 +64,7 @@ class LiveView:
         watched = self._watched
         parts: list[RenderableType] = []
         if watched.doing:
-            self._spinner.update(text=Text(f"{watched.doing}, {_time(watched.clock() - watched.doing_since)}"))
+            self._spinner.update(text=Text(f"{watched.doing}, {duration(watched.clock() - watched.doing_since)}"))
             parts.append(self._spinner)
         if watched.config is not None:
             parts += [self._head(watched.config.trials), Text(self._counts())]
@@ -82,12 +82,12 @@ class LiveView:
         watched = self._watched
         head = Table.grid(padding=(0, 2, 0, 0))
         left = watched.time_left
-        told = f"about {_time(left[0])} ± {_time(left[1])} left" if left else "time left: not known yet"
+        told = f"about {duration(left[0])} ± {duration(left[1])} left" if left else "time left: not known yet"
         at_most = "at most " if watched.config and watched.config.stop and left else ""
         head.add_row(
             ProgressBar(total=trials, completed=watched.searched, width=16),
             f"{watched.searched} of {trials} trials",
-            f"{_time(watched.clock() - watched.began)} so far",
+            f"{duration(watched.clock() - watched.began)} so far",
             at_most + told,
         )
         return head
@@ -141,11 +141,3 @@ def _spread(count: int, most: int) -> list[int]:
 
 def _count(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from ama_ray.files import replacing
 from ama_ray.report.html.data import page
 from ama_ray.report.html.provenance import environment, provenance
 from ama_ray.report.sentence import sentence
@@ -72,12 +72,8 @@ def write_html(
             data=_embedded(shown.to_json()),
         )
     )
-    partial = out.with_name(f".{out.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(out) as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(out)
     return out
 
 

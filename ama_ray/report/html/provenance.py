@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -10,6 +9,10 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ama_ray.files import known_json
+from ama_ray.progress import duration
+from ama_ray.report.named import replies_per_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,7 +46,7 @@ def provenance(pareto: ParetoSet, folder: Path) -> list[Section]:
         pareto: The run.
         folder: Its folder; what it lacks is said to be not recorded.
     """
-    summary, identity = _read(folder / "summary.json"), _read(folder / "identity.json")
+    summary, identity = known_json(folder / "summary.json"), known_json(folder / "identity.json")
     digests = [(name, digest) for name, digest in identity.items() if name != "study"]
     return [
         ("Run", list(_run(pareto, folder, identity))),
@@ -64,7 +67,7 @@ def _run(pareto: ParetoSet, folder: Path, identity: Mapping[str, Any]) -> Iterat
             yield "search space", str(config.space)
         yield "sampler", str(config.sampler)
         yield "seed", str(config.seed)
-        yield "replies per prompt", f"{config.reward[0].sampling.n}, on the report split {config.report.samples} times"
+        yield "replies per prompt", replies_per_prompt(config)
     states = [trial.state for trial in pareto.trials]
     counted = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "stopped", "failed"))
     yield "trials", f"{len(pareto.searched)} searched; with the points scored on the report split only: {counted}"
@@ -76,7 +79,7 @@ def _cost(pareto: ParetoSet, summary: Mapping[str, Any]) -> Iterator[tuple[str, 
     timing = summary.get("timing", {})
     if "wall" in timing:
         slots = int(timing.get("slots", 1))
-        yield "wall time", f"{_duration(timing['wall'])}, of the last process where the run was gone on with"
+        yield "wall time", f"{duration(timing['wall'])}, of the last process where the run was gone on with"
         yield "engines", f"{slots} side by side, {timing['wall'] * slots / 3600:.2f} engine hours"
         stages = ("engine_start", "swap", "generate", "score")
         yield (
@@ -99,12 +102,6 @@ def _machine(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in machine.items():
         text = ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
         yield name.replace("_gib", ", GiB").replace("gpus", "GPUs"), text
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _versions() -> Iterator[tuple[str, str]]:
@@ -134,11 +131,3 @@ def _gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in told.splitlines() if line.strip()]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
