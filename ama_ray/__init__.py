@@ -6,22 +6,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ama_ray.api import Run, search
     from ama_ray.config import RunConfig
     from ama_ray.errors import UserError
-    from ama_ray.pareto import ParetoSet
-    from ama_ray.space import SearchSpace
-    from ama_ray.trial import Trial
-    from ama_ray.tuning.search import search
+    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.scores.trial import Trial
+    from ama_ray.space.search_space import SearchSpace
 
-__all__ = ["ParetoSet", "RunConfig", "SearchSpace", "Trial", "UserError", "search"]
+__all__ = ["ParetoSet", "Run", "RunConfig", "SearchSpace", "Trial", "UserError", "search"]
 
 _HOMES = {
-    "ParetoSet": "ama_ray.pareto",
+    "ParetoSet": "ama_ray.pareto.pareto_set",
+    "Run": "ama_ray.api",
     "RunConfig": "ama_ray.config",
-    "SearchSpace": "ama_ray.space",
-    "Trial": "ama_ray.trial",
+    "SearchSpace": "ama_ray.space.search_space",
+    "Trial": "ama_ray.scores.trial",
     "UserError": "ama_ray.errors",
-    "search": "ama_ray.tuning.search",
+    "search": "ama_ray.api",
 }
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from ama_ray.miniature import ROOT, evaluate
-from benchmarks.landscape import Landscape
+from ama_ray.miniature import ROOT
+from ama_ray.miniature.recipe import evaluate
+from benchmarks.front.landscape import Landscape
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,10 +15,10 @@ import yaml
 from ray.scripts.scripts import cli as ray_program
 from typer.core import TyperGroup
 
-from ama_ray import cli
+from ama_ray.cli import main
 from ama_ray.config import RunConfig
-from ama_ray.probes.presets import PRESETS
-from tests.doc_blocks import ROOT, Block, blocks, inline
+from ama_ray.probes.presets.registry import PRESETS
+from tests.support.doc_blocks import ROOT, Block, blocks, inline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,22 +32,22 @@ LANGUAGES = {
     "json": "rows of a file",
 }
 RUN = {"check", "compare", "export", "extend", "init", "pick", "report", "resume", "search", "show", "table"}
-"""Run by tests/test_docs_run.py as they stand; `extend` with two trials more instead of forty, `init` with answers."""
+"""Run by tests/integration/test_docs_run.py as they stand; `extend` with two trials more instead of forty, `init` with answers."""
 RUN_ELSEWHERE = {
-    "chat": ("tests/engine/test_point_server.py", '"chat", str(run)'),
-    "distill": ("tests/test_distill.py", '"distill", str('),
-    "engine": ("tests/engine/test_server.py", '"engine", "--pair"'),
-    "fetch": ("tests/test_jobs.py", 'ama_ray("fetch"'),
-    "serve": ("tests/engine/test_point_server.py", '"serve", str(run)'),
-    "status": ("tests/test_jobs.py", 'ama_ray("status"'),
-    "stop": ("tests/test_jobs.py", 'ama_ray("stop"'),
-    "submit": ("tests/test_jobs.py", '"submit", "run.yaml"'),
+    "chat": ("tests/engine/server/test_point_server.py", '"chat", str(run)'),
+    "distill": ("tests/distill/test_distillation.py", '"distill", str('),
+    "engine": ("tests/engine/server/test_pair_server.py", '"engine", "--pair"'),
+    "fetch": ("tests/integration/test_jobs.py", 'ama_ray("fetch"'),
+    "serve": ("tests/engine/server/test_point_server.py", '"serve", str(run)'),
+    "status": ("tests/integration/test_jobs.py", 'ama_ray("status"'),
+    "stop": ("tests/integration/test_jobs.py", 'ama_ray("stop"'),
+    "submit": ("tests/integration/test_jobs.py", '"submit", "run.yaml"'),
 }
 """Commands that want a cluster, a server or many trials: the test that runs them, and the words in it that do."""
 NOT_RUN = {
     "ray": "wants a cloud; cluster.yaml is validated offline by tests/test_cluster_files.py",
-    "make": "installs; what `make search` runs then is tests/test_search.py",
-    "curl": "wants a server; tests/engine/test_point_server.py asks one the same",
+    "make": "installs; what `make search` runs then is tests/integration/test_search.py",
+    "curl": "wants a server; tests/engine/server/test_point_server.py asks one the same",
     "git": "wants a network, and is what got the checkout that this is in",
     "source": "the tests run in the environment that it would enter",
 }
@@ -64,7 +64,7 @@ COMMANDS = [command for block in BLOCKS if not block.language for command in blo
 
 def subcommands() -> dict[str, Any]:
     """Those of `ama-ray`, by name."""
-    program = typer.main.get_command(cli._commands)
+    program = typer.main.get_command(main._commands)
     assert isinstance(program, TyperGroup)
     return dict(program.commands)
 

@@ -8,15 +8,15 @@ import pytest
 from pydantic import BaseModel
 
 from ama_ray.config import RunConfig
-from ama_ray.space import SearchSpace
-from docs import reference
+from ama_ray.space.search_space import SearchSpace
+from scripts import reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def test_the_page_is_as_the_models_are_now() -> None:
-    remedy = "docs/run-file.md is stale; make it again by `python -m docs.reference`"
+    remedy = "docs/run-file.md is stale; make it again by `python -m scripts.reference`"
     assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), remedy
 
 

@@ -1,6 +1,6 @@
 """`python -m ama_ray.cli`."""
 
-from ama_ray.cli import app
+from ama_ray.cli.main import app
 
 if __name__ == "__main__":
     app()

@@ -11,7 +11,7 @@ from rich.console import Console
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from ama_ray.pareto import ParetoSet
+    from ama_ray.run import StoredRun
 
 RunFile = Annotated[Path, typer.Argument(help="The run file (YAML).", show_default=False)]
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
@@ -29,12 +29,13 @@ def say(line: str) -> None:
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def show_front(pareto: ParetoSet) -> None:
+def show_front(run: StoredRun) -> None:
     """Prints the front as a table and a sentence."""
-    from ama_ray.report import front_table, sentence
+    from ama_ray.report import front_table
+    from ama_ray.report.text.summary import sentence
 
-    console.print(front_table(pareto))
-    say(sentence(pareto))
+    console.print(front_table(run))
+    say(sentence(run))
 
 
 def least_rewards(values: list[str]) -> float | dict[str, float] | None:

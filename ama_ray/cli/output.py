@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ama_ray.cli.console import console, say, show_front
 from ama_ray.errors import UserError
-from ama_ray.progress import Doing, Finished, Opened, Said, Started, lines
+from ama_ray.tuning.events import Message, RunOpened, StageStarted, TrialFinished, TrialStarted, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ama_ray.pareto import ParetoSet
-    from ama_ray.progress import Event, Listener
+    from ama_ray.run import StoredRun
+    from ama_ray.tuning.events import Event, Listener
 
 
 @contextmanager
@@ -39,14 +39,14 @@ def listener(*, quiet: bool, as_json: bool) -> Iterator[Listener | None]:
         yield lines(say)
 
 
-def show_end(pareto: ParetoSet, *, as_json: bool) -> None:
+def show_end(run: StoredRun, *, as_json: bool) -> None:
     """Prints the front that a search ended with."""
     if not as_json:
-        show_front(pareto)
+        show_front(run)
         return
-    from ama_ray.report.point import front_fields
+    from ama_ray.report.json_fields import front_fields
 
-    print(json.dumps({"event": "front"} | front_fields(pareto)), flush=True)
+    print(json.dumps({"event": "front"} | front_fields(run.pareto)), flush=True)
 
 
 def _print_json(event: Event) -> None:
@@ -56,22 +56,22 @@ def _print_json(event: Event) -> None:
 
 def event_fields(event: Event) -> dict[str, Any]:
     """An event as plain values; empty where it is none to print."""
-    if isinstance(event, Said):
+    if isinstance(event, Message):
         return {"event": "said", "line": event.line}
-    if isinstance(event, Doing):
+    if isinstance(event, StageStarted):
         return {"event": "doing", "what": event.what}
-    if isinstance(event, Opened):
+    if isinstance(event, RunOpened):
         config, earlier = event.config, len(event.earlier.searched)
         return {"event": "opened", "out": str(config.out), "trials": config.trials, "earlier": earlier}
-    if isinstance(event, Started):
+    if isinstance(event, TrialStarted):
         return {"event": "started", "number": event.number, "split": event.split}
-    if isinstance(event, Finished):
+    if isinstance(event, TrialFinished):
         return _finished(event)
     return {}
 
 
-def _finished(event: Finished) -> dict[str, Any]:
-    from ama_ray.report.point import trial_fields, value_or_null
+def _finished(event: TrialFinished) -> dict[str, Any]:
+    from ama_ray.report.json_fields import trial_fields, value_or_null
 
     volumes = (
         {

@@ -1,7 +1,8 @@
 """`RunConfig` and its parts: everything a run needs, validated. Imports no torch, ray or vllm."""
 
+from ama_ray.config.data import Split
 from ama_ray.config.distill import Distill
-from ama_ray.config.engine import Engine
+from ama_ray.config.engine import EngineSettings
 from ama_ray.config.probes import (
     BitsPerByteProbe,
     BleuProbe,
@@ -31,8 +32,7 @@ from ama_ray.config.rewards import (
     Sampling,
 )
 from ama_ray.config.run import BASELINE_RATIOS, FIRST_RATIOS, Report, RunConfig
-from ama_ray.config.source import Split
-from ama_ray.config.stop import Stop
+from ama_ray.config.search import Stop
 
 __all__ = [
     "BASELINE_RATIOS",
@@ -43,7 +43,7 @@ __all__ = [
     "ChoiceProbe",
     "ChrfProbe",
     "Distill",
-    "Engine",
+    "EngineSettings",
     "ExactProbe",
     "F1Probe",
     "FewShot",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ama_ray.config.base import File, Model
+from ama_ray.config.fields import File, Model
 
 
 class Distill(Model):

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from ama_ray.config.base import Address, Model, listed
+from ama_ray.config.fields import Address, Model, listed
 
 
-class Engine(Model):
+class EngineSettings(Model):
     """The vLLM engine of a trial, and what a trial takes from the node it runs on."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from ama_ray.config.base import File, Model, Name
-from ama_ray.config.source import Source
+from ama_ray.config.data import Source
+from ama_ray.config.fields import File, Model, Name
 
 
 class FewShot(Model):

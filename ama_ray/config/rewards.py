@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ama_ray.config.base import Address, Checkpoint, FunctionAddress, Model, Name
-from ama_ray.config.source import Source
+from ama_ray.config.data import Source
+from ama_ray.config.fields import Address, CheckpointSource, FunctionAddress, Model, Name
 
 
 class Prompts(Source):
@@ -74,7 +74,7 @@ class ModelReward(_Reward):
     """
 
     kind: Literal["model"]
-    model: Checkpoint = Field(description="the reward model")
+    model: CheckpointSource = Field(description="the reward model")
     backend: Literal["auto", "vllm", "transformers"] = Field("auto", description="what runs it")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="precision in which it computes; `auto` is its checkpoint's own"

@@ -9,15 +9,12 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from ama_ray.config.base import HIGHEST_RATIO, Checkpoint, File, Model, Range, Space, listed
-from ama_ray.config.callbacks import Callbacks
-from ama_ray.config.constraints import Bounds, Reference
 from ama_ray.config.distill import Distill
-from ama_ray.config.engine import Engine
+from ama_ray.config.engine import EngineSettings
+from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, Range, Space, listed
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
-from ama_ray.config.search import Sampler, WarmStart
-from ama_ray.config.stop import Stop
+from ama_ray.config.search import Bounds, Callbacks, Reference, Sampler, Stop, WarmStart
 from ama_ray.errors import UserError
 
 BASELINE_RATIOS = tuple(i / 10 for i in range(11))
@@ -45,8 +42,8 @@ class Report(Model):
 class RunConfig(Model):
     """Everything a run needs."""
 
-    base: Checkpoint = Field(description="the checkpoint from before RLHF, in safetensors")
-    aligned: Checkpoint = Field(
+    base: CheckpointSource = Field(description="the checkpoint from before RLHF, in safetensors")
+    aligned: CheckpointSource = Field(
         description="the one from after RLHF, of the same architecture and tokenizer; or a LoRA adapter over base"
     )
     space: Space = Field(
@@ -102,7 +99,7 @@ class RunConfig(Model):
         "date after every trial; where `out` is empty, the run there is gone on with",
     )
     callbacks: Callbacks = ()
-    engine: Engine = Field(Engine(), description="the vLLM engines")
+    engine: EngineSettings = Field(EngineSettings(), description="the vLLM engines")
 
     @property
     def reward_objectives(self) -> tuple[str, ...]:

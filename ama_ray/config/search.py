@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from ama_ray.config.base import Called, File, named_or_dotted
+from ama_ray.config.fields import Called, File, Model, listed, named_or_dotted
 
 SAMPLERS = ("auto", "nehvi", "gp", "tpe", "nsga2", "nsga3", "random")
 
@@ -19,3 +20,62 @@ Sampler = Annotated[
 
 WarmStart = Annotated[Literal["uniform", "parts", "distill"] | File, Field(union_mode="left_to_right")]
 """One of these names, or the folder of an earlier run; `./parts` is a folder."""
+
+TRACKERS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
+"""By name, the package that each needs."""
+
+Callbacks = Annotated[
+    tuple[
+        Annotated[
+            str,
+            named_or_dotted("callback", TRACKERS, "ray.tune.logger.JsonLoggerCallback"),
+            Called("`tensorboard`, `mlflow`, `wandb` or a dotted path"),
+        ],
+        ...,
+    ],
+    BeforeValidator(listed),
+    Field(description="who else hears of every trial: trackers, or Ray Tune's classes by their path"),
+]
+"""Names among `TRACKERS`, or dotted paths of classes."""
+_BOUND = re.compile(r"(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+Side = Literal["<=", ">="]
+
+
+def parse_bound(bound: object) -> tuple[Side, float]:
+    """Reads a bound such as `<= 0.02`.
+
+    Returns:
+        Its side and its limit.
+
+    Raises:
+        ValueError: It is no such string.
+    """
+    found = _BOUND.fullmatch(bound.strip()) if isinstance(bound, str) else None
+    if found is None:
+        raise ValueError(f"{bound!r} is no bound; write a string such as '<= 0.02' or '>= 3', with the quotes")
+    return ("<=" if found[1] == "<=" else ">="), float(found[2])
+
+
+def _tidy(bound: object) -> str:
+    side, limit = parse_bound(bound)
+    return f"{side} {limit!r}"
+
+
+Bound = Annotated[str, BeforeValidator(_tidy), Called("bound such as `'<= 0.02'`")]
+"""`<= x` or `>= x`."""
+
+Bounds = dict[str, Bound]
+"""By `tax`, a reward objective, `probe.NAME` or `family.NAME`; the last two are on the tax of the probe or family."""
+
+Reference = dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+"""By objective."""
+
+
+class Stop(Model):
+    """What ends a search early; the report follows as it does after the last trial."""
+
+    patience: int = Field(
+        ge=1,
+        description="end once so many trials of the sampler in a row have won no hypervolume beyond error; "
+        "10 or more, as the first ones of a sampler often win nothing",
+    )

@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ama_ray.prompting import Tokens
+    from ama_ray.data.prompting import Tokens
 
 
 @dataclass(frozen=True)

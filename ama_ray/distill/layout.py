@@ -14,14 +14,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ama_ray.checkpoint import INDEX
+from ama_ray.checkpoints.checkpoint import INDEX
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ama_ray.pair import Pair
-    from ama_ray.space import Groups
+    from ama_ray.checkpoints.pair import Pair
+    from ama_ray.space.search_space import Groups
 
 
 class Layout:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ama_ray.data.prompting import Prompting
+from ama_ray.data.rows import read_jsonl
 from ama_ray.distill.batches import Response
 from ama_ray.distill.sampling import end_tokens, sample
 from ama_ray.errors import UserError
-from ama_ray.prompting import Prompting
-from ama_ray.reward import ScorerError
-from ama_ray.sources import read_jsonl
+from ama_ray.rewards.registry import ScorerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ama_ray.inputs import Inputs
-    from ama_ray.reward import PreparedReward
-    from ama_ray.sources import Row
+    from ama_ray.data.rows import Row
+    from ama_ray.evaluation.inputs import Inputs
+    from ama_ray.rewards.registry import PreparedReward
 
 
 def responses_of(inputs: Inputs, model: Any) -> list[Response]:

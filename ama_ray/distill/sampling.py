@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ama_ray.config import Sampling
-    from ama_ray.prompting import Tokens
+    from ama_ray.data.prompting import Tokens
 
 BATCH_TOKENS = 16384
 """Most tokens of a batch, prompts, replies and padding included."""

@@ -23,9 +23,9 @@ from ama_ray.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ama_ray.config import Engine as EngineSettings
-    from ama_ray.pair import Pair
-    from ama_ray.space import Groups
+    from ama_ray.checkpoints.pair import Pair
+    from ama_ray.config import EngineSettings
+    from ama_ray.space.search_space import Groups
 
 PROMPTS, PROMPT_TOKENS, NEW_TOKENS = 16, 12, 8
 CONTEXT = PROMPT_TOKENS + NEW_TOKENS
@@ -98,7 +98,7 @@ def refusal(verdict: Verdict, pair: Pair, settings: EngineSettings) -> UserError
     )
 
 
-class VerdictCache:
+class DeepCheckCache:
     """Verdicts of earlier deep checks, a small JSON file each, in the user's cache folder."""
 
     def __init__(self, pair: Pair, groups: Groups, settings: EngineSettings, *, on_gpu: bool) -> None:

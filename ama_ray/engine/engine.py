@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.engine.prefix_tree import UNSCORED, ScoringError, plan
 from ama_ray.engine.requests import Continuations, Generation, NextToken
-from ama_ray.engine.scoring import UNSCORED, ScoringError, plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ama_ray.engine.answers import Answer
-    from ama_ray.engine.scoring import Branch
+    from ama_ray.engine.prefix_tree import Branch
+    from ama_ray.engine.requests import Answer
 
 MAX_CANDIDATES = 128
 """Most next tokens whose log-probabilities one request gives: vLLM's limit on `logprob_token_ids`."""

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ama_ray.engine.answers import Answer
 from ama_ray.engine.engine import MAX_CANDIDATES, Engine
-from ama_ray.engine.extension import SwapError
 from ama_ray.engine.placement import place
+from ama_ray.engine.requests import Answer
+from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from ama_ray.checkpoint import Checkpoint
-    from ama_ray.config import Engine as EngineSettings
+    from ama_ray.checkpoints.checkpoint import Checkpoint
+    from ama_ray.config import EngineSettings
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
     from ama_ray.engine.engine import Sampling
 
-WORKER = "ama_ray.engine.worker.PairExtension"
+WORKER = "ama_ray.engine.worker.vllm_patches.PairExtension"
 
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
 # `TargetScorer` knows the first model runner only, which is also the one that runs on a CPU.

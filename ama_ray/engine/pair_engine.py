@@ -10,10 +10,10 @@ from ama_ray.engine.engine import Engine
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ama_ray.config import Engine as EngineSettings
+    from ama_ray.config import EngineSettings
     from ama_ray.engine.deep_check import Verdict
-    from ama_ray.engine.protocol import Facts
-    from ama_ray.space import Groups
+    from ama_ray.engine.server.protocol import Facts
+    from ama_ray.space.search_space import Groups
 
 
 class PairEngine(Engine):

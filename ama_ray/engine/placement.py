@@ -9,7 +9,7 @@ import torch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ama_ray.config import Engine as EngineSettings
+    from ama_ray.config import EngineSettings
 
 Place = Literal["accelerator", "pinned", "object_store"]
 

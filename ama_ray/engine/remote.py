@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ama_ray.engine import own_servers
-from ama_ray.engine.answers import Answer
-from ama_ray.engine.extension import SwapError
 from ama_ray.engine.pair_engine import PairEngine
-from ama_ray.engine.protocol import CALL, FACTS, LEASE, LEASE_HEADER, RESET, RUN, Facts
+from ama_ray.engine.requests import Answer
+from ama_ray.engine.server import http_client
+from ama_ray.engine.server.protocol import CALL, FACTS, LEASE, LEASE_HEADER, RESET, RUN, Facts
+from ama_ray.engine.worker.swap_extension import SwapError
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def facts(url: str, key: str | None) -> Facts:
         UserError: It is not there, wants another key, or is no server of `ama-ray engine`.
     """
     try:
-        with own_servers.client(url, key) as client:
-            answer = client.get(FACTS, timeout=own_servers.CONNECT)
+        with http_client.client(url, key) as client:
+            answer = client.get(FACTS, timeout=http_client.CONNECT)
     except httpx.TransportError as error:
         raise UserError(
             f"engine.url: no server answers at {url} ({one_line(error)}); start one there with `ama-ray engine`."
@@ -112,7 +112,7 @@ def _lease(urls: Sequence[str], key: str | None) -> tuple[httpx.Client, Lease]:
     until = time.monotonic() + WAIT
     while True:
         for url in urls:
-            client = own_servers.client(url, key)
+            client = http_client.client(url, key)
             try:
                 response = client.send(client.build_request("GET", LEASE), stream=True).raise_for_status()
                 lines = response.iter_lines()

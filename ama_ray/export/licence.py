@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import yaml
 from huggingface_hub import ModelCard
 
-from ama_ray.checkpoint import fetch
+from ama_ray.checkpoints.checkpoint import fetch
 from ama_ray.errors import UserError
 from ama_ray.export.merge_file import Licence
 

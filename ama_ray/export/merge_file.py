@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from ama_ray.config.base import HIGHEST_RATIO, Model
-from ama_ray.config.source import Split
+from ama_ray.config.data import Split
+from ama_ray.config.fields import HIGHEST_RATIO, Model
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from ama_ray.trial import Estimate, ProbeResult
+    from ama_ray.scores.trial import Estimate, ProbeResult
 
 NAME = "merge.json"
 _HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*")
@@ -68,7 +68,7 @@ class Value(Model):
         return cls(value=value if math.isfinite(value) else None, se=error if math.isfinite(error) else None)
 
 
-class Scored(Model):
+class ScoredPoint(Model):
     """A point and what it scored."""
 
     name: str
@@ -76,7 +76,7 @@ class Scored(Model):
     probes: dict[str, Value] = Field({}, description="score of each probe, in its metric")
 
     @classmethod
-    def of(cls, name: str, objectives: dict[str, Estimate], probes: dict[str, ProbeResult]) -> Scored:
+    def of(cls, name: str, objectives: dict[str, Estimate], probes: dict[str, ProbeResult]) -> ScoredPoint:
         """From the scores of a trial."""
         return cls(
             name=name,
@@ -91,7 +91,7 @@ class Found(Model):
     trial: int
     origin: str
     split: Split
-    scores: tuple[Scored, ...] = Field(description="the merge itself, then what to compare it with")
+    scores: tuple[ScoredPoint, ...] = Field(description="the merge itself, then what to compare it with")
     notes: tuple[str, ...] = Field(description="what to know of the scores, a sentence each")
     search: dict[str, str] = Field(description="what was run")
     versions: dict[str, str]

@@ -11,8 +11,8 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ama_ray.checkpoints.pair import Pair
     from ama_ray.export.merge_file import MergeFile
-    from ama_ray.pair import Pair
 
 NAME = "mergekit.yaml"
 _EXPERT = re.compile(r"\.experts\.\d+\.")

@@ -2,56 +2,60 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
-from ama_ray.export.merge_file import Found, Scored
-from ama_ray.files import known_json
-from ama_ray.report.named import best_uniform, replies_per_prompt, split_note, used_test_data
+from ama_ray.export.merge_file import Found, ScoredPoint
+from ama_ray.pareto import named_points
+from ama_ray.pareto.named_points import best_uniform
+from ama_ray.report.formatting import replies_per_prompt
+from ama_ray.report.notes import split_note, used_test_data
+from ama_ray.storage.files import known_json
+from ama_ray.storage.names import IDENTITY, SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from ama_ray.pareto import ParetoSet
-    from ama_ray.trial import Trial
+    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.run import StoredRun
+    from ama_ray.scores.trial import Trial
 
 
-def export_point(pareto: ParetoSet, point: Trial | int | str, out: Path) -> Path:
-    """Writes the averaged checkpoint of a trial; see `ParetoSet.export`."""
-    trial = pareto.point(point) if isinstance(point, int | str) else point
+def export_point(run: StoredRun, point: Trial | int | str, out: Path) -> Path:
+    """Writes the averaged checkpoint of a trial; see `ama_ray.api.Run.export`."""
+    trial = named_points.point(run.pareto, point) if isinstance(point, int | str) else point
     if trial.state == "failed":
         raise UserError(f"Trial {trial.number} failed ({trial.reason}); export one that is complete.")
-    if pareto.config is None:
-        raise UserError("This Pareto set does not know its pair; open it with ParetoSet.open(run folder).")
     from ama_ray.export.write import recipe, write
-    from ama_ray.run_pair import open_pair
-    from ama_ray.space import SearchSpace
+    from ama_ray.space.search_space import SearchSpace
+    from ama_ray.storage.identity import open_pair
 
-    sources = pareto.config.base, pareto.config.aligned
-    pair = open_pair(pareto.config)
-    groups = SearchSpace.load(pareto.config.space).resolve(pair.names)
-    write(pair, recipe(pair, sources, groups, trial.ratios, found(pareto, trial)), out)
+    sources = run.config.base, run.config.aligned
+    pair = open_pair(run.config)
+    groups = SearchSpace.load(run.config.space).resolve(pair.names)
+    write(pair, recipe(pair, sources, groups, trial.ratios, found(run, trial)), out)
     return out
 
 
-def found(pareto: ParetoSet, trial: Trial) -> Found:
+def found(run: StoredRun, trial: Trial) -> Found:
     """How the ratios of a trial were found, and what they scored.
 
     On the report split where the trial was scored there, and else on the search split.
     """
-    if not trial.seen_on(pareto.split).scores:
-        pareto = pareto.search_split
+    pareto = run.pareto if trial.seen_on(run.pareto.split).scores else run.searched_pareto
     trial = trial.seen_on(pareto.split)
-    folder = pareto.config.out if pareto.config else Path()
-    summary, identity = known_json(folder / "summary.json"), known_json(folder / "identity.json")
+    summary, identity = known_json(run.folder / SUMMARY), known_json(run.folder / IDENTITY)
     return Found(
         trial=trial.number,
         origin=trial.origin,
         split=pareto.split,
-        scores=tuple(Scored.of(name, each.objectives, each.probes) for name, each in _shown(pareto, trial).items()),
-        notes=tuple(_notes(pareto, trial)),
-        search=dict(_search(pareto)),
+        scores=tuple(
+            ScoredPoint.of(name, each.objectives, each.probes) for name, each in _shown(pareto, trial).items()
+        ),
+        notes=tuple(_notes(run, pareto, trial)),
+        search=dict(_search(run)),
         versions={name: str(number) for name, number in summary.get("versions", {}).items()},
         # Scorers go by their paths, which are of no use elsewhere.
         digests={PurePath(name).name: str(digest) for name, digest in identity.items() if name != "study"},
@@ -69,22 +73,20 @@ def _shown(pareto: ParetoSet, trial: Trial) -> dict[str, Trial]:
     return {"this merge": trial, **others}
 
 
-def _notes(pareto: ParetoSet, trial: Trial) -> Iterator[str]:
+def _notes(run: StoredRun, pareto: ParetoSet, trial: Trial) -> Iterator[str]:
     yield split_note(pareto)
     if pareto.split == "report" and any(each.number == trial.number for each in pareto.front):
         yield "Which points are on the front was decided by these numbers, so they still flatter it a little."
     if trial.share < 1:
         yield f"The search stopped this trial: it was scored on {trial.share:.0%} of the items of the search split."
-    if used := used_test_data(pareto):
+    if used := used_test_data(run):
         yield used
 
 
-def _search(pareto: ParetoSet) -> Iterator[tuple[str, str]]:
-    config = pareto.config
-    if config is None:
-        return
+def _search(run: StoredRun) -> Iterator[tuple[str, str]]:
+    config = run.config
     yield "search space", PurePath(config.space).stem if isinstance(config.space, str) else "of the run file"
     yield "sampler", str(config.sampler)
     yield "seed", str(config.seed)
-    yield "trials", str(len(pareto.searched))
+    yield "trials", str(len(run.searched))
     yield "replies per prompt", replies_per_prompt(config)

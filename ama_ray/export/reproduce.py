@@ -25,7 +25,7 @@ def reproduce(file: Path, out: Path, base: str | None = None, aligned: str | Non
         UserError: The file or a checkpoint cannot be read, a checkpoint is not the one that was merged, or the weights
             come out otherwise.
     """
-    from ama_ray.pair import Pair
+    from ama_ray.checkpoints.pair import Pair
 
     merge = MergeFile.load(file)
     parents = {"base": merge.base, "aligned": merge.aligned}

@@ -12,9 +12,9 @@ from ama_ray.export.merge_file import NAME, Group, MergeFile, Parent
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ama_ray.checkpoints.pair import Pair
     from ama_ray.export.merge_file import Found
-    from ama_ray.pair import Pair
-    from ama_ray.space import Groups
+    from ama_ray.space.search_space import Groups
 
 _COMPUTES = ("ama_ray", "torch")
 
@@ -31,8 +31,8 @@ def recipe(
         ratios: Share of aligned of every group.
         found: How the ratios were found, where that is known.
     """
+    from ama_ray.checkpoints.compatibility import dtype_name
     from ama_ray.export.licence import licence
-    from ama_ray.pair_checks import dtype_name
 
     base, aligned = (
         Parent(source=source, checksum=checksum, licence=licence(source))
@@ -60,12 +60,12 @@ def write(pair: Pair, merge: MergeFile, out: Path) -> None:
     Raises:
         UserError: `out` has content, a tensor has no ratio, or the files are not the same.
     """
-    from ama_ray import averaging
+    from ama_ray.checkpoints import merging
     from ama_ray.export import mergekit
-    from ama_ray.export.card import model_card
+    from ama_ray.export.model_card import model_card
 
-    with averaging.complete_folder(out) as folder:
-        averaging.write(pair, merge.ratio_of, folder)
+    with merging.complete_folder(out) as folder:
+        merging.write(pair, merge.ratio_of, folder)
         files = {path.name: _sha256(path) for path in sorted(folder.glob("*.safetensors"))}
         if merge.files:
             _compare(merge, files)

@@ -4,7 +4,6 @@ The folder holds four checkpoints (`base`, and three aligned ones: `rsf`, `dpo`,
 probes and reward prompts, the reward function, and the recipe that trained them.
 """
 
-from pathlib import Path
+from ama_ray.miniature.folder import ROOT
 
-ROOT: Path = Path(__file__).resolve().parent
-"""The folder of the miniature: checkpoints, `data/`, `reward.py` and `run.yaml`."""
+__all__ = ["ROOT"]

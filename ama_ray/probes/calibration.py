@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ama_ray.probes.base import PreparedProbe
 from ama_ray.probes.choice import ChoiceItems
-from ama_ray.probes.prepared import PreparedProbe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ama_ray.config.probes import Calibration
-    from ama_ray.prompting import Prompting
-    from ama_ray.sources import Row
+    from ama_ray.data.prompting import Prompting
+    from ama_ray.data.rows import Row
 
 
 @dataclass(frozen=True)

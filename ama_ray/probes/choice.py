@@ -10,7 +10,7 @@ import numpy as np
 
 from ama_ray.engine.requests import Continuations
 from ama_ray.errors import UserError
-from ama_ray.probes.prepared import PreparedProbe
+from ama_ray.probes.base import PreparedProbe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ama_ray.config.probes import Calibration, Choice
-    from ama_ray.prompting import Prompting
-    from ama_ray.sources import Row
+    from ama_ray.data.prompting import Prompting
+    from ama_ray.data.rows import Row
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ama_ray.data.splits import draw, question
 from ama_ray.errors import UserError
-from ama_ray.sources import draw, question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ama_ray.sources import Halves, Row
+    from ama_ray.data.rows import Row
+    from ama_ray.data.splits import Splits
 
 _BETWEEN = "\n\n"
 
 
-def examples(name: str, n: int, pool: Sequence[Row], halves: Halves, solved: Callable[[Row], str]) -> str:
+def examples(name: str, n: int, pool: Sequence[Row], halves: Splits, solved: Callable[[Row], str]) -> str:
     """The text of solved examples, the same for all items: those with the lowest hash that are no items.
 
     Args:

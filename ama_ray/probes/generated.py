@@ -10,21 +10,21 @@ import numpy as np
 from ama_ray.config.probes import F1, Bleu, Chrf, Exact, Number
 from ama_ray.engine.requests import Generation
 from ama_ray.errors import UserError
-from ama_ray.probes import drop, squad
-from ama_ray.probes.number import number
-from ama_ray.probes.prepared import PreparedProbe
+from ama_ray.probes.answers import drop, squad
+from ama_ray.probes.answers.number import number
+from ama_ray.probes.base import PreparedProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from ama_ray.prompting import Prompting
-    from ama_ray.sources import Row
+    from ama_ray.data.prompting import Prompting
+    from ama_ray.data.rows import Row
 
 
 @dataclass(frozen=True)
-class Comparison:
+class AnswerMatcher:
     """How replies are compared with answers.
 
     Attributes:
@@ -46,7 +46,7 @@ class GeneratedItems(PreparedProbe):
     """
 
     answers: tuple[Any, ...]
-    comparison: Comparison
+    comparison: AnswerMatcher
 
     @classmethod
     def build(cls, name: str, kind: Exact | F1 | Number, rows: Sequence[Row], prompting: Prompting) -> GeneratedItems:
@@ -113,18 +113,18 @@ def _spans(row: Row) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(spans) for spans in answers)
 
 
-def _comparison(kind: Exact | F1 | Number) -> Comparison:
+def _comparison(kind: Exact | F1 | Number) -> AnswerMatcher:
     match kind:
         case Number():
-            return Comparison(_numbers, _same_number)
+            return AnswerMatcher(_numbers, _same_number)
         case Exact(normalize="strip"):
-            return Comparison(_stripped, _same_text)
+            return AnswerMatcher(_stripped, _same_text)
         case Exact():
-            return Comparison(_normalized, _same_normalized)
+            return AnswerMatcher(_normalized, _same_normalized)
         case F1(normalize="squad"):
-            return Comparison(_normalized, _squad_f1)
+            return AnswerMatcher(_normalized, _squad_f1)
         case F1():
-            return Comparison(_bags, _drop_f1)
+            return AnswerMatcher(_bags, _drop_f1)
 
 
 def _stripped(row: Row) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ama_ray.engine.requests import NextToken
-from ama_ray.probes.prepared import PreparedProbe
-from ama_ray.probes.text import tokens_of
+from ama_ray.probes.base import PreparedProbe
+from ama_ray.probes.perplexity import tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ama_ray.config.probes import Kl
-    from ama_ray.prompting import Tokenizer
-    from ama_ray.sources import Row
+    from ama_ray.data.prompting import Tokenizer
+    from ama_ray.data.rows import Row
 
 _LEAST = 1e-6
 """What is left of a float32 softmax after the whole vocabulary is subtracted is noise below this."""

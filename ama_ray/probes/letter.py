@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ama_ray.config.probes import Choice
 from ama_ray.errors import UserError
 from ama_ray.probes import choice
+from ama_ray.probes.base import PreparedProbe
 from ama_ray.probes.choice import ChoiceItems
-from ama_ray.probes.prepared import PreparedProbe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ama_ray.config.probes import Letter
-    from ama_ray.prompting import Prompting
-    from ama_ray.sources import Row
+    from ama_ray.data.prompting import Prompting
+    from ama_ray.data.rows import Row
 
 
 @dataclass(frozen=True)

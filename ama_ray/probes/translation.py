@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ama_ray.metrics import corpus_metric
+from ama_ray.probes.base import PreparedProbe
 from ama_ray.probes.generated import greedy, right_answers
-from ama_ray.probes.prepared import PreparedProbe
+from ama_ray.scores.metrics import corpus_metric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ama_ray.config.probes import Bleu, Chrf
-    from ama_ray.prompting import Prompting
-    from ama_ray.sources import Row
+    from ama_ray.data.prompting import Prompting
+    from ama_ray.data.rows import Row
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ama_ray.comparison import Interval, families, family_scores, resample
-from ama_ray.item_store import ItemStore
-from ama_ray.metrics import METRICS
-from ama_ray.objectives import Objectives
-from ama_ray.pareto import ParetoSet
-from ama_ray.report.named import conditions, knee, split_note, used_test_data
+from ama_ray.analysis.bootstrap import resample
+from ama_ray.pareto.named_points import knee
+from ama_ray.report.notes import conditions, split_note, used_test_data
+from ama_ray.run import StoredRun
+from ama_ray.scores.families import families, family_scores
+from ama_ray.scores.interval import Interval
+from ama_ray.scores.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from ama_ray.trial import Trial
+    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.scores.objectives import Objectives
+    from ama_ray.scores.trial import Trial
 
 UNIFORM = (0.8, 0.6, 0.4, 0.2)
 """The ratios of uniform averaging that are shown."""
-"""Metrics that are not from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A model with its values, or its differences from another, by measure.
 
     Attributes:
@@ -59,7 +61,7 @@ class Block:
 
     label: str
     trial: Trial
-    against: tuple[Row, ...]
+    against: tuple[TableRow, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class PaperTable:
     """
 
     measures: tuple[Measure, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     blocks: tuple[Block, ...]
     notes: tuple[str, ...]
 
@@ -93,34 +95,31 @@ class PaperTable:
         Raises:
             UserError: A file of the run is missing or unreadable, or there is no such pick.
         """
-        pareto = ParetoSet.open(run)
-        assert pareto.config is not None
-        store = ItemStore(Path(run) / "items")
-        return cls.of(pareto, Objectives.of(pareto.config), store, _picks(pareto, max_tax, min_reward))
+        stored = StoredRun.open(run)
+        return cls.of(stored, _picks(stored.pareto, max_tax, min_reward))
 
     @classmethod
-    def of(cls, pareto: ParetoSet, objectives: Objectives, store: ItemStore, picks: Mapping[str, Trial]) -> PaperTable:
+    def of(cls, run: StoredRun, picks: Mapping[str, Trial]) -> PaperTable:
         """Makes the table.
 
         Args:
-            pareto: The run.
-            objectives: Of the run.
-            store: Items of its trials.
+            run: The run.
             picks: The points to show, by what they are called.
 
         Raises:
             UserError: Base or aligned has no complete trial, or the items of a trial are missing.
         """
+        pareto, objectives = run.pareto, run.objectives
         known = {"base": pareto.base, "aligned": pareto.aligned}
         by_ratio = {trial.uniform_ratio: trial for trial in pareto.uniform}
         known |= {f"uniform {ratio:g}": by_ratio[ratio] for ratio in UNIFORM if ratio in by_ratio}
         measures = tuple(_measures(objectives))
         shown = {**known, **_merged(picks)}
-        rows = [Row(label, trial, tuple(_values(objectives, measures, trial))) for label, trial in shown.items()]
-        notes = [used_test_data(pareto), split_note(pareto), conditions(pareto)]
+        rows = [TableRow(label, trial, tuple(_values(objectives, measures, trial))) for label, trial in shown.items()]
+        notes = [used_test_data(run), split_note(pareto), conditions(pareto)]
         notes.append(f"{pareto.no_front}." if pareto.no_front else "")
         notes.append(f"There is no knee, as {pareto.no_trade}." if pareto.no_trade else "")
-        blocks = _blocks(pareto, objectives, measures, store, _merged(picks))
+        blocks = _blocks(run, measures, _merged(picks))
         return cls(measures, tuple(rows), tuple(blocks), tuple(note for note in notes if note))
 
 
@@ -149,7 +148,7 @@ def _merged(picks: Mapping[str, Trial]) -> dict[str, Trial]:
 def _measures(objectives: Objectives) -> list[Measure]:
     metrics = {term.name: term.metric for term in objectives.probes}
     columns = [Measure(name, higher_is_better=True) for name in objectives.names[:-1]]
-    for family, members in families(objectives).items():
+    for family, members in families(objectives.probes).items():
         better = {METRICS[metrics[name]].higher_is_better for name in members}
         percent = all(METRICS[metrics[name]].bounded for name in members)
         columns.append(Measure(family, better.pop() if len(better) == 1 else None, 100 if percent else 1))
@@ -158,25 +157,20 @@ def _measures(objectives: Objectives) -> list[Measure]:
 
 def _values(objectives: Objectives, measures: Sequence[Measure], trial: Trial) -> list[Interval]:
     assert trial.scores is not None
-    of_families = family_scores(objectives, trial.scores).values()
+    of_families = [family_scores(trial.scores, members) for members in families(objectives.probes).values()]
     *rewards, tax = trial.objectives.values()
     estimates = [*rewards, *of_families, tax]
     return [Interval.normal(each).times(m.scale) for each, m in zip(estimates, measures, strict=True)]
 
 
-def _blocks(
-    pareto: ParetoSet,
-    objectives: Objectives,
-    measures: Sequence[Measure],
-    store: ItemStore,
-    picks: Mapping[str, Trial],
-) -> list[Block]:
+def _blocks(run: StoredRun, measures: Sequence[Measure], picks: Mapping[str, Trial]) -> list[Block]:
     if not picks:
         return []
+    pareto = run.pareto
     rivals = {label: _rivals(pareto, trial) for label, trial in picks.items()}
     needed = {trial.number for trial in [*picks.values(), *(t for those in rivals.values() for t in those.values())]}
-    models = [store.read(pareto.split, number) for number in sorted(needed)]
-    drawn = dict(zip(sorted(needed), resample(objectives, models), strict=True))
+    models = [run.items.read(pareto.split, number) for number in sorted(needed)]
+    drawn = dict(zip(sorted(needed), resample(run.objectives, models), strict=True))
 
     def differences(pick: Trial, rival: Trial) -> tuple[Interval, ...]:
         found = drawn[pick.number].minus(drawn[rival.number])
@@ -185,7 +179,9 @@ def _blocks(
         return tuple(each.times(m.scale) for each, m in zip(every, measures, strict=True))
 
     return [
-        Block(label, pick, tuple(Row(name, rival, differences(pick, rival)) for name, rival in rivals[label].items()))
+        Block(
+            label, pick, tuple(TableRow(name, rival, differences(pick, rival)) for name, rival in rivals[label].items())
+        )
         for label, pick in picks.items()
     ]
 

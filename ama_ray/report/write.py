@@ -7,95 +7,95 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.comparison import Interval
-from ama_ray.report.convergence_plot import plot_convergence
-from ama_ray.report.families_plot import plot_families
-from ama_ray.report.html import environment, write_html
-from ama_ray.report.html.importance import importance_of_run
-from ama_ray.report.importance_plot import plot_importance
-from ama_ray.report.named import used_test_data
-from ama_ray.report.plot import plot_front
-from ama_ray.report.point import value_or_null
-from ama_ray.report.steps import convergence
-from ama_ray.trial import Estimate
-from ama_ray.trials_csv import write_trials
+from ama_ray.report.html.provenance import environment
+from ama_ray.report.html.render import write_html
+from ama_ray.report.json_fields import value_or_null
+from ama_ray.report.notes import used_test_data
+from ama_ray.report.plots.convergence import plot_convergence
+from ama_ray.report.plots.families import plot_families
+from ama_ray.report.plots.front import plot_front
+from ama_ray.report.plots.importance import plot_importance
+from ama_ray.scores.interval import Interval
+from ama_ray.scores.trial import Estimate
+from ama_ray.storage.files import replacing
+from ama_ray.storage.names import CONVERGENCE, FRONT, SUMMARY
+from ama_ray.storage.records import write_trials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ama_ray.convergence import Step
-    from ama_ray.pareto import ParetoSet
+    from ama_ray.analysis.convergence import Step
+    from ama_ray.run import StoredRun
 
 
-def write_report(
-    pareto: ParetoSet, out: Path, timing: Mapping[str, Any], ended: str = "", *, interrupted: bool = False
-) -> None:
+def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, interrupted: bool = False) -> None:
     """Writes the results of a run beside its `trials.csv`.
 
     `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture, `report.html` a page with
     everything; `summary.json` holds the normalised hypervolumes of the split that the front is from and of the search
-    split, how much the search had fooled itself (`ParetoSet.optimism`), which share of the search's items was evaluated
+    split, how much the search had fooled itself (`StoredRun.optimism`), which share of the search's items was evaluated
     (the rest was saved by stopping trials), where the time went, the versions and the machine. What is not known is
     null. With constraints it also holds these and how many trials they left out; with a reference point, that.
     `families.png` is what every family of probes costs along the front, `importance.png` which groups matter for which
     objective; they are left out where there is no front, or too few trials.
     `convergence.png` and `convergence.csv` are the hypervolume on the search split after every trial, and what of it
-    holds on other items (`held_out`, with its 95% interval; see `ama_ray.convergence.Halves`), which is known where the
+    holds on other items (`held_out`, with its 95% interval; see `ama_ray.analysis.convergence.Halves`), which is known where the
     run folder has `items/`.
 
     Args:
-        pareto: The result.
-        out: The run folder.
+        run: The run.
         timing: Seconds by stage, the share of orchestration, and the seconds up to the first trial by part.
         ended: Why the search ended before its last trial; empty where it did not.
         interrupted: A signal ended the run, which can be gone on with.
     """
-    write_trials(out / "front.csv", pareto.front)
-    steps = convergence(pareto, out)
-    _write_steps(steps, out / "convergence.csv")
-    plot_front(pareto, *_pictures(out, "front"))
-    plot_convergence(steps, pareto, *_pictures(out, "convergence"))
-    plot_families(pareto, *_pictures(out, "families"))
-    effects = importance_of_run(pareto)
+    pareto, out = run.pareto, run.folder
+    write_trials(out / FRONT, pareto.front)
+    steps = run.convergence()
+    _write_steps(steps, out / CONVERGENCE)
+    plot_front(run, *_pictures(out, "front"))
+    plot_convergence(steps, run, *_pictures(out, "convergence"))
+    plot_families(run, *_pictures(out, "families"))
+    effects = run.importance()
     if effects:
-        plot_importance(effects, list(pareto.trials[0].ratios), *_pictures(out, "importance"))
+        plot_importance(effects, list(run.trials[0].ratios), *_pictures(out, "importance"))
     held_out = steps[-1].held_out if steps else Estimate()
-    warning = used_test_data(pareto)
-    searched = [trial for trial in pareto.trials if trial.search is not None]
+    warning = used_test_data(run)
+    searched = [trial for trial in run.trials if trial.search is not None]
     summary: dict[str, Any] = {
         **({"warning": warning} if warning else {}),
         "split": pareto.split,
-        **_asked(pareto),
+        **_asked(run),
         "ended": ended,
         "interrupted": interrupted,
-        "trials": len(pareto.searched),
-        "stopped": sum(trial.state == "stopped" for trial in pareto.trials),
+        "trials": len(run.searched),
+        "stopped": sum(trial.state == "stopped" for trial in run.trials),
         "evaluated": sum(trial.share for trial in searched) / len(searched) if searched else None,
-        "failed": sum(trial.state == "failed" for trial in pareto.trials),
+        "failed": sum(trial.state == "failed" for trial in run.trials),
         "hypervolume": value_or_null(pareto.hypervolume),
         "uniform_hypervolume": value_or_null(pareto.uniform_hypervolume),
-        "search_hypervolume": value_or_null(pareto.search_split.hypervolume),
+        "search_hypervolume": value_or_null(run.searched_pareto.hypervolume),
         "search_hypervolume_held_out": value_or_null(held_out.value),
         "search_hypervolume_held_out_se": value_or_null(held_out.se),
-        "optimism": value_or_null(pareto.optimism),
+        "optimism": value_or_null(run.optimism),
         "timing": dict(timing),
         **environment(),
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    write_html(pareto, out, steps=steps, effects=effects)
+    with replacing(out / SUMMARY) as file:
+        file.write(json.dumps(summary, indent=2) + "\n")
+    write_html(run, steps=steps, effects=effects)
 
 
 def _pictures(out: Path, name: str) -> list[Path]:
     return [out / f"{name}.{ending}" for ending in ("png", "svg")]
 
 
-def _asked(pareto: ParetoSet) -> dict[str, Any]:
+def _asked(run: StoredRun) -> dict[str, Any]:
     asked: dict[str, Any] = {}
-    if pareto.config and pareto.constraints:
-        asked |= {"constraints": pareto.config.constraints, "left_out": len(pareto.left_out)}
-    if pareto.config and pareto.config.reference:
-        asked["reference"] = pareto.config.reference
+    if run.pareto.constraints:
+        asked |= {"constraints": run.config.constraints, "left_out": len(run.pareto.left_out)}
+    if run.config.reference:
+        asked["reference"] = run.config.reference
     return asked
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from ama_ray.config.callbacks import TRACKERS
+from ama_ray.config.search import TRACKERS
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:

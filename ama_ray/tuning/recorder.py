@@ -10,25 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from ray import cloudpickle
 from ray.exceptions import RayActorError
-from ray.tune import Callback, Stopper
+from ray.tune import Callback
 
 from ama_ray.errors import UserError, one_line
-from ama_ray.item_store import ItemStore
-from ama_ray.replies import ReplyStore
-from ama_ray.trial import Trial
-from ama_ray.trials_csv import TrialsFile
-from ama_ray.tuning.forgetting import forget_trial
-from ama_ray.tuning.insist import insist
+from ama_ray.scores.trial import Trial
+from ama_ray.storage.records import ItemStore, ReplyStore, TrialsFile
+from ama_ray.storage.retry import retry_write
+from ama_ray.tuning.ray_internals import forget_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ama_ray.config import Split
-    from ama_ray.pareto import ParetoSet
-    from ama_ray.tuning.interrupts import Interrupts
+    from ama_ray.run import StoredRun
 
 FAILURES_IN_A_ROW = 5
 """After so many the run stops: what fails every trial will fail the rest of the night too."""
+
 ATTEMPTS = 3
 """How often a trial is run whose engine dies; a trial whose scorer fails has failed."""
 
@@ -47,7 +45,7 @@ class Recorder(Callback):
         out: Path,
         on_trial: Callable[[Trial], None],
         tell: Callable[[str], None] = lambda line: None,
-        earlier: ParetoSet | None = None,
+        earlier: StoredRun | None = None,
         on_start: Callable[[int, Split], None] = lambda number, split: None,
     ) -> None:
         """Records to the folder of a run.
@@ -130,11 +128,11 @@ class Recorder(Callback):
         # Taken out, as Tune writes the results of all trials again and again.
         items = result.pop("items")
         if state == "complete":
-            insist(
+            retry_write(
                 partial(self.items.write, config["split"], number, items), f"the items of trial {number}", self._tell
             )
         if replies := result.pop("replies", ()):
-            insist(partial(self.replies.write, number, replies), f"the replies of trial {number}", self._tell)
+            retry_write(partial(self.replies.write, number, replies), f"the replies of trial {number}", self._tell)
         before = self._trials.get(number) or _new(config, state)
         tokens = Counter(before.tokens) + Counter(result["tokens"])
         scored = replace(before, **{config["split"]: result["scores"]}, tokens=dict(tokens))
@@ -163,7 +161,7 @@ class Recorder(Callback):
     def _record(self, config: dict[str, Any], trial: Trial) -> None:
         self._trials[trial.number] = trial
         self._finished[config["split"]] += 1
-        insist(partial(self._file.write, self.trials), str(self._out / "trials.csv"), self._tell)
+        retry_write(partial(self._file.write, self.trials), str(self._out / "trials.csv"), self._tell)
         self._on_trial(trial.seen_on(config["split"]))
 
 
@@ -187,20 +185,3 @@ def _new(config: dict[str, Any], state: Any, reason: str = "", seconds: dict[str
         reason=reason,
         seconds=seconds or {},
     )
-
-
-class EndStopper(Stopper):
-    """Ends a search whose trials keep failing, or that a signal has ended."""
-
-    def __init__(self, recorder: Recorder, signals: Interrupts) -> None:
-        """Watches a recorder and the signals."""
-        self._recorder = recorder
-        self._signals = signals
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """A single trial ends by itself."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Whether the search should end."""
-        return self._recorder.failing or self._signals.received is not None

@@ -14,42 +14,50 @@ from ray import tune
 from ray.tune.stopper import CombinedStopper
 
 from ama_ray.config import RunConfig
-from ama_ray.constraints import Constraints
-from ama_ray.inputs import Inputs
-from ama_ray.objectives import Objectives
-from ama_ray.parametrisation import parametrisation
-from ama_ray.pareto import ParetoSet
-from ama_ray.progress import Doing, Finished, Opened, Started, Stopping, Teller, lines, trial_line
+from ama_ray.evaluation.inputs import Inputs
 from ama_ray.report import write_report
+from ama_ray.run import StoredRun
+from ama_ray.space.parametrization import parametrization
+from ama_ray.storage.mirror import mirrored
+from ama_ray.storage.run_folder import Resume, RunFolder, finished, held
 from ama_ray.tuning import callbacks, samplers
-from ama_ray.tuning.cluster import Slots, engine_resources, ray_cluster
-from ama_ray.tuning.forgetting import no_state_of_tune
-from ama_ray.tuning.futility import FutilityStopper
-from ama_ray.tuning.interrupts import Interrupts, interrupts
-from ama_ray.tuning.latest_first import LatestFirst
-from ama_ray.tuning.memory import check_stores, engine_bytes, own_store
-from ama_ray.tuning.mirror import mirrored
-from ama_ray.tuning.preparation import prepare
-from ama_ray.tuning.recorder import EndStopper, Recorder
-from ama_ray.tuning.reward_pool import reward_pools
-from ama_ray.tuning.run_folder import Resume, RunFolder, finished, held
-from ama_ray.tuning.schedule import Schedule
-from ama_ray.tuning.searcher import ParetoSearcher
+from ama_ray.tuning.cluster.memory import check_stores, engine_bytes, own_store
+from ama_ray.tuning.cluster.pickling import scorers_by_value
+from ama_ray.tuning.cluster.ray_cluster import ray_cluster
+from ama_ray.tuning.cluster.reward_pool import reward_pools
+from ama_ray.tuning.cluster.slots import Slots, engine_resources
+from ama_ray.tuning.events import (
+    EventEmitter,
+    RunOpened,
+    StageStarted,
+    StopRequested,
+    TrialFinished,
+    TrialStarted,
+    lines,
+    trial_line,
+)
+from ama_ray.tuning.ray_internals import NewestFirstScheduler, no_state_of_tune
+from ama_ray.tuning.recorder import Recorder
+from ama_ray.tuning.searcher import RunSearcher
+from ama_ray.tuning.setup import prepare
+from ama_ray.tuning.signals import Interrupts, interrupts
+from ama_ray.tuning.stopping.failures import EndStopper
+from ama_ray.tuning.stopping.futility import FutilityStopper
 from ama_ray.tuning.study import open_study
+from ama_ray.tuning.suggester import StudySuggester
 from ama_ray.tuning.timing import Clock, Timing
-from ama_ray.tuning.trainable import Plan, PlanReference, SwapTrial
-from ama_ray.tuning.travel import send_scorers_by_value
+from ama_ray.tuning.trainable import SwapTrial, TrialContext, TrialContextReference
 from ama_ray.tuning.warm_start import first_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ama_ray.parametrisation import Parametrisation
-    from ama_ray.progress import Listener
-    from ama_ray.trial import Trial
-    from ama_ray.tuning.preparation import Prepared
-    from ama_ray.tuning.warm_start import Point
+    from ama_ray.scores.trial import Trial
+    from ama_ray.space.parametrization import Parametrization
+    from ama_ray.tuning.events import Listener
+    from ama_ray.tuning.setup import Prepared
+    from ama_ray.tuning.warm_start import FirstPoint
 
 
 def search(
@@ -60,27 +68,8 @@ def search(
     listen: Listener | None = None,
     began: float | None = None,
     **fields: Any,
-) -> ParetoSet:
-    """Searches the ratios of a pair and returns the Pareto set.
-
-    Args:
-        run: A run file or a `RunConfig`; None where all is given as keyword arguments.
-        resume: Where `out` holds a run already: `auto` goes on with it, `never` refuses. `must` refuses where it holds
-            none.
-        progress: Called with a line of text as the run proceeds.
-        listen: Called with every event instead (`ama_ray.progress`), where lines are not enough.
-        began: `time.perf_counter()` of when the user asked, where imports since then are to count; default: now.
-        fields: Fields of `RunConfig`; they replace those of a run file.
-
-    Returns:
-        The front, with every trial. The folder `out` has `trials.csv`, `front.csv`, `front.png`,
-        `convergence.csv`, `convergence.png`, `summary.json` and `run.yaml` as resolved.
-
-    Raises:
-        UserError: Something about the run is off; one sentence that names it.
-        Interrupted: SIGINT or SIGTERM came (a `KeyboardInterrupt`); what was finished is on disk, and the same call
-            goes on with it. Its `front` is the one so far, where there is one.
-    """
+) -> StoredRun:
+    """Searches the ratios of a pair; see `ama_ray.api.search`."""
     clock = Clock(began)
     clock.lap("import")
     config = _config(run, fields)
@@ -88,8 +77,8 @@ def search(
     with ExitStack() as stack:
         stack.enter_context(held(config.out))
         signals = stack.enter_context(interrupts())
-        tell = Teller(listen or (progress and lines(progress)))
-        signals.notice = lambda: tell.send(Stopping())
+        tell = EventEmitter(listen or (progress and lines(progress)))
+        signals.notice = lambda: tell.send(StopRequested())
         keep = stack.enter_context(mirrored(config, tell))
         return _search(config, resume, tell, clock, signals, keep=keep)
 
@@ -97,22 +86,22 @@ def search(
 def _search(
     config: RunConfig,
     resume: Resume,
-    tell: Teller,
+    tell: EventEmitter,
     clock: Clock,
     signals: Interrupts,
     *,
     keep: Callable[[], None],
-) -> ParetoSet:
-    tell.send(Doing("opening the pair and its data"))
+) -> StoredRun:
+    tell.send(StageStarted("opening the pair and its data"))
     inputs = Inputs.open(config)
     for warning in inputs.pair.warnings:
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
-    shape = parametrisation(inputs.groups.ranges, config.mean_ratio)
+    shape = parametrization(inputs.groups.ranges, config.mean_ratio)
     folder = RunFolder.start(inputs, resume)
     config = inputs.config
-    earlier = ParetoSet(folder.trials, config)
-    tell.send(Opened(config, earlier))
+    earlier = StoredRun(config.out, config, inputs.objectives, folder.trials, inputs.test_data)
+    tell.send(RunOpened(config, earlier))
     if folder.trials:
         tell(f"{config.out}: {len(earlier.searched)} of {config.trials} trials are there; going on")
     if done := finished(config.out, len(earlier.searched), config):
@@ -127,43 +116,44 @@ def _search(
         if "first trial" not in clock.laps:
             clock.lap("first trial")
         keep()
-        so_far = ParetoSet(recorder.trials, config, "search") if trial.split == "search" else None
+        so_far = earlier.pareto_of(recorder.trials, "search") if trial.split == "search" else None
         line = trial_line(trial, config.trials, so_far.hypervolume if so_far else math.nan)
-        tell.send(Finished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds))
+        tell.send(TrialFinished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds))
 
-    recorder = Recorder(config.out, on_trial, tell, earlier, lambda number, split: tell.send(Started(number, split)))
+    recorder = Recorder(
+        config.out, on_trial, tell, earlier, lambda number, split: tell.send(TrialStarted(number, split))
+    )
     with ExitStack() as stack:
-        tell.send(Doing("starting Ray"))
-        stack.enter_context(send_scorers_by_value(inputs.evaluations["search"].rewards))
+        tell.send(StageStarted("starting Ray"))
+        stack.enter_context(scorers_by_value(inputs.evaluations["search"].rewards))
         stack.enter_context(ray_cluster(partial(own_store, inputs)))
         signals.catch()
         check_stores(inputs)
         inputs = replace(inputs, evaluations=stack.enter_context(reward_pools(inputs.evaluations, config.engine)))
         slots = Slots(config, engine_bytes(inputs, on_gpu=engine_resources(config.engine)["GPU"] > 0), tell)
         clock.lap("ray")
-        tell.send(Doing("loading both checkpoints, and the deep check where it is due"))
+        tell.send(StageStarted("loading both checkpoints, and the deep check where it is due"))
         prepared = prepare(inputs, tell, keep=slots.of_several_nodes)
         clock.lap("deep check")
         tell(f"deep check passed: {prepared.verdict}")
-        tell.send(Doing("starting engines"))
-        searcher = _searcher(inputs, shape, first, folder, slots=slots(), tell=tell)
-        ended = _tune(inputs, prepared, searcher, recorder, slots=slots, signals=signals)
+        tell.send(StageStarted("starting engines"))
+        searcher = _searcher(inputs, earlier, shape, first, folder, slots=slots(), tell=tell)
+        ended = _tune(inputs, earlier, prepared, searcher, recorder, slots=slots, signals=signals)
         engines = slots()
     recorder.say_why_it_ended(config.trials, ended)
-    pareto = ParetoSet(recorder.trials, config)
+    run = earlier.with_trials(recorder.trials)
     engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
     timing = Timing.of(recorder.stage_seconds, clock.elapsed, engines, engine_start)
     write_report(
-        pareto,
-        config.out,
+        run,
         timing.to_dict() | {"to_first_trial": clock.laps},
         ended,
         interrupted=signals.received is not None,
     )
-    signals.check(pareto)
+    signals.check(run)
     tell(f"first trial after {clock}")
     tell(str(timing))
-    return pareto
+    return run
 
 
 def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunConfig:
@@ -176,16 +166,17 @@ def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunCo
 
 def _searcher(
     inputs: Inputs,
-    shape: Parametrisation,
-    first: Sequence[Point],
+    run: StoredRun,
+    shape: Parametrization,
+    first: Sequence[FirstPoint],
     folder: RunFolder,
     *,
     slots: int,
     tell: Callable[[str], None],
-) -> ParetoSearcher:
-    config, objectives, constraints = inputs.config, Objectives.of(inputs.config), Constraints.of(inputs.config)
+) -> StudySuggester:
+    config, objectives, constraints = inputs.config, run.objectives, run.constraints
     in_study = sum(shape.expresses(point.ratios) for point in first)
-    setting = samplers.Setting(
+    setting = samplers.SamplerContext(
         ranges=shape.ranges,
         objectives=objectives,
         trials=config.trials,
@@ -200,32 +191,32 @@ def _searcher(
     sampler, chosen = samplers.make(config.sampler, setting)
     tell(f"sampler: {chosen}")
     study = open_study(folder, config.storage, len(objectives.names), sampler)
-    return ParetoSearcher(shape, objectives, study, first, constraints, finished=folder.trials, tell=tell)
+    return StudySuggester(shape, objectives, study, first, constraints, finished=folder.trials, tell=tell)
 
 
 def _tune(
     inputs: Inputs,
+    run: StoredRun,
     prepared: Prepared,
-    searcher: ParetoSearcher,
+    searcher: StudySuggester,
     recorder: Recorder,
     *,
     slots: Slots,
     signals: Interrupts,
 ) -> str:
-    """Runs the trials; returns why the search ended before its last trial, as `Schedule.ended`."""
+    """Runs the trials; returns why the search ended before its last trial, as `RunSearcher.ended`."""
     config = inputs.config
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
-    objectives = Objectives.of(config)
-    plan = PlanReference.of(Plan(inputs.evaluations, objectives, prepared), config.engine.timeout)
+    plan = TrialContextReference.of(TrialContext(inputs.evaluations, run.objectives, prepared), config.engine.timeout)
     resources = {kind.lower(): amount for kind, amount in slots.want.items()}
-    stop = CombinedStopper(EndStopper(recorder, signals), FutilityStopper(recorder, objectives, config.trials, config))
-    schedule = Schedule(inputs, objectives, searcher, recorder, slots)
+    stop = CombinedStopper(EndStopper(recorder, signals), FutilityStopper(run, recorder))
+    schedule = RunSearcher(inputs, run, searcher, recorder, slots)
     with tempfile.TemporaryDirectory(prefix="ama_ray-tune-") as scratch, no_state_of_tune():
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(SwapTrial, plan=plan), resources),
             tune_config=tune.TuneConfig(
                 search_alg=schedule,
-                scheduler=LatestFirst(),
+                scheduler=NewestFirstScheduler(),
                 num_samples=-1,  # until the schedule is finished
                 max_concurrent_trials=slots.most + slots.waiting,
                 reuse_actors=True,

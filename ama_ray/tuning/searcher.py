@@ -1,179 +1,196 @@
-"""`ParetoSearcher`: an Optuna study of several objectives, asked in a thread of its own, with trials that may fail."""
+"""`RunSearcher`: the trials of a run in their order, first those of the search, then those of the report."""
 
 from __future__ import annotations
 
-import itertools
-import math
-import warnings
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.trial import TrialState
+from ray.tune.search import Searcher
 
-from ama_ray.tuning.insist import insist
-from ama_ray.tuning.samplers import Listener
-from ama_ray.tuning.warm_start import Point
+from ama_ray.analysis.candidates import candidates
+from ama_ray.config import BASELINE_RATIOS
+from ama_ray.errors import UserError
+from ama_ray.evaluation.evaluation import SPLITS
+from ama_ray.scores.trial import Trial
+from ama_ray.tuning.recorder import ATTEMPTS
+from ama_ray.tuning.stopping.plateau import HypervolumePlateau
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from ama_ray.constraints import Constraints
-    from ama_ray.objectives import Objectives
-    from ama_ray.parametrisation import Parametrisation
-    from ama_ray.trial import Origin, Scores, Trial
-
-READY_SECONDS = 0.02
-"""How long Tune waits for a suggestion before it does something else."""
-
-Suggested = tuple[int, "Origin", dict[str, float], "optuna.Trial | None"]
-"""Number, origin, ratios, and the trial of the study where there is one."""
-
-_sampling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
+    from ama_ray.evaluation.inputs import Inputs
+    from ama_ray.run import StoredRun
+    from ama_ray.tuning.recorder import Recorder
+    from ama_ray.tuning.suggester import StudySuggester
 
 
-class ParetoSearcher:
-    """Suggests ratio vectors: first the points it is given, then those of an Optuna sampler.
+class RunSearcher(Searcher):
+    """Hands Tune one trial after another: the search's, then those to be scored again on the report split.
 
-    First points for which the study has no parameters, such as the uniform ones beside a given mean ratio, are
-    suggested all the same, and the sampler does not hear of them.
+    The uniform points, also those that the search did not start from, are scored on the report split where the sampler
+    has nothing ready for an idle engine, and while the last trials of the search still run, so that no engine waits;
+    then come the points that are or could be on the front, and
+    last the twin of the knee: the uniform point with its mean ratio, against which it is compared.
 
-    A sampler that is a `Listener` is told the scores of complete trials, and those of base and aligned.
+    Attributes:
+        ended: Why the search ended before its last trial; empty where it did not.
     """
 
     def __init__(
         self,
-        parametrisation: Parametrisation,
-        objectives: Objectives,
-        study: optuna.Study,
-        first: Sequence[Point],
-        constraints: Constraints | None = None,
-        *,
-        finished: Sequence[Trial] = (),
-        tell: Callable[[str], None] = lambda line: None,
+        inputs: Inputs,
+        run: StoredRun,
+        searcher: StudySuggester,
+        recorder: Recorder,
+        slots: Callable[[], int],
     ) -> None:
-        """Takes up a study, new or known.
+        """Plans a run.
 
         Args:
-            parametrisation: From what the sampler chooses to ratios.
-            objectives: Of the run; the study's are the same, in the same order.
-            study: Its sampler chooses after the first points.
-            first: Scored before, in this order.
-            constraints: Of the run.
-            finished: Trials of an earlier process. What the study does not know of them it is told; what it knows and
-                they do not have was under way, and is suggested again, as the same trial of the study.
-            tell: Called with a line of text while the study's storage is away.
+            inputs: The opened run.
+            run: Its objectives, constraints and reference point.
+            searcher: Chooses the ratios of the search.
+            recorder: Knows what has finished, also in an earlier process.
+            slots: How many engines can run side by side now.
         """
-        self._parametrisation = parametrisation
-        self._objectives = objectives
-        self._constraints = constraints
-        self._distributions: dict[str, BaseDistribution] = {
-            name: FloatDistribution(*limits) for name, limits in parametrisation.ranges.items()
-        }
-        self._study = study
-        self._insist = partial(insist, what="the study", tell=tell)
-        self._listener = study.sampler if isinstance(study.sampler, Listener) else None
-        self._end_of: dict[str, float] = {}
-        self._ends: dict[float, Scores] = {}
-        self._running: dict[str, optuna.Trial] = {}
-        self._asked: Future[Suggested] | None = None
-        self._again: deque[Suggested] = deque()
-        self._restore({trial.number: trial for trial in finished})
-        done = [*((t.origin, t.ratios) for t in finished if t.state != "failed"), *(s[1:3] for s in self._again)]
-        self._first = deque(point for point in first if (point.origin, point.ratios) not in done)
-        self._used = {*(trial.number for trial in finished), *(suggested[0] for suggested in self._again)}
+        names = run.objectives.names
+        super().__init__(metric=list(names), mode=["max"] * (len(names) - 1) + ["min"])
+        self._config = inputs.config
+        self._groups = inputs.groups.names
+        self._run = run
+        self._searcher = searcher
+        self._recorder = recorder
+        self._slots = slots
+        self._patience = HypervolumePlateau(run)
+        self.ended = ""
+        self._searching: set[str] = set()
+        self._in_flight: dict[str, dict[str, Any]] = {}
+        self._again_after: deque[tuple[str, dict[str, Any]]] = deque()
+        self._first_id: dict[str, str] = {}
+        self._ended: deque[tuple[str, dict[str, Any] | None, bool]] = deque()
+        self._asked = {split: recorder.finished(split) for split in SPLITS}
+        self._again = {trial.number for trial in recorder.trials if trial.report}
+        self._others = self._uniform_beside_the_search()
+        self._queue: deque[Trial] = deque()
+        self._steps: list[Callable[[], list[Trial] | None]] = [self._uniform, self._candidates, self._twin]
 
-    def suggest(self, trial_id: str, wait: float | None = READY_SECONDS) -> dict[str, Any] | None:
-        """The next trial: its number, origin and ratios; None while the sampler still thinks.
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles it to restore from; a run goes on from its own folder instead.
+        return {}
 
-        The sampler takes a good part of a second, in which Tune must go on handing trials to idle engines; so it works
-        in a thread of its own, and Tune asks again.
-
-        Args:
-            trial_id: Of Tune.
-            wait: Seconds to wait for the sampler; None waits until it is done.
-        """
-        if self._asked is None and not self._again:
-            number = next(number for number in itertools.count() if number not in self._used)
-            self._used.add(number)
-            ask = partial(self._ask, number, self._first.popleft() if self._first else None)
-            self._asked = _sampling.submit(ask)
-        try:
-            suggested = self._asked.result(timeout=wait) if self._asked else self._again.popleft()
-        except TimeoutError:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial, None while it is not known yet or there is no room for it, or `FINISHED`."""
+        self.settle()
+        # One more than there are engines: the next ratios are known while all of them work.
+        if len(self._in_flight) > self._slots():
             return None
-        self._asked = None
-        number, origin, ratios, trial = suggested
-        if trial is not None:
-            self._running[trial_id] = trial
-        if origin == "baseline" and (ratio := next(iter(ratios.values()))) in (0, 1):
-            self._end_of[trial_id] = ratio
-        return {"number": number, "origin": origin, "ratios": ratios}
+        if self._again_after:
+            self._first_id[trial_id], suggestion = self._again_after.popleft()
+            self._in_flight[trial_id] = suggestion
+            return suggestion
+        found = self._search(trial_id) if self._searches() else self._report()
+        if not isinstance(found, dict):
+            return None if self._in_flight else found  # what still runs may have to run again
+        suggestion = found | {"attempt": 1}
+        self._asked[suggestion["split"]] += 1
+        self._in_flight[trial_id] = suggestion
+        if suggestion["split"] == "search":
+            self._searching.add(trial_id)
+        return suggestion
 
-    def _ask(self, number: int, point: Point | None) -> Suggested:
-        if point is not None and not self._parametrisation.expresses(point.ratios):
-            return number, point.origin, point.ratios, None
-        trial = self._insist(partial(self._ask_study, point))
-        suggested = point or Point("sampler", self._parametrisation.to_ratios(trial.params))
-        # The number comes last: a trial that has one has all the rest.
-        for key, value in (("origin", suggested.origin), ("ratios", suggested.ratios), ("number", number)):
-            self._insist(partial(trial.set_user_attr, key, value))
-        return number, suggested.origin, suggested.ratios, trial
+    def _searches(self) -> bool:
+        if self.ended or self._asked["search"] >= self._config.trials:
+            return False
+        self.ended = self._patience.exhausted(self._recorder.trials) or ""
+        return not self.ended
 
-    def _ask_study(self, point: Point | None) -> optuna.Trial:
-        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if "number" not in frozen.user_attrs:  # of an attempt that the storage cut short
-                self._study.tell(frozen.number, state=TrialState.FAIL)
-        if point is not None and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            self._study.enqueue_trial(self._parametrisation.to_params(point.ratios))
-        with warnings.catch_warnings():
-            # The baseline is scored whole, also where a group's range is narrower.
-            warnings.filterwarnings("ignore", message="Fixed parameter .* is out of range")
-            return self._study.ask(fixed_distributions=self._distributions)
+    def _search(self, trial_id: str) -> dict[str, Any] | None:
+        suggestion = self._searcher.suggest(trial_id)
+        if suggestion is None and len(self._in_flight) < self._slots():
+            # An engine is idle. Tune would end it, did another become idle too, and starting one takes long.
+            uniform = self._uniform()
+            # Some are kept for the end of the search, when engines would wait for the last trials.
+            if len(uniform) > self._slots():
+                return self._again_on_report(uniform[0])
+            suggestion = self._searcher.suggest(trial_id, wait=None)
+        return None if suggestion is None else suggestion | {"split": "search"}
 
-    def _restore(self, finished: Mapping[int, Trial]) -> None:
-        for frozen in self._study.get_trials(deepcopy=False):
-            number, trial = frozen.user_attrs.get("number"), optuna.Trial(self._study, frozen._trial_id)
-            known = finished.get(number) if number is not None else None
-            if frozen.state == TrialState.RUNNING and known:
-                self._tell(trial, known.search)
-            elif frozen.state == TrialState.RUNNING and number is not None:
-                self._again.append((number, frozen.user_attrs["origin"], frozen.user_attrs["ratios"], trial))
-            elif not frozen.state.is_finished():
-                self._study.tell(trial, state=TrialState.FAIL)  # never handed out
-            elif self._listener and known and known.search:
-                self._listener.tell(frozen.number, known.search)
-        stored = {frozen.user_attrs.get("number") for frozen in self._study.get_trials(deepcopy=False)}
-        for done in finished.values():
-            if done.search and done.number not in stored and self._parametrisation.expresses(done.ratios):
-                self._tell(self._ask(done.number, Point(done.origin, done.ratios))[3], done.search)
-            if done.search and done.origin == "baseline" and (ratio := done.uniform_ratio) in (0, 1):
-                self._tell_ends(float(ratio), done.search)
+    def _report(self) -> dict[str, Any] | str | None:
+        while not self._queue and self._steps:
+            ready = self._steps[0]()
+            if ready is None:
+                return None
+            self._queue.extend(ready)
+            self._steps.pop(0)
+        return self._again_on_report(self._queue.popleft()) if self._queue else str(Searcher.FINISHED)
+
+    def _again_on_report(self, trial: Trial) -> dict[str, Any]:
+        self._again.add(trial.number)
+        return {"number": trial.number, "origin": trial.origin, "ratios": trial.ratios, "split": "report"}
+
+    def _uniform(self) -> list[Trial]:
+        """The uniform points to score on the report split now: those of the search once they are complete there."""
+        ready = [t for t in self._recorder.trials if t.origin == "baseline" and t.state == "complete" and t.search]
+        return [trial for trial in [*ready, *self._others] if trial.number not in self._again]
+
+    def _uniform_beside_the_search(self) -> list[Trial]:
+        """The uniform points that are scored on the report split only, and have not been."""
+        trials, config = self._recorder.trials, self._config
+        done = [trial.uniform_ratio for trial in trials if trial.origin == "baseline" and trial.report]
+        others = [ratio for ratio in BASELINE_RATIOS if ratio not in (*config.first_ratios, *done)]
+        beside = len(trials) - self._recorder.finished("search")  # numbers that the search leaves out
+        start = max([config.trials + beside, *(trial.number + 1 for trial in trials)])
+        return [
+            Trial(number, "complete", "baseline", dict.fromkeys(self._groups, ratio))
+            for number, ratio in enumerate(others, start)
+        ]
+
+    def _candidates(self) -> list[Trial] | None:
+        if self._recorder.finished("search") < self._asked["search"]:
+            return None
+        trials = [t for t in self._recorder.trials if t.state == "complete" and t.search is not None]
+        items = {trial.number: self._recorder.items.read("search", trial.number) for trial in trials}
+        # A uniform trial may have been among the last to finish.
+        chosen = candidates(
+            self._run.pareto_of(trials, "search"), self._run.objectives, items, self._config.report.points
+        )
+        return [*self._uniform(), *(trial for trial in chosen if trial.number not in self._again)]
+
+    def _twin(self) -> list[Trial] | None:
+        if self._recorder.finished("report") < self._asked["report"]:
+            return None
+        try:
+            knee = self._run.with_trials(self._recorder.trials).pareto.pick("knee")
+        except UserError:
+            return []
+        if knee.uniform_ratio is not None:
+            return []
+        twin = dict.fromkeys(knee.ratios, knee.mean_ratio)
+        if any(trial.origin == "twin" and trial.ratios == twin for trial in self._recorder.trials):
+            return []
+        number = max(trial.number for trial in self._recorder.trials) + 1
+        return [Trial(number, "complete", "twin", twin)]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tells the study how a trial ended; one without finite objectives failed."""
-        scores: Scores | None = None if error else (result or {}).get("scores")
-        if scores and trial_id in self._end_of:
-            self._tell_ends(self._end_of[trial_id], scores)
-        self._tell(self._running.pop(trial_id, None), scores)
+        """Notes that a trial ended. Tune calls this before the recorder, and the sampler is to hear of it after."""
+        self._ended.append((trial_id, result, error))
 
-    def _tell(self, trial: optuna.Trial | None, scores: Scores | None) -> None:
-        if trial is None:
-            return
-        values = [scores.objectives[name].value for name in self._objectives.names] if scores else []
-        if scores is None or not all(math.isfinite(value) for value in values):
-            self._insist(partial(self._study.tell, trial, state=TrialState.FAIL, skip_if_finished=True))
-            return
-        for name, violation in (self._constraints.violations(scores) if self._constraints else {}).items():
-            self._insist(partial(trial.set_constraint, name, violation))
-        if self._listener:
-            self._listener.tell(trial.number, scores)
-        self._insist(partial(self._study.tell, trial, values, skip_if_finished=True))
+    def settle(self) -> None:
+        """Sees to the trials that have ended, which the recorder has on disk by now.
 
-    def _tell_ends(self, ratio: float, scores: Scores) -> None:
-        self._ends[ratio] = scores
-        if self._listener and len(self._ends) == 2:
-            self._listener.tell_ends(self._ends[0], self._ends[1])
+        One whose engine failed is handed out again; Tune's own retries do not cover an actor that dies between trials.
+        The sampler hears of the others.
+        """
+        while self._ended:
+            trial_id, result, error = self._ended.popleft()
+            suggestion, first = self._in_flight.pop(trial_id), self._first_id.pop(trial_id, trial_id)
+            if error and suggestion["attempt"] < ATTEMPTS:
+                self._again_after.append((first, suggestion | {"attempt": suggestion["attempt"] + 1}))
+            elif first in self._searching:
+                self._searcher.on_trial_complete(first, result, error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: `trials.csv` and `items` hold what a run knows."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from optuna.storages import BaseStorage
 
-    from ama_ray.tuning.run_folder import RunFolder
+    from ama_ray.storage.run_folder import RunFolder
 
 JOURNAL = "study.journal"
 

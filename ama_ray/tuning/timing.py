@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from ama_ray.trial import STAGES
+from ama_ray.scores.trial import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from ama_ray.evaluation import SPLITS, joined
-from ama_ray.trial import STAGES
+from ama_ray.evaluation.evaluation import SPLITS, joined
+from ama_ray.scores.trial import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ama_ray.evaluation import Answers, Evaluation, Measured
-    from ama_ray.objectives import Items, Objectives
-    from ama_ray.tuning.preparation import Prepared
+    from ama_ray.evaluation.evaluation import Answers, Evaluation, Measured
+    from ama_ray.scores.objectives import Items, Objectives
+    from ama_ray.tuning.setup import Prepared
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrialContext:
     """All that a trial actor needs to start."""
 
     evaluations: Mapping[str, Evaluation]
@@ -33,20 +33,20 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class PlanReference:
-    """A `Plan` in the object store, fetched by the first trial of an actor, so that Tune sets the actor up at once."""
+class TrialContextReference:
+    """A `TrialContext` in the object store, fetched by the first trial of an actor, so that Tune sets the actor up at once."""
 
     reference: Any
     timeout: float
 
     @classmethod
-    def of(cls, plan: Plan, timeout: float) -> PlanReference:
+    def of(cls, plan: TrialContext, timeout: float) -> TrialContextReference:
         """Puts the plan into the object store; `timeout` is `engine.timeout`."""
         return cls(ray.put(plan), timeout)
 
-    def get(self) -> Plan:
+    def get(self) -> TrialContext:
         """Fetches the plan."""
-        plan: Plan = ray.get(self.reference)
+        plan: TrialContext = ray.get(self.reference)
         return plan
 
 
@@ -60,7 +60,7 @@ class Unprinted(dict[str, Any]):
 class SwapTrial(tune.Trainable):
     """Owns one engine, started once; Tune reuses the actor from trial to trial."""
 
-    def setup(self, config: dict[str, Any], plan: PlanReference) -> None:
+    def setup(self, config: dict[str, Any], plan: TrialContextReference) -> None:
         """Takes the first trial's ratios; `step` starts the engine.
 
         Tune hands a trial whose actor is still being set up to any actor that falls idle, and drops the one being set
@@ -100,7 +100,7 @@ class SwapTrial(tune.Trainable):
             faulthandler.cancel_dump_traceback_later()
 
     def _step(self) -> dict[str, Any]:
-        from ama_ray.reward import ScorerError
+        from ama_ray.rewards.registry import ScorerError
 
         if not hasattr(self, "_engine"):
             self._start()
@@ -112,7 +112,7 @@ class SwapTrial(tune.Trainable):
         part = parts[len(self._measured)]
         evaluation = self._plan.evaluations[part]
         try:
-            measured = evaluation.examine(self._engine, lambda: self._base_on(part)[0])
+            measured = evaluation.evaluate(self._engine, lambda: self._base_on(part)[0])
         except ScorerError as error:
             return {"done": True, "reason": str(error), "seconds": dict(self._seconds), **self._identity}
         self._measured.append(measured)

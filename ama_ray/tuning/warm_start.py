@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
-from ama_ray.pareto import ParetoSet
+from ama_ray.run import StoredRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ama_ray.config.search import WarmStart
-    from ama_ray.inputs import Inputs
-    from ama_ray.parametrisation import Parametrisation
-    from ama_ray.trial import Origin
+    from ama_ray.evaluation.inputs import Inputs
+    from ama_ray.scores.trial import Origin
+    from ama_ray.space.parametrization import Parametrization
 
 AVERAGED = 0.5
 """The ratio of the one part that `parts` averages; the rest stays aligned."""
@@ -29,7 +29,7 @@ DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Point:
+class FirstPoint:
     """Ratios to be scored, and where they are from."""
 
     origin: Origin
@@ -37,8 +37,8 @@ class Point:
 
 
 def first_points(
-    inputs: Inputs, parametrisation: Parametrisation, tell: Callable[[str], None] | None = None
-) -> list[Point]:
+    inputs: Inputs, parametrization: Parametrization, tell: Callable[[str], None] | None = None
+) -> list[FirstPoint]:
     """What is scored before the sampler chooses: the uniform baseline, then the warm starts that the run asks for.
 
     - Base and aligned come first, then the uniform point between: whole, also where a range is narrower, and
@@ -53,11 +53,11 @@ def first_points(
       points are scored again, as the items may be others.
 
     Warm starts outside the ranges, or off the slice of `mean_ratio`, are moved to the nearest point that the sampler
-    could choose (`Parametrisation.nearest`); one that then repeats an earlier point is dropped.
+    could choose (`Parametrization.nearest`); one that then repeats an earlier point is dropped.
 
     Args:
         inputs: The opened run.
-        parametrisation: Of the run.
+        parametrization: Of the run.
         tell: Called with a line of text as points are distilled.
 
     Raises:
@@ -68,32 +68,34 @@ def first_points(
     baseline = [dict.fromkeys(groups, ratio) for ratio in dict.fromkeys((*FIRST_RATIOS, *whole))]
     # What costs nothing is looked at before what takes long.
     found: dict[WarmStart, list[dict[str, float]]] = {
-        entry: _cheap(entry, inputs, parametrisation, baseline) for entry in config.warm_start if entry != "distill"
+        entry: _cheap(entry, inputs, parametrization, baseline) for entry in config.warm_start if entry != "distill"
     }
     if "distill" in config.warm_start:
         from ama_ray.distill import distill
 
-        _fit(len(baseline), len(_joined(found.values(), parametrisation, baseline)), config.trials)
+        _fit(len(baseline), len(_joined(found.values(), parametrization, baseline)), config.trials)
         found["distill"] = [point.ratios for point in distill(inputs, tell)]
-    warm = _joined([found[entry] for entry in config.warm_start], parametrisation, baseline)
+    warm = _joined([found[entry] for entry in config.warm_start], parametrization, baseline)
     _fit(len(baseline), len(warm), config.trials)
-    return [Point("baseline", ratios) for ratios in baseline] + [Point("warm start", ratios) for ratios in warm]
+    return [FirstPoint("baseline", ratios) for ratios in baseline] + [
+        FirstPoint("warm start", ratios) for ratios in warm
+    ]
 
 
-def check_first_points(inputs: Inputs, parametrisation: Parametrisation) -> None:
+def check_first_points(inputs: Inputs, parametrization: Parametrization) -> None:
     """Refuses what `first_points` would, without distilling.
 
     Raises:
         UserError: As `first_points`.
     """
     cheap = tuple(entry for entry in inputs.config.warm_start if entry != "distill")
-    first_points(replace(inputs, config=inputs.config.model_copy(update={"warm_start": cheap})), parametrisation)
+    first_points(replace(inputs, config=inputs.config.model_copy(update={"warm_start": cheap})), parametrization)
 
 
 def _joined(
-    found: Iterable[list[dict[str, float]]], parametrisation: Parametrisation, baseline: Sequence[dict[str, float]]
+    found: Iterable[list[dict[str, float]]], parametrization: Parametrization, baseline: Sequence[dict[str, float]]
 ) -> list[dict[str, float]]:
-    return _new([parametrisation.nearest(ratios) for points in found for ratios in points], baseline)
+    return _new([parametrization.nearest(ratios) for points in found for ratios in points], baseline)
 
 
 def _fit(baseline: int, warm: int, trials: int) -> None:
@@ -105,11 +107,11 @@ def _fit(baseline: int, warm: int, trials: int) -> None:
 
 
 def _cheap(
-    entry: WarmStart, inputs: Inputs, parametrisation: Parametrisation, baseline: Sequence[dict[str, float]]
+    entry: WarmStart, inputs: Inputs, parametrization: Parametrization, baseline: Sequence[dict[str, float]]
 ) -> list[dict[str, float]]:
     config, groups = inputs.config, inputs.groups.names
     if isinstance(entry, Path):
-        front = [parametrisation.nearest(ratios) for ratios in _front_of(entry, groups, config.report.share)]
+        front = [parametrization.nearest(ratios) for ratios in _front_of(entry, groups, config.report.share)]
         return _thinned(_new(front, baseline), max(2, config.trials // SHARE_OF_TRIALS))
     if entry == "uniform":
         return [] if config.mean_ratio is None else [dict.fromkeys(groups, config.mean_ratio)]
@@ -125,13 +127,13 @@ def _parts(groups: Sequence[str]) -> list[Sequence[str]]:
 def _front_of(folder: Path, groups: Sequence[str], share: float) -> list[dict[str, float]]:
     """The ratios on the front of an earlier run, by rising tax."""
     try:
-        earlier = ParetoSet.open(folder)
+        earlier = StoredRun.open(folder)
     except UserError as error:
         raise UserError(f"warm_start: {error}") from None
-    front = earlier.search_split.front
+    front = earlier.searched_pareto.front
     if not front:
         raise UserError(f"warm_start: {folder} has no front to start from; name another run.")
-    if earlier.config and earlier.config.report.share < share:
+    if earlier.config.report.share < share:
         raise UserError(
             f"warm_start: {folder} searched on items that are for the report here, as its report.share is "
             f"{earlier.config.report.share:g} and this run's is {share:g}; make them equal."

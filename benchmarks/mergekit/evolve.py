@@ -1,4 +1,4 @@
-"""Runs mergekit-evolve 0.1.5 on a machine without a GPU, in an environment of its own (`benchmarks.peers`).
+"""Runs mergekit-evolve 0.1.5 on a machine without a GPU, in an environment of its own (`benchmarks.peers.environments`).
 
     python evolve.py TIMES.json [arguments of mergekit-evolve]
 

@@ -1,4 +1,4 @@
-"""Makes merges as their configurations say, with mergekit as it is, in an environment of its own (`benchmarks.peers`).
+"""Makes merges as their configurations say, with mergekit as it is, in an environment of its own (`benchmarks.peers.environments`).
 
 python merges.py FOLDER...
 

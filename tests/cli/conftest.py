@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ama_ray import cli
+from ama_ray.cli import main
 from ama_ray.config import RunConfig
-from ama_ray.trials_csv import write_trials
-from tests.trials import trial
+from ama_ray.storage.records import write_trials
+from tests.support.trials import trial
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ama_ray.trial import Trial
+    from ama_ray.scores.trial import Trial
 
 
 @dataclass
@@ -38,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     def command(*arguments: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["ama-ray", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.app()
+            main.app()
         return Ended(int(ended.value.code or 0), *capsys.readouterr())
 
     return command

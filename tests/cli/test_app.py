@@ -14,20 +14,20 @@ import pytest
 
 from ama_ray.cli.output import event_fields, listener
 from ama_ray.errors import UserError
-from ama_ray.pareto import ParetoSet
-from ama_ray.progress import Doing, Finished, Said, Started, Stopping
-from ama_ray.tuning.interrupts import Interrupted
+from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.tuning.events import Message, StageStarted, StopRequested, TrialFinished, TrialStarted
+from ama_ray.tuning.signals import Interrupted
 from tests.cli.conftest import made_up
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command, MakeRun
 
 EVENTS = [
-    Doing("starting Ray"),
-    Said("sampler: random"),
-    Started(4, "search"),
-    Finished(made_up()[4], "trial 4 of 40", ParetoSet(made_up()), 2, 1, {"swap": 1.0}),
-    Stopping(),
+    StageStarted("starting Ray"),
+    Message("sampler: random"),
+    TrialStarted(4, "search"),
+    TrialFinished(made_up()[4], "trial 4 of 40", ParetoSet(made_up()), 2, 1, {"swap": 1.0}),
+    StopRequested(),
 ]
 
 
@@ -95,7 +95,7 @@ def test_json_prints_an_object_for_every_event_and_the_front(run: Command, monke
 
 
 def test_json_has_no_nan() -> None:
-    nothing = Finished(made_up()[0], "", ParetoSet(made_up()[:1]), 1, 1, {})
+    nothing = TrialFinished(made_up()[0], "", ParetoSet(made_up()[:1]), 1, 1, {})
     assert math.isnan(nothing.so_far.hypervolume if nothing.so_far else 0)
     json.dumps(event_fields(nothing), allow_nan=False)
 

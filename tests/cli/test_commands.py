@@ -10,8 +10,8 @@ import yaml
 
 import ama_ray
 from ama_ray.config import RunConfig
-from tests.checkpoints import make_pair
 from tests.cli.conftest import Command
+from tests.support.checkpoints import make_pair
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,8 @@ def test_search_from_python_takes_keyword_arguments_and_names_what_is_missing() 
 
 
 @pytest.mark.parametrize(
-    "module", ["ama_ray", "ama_ray.config", "ama_ray.cli", "ama_ray.cli.live", "ama_ray.cli.output", "ama_ray.trial"]
+    "module",
+    ["ama_ray", "ama_ray.config", "ama_ray.cli", "ama_ray.cli.live", "ama_ray.cli.output", "ama_ray.scores.trial"],
 )
 def test_importing_pulls_in_nothing_heavy(module: str) -> None:
     heavy = ("torch", "ray", "vllm", "transformers", "pandas", "matplotlib", "optuna")

@@ -13,9 +13,17 @@ from ama_ray.cli.live.time_left import TimeLeft
 from ama_ray.cli.live.view import LiveView
 from ama_ray.cli.live.watched import Watched
 from ama_ray.config import RunConfig
-from ama_ray.pareto import ParetoSet
-from ama_ray.progress import Doing, Finished, Opened, Said, Started, Stopping, trial_line
-from ama_ray.trial import Trial
+from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.scores.trial import Trial
+from ama_ray.tuning.events import (
+    Message,
+    RunOpened,
+    StageStarted,
+    StopRequested,
+    TrialFinished,
+    TrialStarted,
+    trial_line,
+)
 from tests.cli.conftest import made_up
 
 CONFIG = RunConfig.from_arguments(
@@ -36,11 +44,11 @@ class Clock:
         return self.now
 
 
-def finished(trials: list[Trial]) -> Finished:
+def finished(trials: list[Trial]) -> TrialFinished:
     last = trials[-1]
     so_far = ParetoSet(trials, CONFIG, "search") if last.split == "search" else None
     line = trial_line(last, CONFIG.trials, so_far.hypervolume if so_far else float("nan"))
-    return Finished(last, line, so_far, 2, 1, SECONDS)
+    return TrialFinished(last, line, so_far, 2, 1, SECONDS)
 
 
 def console(width: int = 110) -> Console:
@@ -66,10 +74,10 @@ def view(clock: Clock) -> LiveView:
 
 
 def run_all(view: LiveView, clock: Clock) -> list[Trial]:
-    view.hear(Opened(CONFIG, ParetoSet([], CONFIG)))
+    view.hear(RunOpened(CONFIG, ParetoSet([], CONFIG)))
     trials: list[Trial] = []
     for trial in made_up():
-        view.hear(Started(trial.number, "search"))
+        view.hear(TrialStarted(trial.number, "search"))
         clock.now += 20
         trials.append(trial)
         view.hear(finished(trials))
@@ -77,20 +85,20 @@ def run_all(view: LiveView, clock: Clock) -> list[Trial]:
 
 
 def test_steps_before_the_first_trial_show_for_how_long_they_last(view: LiveView, clock: Clock) -> None:
-    view.hear(Doing("starting Ray"))
+    view.hear(StageStarted("starting Ray"))
     clock.now += 65
     assert "starting Ray, 1 min 05 s" in drawn(view)
-    view.hear(Opened(CONFIG, ParetoSet([], CONFIG)))
+    view.hear(RunOpened(CONFIG, ParetoSet([], CONFIG)))
     out = drawn(view)
     assert "0 of 10 trials" in out
     assert "time left: not known yet" in out
 
 
 def test_a_search_shows_its_trials_front_volumes_time_and_engines(view: LiveView, clock: Clock) -> None:
-    view.hear(Doing("starting engines"))
+    view.hear(StageStarted("starting engines"))
     trials = run_all(view, clock)
-    view.hear(Started(5, "search"))
-    view.hear(Started(6, "search"))
+    view.hear(TrialStarted(5, "search"))
+    view.hear(TrialStarted(6, "search"))
     out = drawn(view)
     assert "starting engines" not in out
     assert "5 of 10 trials" in out
@@ -122,7 +130,7 @@ def test_what_is_said_and_what_fails_stays_above_the_view(clock: Clock) -> None:
     terminal = console()
     with LiveView(terminal, Watched(clock)) as view:
         trials = run_all(view, clock)
-        view.hear(Said("warning: [odd] pair"))
+        view.hear(Message("warning: [odd] pair"))
         view.hear(finished([*trials, Trial(5, "failed", "sampler", trials[-1].ratios, reason="no memory")]))
     written = terminal.export_text()
     assert "warning: [odd] pair" in written
@@ -136,14 +144,14 @@ def test_what_is_said_and_what_fails_stays_above_the_view(clock: Clock) -> None:
 def test_a_narrow_terminal_has_no_scatter_and_a_signal_is_answered(clock: Clock) -> None:
     view = LiveView(console(80), Watched(clock))
     run_all(view, clock)
-    view.hear(Stopping())
+    view.hear(StopRequested())
     out = drawn(view, 80)
     assert "●" not in out
     assert "Ctrl+C again stops now" in out
 
 
 def test_a_run_that_is_gone_on_with_starts_from_what_it_has(view: LiveView) -> None:
-    view.hear(Opened(CONFIG, ParetoSet(made_up(), CONFIG)))
+    view.hear(RunOpened(CONFIG, ParetoSet(made_up(), CONFIG)))
     out = drawn(view)
     assert "5 of 10 trials" in out
     assert "3.500 ± 0.100" in out

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 import torch
 
-from ama_ray.config import Engine as EngineSettings
+from ama_ray.config import EngineSettings
 from ama_ray.engine import deep_check
-from tests.checkpoints import ARCHITECTURES, edit, edit_weights, make_pair
-from tests.engine.processes import in_own_process
+from tests.support.checkpoints import ARCHITECTURES, edit, edit_weights, make_pair
+from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tests.engine.equality import Result
+    from tests.support.equality import Result
 
 pytestmark = pytest.mark.engine
 
@@ -59,7 +59,7 @@ WRONG = Case("mixtral", 2, tied=False, repack_experts=False)
 
 def check(case: Case, folder: Path) -> Result:
     """Runs in the process of the case."""
-    from tests.engine import equality
+    from tests.support import equality
 
     if not case.repack_experts:
         from vllm.model_executor.layers.fused_moe.unquantized_fused_moe_method import (
@@ -67,7 +67,7 @@ def check(case: Case, folder: Path) -> Result:
         )
 
         as_vllm_does = Experts._setup_kernel
-        from ama_ray.engine import worker  # noqa: F401
+        from ama_ray.engine.worker import vllm_patches  # noqa: F401
 
         Experts._setup_kernel = as_vllm_does
     settings = EngineSettings(dtype=case.dtype, enforce_eager=case.eager, kv_cache_gib=1 / 32)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
-from ama_ray.engine.extension import SwapError, SwapExtension
+from ama_ray.engine.worker.swap_extension import SwapError, SwapExtension
 
 SIZE = 4096
 SPANS = (Span(0, SIZE // 2, "near"), Span(SIZE // 2, SIZE, "far"))

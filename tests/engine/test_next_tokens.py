@@ -9,12 +9,12 @@ import pytest
 import torch
 import transformers
 
-from ama_ray.config import Engine as EngineSettings
+from ama_ray.config import EngineSettings
 from ama_ray.engine.engine import MAX_CANDIDATES
 from ama_ray.engine.requests import NextToken
-from tests.checkpoints import make_pair
-from tests.engine import live
-from tests.engine.processes import OwnProcess
+from tests.support import live_engine
+from tests.support.checkpoints import make_pair
+from tests.support.processes import OwnProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,8 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ask(folder: Path) -> Iterator[Callable[[str, Any], Any]]:
     process = OwnProcess()
     settings = EngineSettings(dtype="float32", kv_cache_gib=1 / 32)
-    process.run(live.start, folder, "uniform", settings, CONTEXT)
-    yield lambda method, argument: process.run(live.ask, method, argument)
+    process.run(live_engine.start, folder, "uniform", settings, CONTEXT)
+    yield lambda method, argument: process.run(live_engine.ask, method, argument)
     process.close()
 
 

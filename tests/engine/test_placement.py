@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from ama_ray.config import Engine
+from ama_ray.config import EngineSettings
 from ama_ray.engine.placement import UTILISATION, place
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_without_a_gpu_they_stay_in_the_object_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert place(Engine(), folder)[0] == "object_store"
+    assert place(EngineSettings(), folder)[0] == "object_store"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_with_a_gpu_they_are_on_it_where_three_copies_fit(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (memory, memory))
-    settings = Engine.model_validate({"endpoints": setting})
+    settings = EngineSettings.model_validate({"endpoints": setting})
     where, left = place(settings, folder)
     assert where == expected[0]
     assert left == pytest.approx(expected[1])

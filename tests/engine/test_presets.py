@@ -20,12 +20,12 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ama_ray.config import RunConfig
-from ama_ray.evaluation import Answers, Evaluation
-from ama_ray.metrics import METRICS
+from ama_ray.evaluation.evaluation import Answers, Evaluation
 from ama_ray.miniature import ROOT
-from ama_ray.objectives import Objectives
-from tests.checkpoints import edit
-from tests.engine.processes import in_own_process
+from ama_ray.scores.metrics import METRICS
+from ama_ray.scores.objectives import Objectives
+from tests.support.checkpoints import edit
+from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,7 @@ def prepare(folder: Path) -> tuple[RunConfig, Evaluation]:
 
 
 def on_the_engine(folder: Path) -> tuple[Answers, dict[str, NDArray[np.float64]]]:
-    from ama_ray.config import Engine as EngineSettings
+    from ama_ray.config import EngineSettings
     from ama_ray.engine.in_process import InProcessEngine
 
     _, evaluation = prepare(folder)

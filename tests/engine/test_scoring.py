@@ -14,15 +14,16 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ama_ray import averaging
-from ama_ray.config import Engine as EngineSettings
+from ama_ray.checkpoints import merging
+from ama_ray.checkpoints.pair import Pair
+from ama_ray.config import EngineSettings
+from ama_ray.engine.prefix_tree import ScoringError, plan
 from ama_ray.engine.requests import Continuations, Generation
-from ama_ray.engine.scoring import ScoringError, TargetScorer, plan
-from ama_ray.pair import Pair
-from ama_ray.space import SearchSpace
-from tests.checkpoints import edit_weights, make_pair
-from tests.engine import live
-from tests.engine.processes import OwnProcess
+from ama_ray.engine.worker.target_scorer import TargetScorer
+from ama_ray.space.search_space import SearchSpace
+from tests.support import live_engine
+from tests.support.checkpoints import edit_weights, make_pair
+from tests.support.processes import OwnProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,19 +111,19 @@ class Live:
     def __init__(self, folder: Path, kv_cache_gib: float = 1 / 32) -> None:
         self.process = OwnProcess()
         settings = EngineSettings(dtype="float32", kv_cache_gib=kv_cache_gib)
-        self.groups = self.process.run(live.start, folder, SPACE, settings, CONTEXT)
+        self.groups = self.process.run(live_engine.start, folder, SPACE, settings, CONTEXT)
         self.merge = dict(zip(self.groups, np.linspace(0.2, 0.9, len(self.groups)).tolist(), strict=True))
         self.base = dict.fromkeys(self.groups, 0.0)
 
     def swap(self, ratios: dict[str, float]) -> None:
-        self.process.run(live.ask, "swap", ratios)
+        self.process.run(live_engine.ask, "swap", ratios)
 
     def loglikelihoods(self, requests: Sequence[Continuations]) -> list[list[float]]:
-        answers: list[list[float]] = self.process.run(live.ask, "loglikelihoods", requests)
+        answers: list[list[float]] = self.process.run(live_engine.ask, "loglikelihoods", requests)
         return answers
 
     def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
-        replies: list[list[str]] = self.process.run(live.ask, "generate", requests)
+        replies: list[list[str]] = self.process.run(live_engine.ask, "generate", requests)
         return replies
 
 
@@ -139,7 +140,7 @@ def references(folder: Path, engine: Live) -> dict[str, Any]:
     assert "vllm" not in sys.modules
     pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
     ratio_of = SearchSpace.load(SPACE).resolve(pair.names).ratio_of(engine.merge)
-    averaging.export(pair, ratio_of, folder / "merge")
+    merging.export(pair, ratio_of, folder / "merge")
     return {
         name: transformers.AutoModelForCausalLM.from_pretrained(folder / name, dtype=torch.float32).eval()
         for name in ("base", "merge")
@@ -210,7 +211,7 @@ def changed(owner: Any, **attributes: Any) -> Iterator[None]:
 
 def in_small_steps(requests: Sequence[Continuations], most: int) -> list[list[float]]:
     """Scores with prompts in parts, as vLLM takes them on a GPU."""
-    engine = live._engines[0][0]
+    engine = live_engine._engines[0][0]
     scheduler = engine._llm.llm_engine.engine_core.engine_core.scheduler
     with (
         changed(scheduler, max_num_scheduled_tokens=most),
@@ -228,7 +229,7 @@ def test_prompts_may_be_split_between_steps(engine: Live, references: dict[str, 
 
 def with_a_stale_cache(requests: Sequence[Continuations]) -> tuple[list[list[float]], int]:
     """Scores after a first time, without the reset in between; and how many prompts were asked without the cache."""
-    engine = live._engines[0][0]
+    engine = live_engine._engines[0][0]
     engine.loglikelihoods(requests)
     scores = engine._scores
     again: list[Any] = []
@@ -261,7 +262,7 @@ def test_a_cache_of_a_few_blocks(folder: Path, references: dict[str, Any]) -> No
 
 
 def without_scorer(requests: Sequence[Continuations]) -> list[list[float]]:
-    engine = live._engines[0][0]
+    engine = live_engine._engines[0][0]
     (runner,) = engine._llm.collective_rpc(lambda worker: worker.model_runner)
     with changed(runner, _get_prompt_logprobs_dict=type(runner)._get_prompt_logprobs_dict.__get__(runner)):
         return engine.loglikelihoods(requests)
@@ -323,11 +324,11 @@ def test_a_swap_empties_the_prefix_cache(engine: Live) -> None:
     contexts = [request.context for request in ALL]
     engine.swap(engine.base)
     before = engine.loglikelihoods(ALL)
-    warm = engine.process.run(live.cached_tokens, contexts)
+    warm = engine.process.run(live_engine.cached_tokens, contexts)
     assert [cached > 0 for cached in warm] == [len(context) > BLOCK for context in contexts]
     assert sum(cached > 0 for cached in warm) > len(contexts) / 3
     engine.swap(engine.merge)
-    assert not any(engine.process.run(live.cached_tokens, contexts))
+    assert not any(engine.process.run(live_engine.cached_tokens, contexts))
     after = engine.loglikelihoods(ALL)
     # Every one of them, not just most: none may be a leftover.
     assert all(abs(a - b) > TOLERANCE for x, y in zip(before, after, strict=True) for a, b in zip(x, y, strict=True))

@@ -12,13 +12,13 @@ import ray
 import torch
 import transformers
 
-from ama_ray.config import Engine as EngineSettings
-from ama_ray.pair import Pair
-from ama_ray.space import SearchSpace
-from ama_ray.tuning.cluster import ray_cluster
-from ama_ray.tuning.engine_actor import EngineActor
-from ama_ray.tuning.object_store import StoredEndpoints
-from tests.checkpoints import make_pair
+from ama_ray.checkpoints.pair import Pair
+from ama_ray.config import EngineSettings
+from ama_ray.space.search_space import SearchSpace
+from ama_ray.tuning.cluster.engine_actor import EngineActor
+from ama_ray.tuning.cluster.engine_source import StoredEndpoints
+from ama_ray.tuning.cluster.ray_cluster import ray_cluster
+from tests.support.checkpoints import make_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import RunConfig
-from ama_ray.pair import Pair
-from ama_ray.space import SearchSpace
-from ama_ray.trial import ProbeResult, Scores, Trial
-from ama_ray.trials_csv import write_trials
-from tests.checkpoints import make_pair
-from tests.trials import scores
+from ama_ray.scores.trial import ProbeResult, Scores, Trial
+from ama_ray.space.search_space import SearchSpace
+from ama_ray.storage.records import write_trials
+from tests.support.checkpoints import make_pair
+from tests.support.trials import scores
 
 MakeExportRun = Callable[..., Path]
 IDENTITY = {"study": "s-1", "base and aligned": "1", "the items of arc (search split)": "2", "/home/me/reward.py": "3"}

@@ -1,4 +1,4 @@
-"""`mergekit.yaml` means the merge. Mergekit itself makes it in `benchmarks.mergekit_yaml`: its pins clash with ours."""
+"""`mergekit.yaml` means the merge. Mergekit itself makes it in `benchmarks.peers.mergekit_yaml`: its pins clash with ours."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from ama_ray.export.merge_file import Group, MergeFile, Parent
 from ama_ray.export.mergekit import filters, mergekit_yaml
 from ama_ray.miniature import ROOT
-from ama_ray.pareto import ParetoSet
-from tests.checkpoints import edit_weights, make_pair
-from tests.test_averaging import half_ulp, stored
+from ama_ray.pareto.pareto_set import ParetoSet
+from tests.checkpoints.test_merging import half_ulp, stored
+from tests.support.checkpoints import edit_weights, make_pair
 
 if TYPE_CHECKING:
     from pathlib import Path

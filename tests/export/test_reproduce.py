@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from ama_ray.adapter import CONFIG
+from ama_ray.checkpoints.lora import CONFIG
+from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
 from ama_ray.export import reproduce
 from ama_ray.export.merge_file import MergeFile
-from ama_ray.pair import Pair
-from ama_ray.pareto import ParetoSet
-from ama_ray.space import SearchSpace
-from tests.checkpoints import edit, edit_weights, make_pair
-from tests.test_adapter import PLAIN, write_adapter
-from tests.test_averaging import stored
+from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.space.search_space import SearchSpace
+from tests.checkpoints.test_lora import PLAIN, write_adapter
+from tests.checkpoints.test_merging import stored
+from tests.support.checkpoints import edit, edit_weights, make_pair
 
 if TYPE_CHECKING:
     from pathlib import Path

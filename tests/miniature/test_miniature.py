@@ -11,7 +11,8 @@ import pytest
 import yaml
 from safetensors import safe_open
 
-from ama_ray.miniature import ROOT, reward, world
+from ama_ray.miniature import ROOT, reward
+from ama_ray.miniature.recipe import world
 
 CHECKPOINTS = ("base", "rsf", "dpo", "rloo")
 SPLITS = ("search", "report")

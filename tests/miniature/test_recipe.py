@@ -7,11 +7,12 @@ import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from ama_ray.miniature import ROOT, evaluate, world
-from ama_ray.miniature.align import ALGORITHMS, Rollout, Settings, rloo
-from ama_ray.miniature.pretrain import new_model, reply_log_probs
-from ama_ray.miniature.tokenizer import build_tokenizer, vocabulary
-from ama_ray.miniature.train import Recipe, build, load
+from ama_ray.miniature import ROOT
+from ama_ray.miniature.recipe import evaluate, world
+from ama_ray.miniature.recipe.align import ALGORITHMS, Rollout, Settings, rloo
+from ama_ray.miniature.recipe.pretrain import new_model, reply_log_probs
+from ama_ray.miniature.recipe.tokenizer import build_tokenizer, vocabulary
+from ama_ray.miniature.recipe.train import Recipe, build, load
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from ama_ray.config.probes import Calibration, Choice, Letter
+from ama_ray.data.prompting import Prompting
 from ama_ray.engine.requests import Continuations
 from ama_ray.errors import UserError
-from ama_ray.metrics import METRICS
 from ama_ray.probes.calibration import CalibrationItems
 from ama_ray.probes.choice import ChoiceItems
 from ama_ray.probes.letter import LetterItems
-from ama_ray.prompting import Prompting
-from tests.probes.items import Fields, PieceTokenizer, TextTokenizer, rows
+from ama_ray.scores.metrics import METRICS
+from tests.support.probe_items import Fields, PieceTokenizer, TextTokenizer, rows
 
 
 def choice(*fields: Fields, tokenizer: Any = None, chat: bool = False, **settings: Any) -> ChoiceItems:

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from ama_ray import probes
 from ama_ray.config import PresetProbe, Probe
+from ama_ray.data.splits import Splits
 from ama_ray.engine.requests import Generation
 from ama_ray.errors import UserError
-from ama_ray.probes.presets import Loaded
-from ama_ray.sources import Halves
-from tests.probes.items import Fields, TextTokenizer, moved, prepare, probe, rows, write
+from ama_ray.probes import registry as probes
+from ama_ray.probes.base import PreparedProbe
+from ama_ray.probes.presets.registry import Loaded
+from tests.support.probe_items import Fields, TextTokenizer, moved, prepare, probe, rows, write
 
 POOL: list[Fields] = [
     {"prompt": "one", "choices": ["x", "y"], "gold": 0, "answer": ["un", "une"]},
@@ -22,7 +23,7 @@ POOL: list[Fields] = [
 ITEM: Fields = {"prompt": "four", "choices": ["x", "y"], "gold": 1, "answer": "quatre"}
 
 
-def words_of(part: probes.PreparedProbe, tokenizer: TextTokenizer) -> list[str]:
+def words_of(part: PreparedProbe, tokenizer: TextTokenizer) -> list[str]:
     """The prompt of every item."""
     contexts = [request.prompt if isinstance(request, Generation) else request.context for request in part.requests]
     return [" ".join(tokenizer.words[token] for token in context) for context in contexts]
@@ -59,7 +60,7 @@ class LetterTokenizer(TextTokenizer):
         return [ord(letter) for letter in text]
 
 
-def shown(part: probes.PreparedProbe) -> str:
+def shown(part: PreparedProbe) -> str:
     (request,) = part.requests
     assert isinstance(request, Generation)
     return "".join(map(chr, request.prompt))
@@ -136,7 +137,7 @@ def test_a_preset_brings_its_kind_its_items_and_its_examples(monkeypatch: pytest
         {"name": "x", "family": "x", "kind": "exact", "file": "x", "stop": ["."], "max_tokens": 3}
     )
     pool = rows(*POOL)
-    halves = Halves(tuple(rows(ITEM)), tuple(rows(moved(ITEM))))
+    halves = Splits(tuple(rows(ITEM)), tuple(rows(moved(ITEM))))
     loaded = [Loaded(kind, halves, tuple(pool)), Loaded(kind, halves, ())]
     monkeypatch.setattr("ama_ray.probes.presets.load", lambda probe, share: loaded.pop(0))
     made = PresetProbe.model_validate({"preset": "squad", "few_shot": {"n": 1}})

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from transformers.data.metrics import squad_metrics
 
 from ama_ray.config.probes import F1, Exact, Number
+from ama_ray.data.prompting import Prompting
 from ama_ray.engine.requests import Generation
 from ama_ray.errors import UserError
-from ama_ray.probes import drop, squad
+from ama_ray.probes.answers import drop, squad
+from ama_ray.probes.answers.number import number
 from ama_ray.probes.generated import GeneratedItems
-from ama_ray.probes.number import number
-from ama_ray.prompting import Prompting
-from tests.probes.items import TextTokenizer, rows
+from tests.support.probe_items import TextTokenizer, rows
 
 GSM8K = Path(__file__).parents[2] / "../shared/data/gsm8k/test.jsonl"
 WORDS = [

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ama_ray.errors import UserError
-from tests.probes.items import ANSWER, CHOICE, KINDS, Fields, TextTokenizer, moved, prepare, probe
+from tests.support.probe_items import ANSWER, CHOICE, KINDS, Fields, TextTokenizer, moved, prepare, probe
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from ray import cloudpickle
 
-from ama_ray import probes
 from ama_ray.config import PresetProbe, TaskProbe
 from ama_ray.engine.requests import Continuations, Generation, NextToken
-from ama_ray.metrics import METRICS
-from tests.probes.items import ANSWER, KINDS, TEXT, TextTokenizer, moved, prepare, probe
+from ama_ray.probes import registry as probes
+from ama_ray.scores.metrics import METRICS
+from tests.support.probe_items import ANSWER, KINDS, TEXT, TextTokenizer, moved, prepare, probe
 
 
 def answer(request: Any) -> Any:
@@ -60,9 +60,9 @@ def test_names_and_metrics_of_presets() -> None:
 
 def test_tasks_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     made = TaskProbe(name="t", family="f", task="arc_easy")
-    monkeypatch.setattr("ama_ray.probes.task.load", lambda *arguments: (arguments, "report"))
-    monkeypatch.setattr("ama_ray.probes.task.metric", lambda probe: "kl")
-    monkeypatch.setattr("ama_ray.probes.task.uses_test_split", lambda probe: True)
+    monkeypatch.setattr("ama_ray.probes.lm_eval.loading.load", lambda *arguments: (arguments, "report"))
+    monkeypatch.setattr("ama_ray.probes.lm_eval.loading.metric", lambda probe: "kl")
+    monkeypatch.setattr("ama_ray.probes.lm_eval.loading.uses_test_split", lambda probe: True)
     tokenizer: Any = TextTokenizer()
     prepared: dict[str, Any] = dict(probes.prepare(made, tokenizer, 0.3, 7))
     # It is whole in the first part.
@@ -84,7 +84,7 @@ def test_a_test_split_is_known_by_its_name(tmp_path: Path, name: str, expected: 
 def test_nothing_heavy_is_imported() -> None:
     heavy = ("torch", "transformers", "vllm", "ray", "lm_eval", "sacrebleu", "scipy", "datasets")
     code = (
-        "import sys; from ama_ray import probes; from ama_ray.config import ExactProbe, PresetProbe\n"
+        "import sys; from ama_ray.probes import registry as probes; from ama_ray.config import ExactProbe, PresetProbe\n"
         "p = ExactProbe(name='p', family='f', file='x'); probes.metric(p), probes.name_and_family(p)\n"
         "p = PresetProbe(preset='squad'); probes.metric(p), probes.name_and_family(p), probes.uses_test_split(p)\n"
         f"print([name for name in {heavy} if name in sys.modules])"

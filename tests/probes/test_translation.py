@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ama_ray.config.probes import Bleu, Chrf
-from ama_ray.metrics import METRICS
+from ama_ray.data.prompting import Prompting
 from ama_ray.probes.translation import TranslationItems
-from ama_ray.prompting import Prompting
-from tests.probes.items import TextTokenizer, rows
+from ama_ray.scores.metrics import METRICS
+from tests.support.probe_items import TextTokenizer, rows
 
 WORDS = ["the", "red", "cat", "sat,", "down", "."]
 SENTENCE = st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ama_ray.config import BASELINE_RATIOS, RunConfig
-from ama_ray.pareto import ParetoSet
-from ama_ray.trial import Origin, ProbeResult, Scores, Trial
-from tests.trials import scores
+from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.scores.trial import Origin, ProbeResult, Scores, Trial
+from tests.support.trials import scores
 
 GROUPS = [f"layers.{i}" for i in range(8)]
 PROBES = {"arc": 0.62, "squad": 0.71, "drop": 0.44, "fr-en": 0.35}

@@ -9,23 +9,22 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from ama_ray.comparison import compare
+from ama_ray.analysis.bootstrap import compare
 from ama_ray.config import BASELINE_RATIOS, RunConfig
 from ama_ray.errors import UserError
-from ama_ray.item_store import ItemStore
-from ama_ray.objectives import Objectives, ProbeTerm, RewardTerm
-from ama_ray.pareto import ParetoSet
-from ama_ray.report import paper_output
+from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.report.paper_table import PaperTable
-from ama_ray.trial import Trial
-from ama_ray.trials_csv import write_trials
+from ama_ray.report.text import paper_table
+from ama_ray.scores.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.scores.trial import Trial
+from ama_ray.storage.records import ItemStore, write_trials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from ama_ray.trial import Origin
+    from ama_ray.scores.trial import Origin
 
 OBJECTIVES = Objectives(
     (RewardTerm("reward", "reward", 1.0, "prompts"),),
@@ -91,7 +90,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def terminal(table: PaperTable, width: int) -> str:
     out = StringIO()
     console = Console(file=out, width=width, color_system=None)
-    for part in paper_output.to_terminal(table, width):
+    for part in paper_table.to_terminal(table, width):
         console.print(part)
     return out.getvalue()
 
@@ -175,7 +174,7 @@ def test_it_fits_the_terminal_and_leaves_nothing_out(folder: Path, width: int) -
 
 
 def test_latex_is_tabulars_with_what_is_special_escaped(folder: Path) -> None:
-    latex = paper_output.to_latex(PaperTable.open(folder, max_tax=0.5))
+    latex = paper_table.to_latex(PaperTable.open(folder, max_tax=0.5))
     assert (
         latex.count(r"\begin{tabular}")
         == latex.count(r"\end{tabular}")
@@ -189,7 +188,7 @@ def test_latex_is_tabulars_with_what_is_special_escaped(folder: Path) -> None:
 
 def test_csv_has_every_number(folder: Path, tmp_path: Path) -> None:
     table = PaperTable.open(folder)
-    paper_output.write_csv(table, tmp_path / "table.csv")
+    paper_table.write_csv(table, tmp_path / "table.csv")
     frame = pd.read_csv(tmp_path / "table.csv")
     assert len(frame) == 5 * (len(table.rows) + 3)
     alone = frame[frame["against"].isna() & (frame["row"] == "knee") & (frame["measure"] == "tax")]

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from ama_ray.report import write_report
-from ama_ray.trials_csv import read_trials
+from ama_ray.storage.records import read_trials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ama_ray.pareto import ParetoSet
+    from ama_ray.pareto.pareto_set import ParetoSet
 
 
 def test_front_csv_has_both_splits(reported: ParetoSet, tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ray.exceptions import RayActorError
 
-from ama_ray.replies import Reply
-from ama_ray.trial import Estimate, ProbeResult, Scores
-from ama_ray.trials_csv import read_trials
-from ama_ray.tuning.interrupts import Interrupts
-from ama_ray.tuning.recorder import ATTEMPTS, FAILURES_IN_A_ROW, EndStopper, Recorder
+from ama_ray.scores.trial import Estimate, ProbeResult, Reply, Scores
+from ama_ray.storage.records import read_trials
+from ama_ray.tuning.recorder import ATTEMPTS, FAILURES_IN_A_ROW, Recorder
+from ama_ray.tuning.signals import Interrupts
+from ama_ray.tuning.stopping.failures import EndStopper
 
 if TYPE_CHECKING:
-    from ama_ray.trial import Trial
+    from ama_ray.scores.trial import Trial
 
 SCORES = Scores({"reward": Estimate(1.5, 0.1), "tax": Estimate(0.2, 0.05)}, {"facts": ProbeResult(0.7, 0.1, 0.2, 0.05)})
 

@@ -1,180 +1,259 @@
+"""The order in which a run's trials are handed out, with a recorder that is told made-up results."""
+
 from __future__ import annotations
 
-import math
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-import optuna
+import numpy as np
 import pytest
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from ray.tune.search import Searcher
 
-from ama_ray.config import BASELINE_RATIOS
-from ama_ray.constraints import Constraints
-from ama_ray.objectives import Objectives, ProbeTerm, RewardTerm
-from ama_ray.parametrisation import parametrisation
-from ama_ray.trial import Estimate, ProbeResult, Scores
+from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, RunConfig
+from ama_ray.miniature import ROOT
+from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.scores.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.space.parametrization import Box
+from ama_ray.storage.records import read_trials, write_trials
+from ama_ray.storage.run_folder import RunFolder
 from ama_ray.tuning import samplers
+from ama_ray.tuning.recorder import ATTEMPTS, Recorder
 from ama_ray.tuning.samplers import Setting
-from ama_ray.tuning.searcher import ParetoSearcher
-from ama_ray.tuning.warm_start import Point
+from ama_ray.tuning.searcher import RunSearcher
+from ama_ray.tuning.study import open_study
+from ama_ray.tuning.suggester import StudySuggester
+from ama_ray.tuning.warm_start import FirstPoint
+from tests.tuning.test_recorder import TuneTrial
 
-RANGES = {"embed": (0.0, 1.0), "layer-0.attention": (0.2, 0.8), "head": (0.0, 1.0)}
-PROBES = (
-    ProbeTerm("fr", "translation", "mean"),
-    ProbeTerm("de", "translation", "mean"),
-    ProbeTerm("f", "facts", "mean"),
-)
+if TYPE_CHECKING:
+    from pathlib import Path
 
+    from ama_ray.scores.objectives import Items
+    from ama_ray.scores.trial import Trial
 
-def objectives(*rewards: str) -> Objectives:
-    return Objectives(tuple(RewardTerm(name, name, 1.0, "p") for name in rewards), PROBES)
-
-
-def searcher(
-    seed: int = 0,
-    *rewards: str,
-    name: str = "gp",
-    mean_ratio: float | None = None,
-    constraints: Constraints | None = None,
-    warm: list[dict[str, float]] | None = None,
-) -> ParetoSearcher:
-    """With the uniform points first, and any others after them."""
-    kept, shape = objectives(*(rewards or ("reward",))), parametrisation(RANGES, mean_ratio)
-    first = [Point("baseline", dict.fromkeys(RANGES, ratio)) for ratio in BASELINE_RATIOS]
-    first += [Point("warm start", ratios) for ratios in warm or []]
-    in_study = sum(shape.expresses(point.ratios) for point in first)
-    sampler, _ = samplers.make(name, Setting(shape.ranges, kept, 40, 1, in_study, seed))
-    return ParetoSearcher(shape, kept, study(sampler, len(kept.names)), first, constraints)
+OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, "p"),), (ProbeTerm("facts", "f", "mean"),))
+RANGES = {"a": (0.0, 1.0), "b": (0.0, 1.0)}
+TRIALS, POINTS = 15, 3
 
 
-def study(sampler: optuna.samplers.BaseSampler, objectives: int = 2) -> optuna.Study:
-    directions = [StudyDirection.MAXIMIZE] * (objectives - 1) + [StudyDirection.MINIMIZE]
-    return optuna.create_study(directions=directions, sampler=sampler)
+def model(ratios: dict[str, float]) -> Items:
+    """The reward grows with both ratios; only the first costs facts."""
+    rng = np.random.default_rng(0)
+    return {
+        "reward": (sum(ratios.values()) + 0.01 * rng.normal(size=50))[:, None],
+        "facts": (rng.random(50) > ratios["a"]).astype(float)[:, None],
+    }
 
 
-def suggest(searcher: ParetoSearcher, trial_id: str) -> dict[str, Any]:
-    """Asks until there is an answer, as Tune does."""
-    while (config := searcher.suggest(trial_id)) is None:
-        pass
-    return config
+class Run:
+    """Asks a schedule, as Tune does, and answers for the engine."""
+
+    def __init__(self, folder: Path, slots: int = 1, trials: int = TRIALS, *, resumed: bool = False) -> None:
+        folder.mkdir(exist_ok=True)
+        fields = {"trials": trials, "report": {"points": POINTS}, "out": folder}
+        inputs: Any = SimpleNamespace(
+            config=RunConfig.load(ROOT / "run.yaml", **fields), groups=SimpleNamespace(names=tuple(RANGES))
+        )
+        earlier = ParetoSet(read_trials(folder / "trials.csv"), inputs.config) if resumed else None
+        self.recorder = Recorder(folder, lambda trial: None, earlier=earlier)
+        first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in FIRST_RATIOS]
+        known = len(earlier.trials) if earlier else 0
+        sampler, _ = samplers.make("tpe", Setting(RANGES, OBJECTIVES, trials, 1, len(first), seed=0, known=known))
+        study = open_study(RunFolder(folder, "study", ()), None, len(OBJECTIVES.names), sampler)
+        self.study = study
+        searcher = StudySuggester(Box(RANGES), OBJECTIVES, study, first, finished=earlier.trials if earlier else ())
+        # On a busy machine the sampler of these tests, which has next to nothing to do, may need its time all the same.
+        suggest, in_time = searcher.suggest, 30.0
+        patched: Any = searcher
+        patched.suggest = lambda trial_id, wait=in_time: suggest(trial_id, wait)
+        self.schedule = RunSearcher(inputs, OBJECTIVES, searcher, self.recorder, lambda: self.slots)
+        self.slots = slots
+        self.asked: list[dict[str, Any]] = []
+
+    def next(self, patience: int = 200) -> Any:
+        """The next suggestion; None where none comes however often Tune asks."""
+        for _ in range(patience):
+            if (config := self.schedule.suggest(str(len(self.asked)))) is not None:
+                if isinstance(config, dict):
+                    self.asked.append(config)
+                return config
+        return None
+
+    def finish(self, position: int, error: bool = False) -> None:
+        config = self.asked[position]
+        items = model(config["ratios"])
+        scores = OBJECTIVES.scores(items, model(dict.fromkeys(RANGES, 0.0)))
+        values = {name: estimate.value for name, estimate in scores.objectives.items()}
+        result = {"engine": "e", "engine_seconds": 1.0, "items": items, "scores": scores, "share": 1.0}
+        result |= {"tokens": {}, "seconds": {}, **values}
+        self.schedule.on_trial_complete(str(position), None if error else result, error)
+        if error:
+            self.recorder.on_trial_error(0, [], TuneTrial(config, error=RuntimeError("no")))
+        else:
+            self.recorder.on_trial_complete(0, [], TuneTrial(config, result))
 
 
-def result(tax: float = 0.1, **rewards: float) -> dict[str, Any]:
-    """As a trial reports it, with values and scores."""
-    values = rewards | {"tax": tax}
-    estimates = {name: Estimate(value, 0.01) for name, value in values.items()}
-    taxes = {"fr": (0.1, 0.03), "de": (0.3, 0.04), "f": (tax, 0.02)}
-    probes = {name: ProbeResult(0.5, 0.1, *each) for name, each in taxes.items()}
-    return {**values, "scores": Scores(estimates, probes)}
+def run_to_the_end(run: Run, lost: int | None = None) -> None:
+    while (config := run.next()) != Searcher.FINISHED:
+        assert config is not None
+        run.finish(len(run.asked) - 1, error=config["number"] == lost)
 
 
-def finish(searcher: ParetoSearcher, count: int, start: int = 0) -> list[dict[str, float]]:
-    vectors = []
-    for index in range(start, start + count):
-        ratios = suggest(searcher, str(index))["ratios"]
-        vectors.append(ratios)
-        searcher.on_trial_complete(str(index), result(reward=math.fsum(ratios.values()) / 3, tax=ratios["head"] ** 2))
-    return vectors
+def test_the_search_comes_first_then_the_points_to_score_again_and_last_the_twin_of_the_knee(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run_to_the_end(run)
+    searched = [i for i, config in enumerate(run.asked) if config["split"] == "search"]
+    assert [run.asked[i]["number"] for i in searched] == list(range(TRIALS))
+    again = [config for config in run.asked if config["split"] == "report"]
+    uniform = [config["number"] for config in again if config["origin"] == "baseline"]
+    # Those that the search did not start from are numbered after it.
+    others = len(BASELINE_RATIOS) - len(FIRST_RATIOS)
+    assert sorted(uniform) == [*range(len(FIRST_RATIOS)), *range(TRIALS, TRIALS + others)]
+    chosen = [i for i, c in enumerate(run.asked) if c["split"] == "report" and c["origin"] == "sampler"]
+    assert 0 < len(chosen) <= POINTS
+    assert min(chosen) > max(searched)
+    twin = run.asked[-1]
+    assert (twin["origin"], twin["number"], len(set(twin["ratios"].values()))) == ("twin", TRIALS + others, 1)
+    assert run.recorder.trials[-1].report is not None
 
 
-def test_first_points_come_first_and_are_told_apart() -> None:
-    warm = {"embed": 0.5, "layer-0.attention": 0.6, "head": 0.9}
-    asked = searcher(warm=[warm])
-    configs = [suggest(asked, str(index)) for index in range(len(BASELINE_RATIOS) + 3)]
-    assert [config["number"] for config in configs] == list(range(len(configs)))
-    baseline, others = configs[: len(BASELINE_RATIOS)], configs[len(BASELINE_RATIOS) :]
-    # Whole, although one range is narrower.
-    assert [set(config["ratios"].values()) for config in baseline] == [{ratio} for ratio in BASELINE_RATIOS]
-    assert {config["origin"] for config in baseline} == {"baseline"}
-    assert (others[0]["origin"], others[0]["ratios"]) == ("warm start", warm)
-    assert {config["origin"] for config in others[1:]} == {"sampler"}
+def test_an_idle_engine_gets_a_uniform_point_while_the_sampler_thinks(tmp_path: Path) -> None:
+    run = Run(tmp_path, slots=2)
+    for position in range(len(FIRST_RATIOS)):
+        assert run.next()["split"] == "search"
+        run.finish(position)
+    sampler: Any = run.schedule._searcher
+    thinking = sampler.suggest
+    sampler.suggest = lambda trial_id, wait=0.0: None if wait is not None else thinking(trial_id, None)
+    first = [run.schedule.suggest(str(100 + i)) for i in range(2)]
+    assert [(config["split"], config["origin"]) for config in first if isinstance(config, dict)] == [
+        ("report", "baseline")
+    ] * 2
+    # Both engines are at work, so Tune may ask again.
+    assert run.schedule.suggest("102") is None
 
 
-def test_suggestions_stay_in_range_and_repeat_with_the_seed() -> None:
-    first, again, other = (finish(searcher(seed), 16) for seed in (1, 1, 2))
-    assert first == again
-    assert first != other
-    for ratios in first[len(BASELINE_RATIOS) :]:
-        assert list(ratios) == list(RANGES)
-        assert all(low <= ratios[group] <= high for group, (low, high) in RANGES.items())
+def test_no_engine_waits_for_the_last_trials_of_the_search(tmp_path: Path) -> None:
+    run = Run(tmp_path, slots=0)  # so that none is ever idle
+    for _ in range(TRIALS):
+        assert run.next()["split"] == "search"
+        if len(run.asked) < TRIALS:
+            run.finish(len(run.asked) - 1)
+    run.slots = 20
+    for _ in BASELINE_RATIOS:
+        assert run.next()["split"] == "report"
+    # The points are chosen once all of the search is known.
+    assert run.next(patience=3) is None
+    run.finish(TRIALS - 1)
+    assert run.next()["origin"] == "sampler"
 
 
-@pytest.mark.parametrize(
-    "told", [None, {}, {"reward": 1.0, "reason": "why"}, result(reward=1.0, tax=math.nan), result(reward=math.inf)]
-)
-def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on(told: dict[str, Any] | None) -> None:
-    asked = searcher()
-    finish(asked, 12)
-    suggest(asked, "bad")
-    asked.on_trial_complete("bad", told, error=told is None)
-    finish(asked, 3, start=13)
-    states = [trial.state for trial in asked._study.get_trials()]
-    assert states.count(TrialState.FAIL) == 1
-    assert states.count(TrialState.COMPLETE) == 15
-    assert states.count(TrialState.RUNNING) == 0
+def test_a_search_of_the_baseline_alone_ends_with_all_of_it_reported(tmp_path: Path) -> None:
+    run = Run(tmp_path, slots=2, trials=len(FIRST_RATIOS))
+    for position in range(len(FIRST_RATIOS)):
+        run.next()
+        if position < len(FIRST_RATIOS) - 1:
+            run.finish(position)
+    run.slots = 20
+    for _ in range(len(BASELINE_RATIOS) - 1):
+        assert run.next()["split"] == "report"
+    run.finish(len(FIRST_RATIOS) - 1)
+    assert run.next()["number"] == len(FIRST_RATIOS) - 1
 
 
-def test_three_objectives_are_searched_too() -> None:
-    asked = searcher(0, "helpful", "harmless")
-    for index in range(14):
-        ratios = suggest(asked, str(index))["ratios"]
-        told = result(helpful=ratios["embed"], harmless=1 - ratios["head"], tax=ratios["embed"] ** 2)
-        asked.on_trial_complete(str(index), told)
-    study = asked._study
-    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
-    assert all(len(trial.values) == 3 for trial in study.get_trials())
+def test_a_trial_whose_engine_dies_is_handed_out_again_as_the_same_trial(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    dies = {4: 1, 7: ATTEMPTS - 1, 9: ATTEMPTS}
+    attempts: dict[int, list[dict[str, Any]]] = {}
+    while (config := run.next()) != Searcher.FINISHED:
+        if config["split"] == "search":
+            attempts.setdefault(config["number"], []).append(config)
+        error = config["split"] == "search" and config["attempt"] <= dies.get(config["number"], 0)
+        run.finish(len(run.asked) - 1, error=error)
+    assert len(attempts) == TRIALS
+    for number, asked in attempts.items():
+        assert [each["attempt"] for each in asked] == list(range(1, min(ATTEMPTS, dies.get(number, 0) + 1) + 1))
+        assert len({tuple(each["ratios"].values()) for each in asked}) == 1
+    states = {trial.number: trial.state for trial in run.recorder.trials}
+    assert [number for number, state in states.items() if state == "failed"] == [9]
+    stored = {each.user_attrs["number"]: each.state.name for each in run.study.get_trials()}
+    assert stored == {n: "FAIL" if n == 9 else "COMPLETE" for n in range(TRIALS)}
 
 
-def test_violations_are_told() -> None:
-    bounds = Constraints({"tax": ("<=", 0.15), "probe.f": ("<=", 0.05)})
-    asked = searcher(constraints=bounds)
-    for index, tax in enumerate([0.1, 0.3]):
-        suggest(asked, str(index))
-        asked.on_trial_complete(str(index), result(reward=1.0, tax=tax))
-    told = [trial.constraints for trial in asked._study.get_trials()]
-    assert told[0] == pytest.approx({"tax": -0.05, "probe.f": 0.05})
-    assert told[1] == pytest.approx({"tax": 0.15, "probe.f": 0.25})
-    finish(asked, 12, start=2)  # the Gaussian process wants as many constraints of every trial
+@pytest.mark.parametrize("lost", [0, TRIALS - 1])
+def test_a_failed_trial_holds_nothing_up(tmp_path: Path, lost: int) -> None:
+    run = Run(tmp_path)
+    run_to_the_end(run, lost)
+    report = [config["number"] for config in run.asked if config["split"] == "report"]
+    assert lost not in report
+    assert len(report) >= len(BASELINE_RATIOS) - 1
 
 
-class Listening(optuna.samplers.RandomSampler):
-    def __init__(self) -> None:
-        super().__init__(seed=0)
-        self.told: dict[int, Scores] = {}
-        self.ends: list[tuple[Scores, Scores]] = []
-
-    def tell(self, number: int, scores: Scores) -> None:
-        self.told[number] = scores
-
-    def tell_ends(self, base: Scores, aligned: Scores) -> None:
-        self.ends.append((base, aligned))
+def test_no_more_are_handed_out_than_engines_and_one(tmp_path: Path) -> None:
+    run = Run(tmp_path, slots=1)
+    assert [run.next(), run.next()] == run.asked
+    assert run.next(patience=3) is None
+    run.slots = 2
+    assert run.next() is not None
+    run.finish(0)
+    assert run.next() is not None
 
 
-def test_a_listener_hears_of_every_trial_of_the_study_and_of_both_ends() -> None:
-    shape, sampler = parametrisation(RANGES, 0.5), Listening()
-    first = [Point("baseline", dict.fromkeys(RANGES, ratio)) for ratio in (0.0, 1.0, 0.5)]
-    asked = ParetoSearcher(shape, objectives("reward"), study(sampler), first)
-    told = [result(reward=float(i)) for i in range(6)]
-    for index in range(6):
-        suggest(asked, str(index))
-    for index in (1, 0, 2, 3, 4, 5):  # aligned is done before base
-        asked.on_trial_complete(str(index), told[index])
-    assert sampler.ends == [(told[0]["scores"], told[1]["scores"])]
-    # By number in the study, which base and aligned are not in.
-    assert sampler.told == {index - 2: told[index]["scores"] for index in range(2, 6)}
+@pytest.mark.parametrize("under_way", [1, 2])
+@pytest.mark.parametrize("killed_after", [0, 2, 8, TRIALS - 1, TRIALS + 4, 200])
+def test_a_killed_run_goes_on_without_a_trial_lost_or_doubled(
+    tmp_path: Path, killed_after: int, under_way: int
+) -> None:
+    killed = Run(tmp_path / "killed", slots=under_way)
+    while len(killed.asked) < killed_after and isinstance(killed.next(), dict):
+        if len(killed.asked) >= under_way:
+            killed.finish(len(killed.asked) - under_way)
+    if asked := killed.schedule._searcher._asked:
+        asked.result()  # its thread would die with the process
+    finished = [trial for trial in killed.recorder.trials if trial.search or trial.report]
+    (tmp_path / "killed" / "study.journal").open("a").write('{"op_code": 4, "worker')
+    write_trials(tmp_path / "killed" / "trials.csv", killed.recorder.trials)
+
+    again = Run(tmp_path / "killed", resumed=True)
+    run_to_the_end(again)
+    trials = {trial.number: trial for trial in again.recorder.trials}
+    assert sum(trial.search is not None for trial in trials.values()) == TRIALS
+    for trial in finished:
+        assert trials[trial.number].search == trial.search
+        assert trials[trial.number].report == (trial.report or trials[trial.number].report)
+    assert [c["number"] for c in again.asked if (c["number"], c["split"]) in done(finished)] == []
+    stored = again.study.get_trials()
+    assert {trial.state for trial in stored} == {TrialState.COMPLETE}
+    assert sorted(trial.user_attrs["number"] for trial in stored) == sorted(
+        number for number, trial in trials.items() if trial.search
+    )
+    points = [tuple(trial.ratios.values()) for trial in trials.values() if trial.origin == "sampler"]
+    assert len(points) == len(set(points))
 
 
-@pytest.mark.parametrize("name", ["gp", "tpe", "nsga2", "random"])
-def test_with_a_mean_the_sampler_stays_on_the_slice_and_the_baseline_is_scored_all_the_same(name: str) -> None:
-    asked = searcher(name=name, mean_ratio=0.7)
-    vectors = finish(asked, 22)
-    assert [set(vector.values()) for vector in vectors[:11]] == [{ratio} for ratio in BASELINE_RATIOS]
-    for ratios in vectors[11:]:
-        assert math.fsum(ratios.values()) / 3 == pytest.approx(0.7, abs=1e-12)
-        assert all(low <= ratios[group] <= high for group, (low, high) in RANGES.items())
-    assert len({tuple(ratios.values()) for ratios in vectors[11:]}) > 5
-    # One uniform point has that mean.
-    trials = asked._study.get_trials()
-    assert len(trials) == 12
-    assert trials[0].values == pytest.approx([0.7, 0.49])
-    assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+def done(trials: list[Trial]) -> set[tuple[int, str]]:
+    return {(t.number, split) for t in trials for split in ("search", "report") if getattr(t, split)}
+
+
+def test_a_finished_run_can_be_given_more_trials(tmp_path: Path) -> None:
+    run_to_the_end(Run(tmp_path))
+    more = Run(tmp_path, trials=TRIALS + 5, resumed=True)
+    run_to_the_end(more)
+    searched = [c["number"] for c in more.asked if c["split"] == "search"]
+    assert len(searched) == 5
+    assert min(searched) > TRIALS
+    numbers = [trial.number for trial in more.recorder.trials]
+    assert len(numbers) == len(set(numbers))
+    assert sum(trial.search is not None for trial in more.recorder.trials) == TRIALS + 5
+
+
+def test_a_study_that_was_lost_is_made_again_from_what_is_on_disk(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for position in range(8):
+        run.next()
+        run.finish(position)
+    (tmp_path / "study.journal").unlink()
+    again = Run(tmp_path, resumed=True)
+    run_to_the_end(again)
+    assert len(again.study.get_trials(states=(TrialState.COMPLETE,))) == TRIALS

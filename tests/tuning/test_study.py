@@ -12,12 +12,12 @@ from optuna.trial import TrialState
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.miniature import ROOT
-from ama_ray.parametrisation import parametrisation
-from ama_ray.tuning.run_folder import RunFolder
-from ama_ray.tuning.searcher import ParetoSearcher
+from ama_ray.space.parametrization import parametrization
+from ama_ray.storage.run_folder import RunFolder
 from ama_ray.tuning.study import JOURNAL, open_study
-from benchmarks.postgres import Postgres
-from tests.tuning.test_searcher import RANGES, finish, objectives, result, suggest
+from ama_ray.tuning.suggester import StudySuggester
+from testing.postgres import Postgres
+from tests.tuning.test_suggester import RANGES, finish, objectives, result, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +75,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def test_a_search_goes_on_after_its_database_was_away(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ama_ray.tuning.insist.FIRST_WAIT", 0.2)
-    shape, kept, lines = parametrisation(RANGES, None), objectives("reward"), []
+    monkeypatch.setattr("ama_ray.storage.retry.FIRST_WAIT", 0.2)
+    shape, kept, lines = parametrization(RANGES, None), objectives("reward"), []
     back = 0
 
     def tell(line: str) -> None:
@@ -86,9 +86,9 @@ def test_a_search_goes_on_after_its_database_was_away(
             back += 1
             postgres.start()
 
-    def searcher() -> ParetoSearcher:
+    def searcher() -> StudySuggester:
         study = open_study(RunFolder(tmp_path, "mine", ()), postgres.url, 2, sampler())
-        return ParetoSearcher(shape, kept, study, (), tell=tell)
+        return StudySuggester(shape, kept, study, (), tell=tell)
 
     asked = searcher()
     finish(asked, 4)

@@ -9,11 +9,11 @@ import pytest
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, RunConfig
 from ama_ray.errors import UserError
 from ama_ray.miniature import ROOT
-from ama_ray.parametrisation import parametrisation
-from ama_ray.trial import Trial
-from ama_ray.trials_csv import write_trials
-from ama_ray.tuning.warm_start import Point, first_points
-from tests.trials import scores
+from ama_ray.scores.trial import Trial
+from ama_ray.space.parametrization import parametrization
+from ama_ray.storage.records import write_trials
+from ama_ray.tuning.warm_start import FirstPoint, first_points
+from tests.support.trials import scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,18 +23,18 @@ GROUPS = ("embed", "layer-0", "layer-1", "layer-2", "layer-3", "layer-4", "head"
 
 def points(
     groups: tuple[str, ...] | dict[str, tuple[float, float]] = GROUPS, **fields: Any
-) -> tuple[list[Point], list[Point]]:
+) -> tuple[list[FirstPoint], list[FirstPoint]]:
     """The baseline and the others."""
     ranges = groups if isinstance(groups, dict) else dict.fromkeys(groups, (0.0, 1.0))
     config = RunConfig.load(ROOT / "run.yaml", out="unused", **fields)
     inputs: Any = SimpleNamespace(config=config, groups=SimpleNamespace(names=tuple(ranges), ranges=ranges))
-    found = first_points(inputs, parametrisation(ranges, config.mean_ratio))
+    found = first_points(inputs, parametrization(ranges, config.mean_ratio))
     baseline = [point for point in found if point.origin == "baseline"]
     assert found[: len(baseline)] == baseline
     return baseline, found[len(baseline) :]
 
 
-def vectors(found: list[Point]) -> list[list[float]]:
+def vectors(found: list[FirstPoint]) -> list[list[float]]:
     return [list(point.ratios.values()) for point in found]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from ama_ray.engine import own_servers
+from ama_ray.engine.server import http_client
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ChatClient:
             temperature: Of sampling.
         """
         self._url = url.rstrip("/").removesuffix("/v1")
-        self._client = own_servers.client(self._url, key)
+        self._client = http_client.client(self._url, key)
         self.max_tokens = max_tokens
         self._temperature = temperature
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from ama_ray.data.rows import read_jsonl
 from ama_ray.errors import UserError
-from ama_ray.sources import read_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ama_ray.pareto import ParetoSet
+    from ama_ray.pareto.pareto_set import ParetoSet
 
 WIDTH, HEIGHT = 40, 9
 """Characters of the field."""

@@ -14,13 +14,14 @@ from rich.text import Text
 
 from ama_ray.cli.live.scatter import scatter
 from ama_ray.cli.live.watched import Watched
-from ama_ray.progress import Doing, Finished, Said, duration
+from ama_ray.report.formatting import duration
+from ama_ray.tuning.events import Message, StageStarted, TrialFinished
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from ama_ray.pareto import ParetoSet
-    from ama_ray.progress import Event
+    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.tuning.events import Event
 
 _PER_SECOND = 2
 _ROWS = 8
@@ -44,7 +45,7 @@ class LiveView:
         )
 
     def __enter__(self) -> Self:
-        self._watched.hear(Doing("loading the program"))
+        self._watched.hear(StageStarted("loading the program"))
         self._live.start(refresh=True)
         # A second signal, or the time limit after a first one, ends the process without leaving here.
         self._console.show_cursor(True)
@@ -56,7 +57,7 @@ class LiveView:
     def hear(self, event: Event) -> None:
         """Takes in an event; prints above the view what was said, but not about trials that were scored."""
         self._watched.hear(event)
-        if isinstance(event, Said) or (isinstance(event, Finished) and not event.trial.scores):
+        if isinstance(event, Message) or (isinstance(event, TrialFinished) and not event.trial.scores):
             self._console.print(event.line, highlight=False, markup=False, soft_wrap=True)
 
     def render(self) -> RenderableType:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from ama_ray.cli.live.time_left import TimeLeft
 from ama_ray.config import BASELINE_RATIOS
-from ama_ray.progress import Doing, Finished, Opened, Started, Stopping
+from ama_ray.tuning.events import RunOpened, StageStarted, StopRequested, TrialFinished, TrialStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ama_ray.config import RunConfig
-    from ama_ray.pareto import ParetoSet
-    from ama_ray.progress import Event
+    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.tuning.events import Event
 
 
 class Watched:
@@ -54,21 +54,21 @@ class Watched:
 
     def hear(self, event: Event) -> None:
         """Takes in an event."""
-        if isinstance(event, Doing):
+        if isinstance(event, StageStarted):
             self.doing, self.doing_since = event.what, self.clock()
-        elif isinstance(event, Opened):
+        elif isinstance(event, RunOpened):
             self.config = event.config
             self.ended = Counter(trial.state for trial in event.earlier.searched)
             self.reported = sum(trial.report is not None for trial in event.earlier.trials)
-            self.so_far = event.earlier.search_split if event.earlier.trials else None
-        elif isinstance(event, Started):
+            self.so_far = event.earlier.searched_pareto if event.earlier.trials else None
+        elif isinstance(event, TrialStarted):
             self.running.add((event.number, event.split))
-        elif isinstance(event, Finished):
+        elif isinstance(event, TrialFinished):
             self._finished(event)
-        elif isinstance(event, Stopping):
+        elif isinstance(event, StopRequested):
             self.stopping = True
 
-    def _finished(self, event: Finished) -> None:
+    def _finished(self, event: TrialFinished) -> None:
         self.doing = ""
         trial = event.trial
         self.running.discard((trial.number, trial.split))

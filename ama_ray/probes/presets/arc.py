@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ama_ray.config.probes import Choice
 from ama_ray.errors import UserError
 from ama_ray.probes.presets.base import Form, Hub, Preset, each
-from ama_ray.probes.presets.files import index, inner, objects, place, texts
+from ama_ray.probes.presets.parsing import index, inner, objects, place, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ama_ray.sources import Row
+    from ama_ray.data.rows import Row
 
 _INSTRUCTION = re.compile(
     r"Please choose the correct answer to the question: (.*)\n\n(Answer1: .*)\n\nAnswer format: .*", re.S

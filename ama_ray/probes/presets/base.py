@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.data.rows import Row
 from ama_ray.errors import UserError
-from ama_ray.probes.presets.files import records
-from ama_ray.sources import Row
+from ama_ray.probes.presets.parsing import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.config.probes import F1
+from ama_ray.data.rows import Row
 from ama_ray.errors import UserError
 from ama_ray.probes.presets.base import Form, Hub, Preset
-from ama_ray.probes.presets.files import as_row, inner, objects, records, texts
-from ama_ray.sources import Row
+from ama_ray.probes.presets.parsing import as_row, inner, objects, records, texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

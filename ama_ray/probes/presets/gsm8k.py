@@ -12,7 +12,7 @@ from ama_ray.config.probes import Number
 from ama_ray.probes.presets.base import Form, Hub, Preset
 
 if TYPE_CHECKING:
-    from ama_ray.sources import Row
+    from ama_ray.data.rows import Row
 
 
 def _render(row: Row) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.config.probes import Choice
+from ama_ray.data.rows import Row, read_text
 from ama_ray.errors import UserError
 from ama_ray.probes.presets.base import Form, Hub, Preset
-from ama_ray.probes.presets.files import index, records, texts
-from ama_ray.sources import Row, read_text
+from ama_ray.probes.presets.parsing import index, records, texts
 
 if TYPE_CHECKING:
     from pathlib import Path

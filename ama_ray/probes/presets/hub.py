@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ama_ray.data.rows import Row
 from ama_ray.errors import UserError, one_line
-from ama_ray.sources import Row
 
 if TYPE_CHECKING:
     from ama_ray.probes.presets.base import Hub

@@ -10,10 +10,10 @@ import ast
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.config.probes import Choice
+from ama_ray.data.rows import Row
 from ama_ray.errors import UserError
 from ama_ray.probes.presets.base import Form, Hub, Preset, each
-from ama_ray.probes.presets.files import objects, place, records, texts
-from ama_ray.sources import Row
+from ama_ray.probes.presets.parsing import objects, place, records, texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

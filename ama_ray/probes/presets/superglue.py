@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ama_ray.config.probes import Choice
 from ama_ray.errors import UserError
 from ama_ray.probes.presets.base import Form, Hub, Preset, each
-from ama_ray.probes.presets.files import index, texts
+from ama_ray.probes.presets.parsing import index, texts
 
 if TYPE_CHECKING:
-    from ama_ray.sources import Row
+    from ama_ray.data.rows import Row
 
 _BOOLQ_QUERY = re.compile(r"Passage: (.*)\nQuestion: (.*)\?", re.S)
 _COPA_QUERY = re.compile(r"(.*), (because|therefore)", re.S)

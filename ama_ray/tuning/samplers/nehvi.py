@@ -25,8 +25,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 
-from ama_ray._front import non_dominated
-from ama_ray.constraints import Constraints
+from ama_ray.pareto.hypervolume import non_dominated
+from ama_ray.scores.constraints import Constraints
 from ama_ray.tuning.samplers.outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from torch import Tensor
 
-    from ama_ray.objectives import Objectives
-    from ama_ray.trial import Scores
+    from ama_ray.scores.objectives import Objectives
+    from ama_ray.scores.trial import Scores
 
 SAMPLES = 64
 CANDIDATES = 128

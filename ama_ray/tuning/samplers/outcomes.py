@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ama_ray.metrics import METRICS
+from ama_ray.scores.families import family_mean
+from ama_ray.scores.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from ama_ray.constraints import Constraints
-    from ama_ray.objectives import Objectives
-    from ama_ray.trial import Scores
+    from ama_ray.scores.constraints import Constraints
+    from ama_ray.scores.objectives import Objectives
+    from ama_ray.scores.trial import Scores
 
 MARGIN = 0.005
 """How far beyond 0 and 1 the scale of a score between them ends: a score of 1 on 100 items is less than certain."""
@@ -59,16 +60,15 @@ class Outcomes:
             objectives: Of the run.
         """
         self._rewards = objectives.names[:-1]
-        self._signs = {p.name: 1.0 if METRICS[p.metric].higher_is_better else -1.0 for p in objectives.probes}
-        self._names = [*self._rewards, *self._signs]
+        self._probes = objectives.probes
         weights = objectives.weights()
-        self._weights = torch.tensor([weights[name] for name in self._signs], dtype=torch.double)
+        self._weights = torch.tensor([weights[term.name] for term in self._probes], dtype=torch.double)
         first = scores[0].probes
         # The tax of a probe is a difference from base, whose score any trial tells.
-        base = [first[name].score + sign * first[name].tax for name, sign in self._signs.items()]
+        base = [p.base_of(first[p.name].score, first[p.name].tax) for p in self._probes]
         self._base = torch.tensor(base, dtype=torch.double)
         columns = [[each.objectives[name].value for each in scores] for name in self._rewards]
-        columns += [[each.probes[name].score for each in scores] for name in self._signs]
+        columns += [[each.probes[term.name].score for each in scores] for term in self._probes]
         values = torch.tensor(columns, dtype=torch.double).T
         bounded = [None] * len(self._rewards) + [METRICS[probe.metric].bounded for probe in objectives.probes]
         self._links = [_link(column, each) for column, each in zip(values.T, bounded, strict=True)]
@@ -84,7 +84,7 @@ class Outcomes:
     def excess(self, name: str, modelled: Tensor, constraints: Constraints) -> Tensor:
         """How far outcomes, shape (..., outcomes), are beyond a bound; 0 or less where they satisfy it."""
         values = self._values(modelled)
-        taxes = dict(zip(self._signs, self._taxes(values).unbind(-1), strict=True))
+        taxes = dict(zip((term.name for term in self._probes), self._taxes(values).unbind(-1), strict=True))
         if name == "tax":
             value = -self.to_objectives(modelled)[..., -1]
         elif name in self._rewards:
@@ -92,7 +92,7 @@ class Outcomes:
         else:
             kind, _, what = name.partition(".")
             probes: Sequence[str] = constraints.families[what] if kind == "family" else (what,)
-            value = torch.stack([taxes[probe] for probe in probes]).mean(0)
+            value = family_mean(taxes, probes)
         return constraints.excess(name, value)
 
     def _values(self, modelled: Tensor) -> Tensor:
@@ -101,8 +101,9 @@ class Outcomes:
         )
 
     def _taxes(self, values: Tensor) -> Tensor:
-        signs = torch.tensor(list(self._signs.values()), dtype=torch.double)
-        return signs * (self._base - values[..., len(self._rewards) :])
+        """The tax of every probe, shape (..., probes)."""
+        scores = values[..., len(self._rewards) :].unbind(-1)
+        return torch.stack([p.tax_of(s, b) for p, s, b in zip(self._probes, scores, self._base, strict=True)], -1)
 
 
 def _link(values: Tensor, bounded: bool | None) -> Link:

@@ -1,0 +1,1 @@
+"""What trials say together: comparisons, convergence, importance. Imports no torch, ray or vllm."""

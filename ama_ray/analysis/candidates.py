@@ -1,0 +1,129 @@
+"""Which points of a search are worth scoring again: those on its front, and those that could be on it within error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ama_ray.pareto.hypervolume import hypervolume
+from ama_ray.scores.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.scores.objectives import Items, Objectives
+    from ama_ray.scores.trial import Trial
+
+BEYOND_DOUBT = 1.645
+"""Standard errors that a difference must exceed; of a normal distribution, 5% lie beyond on this side."""
+
+
+def candidates(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items], most: int) -> list[Trial]:
+    """The points to score again on the report split, besides the uniform ones, which always are.
+
+    First come the points of the search's front; where they are more than `most`, those that together win the most
+    hypervolume, chosen greedily. Then come the points that no other dominates beyond doubt, the least dominated first.
+    A point is dominated beyond doubt by one that is better in every objective by more than 1.645 standard errors of
+    the difference, paired item by item (jackknife).
+
+    With constraints, a point that breaks one beyond doubt is left out, and only a point that satisfies all of them
+    beyond doubt keeps another one out.
+
+    Args:
+        pareto: The search, on the search split.
+        objectives: Of the run.
+        items: Of every complete trial on the search split, by its number.
+        most: How many at most.
+    """
+    if not pareto.scored:
+        return []
+    front = [trial for trial in pareto.front if trial.origin != "baseline"]
+    if len(front) > most:
+        return _widest(pareto, front, most)
+    on_front = {trial.number for trial in pareto.front}
+    doubtful = sorted(
+        (evidence, position)
+        for position, evidence in enumerate(_off_front(pareto, objectives, items))
+        if evidence <= BEYOND_DOUBT
+    )
+    others = [pareto.scored[position] for _, position in doubtful]
+    could_be = [trial for trial in others if trial.origin != "baseline" and trial.number not in on_front]
+    return [*front, *could_be][:most]
+
+
+def _widest(pareto: ParetoSet, front: Sequence[Trial], most: int) -> list[Trial]:
+    """The points of a front that win the most beside the uniform ones, each the best addition to those before it."""
+
+    def values(trials: Sequence[Trial]) -> NDArray[np.float64]:
+        return np.array([[trial.objectives[name].value for name in pareto.objectives] for trial in trials])
+
+    # Not the box between base and aligned, which is empty without a trade.
+    known = values([*pareto.uniform, *front])
+    low, high = known.min(axis=0), known.max(axis=0)
+    chosen: list[Trial] = []
+    left = list(front)
+    while len(chosen) < most:
+        before = [*pareto.uniform_front, *chosen]
+        best = max(left, key=lambda trial: hypervolume(values([*before, trial]), low.tolist(), high.tolist()))
+        chosen.append(best)
+        left.remove(best)
+    return chosen
+
+
+def _off_front(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items]) -> NDArray[np.float64]:
+    """How surely each scored trial is not on the front.
+
+    It is as sure as that it breaks a constraint, or that another one dominates it and satisfies the constraints.
+
+    Returns:
+        In standard errors, shape (trials,).
+    """
+    doubt = np.array([pareto.constraints.doubt(trial.scores) for trial in pareto.scored if trial.scores])
+    surely = np.minimum(_domination(pareto.scored, objectives, items), -doubt)
+    return np.asarray(np.maximum(surely.max(axis=1, initial=-np.inf), doubt))
+
+
+def _domination(trials: Sequence[Trial], objectives: Objectives, items: Mapping[int, Items]) -> NDArray[np.float64]:
+    """How surely each trial is dominated by each other one, in the objective where that is the least sure.
+
+    Returns:
+        In standard errors of the paired difference, shape (trials, trials); below 0 where the other is not better in
+        all.
+    """
+    evidence = np.full((len(trials), len(trials)), np.inf)
+    for name in objectives.names:
+        values = np.array([trial.objectives[name].value for trial in trials])
+        better = (values[:, None] - values) * (1 if name == "tax" else -1)
+        errors = _paired_errors(np.array([_influence(name, objectives, items[trial.number]) for trial in trials]))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sure = np.where(better == 0, 0.0, better / errors)
+        evidence = np.minimum(evidence, np.nan_to_num(sure, nan=0.0, posinf=np.inf, neginf=-np.inf))
+    np.fill_diagonal(evidence, -np.inf)
+    return evidence
+
+
+def _influence(name: str, objectives: Objectives, items: Items) -> NDArray[np.float64]:
+    """What each prompt or item does to an objective; the distance of two models is their paired standard error."""
+    if name != "tax":
+        return np.concatenate([_scaled("mean", scores[:, None]) for scores in objectives.by_prompt(name, items)])
+    weights = objectives.weights()
+    return np.concatenate([weights[term.name] * _scaled(term.metric, items[term.name]) for term in objectives.probes])
+
+
+def _scaled(metric: str, items: NDArray[np.float64]) -> NDArray[np.float64]:
+    count = len(items)
+    if count < 2:
+        return np.full(count, np.nan)
+    without = METRICS[metric].without_each(items)
+    return np.asarray(np.sqrt((count - 1) / count) * (without - without.mean()))
+
+
+def _paired_errors(influences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The distances between the rows: shape (trials, trials)."""
+    products = influences @ influences.T
+    own = products.diagonal()
+    return np.asarray(np.sqrt(np.maximum(own[:, None] + own - 2 * products, 0)))

@@ -1,0 +1,121 @@
+"""What base and aligned must have in common for their average to make sense; differences that do no harm are named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import safe_open
+
+from ama_ray.checkpoints.checkpoint import Checkpoint, read_vocabulary
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_NO_PART_IN_COMPUTATION = {
+    *("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "unsloth_version"),
+    *("initializer_range", "attention_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout"),
+}
+_ALIGNED_IS_USED = {"bos_token_id", "eos_token_id", "pad_token_id", "max_position_embeddings"}
+_HEADS = ("lm_head.weight", "embed_out.weight")
+_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
+
+
+def compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Iterator[str]:
+    """Refuses configurations that compute differently; yields what else differs, one sentence each."""
+    base, aligned = configs
+    names = f"{folders[0]} and {folders[1]}"
+    for field in ("model_type", "architectures"):
+        if base.get(field) != aligned.get(field):
+            raise UserError(
+                f"{names}: {field} in config.json differs ({base.get(field)}, {aligned.get(field)}); "
+                "only two checkpoints of one architecture can be averaged."
+            )
+    for field, ours, theirs in _differences(base, aligned):
+        if field.rpartition(".")[2] not in _ALIGNED_IS_USED:
+            raise UserError(
+                f"{names}: {field} in config.json differs ({ours!r}, {theirs!r}), so they compute differently; "
+                "use a base that aligned was trained from."
+            )
+        yield f"config.json: {field} differs (base {ours!r}, aligned {theirs!r}); aligned's is used."
+
+
+def _differences(base: dict[str, Any], aligned: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    for key in sorted((base.keys() | aligned.keys()) - _NO_PART_IN_COMPUTATION):
+        ours, theirs = base.get(key), aligned.get(key)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            yield from _differences(ours, theirs, f"{prefix}{key}.")
+        elif ours != theirs:
+            yield prefix + key, ours, theirs
+
+
+def compare_vocabularies(folders: list[Path]) -> None:
+    """Refuses tokenizers that number their tokens differently."""
+    base, aligned = (read_vocabulary(folder) for folder in folders)
+    if base == aligned:
+        return
+    token, _ = min(base.items() ^ aligned.items(), key=lambda item: (item[1], item[0]))
+    raise UserError(
+        f"{folders[0]} and {folders[1]}: the vocabularies of their tokenizers differ, first in the token {token!r} "
+        f"(id {base.get(token)} and {aligned.get(token)}), so their embeddings mean different things; "
+        "use a base with aligned's tokenizer."
+    )
+
+
+def without_tied_copy(checkpoint: Checkpoint) -> Checkpoint:
+    """Leaves out the copy of the embedding that some writers store as the output head."""
+    tensors = checkpoint.tensors
+    head = next((name for name in tensors if name.endswith(_HEADS)), None)
+    embedding = next((name for name in tensors if name.endswith(_EMBEDDINGS)), None)
+    if not (checkpoint.config.get("tie_word_embeddings") and head and embedding):
+        return checkpoint
+    stored = []
+    for name in (head, embedding):
+        with safe_open(tensors[name].file, "pt") as file:
+            stored.append(file.get_tensor(name))
+    if not torch.equal(*stored):
+        raise UserError(
+            f"{tensors[head].file}: {head} differs from {embedding}, though config.json has tie_word_embeddings: true; "
+            "set it to false there, or save the checkpoint again with save_pretrained."
+        )
+    return replace(checkpoint, tensors={name: info for name, info in tensors.items() if name != head})
+
+
+def compare_headers(base: Checkpoint, aligned: Checkpoint) -> Iterator[str]:
+    """Refuses tensors that are not in both, or differ in shape; yields how many are converted to another dtype."""
+    for here, there in ((base, aligned), (aligned, base)):
+        if missing := [name for name in here.tensors if name not in there.tensors]:
+            first = missing[0] if len(missing) == 1 else f"{missing[0]} and {len(missing) - 1} more"
+            raise UserError(
+                f"{there.folder}: {first} {'is' if len(missing) == 1 else 'are'} missing and stored in {here.folder}; "
+                "use two checkpoints of one architecture."
+            )
+    other_dtype = []
+    for name, info in aligned.tensors.items():
+        other = base.tensors[name]
+        if other.shape != info.shape:
+            raise UserError(
+                f"{name}: the shape differs, {list(other.shape)} in {other.file} and {list(info.shape)} in "
+                f"{info.file}; use two checkpoints of one size and vocabulary."
+            )
+        if other.dtype != info.dtype:
+            if not (other.dtype.is_floating_point and info.dtype.is_floating_point):
+                raise UserError(
+                    f"{name}: {dtype_name(other.dtype)} in {other.file} and {dtype_name(info.dtype)} in {info.file} "
+                    "cannot be averaged; save both in one dtype."
+                )
+            other_dtype.append(name)
+    if other_dtype:
+        first = other_dtype[0]
+        yield (
+            f"{len(other_dtype)} tensors of base are converted to aligned's dtype, first {first} from "
+            f"{dtype_name(base.tensors[first].dtype)} to {dtype_name(aligned.tensors[first].dtype)}."
+        )
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """As users know it: `bfloat16`."""
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,117 @@
+"""The arithmetic of merging, and writing a merged checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import save_file
+
+from ama_ray.checkpoints.checkpoint import INDEX, SMALL_FILES
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from ama_ray.checkpoints.pair import Pair
+
+
+def interpolate(
+    base: torch.Tensor, aligned: torch.Tensor, ratio: float, out: torch.Tensor | None = None
+) -> torch.Tensor:
+    """(1 - ratio) base + ratio aligned, in one pass: exactly base at ratio 0 and exactly aligned at ratio 1.
+
+    Model averaging as in arXiv 2309.06256, except that the ratio is always the share of aligned; a ratio beyond 1
+    extrapolates past aligned, as ExPO does (arXiv 2404.16792, with 1 + alpha for the ratio). The arithmetic is
+    float32 (float64 for float64 tensors); the result of bfloat16 and float16 is rounded once.
+
+    Args:
+        base: The tensor from before RLHF, of any shape and floating-point dtype.
+        aligned: The tensor from after RLHF, same shape and dtype.
+        ratio: Share of aligned.
+        out: Where the result goes, same shape and dtype; may be `base` or `aligned`. A new tensor by default.
+
+    Returns:
+        `out`.
+    """
+    return torch.lerp(base, aligned, ratio, out=out)
+
+
+def export(pair: Pair, ratio_of: Mapping[str, float], out: Path) -> None:
+    """Writes the merged model as a complete Hugging Face checkpoint; see `write`. `out` appears when it is complete.
+
+    Args:
+        pair: The two checkpoints.
+        ratio_of: Share of aligned for every tensor in `pair.names`.
+        out: A folder that does not exist yet or is empty.
+
+    Raises:
+        UserError: `out` has content, or a tensor has no ratio.
+    """
+    with complete_folder(out) as folder:
+        write(pair, ratio_of, folder)
+
+
+@contextmanager
+def complete_folder(out: Path) -> Iterator[Path]:
+    """A new folder to fill, which becomes `out` at the end, and leaves nothing behind where that is not reached.
+
+    Args:
+        out: A folder that does not exist yet or is empty.
+
+    Raises:
+        UserError: `out` has content.
+    """
+    out = out.resolve()
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UserError(f"{out}: there is something here already; choose a folder that is new or empty.")
+    partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+
+
+def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
+    """Writes the merged model into a folder.
+
+    Shards, configuration, tokenizer and chat template are those of aligned; a stored copy of tied weights is left out.
+    At any time one shard is in memory.
+
+    Args:
+        pair: The two checkpoints.
+        ratio_of: Share of aligned for every tensor in `pair.names`.
+        folder: It is there.
+
+    Raises:
+        UserError: A tensor has no ratio.
+    """
+    if missing := [name for name in pair.names if name not in ratio_of]:
+        raise UserError(f"Cannot merge: the tensor {missing[0]} has no ratio; give every tensor one.")
+    averaged = set(pair.names)
+    weight_map: dict[str, str] = {}
+    total_size = 0
+    for file, tensors in pair.shards():
+        merged = {
+            name: interpolate(base, aligned, ratio_of[name]) if name in averaged else aligned
+            for name, base, aligned in tensors
+        }
+        save_file(merged, folder / file, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(merged, file)
+        total_size += sum(tensor.nbytes for tensor in merged.values())
+    if (pair.engine_folder / INDEX).is_file():
+        index = {"metadata": {"total_size": total_size}, "weight_map": weight_map}
+        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    # Where aligned is an adapter, its tokenizer and its chat template take the place of base's.
+    for source in dict.fromkeys((pair.engine_folder, pair.aligned.folder)):
+        for pattern in SMALL_FILES:
+            for path in source.glob(pattern):
+                shutil.copyfile(path, folder / path.name)

@@ -1,0 +1,210 @@
+"""`Pair`: base and aligned, opened, checked against each other, and streamed tensor by tensor."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ama_ray.checkpoints.checkpoint import Checkpoint, TensorInfo, fetch, has_tokenizer, read_config, read_tensors
+from ama_ray.checkpoints.compatibility import (
+    compare_configs,
+    compare_headers,
+    compare_vocabularies,
+    dtype_name,
+    without_tied_copy,
+)
+from ama_ray.checkpoints.lora import CONFIG, WEIGHTS, Adapter, is_adapter
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["Checkpoint", "Pair", "TensorInfo"]
+
+PART = 2**22
+_CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two checkpoints of one model, from before and after RLHF, that can be averaged.
+
+    Attributes:
+        base: The checkpoint from before RLHF.
+        aligned: The checkpoint from after RLHF; shards, dtypes, tokenizer and token ids of a merge are its.
+        warnings: What differs between the two and does no harm, one sentence each.
+        moved: How far each averaged tensor is from base to aligned, the Euclidean norm of the difference.
+        checksum: Of the stored values of both, the same on every machine.
+        checksums: Of the averaged values of base and of those of aligned, by name and whatever files they are in; of an
+            adapter, of its files.
+    """
+
+    base: Checkpoint
+    aligned: Checkpoint
+    warnings: tuple[str, ...]
+    moved: Mapping[str, float]
+    checksum: str = ""
+    checksums: tuple[str, str] = ("", "")
+
+    @classmethod
+    def open(cls, base: str, aligned: str) -> Pair:
+        """Opens two checkpoints and checks that their average makes sense, contents included, cheap checks first.
+
+        Args:
+            base: Folder or hub id of the checkpoint from before RLHF.
+            aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base.
+
+        Raises:
+            UserError: A checkpoint is missing, damaged or quantised, holds NaN or infinity, or the two do not fit
+                together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does.
+        """
+        return cls.read(base, aligned)._with_contents_checked()
+
+    @classmethod
+    def read(cls, base: str, aligned: str) -> Pair:
+        """Opens two checkpoints without a look at their values: `moved` and the checksums stay empty.
+
+        Args:
+            base: Folder or hub id of the checkpoint from before RLHF.
+            aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base.
+
+        Raises:
+            UserError: See `open`.
+        """
+        folders = [fetch(source) for source in (base, aligned)]
+        if is_adapter(folders[1]):
+            return cls._with_adapter(base, aligned)
+        configs = [read_config(folder) for folder in folders]
+        warnings = list(compare_configs(folders, configs))
+        compare_vocabularies(folders)
+        pair = cls(
+            base=without_tied_copy(Checkpoint(folders[0], read_tensors(base), configs[0])),
+            aligned=without_tied_copy(Checkpoint(folders[1], read_tensors(aligned), configs[1])),
+            warnings=(),
+            moved={},
+        )
+        warnings += compare_headers(pair.base, pair.aligned)
+        return replace(pair, warnings=tuple(warnings))
+
+    @classmethod
+    def _with_adapter(cls, base: str, aligned: str) -> Pair:
+        folder = fetch(base)
+        whole = without_tied_copy(Checkpoint(folder, read_tensors(base), read_config(folder)))
+        adapter_folder = fetch(aligned, (WEIGHTS, CONFIG))
+        if has_tokenizer(adapter_folder):
+            compare_vocabularies([folder, adapter_folder])
+        shapes = {name: info.shape for name, info in whole.tensors.items()}
+        adapter = Adapter.open(adapter_folder, shapes, whole.config)
+        return cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), (), {})
+
+    @property
+    def engine_folder(self) -> Path:
+        """A folder with whole weights of this shape, which an engine can start on: aligned's, or base's."""
+        return self.base.folder if self.aligned.adapter else self.aligned.folder
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where the tokenizer and the chat template of a merge are: in aligned's folder where it has any."""
+        return self.aligned.folder if has_tokenizer(self.aligned.folder) else self.base.folder
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tensors that are averaged: the floating-point ones, in the order of aligned's files."""
+        return tuple(name for name, info in self.aligned.tensors.items() if info.dtype.is_floating_point)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of a merge on disk: that of aligned's first averaged tensor."""
+        return self.aligned.tensors[self.names[0]].dtype
+
+    @property
+    def context_limit(self) -> int | None:
+        """Most tokens the model takes, or None where its configuration does not say."""
+        return next((int(self.aligned.config[key]) for key in _CONTEXT_FIELDS if self.aligned.config.get(key)), None)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all averaged tensors of base and aligned together, as `tensors` yields them."""
+        infos = (self.aligned.tensors[name] for name in self.names)
+        return 2 * sum(math.prod(info.shape) * info.dtype.itemsize for info in infos)
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+        """Name, base and aligned of every averaged tensor, read when its turn comes, in aligned's dtype."""
+        return self._stream(self.names)
+
+    def shards(self) -> Iterator[tuple[str, Iterator[tuple[str, torch.Tensor, torch.Tensor]]]]:
+        """The files of aligned, each with all of its tensors, those included that are not averaged."""
+        shards: dict[str, list[str]] = {}
+        for name, info in self.aligned.tensors.items():
+            shards.setdefault(info.file.name, []).append(name)
+        for file, names in shards.items():
+            yield file, self._stream(names)
+
+    def _stream(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+        names = list(names)
+        pairs = zip(self.base.stream(names), self.aligned.stream(names), strict=True)
+        for (name, base), (_, aligned) in pairs:
+            yield name, base.to(aligned.dtype), aligned
+
+    def _with_contents_checked(self) -> Pair:
+        """Refuses values that cannot be averaged; finds out how far each tensor moved."""
+        moved, identical = {}, True
+        adapter = self.aligned.adapter
+        sums: list[int | str] = [adapter.checksum] if adapter else []
+        each: tuple[dict[str, int], dict[str, int]] = {}, {}
+        for name, base, aligned in self._stream(self.aligned.tensors):
+            if not aligned.is_floating_point():
+                if not torch.equal(base, aligned):
+                    raise UserError(
+                        f"{name}: the two checkpoints hold different {dtype_name(aligned.dtype)} values, which cannot "
+                        "be averaged; make them equal."
+                    )
+                continue
+            identical = identical and torch.equal(base, aligned)
+            # What an adapter adds may differ in a last bit from machine to machine.
+            for values, tensor in zip(each, (base,) if adapter else (base, aligned), strict=False):
+                values[name] = _sum(tensor)
+                sums.append(values[name])
+            moved[name] = _distance(base, aligned)
+            for checkpoint, tensor in ((self.base, base), (self.aligned, aligned)):
+                # The extremes are NaN if any value is, and they cost no temporary and a tenth of isfinite's time.
+                if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):
+                    raise UserError(
+                        f"{checkpoint.source(name)}: {name} holds NaN or infinity in {dtype_name(tensor.dtype)}; "
+                        "use a sound checkpoint."
+                    )
+        if identical:
+            raise UserError(
+                f"{self.base.folder} and {self.aligned.folder}: all tensors are equal, so there is nothing to search; "
+                "check that base is from before and aligned from after RLHF."
+            )
+        own = [_digest(sorted(values.items())) for values in each]
+        return replace(
+            self,
+            moved=moved,
+            checksum=_digest(sums),
+            checksums=(own[0], adapter.checksum if adapter else own[1]),
+        )
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def _sum(tensor: torch.Tensor) -> int:
+    """Of the bytes as integers of 64 bits, which is exact in any order, and as fast as memory."""
+    stored = tensor.contiguous().flatten().view(torch.uint8).numpy()
+    whole = len(stored) // 8 * 8
+    return int(stored[:whole].view(np.int64).sum()) + int(stored[whole:].sum())
+
+
+def _distance(base: torch.Tensor, aligned: torch.Tensor) -> float:
+    """Euclidean, in float32, by parts: the difference of a large tensor is never in memory as a whole."""
+    parts = zip(torch.split(base.flatten(), PART), torch.split(aligned.flatten(), PART), strict=True)
+    return math.hypot(*(float(torch.dist(low.float(), high.float())) for low, high in parts))

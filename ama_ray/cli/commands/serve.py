@@ -1,0 +1,77 @@
+"""Commands that start a server: `ama-ray engine` for searches with `engine.url`, `ama-ray serve` for a run's points."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+import typer
+
+from ama_ray.cli.console import RunFolder, say
+from ama_ray.errors import UserError
+
+Host = Annotated[str, typer.Option(help="To listen on; beyond loopback a key is needed.")]
+Port = Annotated[int, typer.Option(help="To listen on; 0 is any that is free.", min=0, max=65535)]
+KeyVariable = Annotated[str | None, typer.Option(help="Environment variable with the key.")]
+Context = Annotated[int, typer.Option(help="Tokens of context.", min=32)]
+Share = Annotated[int, typer.Option(help="GPUs that share the weights.", min=1)]
+
+
+def engine(  # noqa: PLR0917
+    pair: Annotated[tuple[str, str], typer.Option(help="Base and aligned: folders or hub ids.", show_default=False)],
+    host: Host = "127.0.0.1",
+    port: Port = 8100,
+    api_key_env: KeyVariable = None,
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision; auto: the checkpoints'.")
+    ] = "auto",
+    max_model_len: Context = 2048,
+    tensor_parallel_size: Share = 1,
+    cpus: Annotated[int, typer.Option(help="CPU cores.", min=1)] = 1,
+    kv_cache_gib: Annotated[float, typer.Option(help="GiB of KV cache on a CPU.", min=0.001)] = 1,
+) -> None:
+    """Serve a pair's merges. Example: ama-ray engine --pair base/ aligned/ --port 8100."""
+    from ama_ray.config import EngineSettings
+    from ama_ray.engine.server.pair_server import serve as serve_pair
+    from ama_ray.engine.server.settings import ServerSettings
+
+    settings = EngineSettings(dtype=dtype, cpus=cpus, kv_cache_gib=kv_cache_gib)
+    key = key_of(api_key_env)
+    serve_pair(*pair, ServerSettings(settings, max_model_len, tensor_parallel_size, host, port, key), say)
+
+
+def serve(  # noqa: PLR0917
+    run: RunFolder,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    api_key_env: KeyVariable = None,
+    max_model_len: Context = 2048,
+    tensor_parallel_size: Share = 1,
+    cpus: Annotated[int | None, typer.Option(help="CPU cores, instead of the run's for a trial.", min=1)] = None,
+) -> None:
+    """Serve a run's points, each as a model of its own. Example: ama-ray serve runs/my-run --port 8000."""
+    from ama_ray.pareto.named_points import served
+    from ama_ray.run import StoredRun
+
+    key = key_of(api_key_env)
+    stored = StoredRun.open(run)
+    points = {name: trial.ratios for name, trial in served(stored.pareto).items()}
+    from ama_ray.engine.server.point_server import serve_points
+    from ama_ray.engine.server.settings import ServerSettings
+
+    engine = stored.config.engine.model_copy(update={"cpus": cpus} if cpus else {})
+    settings = ServerSettings(engine, max_model_len, tensor_parallel_size, host, port, key)
+    serve_points(stored.config, points, settings, say)
+
+
+def key_of(variable: str | None) -> str | None:
+    """The key of a server, from the environment.
+
+    Raises:
+        UserError: The variable is not set.
+    """
+    if variable is None:
+        return None
+    if not (key := os.environ.get(variable)):
+        raise UserError(f"--api-key-env: the environment variable {variable} is not set; set it.")
+    return key

@@ -1,0 +1,25 @@
+"""Where items come from, and into which splits they go."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ama_ray.config.fields import File, Model
+
+Split = Literal["search", "report"]
+"""The search split is what the search sees; the report split is what only the final report sees."""
+
+
+class Source(Model):
+    """A file of items; a fixed hash of each item says which of the two splits it belongs to.
+
+    With `report_file`, `file` is the search split and `report_file` the report split; they may share no item.
+    """
+
+    file: File = Field(description="JSON lines, a row per item")
+    report_file: File | None = Field(
+        None, description="a second file: it is the report split, and all of `file` the search split"
+    )
+    items: int | None = Field(None, ge=1, description="at most so many of each split, drawn by the same hash")

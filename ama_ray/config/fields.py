@@ -1,0 +1,113 @@
+"""What all parts of a run file share: strictness, and paths relative to the file they stand in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Called:
+    """What docs/run-file.md calls the values of a type."""
+
+    name: str
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$"), Called("name of letters, digits, `_`, `-`")]
+"""Of a probe, a reward or an objective; it becomes part of a column's name."""
+
+
+class Model(BaseModel):
+    """A part of a run file: unknown fields are refused, and it does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _anchored(value: Any, info: ValidationInfo) -> Any:
+    folder = (info.context or {}).get("folder") or Path.cwd()
+    return str(folder / Path(value).expanduser()) if isinstance(value, str | Path) else value
+
+
+def _anchored_if_there(value: Any, info: ValidationInfo) -> Any:
+    folder = (info.context or {}).get("folder") or Path.cwd()
+    looks_like_path = isinstance(value, str) and (value.startswith((".", "/", "~")) or (folder / value).exists())
+    return _anchored(value, info) if looks_like_path or isinstance(value, Path) else value
+
+
+def _anchored_space(value: Any, info: ValidationInfo) -> Any:
+    return _anchored(value, info) if str(value).endswith((".yaml", ".yml")) else value
+
+
+File = Annotated[Path, BeforeValidator(_anchored), Called("path")]
+"""A path; relative ones are relative to the run file, or to the working folder where there is none."""
+
+CheckpointSource = Annotated[str, BeforeValidator(_anchored_if_there), Called("folder or hub id")]
+"""A path or a hub id."""
+
+Space = Annotated[str | dict[str, Any], BeforeValidator(_anchored_space)]
+"""The name of a bundled search space, a YAML file, or the space itself."""
+
+HIGHEST_RATIO = 2.0
+"""Aligned plus once more what alignment changed. Merges are of no use long before; what is beyond is a typing error."""
+
+
+def _within_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if not 0 <= low < high <= HIGHEST_RATIO:
+        raise ValueError(f"[{low}, {high}] is not a range of ratios; 0 <= low < high <= {HIGHEST_RATIO:g} has to hold")
+    return bounds
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_within_bounds), Called("`[low, high]` within 0 and 2")]
+"""Lowest and highest ratio: 0 is base, 1 is aligned, and beyond 1 is extrapolated (ExPO, arXiv 2404.16792)."""
+
+
+def _without_key(url: str) -> str:
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("the address must not hold a password; name a variable in api_key_env")
+    return url
+
+
+Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_key), Called("address")]
+"""Of a server, without a password."""
+
+FunctionAddress = Annotated[
+    str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$"), BeforeValidator(_anchored), Called("`file.py:function`")
+]
+"""A Python function as `file.py:function`."""
+
+
+def listed(value: Any) -> Any:
+    """One thing as a list of one; for `BeforeValidator`."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+def named_or_dotted(kind: str, names: Iterable[str], example: str) -> AfterValidator:
+    """Takes one of the known names, or the dotted path of a class.
+
+    Args:
+        kind: What they are, for errors.
+        names: The known ones.
+        example: A dotted path, for errors.
+    """
+
+    def known(name: str) -> str:
+        if name in names or _DOTTED.fullmatch(name):
+            return name
+        raise ValueError(
+            f"there is no {kind} {name!r}; name one of {', '.join(names)}, or a class by its dotted path, such as "
+            f"{example}"
+        )
+
+    return AfterValidator(known)

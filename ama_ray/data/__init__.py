@@ -1,0 +1,1 @@
+"""Items of files: reading them, dividing them into splits, and turning them into tokens."""

@@ -1,0 +1,100 @@
+"""From the text of an item to token ids: examples in front, the chat template, and the split of context and answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ama_ray.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ama_ray.data.rows import Row
+
+Tokens = tuple[int, ...]
+
+
+class Tokenizer(Protocol):
+    """The part of a transformers tokenizer that is used here."""
+
+    chat_template: Any
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of a text, with the special tokens the model expects around it."""
+        ...
+
+    def apply_chat_template(
+        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool
+    ) -> Any:
+        """The text of a conversation, up to where the model's reply begins."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """How the prompts of one source are put to the model.
+
+    Attributes:
+        tokenizer: Of the pair.
+        chat: Whether the chat template is applied, the prompt being the user's message.
+        examples: Text in front of every prompt: solved examples, or nothing.
+    """
+
+    tokenizer: Tokenizer
+    chat: bool = False
+    examples: str = ""
+
+    def tokens(self, prompt: str | Sequence[dict[str, str]], row: Row) -> Tokens:
+        """Token ids of a prompt.
+
+        Args:
+            prompt: A text, or with `chat` the messages of a conversation (`role`, `content`).
+            row: Where it is from, for errors.
+
+        Raises:
+            UserError: There are none, or the tokenizer has no chat template.
+        """
+        tokens = tuple(self._encode(self._text(prompt, row)))
+        if not tokens:
+            raise UserError(f"{row.where}: the prompt has no tokens; give it some text.")
+        return tokens
+
+    def pair(self, prompt: str, continuation: str, row: Row) -> tuple[Tokens, Tokens]:
+        """Token ids of a prompt and of its continuation, split as lm-evaluation-harness does.
+
+        Spaces at the end of the prompt move to the continuation, and the continuation's tokens are those of the whole
+        text that come after as many tokens as the prompt alone has.
+
+        Raises:
+            UserError: One of the two has no tokens, or the tokenizer has no chat template.
+        """
+        context = self._text(prompt, row)
+        trailing = len(context) - len(context.rstrip())
+        if trailing and not self.chat:
+            continuation = context[-trailing:] + continuation
+            context = context[:-trailing]
+        whole = self._encode(context + continuation)
+        split = len(self._encode(context))
+        tokens = tuple(whole[:split]), tuple(whole[split:])
+        if not all(tokens):
+            raise UserError(f"{row.where}: the prompt or a choice has no tokens; give both some text.")
+        return tokens
+
+    def _text(self, prompt: str | Sequence[dict[str, str]], row: Row) -> str:
+        if not self.chat:
+            if not isinstance(prompt, str):
+                raise UserError(f"{row.where}: the prompt is not text; a list of messages needs `chat: true`.")
+            return self.examples + prompt
+        if not self.tokenizer.chat_template:
+            raise UserError(f"{row.where}: `chat: true`, but the tokenizer of the pair has no chat template.")
+        conversation = [{"role": "user", "content": self.examples + prompt}] if isinstance(prompt, str) else prompt
+        try:
+            text = self.tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # a template raises what it likes
+            raise UserError(f"{row.where}: the pair's chat template refuses this prompt ({one_line(error)}).") from None
+        return str(text)
+
+    def _encode(self, text: str) -> list[int]:
+        # A chat template writes the special tokens itself.
+        return self.tokenizer.encode(text, add_special_tokens=not self.chat)

@@ -1,0 +1,1 @@
+"""Reward models: classifiers on vLLM or transformers."""

@@ -1,0 +1,193 @@
+"""vLLM's own OpenAI server on a pair, in this process, with whatever a command puts around it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ama_ray.engine import deep_check
+from ama_ray.engine.dtype import resolved
+from ama_ray.engine.server.auth import RequireKey
+from ama_ray.engine.server.protocol import Facts
+from ama_ray.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp
+
+    from ama_ray.checkpoints.pair import Pair
+    from ama_ray.config import EngineSettings
+    from ama_ray.engine.server.control import Control
+    from ama_ray.engine.server.settings import ServerSettings
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at whether vLLM's processes live."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """vLLM's application, started.
+
+    Attributes:
+        app: Its routes.
+        control: Of its weights.
+        facts: What it is.
+    """
+
+    app: FastAPI
+    control: Control
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """What is served in the end.
+
+    Attributes:
+        app: The application with what was put around it.
+        failure: Why it must not go on; empty while it may.
+    """
+
+    app: ASGIApp
+    failure: Callable[[], str] = str
+
+
+@dataclass(frozen=True)
+class PairServer:
+    """A server on a pair, as both commands that serve start one.
+
+    Attributes:
+        pair: Opened.
+        sources: Folders or hub ids of base and aligned, as the workers are to open them.
+        settings: Precision and resources; where to listen is in `listening`.
+        listening: The socket, bound.
+        tell: Called with a line of text as it starts.
+        names: Models that it lists; by default one, under the path of its checkpoint.
+    """
+
+    pair: Pair
+    sources: tuple[str, str]
+    settings: ServerSettings
+    listening: socket.socket
+    tell: Callable[[str], None]
+    names: Sequence[str] = ()
+
+    def run(self, guard: Callable[[Application], Awaitable[Guarded]]) -> None:
+        """Serves until a signal comes.
+
+        Args:
+            guard: Makes what is served of vLLM's application, once that has started.
+
+        Raises:
+            UserError: vLLM does not start, or has died, or the guard's failure came true.
+        """
+        self.tell(f"pair of {self.pair.num_bytes / 1e6:.1f} MB; starting vLLM")
+        _prepare_environment(self.settings.engine)
+        try:
+            asyncio.run(self._serve(guard))
+        except (RuntimeError, ValueError) as error:
+            raise UserError(f"vLLM does not start on {self.pair.engine_folder}: {one_line(error)}.") from error
+
+    async def _serve(self, guard: Callable[[Application], Awaitable[Guarded]]) -> None:
+        import uvicorn
+        from vllm.engine.arg_utils import AsyncEngineArgs
+
+        from ama_ray.engine.in_process import engine_arguments
+        from ama_ray.engine.placement import place
+        from ama_ray.engine.server.control import Control
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from vllm.entrypoints.openai.api_server import (
+                build_app,
+                build_async_engine_client_from_engine_args,
+                init_app_state,
+            )
+        settings, pair = self.settings, self.pair
+        engine = resolved(settings.engine, pair)
+        where, utilisation = place(engine, pair.engine_folder)
+        length = min(settings.max_model_len, pair.context_limit or settings.max_model_len)
+        arguments = engine_arguments(engine, length) | {
+            "model": str(pair.engine_folder),
+            "gpu_memory_utilization": utilisation,
+            "tensor_parallel_size": settings.tensor_parallel_size,
+        }
+        options = _options(arguments["model"], self.names)
+        async with build_async_engine_client_from_engine_args(AsyncEngineArgs(**arguments)) as client:
+            control = Control(client)
+            await control.call("score_targets")
+            app = build_app(options, await client.get_supported_tasks(), client.model_config)
+            await init_app_state(client, app.state, options, await client.get_supported_tasks())
+            guarded = await guard(Application(app, control, await self._facts(control, client, where)))
+            keyed = guarded.app if settings.key is None else RequireKey(guarded.app, settings.key)
+            server = uvicorn.Server(uvicorn.Config(keyed, log_level="critical", timeout_graceful_shutdown=1))
+            # Its own handlers raise the signal again when it has ended, and vLLM's processes would be left behind.
+            server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+            self.listening.listen()  # clients that read the next line need not wait for uvicorn
+            self.tell(f"listening on http://{settings.host}:{self.listening.getsockname()[1]}")
+
+            def failure() -> str:
+                return "vLLM's engine has died; start the server again." if client.errored else guarded.failure()
+
+            watching = asyncio.create_task(_end_with(failure, server))
+            await server.serve(sockets=[self.listening])
+            watching.cancel()
+            if why := failure():
+                raise UserError(why)
+
+    async def _facts(self, control: Control, client: Any, where: str) -> Facts:
+        prompts = deep_check.check_prompts(int(self.pair.aligned.config["vocab_size"]))
+        params = {"max_tokens": deep_check.NEW_TOKENS, "temperature": 0, "logprobs": 0, "ignore_eos": True}
+        first = await control.run(prompts, [params | {"flat_logprobs": True, "detokenize": False}] * len(prompts))
+        model = client.model_config
+        return Facts(
+            base=self.sources[0],
+            aligned=self.sources[1],
+            checksum=self.pair.checksum,
+            dtype=str(model.dtype).removeprefix("torch."),
+            context_length=model.max_model_len,
+            vocabulary_size=model.get_vocab_size(),
+            version=deep_check.engine_version(),
+            place=where,
+            starts_at=0.0 if self.pair.aligned.adapter else 1.0,
+            first_answers=[list(zip(*answer.logprobs, strict=True)) for answer in first if answer.logprobs],
+        )
+
+
+def _prepare_environment(engine: EngineSettings) -> None:
+    """For vLLM's own processes, which inherit it."""
+    os.environ["OMP_NUM_THREADS"] = str(max(1, int(engine.cpus)))
+    os.environ.pop("VLLM_SERVER_DEV_MODE", None)
+    if not torch.cuda.is_available() and engine.enforce_eager is not False:
+        os.environ["TORCH_COMPILE_DISABLE"] = "1"
+
+
+async def _end_with(failure: Callable[[], str], server: Any) -> None:
+    """Ends the server when it has failed: nobody should wait for what it cannot answer."""
+    while not failure():
+        await asyncio.sleep(LOOK_EVERY)
+    server.should_exit = True
+
+
+def _options(model: str, names: Sequence[str]) -> Any:
+    """Of the command line of vLLM's server, which its application is made from."""
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    try:
+        from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    except ModuleNotFoundError:  # vLLM before 0.31 or so
+        from vllm.entrypoints.openai.cli_args import make_arg_parser
+    listed = ["--served-model-name", *names] if names else []
+    return make_arg_parser(FlexibleArgumentParser()).parse_args(["--model", model, *listed])

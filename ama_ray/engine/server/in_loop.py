@@ -1,0 +1,43 @@
+"""`InLoopEngine`: the engine of a server, for code of its own process that waits for what it asks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ama_ray.engine.pair_engine import PairEngine
+from ama_ray.engine.worker.swap_extension import SwapError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from ama_ray.engine.engine import Sampling
+    from ama_ray.engine.requests import Answer
+    from ama_ray.engine.server.control import Control
+    from ama_ray.engine.server.protocol import Facts
+
+R = TypeVar("R")
+
+
+class InLoopEngine(PairEngine):
+    """One vLLM server, called from any thread but that of its event loop."""
+
+    def __init__(self, control: Control, facts: Facts, loop: asyncio.AbstractEventLoop) -> None:
+        """Takes the server's event loop along."""
+        self._control = control
+        self._loop = loop
+        self.facts = facts
+        self._warm_up()
+
+    def _run(self, prompts: list[list[int]], params: list[Sampling]) -> list[Answer]:
+        return self._wait_for(self._control.run(prompts, params))
+
+    def _call(self, method: str, *args: Any) -> Any:
+        return self._wait_for(self._control.call(method, *args))
+
+    def _reset_cache(self) -> None:
+        if not self._wait_for(self._control.reset_cache()):
+            raise SwapError("vLLM did not reset its prefix cache, so answers could be those of other weights")
+
+    def _wait_for(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -1,0 +1,1 @@
+"""What runs inside of the workers of vLLM."""

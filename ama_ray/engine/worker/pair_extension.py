@@ -1,0 +1,67 @@
+"""What workers outside Ray do besides: each reads the pair itself, and keeps both endpoints in memory of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ama_ray.checkpoints.merging import interpolate
+from ama_ray.checkpoints.pair import Pair
+from ama_ray.engine.endpoints import Endpoints, StoredTensor
+from ama_ray.engine.worker.swap_extension import SwapExtension
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+
+    from ama_ray.checkpoints.checkpoint import Checkpoint
+    from ama_ray.engine.endpoints import Span
+    from ama_ray.engine.placement import Place
+
+
+class PairExtension(SwapExtension):
+    """`SwapExtension` whose arguments are all plain values, as they come from another process."""
+
+    def attach_pair(self, base: str, aligned: str, group_of: Mapping[str, str], place: Place) -> None:
+        """Loads both endpoints through vLLM, each worker its part of them, and attaches them.
+
+        Args:
+            base: Folder or hub id of base.
+            aligned: The same of aligned.
+            group_of: Group by name of every tensor that differs between them.
+            place: Where the endpoints are to lie.
+        """
+        pair = Pair.read(base, aligned)
+        spans = self.find_spans({name: pair.aligned.tensors[name].shape for name in pair.names}, group_of)
+        of_base, of_aligned = self._endpoint(pair.base, pair, None), self._endpoint(pair.aligned, pair, spans)
+        self.attach(Endpoints(of_base, of_aligned, spans), place)
+
+    def _endpoint(
+        self, checkpoint: Checkpoint, pair: Pair, spans: Mapping[str, tuple[Span, ...]] | None
+    ) -> dict[str, StoredTensor]:
+        self.load_checkpoint(checkpoint)
+        stored = {}
+        for name, live in self._parameters().items():
+            of_one = StoredTensor.of(live, pair.dtype, spans[name] if spans else None)
+            is_view = of_one.array.ctypes.data == live.data_ptr()
+            stored[name] = replace(of_one, array=of_one.array.copy()) if is_view else of_one
+        return stored
+
+    def load_merge(self, base: str, aligned: str, ratio_of: Mapping[str, float]) -> None:
+        """Loads a merge as vLLM would load its export, tensor by tensor; for the deep check.
+
+        Args:
+            base: Folder or hub id of base.
+            aligned: The same of aligned.
+            ratio_of: Share of aligned by name of every averaged tensor.
+        """
+        pair = Pair.read(base, aligned)
+
+        def merged() -> Iterator[tuple[str, torch.Tensor]]:
+            for _, tensors in pair.shards():
+                for name, low, high in tensors:
+                    yield name, interpolate(low, high, ratio_of[name]) if name in ratio_of else high
+
+        self._live_ratios = {}
+        self.model_runner.reload_weights(weights_iterator=merged())

@@ -1,0 +1,209 @@
+"""The worker extension: runs inside vLLM's worker, beside the live weights. Raises naming every tensor that is off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor, runs
+from ama_ray.engine.worker.interpolation import Piece, pin, write
+from ama_ray.engine.worker.target_scorer import TargetScorer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from ama_ray.checkpoints.checkpoint import Checkpoint
+    from ama_ray.engine.placement import Place
+
+SAMPLES_PER_PARAMETER = 32
+"""Elements of each parameter that the checksum looks at after every swap."""
+
+
+class SwapError(RuntimeError):
+    """The live weights are not the interpolation that was asked for; the engine must not be scored."""
+
+
+class SwapExtension:
+    """Mixed into vLLM's worker by `worker_extension_cls`; called through `collective_rpc`."""
+
+    model_runner: Any
+    device: torch.device
+    _live_ratios: Mapping[str, float]
+    """What the last swap made live; empty where that is not known."""
+
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Streams a checkpoint into the live weights tensor by tensor, vLLM's post-processing included."""
+        self._live_ratios = {}
+        self.model_runner.reload_weights(weights_iterator=checkpoint.stream())
+
+    def score_targets(self) -> None:
+        """Has prompts scored by `TargetScorer` from here on."""
+        TargetScorer(self.model_runner)
+
+    def parameter_bytes(self) -> dict[str, int]:
+        """Size of every live parameter."""
+        return {name: parameter.nbytes for name, parameter in self._parameters().items()}
+
+    def snapshot(
+        self, names: Collection[str], narrow: torch.dtype, spans: Mapping[str, tuple[Span, ...]] | None
+    ) -> dict[str, StoredTensor]:
+        """Some live parameters, or of each only the elements in its spans (`StoredTensor.of`)."""
+        parameters = self._parameters()
+        return {name: StoredTensor.of(parameters[name], narrow, spans[name] if spans else None) for name in names}
+
+    def find_spans(
+        self, shapes: Mapping[str, Sequence[int]], group_of: Mapping[str, str]
+    ) -> dict[str, tuple[Span, ...]]:
+        """Finds which elements of the engine's parameters belong to which group.
+
+        The engine fuses, shards, transposes and pads the tensors of a checkpoint in its own way. Rather than
+        repeating that, this loads a checkpoint whose tensors hold the number of their group, and reads the result.
+        Destroys the live weights.
+
+        Args:
+            shapes: Shape by tensor name of the checkpoint.
+            group_of: Group by tensor name of the checkpoint; tensors that have none are in no span.
+
+        Raises:
+            SwapError: A parameter holds something else than these numbers and zeros.
+        """
+        groups = sorted(set(group_of.values()))
+        label = {group: index + 1 for index, group in enumerate(groups)}
+        dtype = self.model_runner.model_config.dtype
+        if len(groups) > 2 / torch.finfo(dtype).eps:
+            raise ValueError(f"{len(groups)} groups are more than {dtype} can count; use fewer groups or float32")
+
+        def labelled() -> Iterator[tuple[str, torch.Tensor]]:
+            for name, shape in shapes.items():
+                number = label[group_of[name]] if name in group_of else 0
+                yield name, torch.full(tuple(shape), float(number), dtype=dtype)
+
+        self._live_ratios = {}
+        for parameter in self._parameters().values():
+            parameter.zero_()
+        self.model_runner.reload_weights(weights_iterator=labelled())
+        spans = {}
+        labels = {0.0, *map(float, label.values())}
+        for name, parameter in self._parameters().items():
+            found = runs(parameter)
+            if not labels.issuperset(value for value, _, _ in found):
+                raise SwapError(f"vLLM transforms {name} at loading, so that its groups cannot be told apart")
+            # Zero is what no group has: tensors without one, and padding of the engine's own, equal in both endpoints.
+            spans[name] = tuple(Span(start, end, groups[int(value) - 1]) for value, start, end in found if value)
+        return spans
+
+    def attach(self, endpoints: Endpoints, place: Place) -> None:
+        """Maps both endpoints; from here on `swap` writes the live weights.
+
+        Args:
+            endpoints: In the object store.
+            place: Where they are to lie while trials run.
+
+        Raises:
+            SwapError: A parameter is missing, empty (packed by a kernel) or of another size.
+        """
+        live = self._parameters()
+        if live.keys() != endpoints.base.keys() or live.keys() != endpoints.aligned.keys():
+            odd = sorted(live.keys() ^ endpoints.base.keys()) + sorted(live.keys() ^ endpoints.aligned.keys())
+            raise SwapError(f"these parameters are not in both the engine and the endpoints: {', '.join(odd)}")
+        if place == "pinned":
+            pin(stored.array for side in (endpoints.base, endpoints.aligned) for stored in side.values())
+        self._pieces: list[Piece] = []
+        self._live_ratios = {}
+        self._groups = sorted({span.group for spans in endpoints.spans.values() for span in spans})
+        samples: list[tuple[torch.Tensor, ...]] = []
+        for name, parameter in live.items():
+            base, aligned = endpoints.base[name].tensor(), endpoints.aligned[name].tensor()
+            spans = endpoints.spans[name]
+            lengths = [span.end - span.start for span in spans]
+            if parameter.numel() != base.numel() or sum(lengths) != aligned.numel():
+                raise SwapError(f"{name} has {parameter.numel()} elements live, {base.numel()} in the endpoints")
+            if spans:
+                # A base in another precision is converted to aligned's, as in an export; else this is no copy.
+                base = base.to(aligned.dtype)
+            flat = parameter.data.view(-1)
+            for span, of_aligned in zip(spans, torch.split(aligned, lengths), strict=True):
+                here = slice(span.start, span.end)
+                where = self.device if place == "accelerator" else base.device
+                self._pieces.append(Piece(span.group, base[here].to(where), of_aligned.to(where), flat[here]))
+            samples.append(self._sample(spans, base, aligned, flat))
+        self._sizes = {name: parameter.numel() for name, parameter in live.items()}
+        self._sample_base, self._sample_aligned, self._sample_eps, self._sample_group = (
+            torch.cat(of_all).to(self.device) for of_all in zip(*samples, strict=True)
+        )
+
+    def _sample(
+        self, spans: tuple[Span, ...], base: torch.Tensor, aligned: torch.Tensor, live: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Endpoint values, rounding unit and group index at the sampled positions of one parameter."""
+        where = self._positions(live).cpu()
+        at_base = base[where].double()
+        at_aligned = at_base.clone()  # what is in no span is equal in both
+        group = torch.full_like(where, -1)
+        first = 0
+        for span in spans:
+            inside = (where >= span.start) & (where < span.end)
+            group[inside] = self._groups.index(span.group)
+            at_aligned[inside] = aligned[first + where[inside] - span.start].double()
+            first += span.end - span.start
+        eps = max(torch.finfo(base.dtype).eps, torch.finfo(live.dtype).eps)
+        return at_base, at_aligned, torch.full_like(at_base, eps), group
+
+    @staticmethod
+    def _positions(live: torch.Tensor) -> torch.Tensor:
+        count = min(SAMPLES_PER_PARAMETER, live.numel())
+        return torch.linspace(0, live.numel() - 1, count, dtype=torch.double, device=live.device).long()
+
+    def swap(self, ratios: Mapping[str, float]) -> None:
+        """Writes the interpolation of the endpoints into the live weights, and verifies a sample of all of it.
+
+        Groups that have their ratio already are left alone.
+
+        Args:
+            ratios: Share of aligned by group name.
+
+        Raises:
+            SwapError: A sampled element is not the expected interpolation to within one rounding.
+        """
+        stale = {group for group in self._groups if self._live_ratios.get(group) != ratios[group]}
+        self._live_ratios = {}
+        with torch.no_grad():
+            write((piece, ratios[piece.group]) for piece in self._pieces if piece.group in stale)
+        self.verify(ratios)
+        self._live_ratios = dict(ratios)
+
+    def verify(self, ratios: Mapping[str, float]) -> None:
+        """Compares a sample of every live parameter with the interpolation in float64.
+
+        Raises:
+            SwapError: A sampled element is off by more than one rounding, or the parameters are not those attached.
+        """
+        live = {name: parameter.data.reshape(-1) for name, parameter in self._parameters().items()}
+        sizes = {name: flat.numel() for name, flat in live.items()}
+        if odd := sorted({name for name, _ in sizes.items() ^ self._sizes.items()}):
+            raise SwapError(f"these parameters are not those that the endpoints were attached to: {', '.join(odd)}")
+        seen = torch.cat([flat[self._positions(flat)].double() for flat in live.values()])
+        by_group = torch.tensor([*(ratios[group] for group in self._groups), 0.0], dtype=torch.double)
+        ratio = by_group.to(seen.device)[self._sample_group]
+        expected = (1 - ratio) * self._sample_base + ratio * self._sample_aligned
+        # Beyond ratio 1 what is subtracted and added, and so its rounding, is larger than the endpoints.
+        weight = (1 - ratio).abs() + ratio
+        largest = weight * torch.maximum(self._sample_base.abs(), self._sample_aligned.abs())
+        wrong = ~((seen - expected).abs() <= self._sample_eps * largest + 1e-30)
+        if wrong.any():
+            owner = [name for name, flat in live.items() for _ in range(len(self._positions(flat)))]
+            names = sorted({owner[index] for index in wrong.nonzero().flatten().tolist()})
+            raise SwapError(f"the swap to {dict(ratios)} did not reach these parameters: {', '.join(names)}")
+
+    def _parameters(self) -> dict[str, torch.Tensor]:
+        """The live parameters; tied ones appear once.
+
+        Raises:
+            SwapError: A parameter is empty: a kernel packed it away, and a swap could not reach it.
+        """
+        parameters = {name: parameter.data for name, parameter in self.model_runner.get_model().named_parameters()}
+        packed = [name for name, tensor in parameters.items() if tensor.numel() == 0 or not tensor.is_contiguous()]
+        if packed:
+            raise SwapError(f"vLLM keeps these parameters where a swap cannot reach them: {', '.join(packed)}")
+        return parameters

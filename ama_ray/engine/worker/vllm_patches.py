@@ -1,0 +1,67 @@
+"""What vLLM loads into its workers: `PairExtension`, in a process that keeps weights where a swap can reach them.
+
+Importing this changes vLLM in the process, so only vLLM does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import torch
+
+from ama_ray.engine.worker.pair_extension import PairExtension
+
+__all__ = ["PairExtension"]
+
+
+def _keep_plain_weights() -> None:
+    """Keeps every Linear's weight where a swap can reach it.
+
+    On a CPU, vLLM packs weights for oneDNN, AMX or zentorch kernels at load and leaves the parameter empty or stale;
+    a swap would then change only norms and embeddings, without an error. PyTorch's own kernels read the live weight.
+    """
+    from torch.nn.functional import linear
+    from vllm.model_executor.layers import utils
+
+    def dispatch(layer: Any, remove_weight: bool) -> None:
+        layer.cpu_linear = linear
+
+    utils.dispatch_cpu_unquantized_gemm = dispatch
+
+
+def _repack_experts() -> None:
+    """Brings experts into the kernel's layout after every load.
+
+    vLLM's CPU kernel for mixtures of experts reads weights in a packed order, and vLLM packs them after the first load
+    only: any later load, and so both endpoints, would have the plain order, which the kernel takes for garbage without
+    an error. Packing is a permutation with zeros as padding, so endpoints that were packed alike can be interpolated.
+    """
+    from vllm.model_executor.layers.fused_moe.unquantized_fused_moe_method import UnquantizedFusedMoEMethod
+
+    set_up = UnquantizedFusedMoEMethod._setup_kernel
+
+    def set_up_and_pack(self: Any, layer: Any, w13: torch.Tensor, w2: torch.Tensor) -> None:
+        is_first = self.moe_kernel is None
+        set_up(self, layer, w13, w2)
+        if not is_first:
+            self.moe_kernel.fused_experts.process_weights_after_loading(layer)
+
+    UnquantizedFusedMoEMethod._setup_kernel = set_up_and_pack
+
+
+def _keep_freed_memory() -> None:
+    """Has the C library keep blocks of up to 256 MiB that were freed, for the next step's activations.
+
+    It would give them back, and every step would have the kernel clear the same pages again: a tenth of the time.
+    """
+    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:  # glibc's
+        trim_threshold, mmap_threshold = -1, -3
+        mallopt(mmap_threshold, 2**28)
+        mallopt(trim_threshold, 2**28)
+
+
+if not torch.cuda.is_available():
+    _keep_plain_weights()
+    _repack_experts()
+    _keep_freed_memory()

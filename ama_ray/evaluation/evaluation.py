@@ -1,0 +1,214 @@
+"""`Evaluation`: everything a trial asks of its engine on one split, prepared once, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ama_ray.engine.requests import Continuations, Generation, NextToken, check_length
+from ama_ray.probes import registry as probes
+from ama_ray.rewards import registry as rewards
+from ama_ray.rewards.chat import as_text
+from ama_ray.scores.trial import PROMPTS, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ama_ray.config import RunConfig, Split
+    from ama_ray.data.prompting import Tokenizer
+    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.requests import Request
+    from ama_ray.probes.base import PreparedProbe
+    from ama_ray.rewards.registry import PreparedReward
+    from ama_ray.scores.objectives import Items
+
+SPLITS: tuple[Split, Split] = ("search", "report")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model answered: one answer per request of the evaluation."""
+
+    by_request: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Answers, scored item by item.
+
+    Attributes:
+        items: By name of a reward or probe; see `ama_ray.scores.objectives.Items`.
+        tokens: Tokens that judges were sent and sent back.
+        seconds: Wall seconds where the model was asked: `generate` (replies), `score` (all else).
+        replies: The first replies to the first prompts of the first reward, for people to read.
+    """
+
+    items: dict[str, NDArray[np.float64]]
+    tokens: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    replies: tuple[Reply, ...] = ()
+
+
+def joined(parts: Sequence[Items]) -> dict[str, NDArray[np.float64]]:
+    """The items of several parts of a split, one part after the other."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The rewards and the probes of a run on one split or part of it, read and tokenised: the same for every trial.
+
+    Attributes:
+        rewards: In the order of the run file.
+        probes: In the order of the run file.
+        requests: All that a model is asked; what several rewards or probes ask is asked once.
+        places: By name of a reward or probe, where its requests are among `requests`.
+    """
+
+    rewards: tuple[PreparedReward, ...]
+    probes: tuple[PreparedProbe, ...]
+    requests: tuple[Request, ...]
+    places: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def prepare(cls, config: RunConfig, tokenizer: Tokenizer, context_limit: int | None) -> dict[str, Evaluation]:
+        """Reads all prompts and items of a run.
+
+        Args:
+            config: The run.
+            tokenizer: Of the pair.
+            context_limit: Most tokens the model takes, or None where its configuration does not say.
+
+        Returns:
+            The evaluations on the `search` split, on the `report` split, and on the parts of the search split
+            (`part-0`, ..., in that order), which a trial may be scored on one after another; no parts where a reward or
+            probe has too few items.
+
+        Raises:
+            UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model.
+        """
+        prepared_rewards = [rewards.prepare(each, tokenizer, config.seed, config.report) for each in config.reward]
+        prepared = [probes.prepare(probe, tokenizer, config.report.share, context_limit) for probe in config.tax]
+        everything: list[dict[str, Any]] = [*prepared_rewards, *prepared]
+        names = list(dict.fromkeys(name for each in everything for name in each))
+        if not all("part-0" in each for each in everything):
+            names = list(SPLITS)
+        return {
+            name: cls._of(
+                [each[name] for each in prepared_rewards if name in each],
+                [each[name] for each in prepared if name in each],
+                context_limit,
+            )
+            for name in names
+        }
+
+    @classmethod
+    def _of(
+        cls, rewards: Sequence[PreparedReward], prepared: Sequence[PreparedProbe], context_limit: int | None
+    ) -> Evaluation:
+        asked = {r.settings.name: r.requests for r in rewards} | {probe.name: probe.requests for probe in prepared}
+        for each in rewards:
+            for row, generation in zip(each.rows, each.requests, strict=True):
+                check_length(generation, context_limit, row.where)
+        unique = {
+            request: i
+            for i, request in enumerate(dict.fromkeys(request for requests in asked.values() for request in requests))
+        }
+        places = {name: tuple(unique[request] for request in requests) for name, requests in asked.items()}
+        return cls(tuple(rewards), tuple(prepared), tuple(unique), places)
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens of context that any request takes."""
+        return max(request.length for request in self.requests)
+
+    def ask(self, engine: Engine) -> Answers:
+        """Asks the weights that are live in the engine, in one large batch for each sort of request."""
+        answers = self._generate(engine) | self._score(engine)
+        return Answers(tuple(answers[i] for i in range(len(self.requests))))
+
+    def evaluate(self, engine: Engine, base: Callable[[], Answers]) -> Measured:
+        """Asks the weights that are live in the engine, and scores the answers.
+
+        Scorers work on the replies while the engine goes on to what needs none.
+
+        Args:
+            engine: To ask.
+            base: Gives the answers of the base model; called when the engine is done.
+
+        Raises:
+            ScorerError: A scorer failed on the replies.
+        """
+        start = time.perf_counter()
+        answers = self._generate(engine)
+        generated = time.perf_counter() - start
+        with ThreadPoolExecutor(1) as scorers:
+            rewards = scorers.submit(self._measure_rewards, dict(answers))
+            answers |= self._score(engine)
+            probes = self.measure_probes(Answers(tuple(answers[i] for i in range(len(self.requests)))), base())
+            measured = rewards.result()
+        seconds = {"generate": generated, "score": time.perf_counter() - start - generated}
+        return Measured(measured.items | probes, measured.tokens, seconds, self._replies(answers))
+
+    def measure(self, answers: Answers, base: Answers) -> Measured:
+        """Scores answers item by item.
+
+        Args:
+            answers: Of the model to measure.
+            base: Of the base model.
+
+        Raises:
+            ScorerError: A scorer failed on the replies.
+        """
+        rewards = self._measure_rewards(answers.by_request)
+        return Measured(rewards.items | self.measure_probes(answers, base), rewards.tokens)
+
+    def measure_probes(self, answers: Answers, base: Answers) -> dict[str, NDArray[np.float64]]:
+        """The part of `measure` that needs no scorer: the items of the probes."""
+        return {
+            probe.name: probe.statistics(
+                self._of_part(probe.name, answers.by_request), self._of_part(probe.name, base.by_request)
+            )
+            for probe in self.probes
+        }
+
+    def answers_in(self, whole: Evaluation, answers: Answers) -> Answers:
+        """Of the answers to a whole split, those to this part of it."""
+        by_request = dict(zip(whole.requests, answers.by_request, strict=True))
+        return Answers(tuple(by_request[request] for request in self.requests))
+
+    def _generate(self, engine: Engine) -> dict[int, Any]:
+        return self._batch(Generation, engine.generate)
+
+    def _score(self, engine: Engine) -> dict[int, Any]:
+        return self._batch(Continuations, engine.loglikelihoods) | self._batch(NextToken, engine.next_tokens)
+
+    def _batch(self, sort: type[Request], method: Callable[[list[Any]], list[Any]]) -> dict[int, Any]:
+        """The answers to all requests of one sort, by place."""
+        places = [i for i, request in enumerate(self.requests) if isinstance(request, sort)]
+        return dict(zip(places, method([self.requests[i] for i in places]), strict=True)) if places else {}
+
+    def _measure_rewards(self, answers: Mapping[int, Any] | Sequence[Any]) -> Measured:
+        items: dict[str, NDArray[np.float64]] = {}
+        tokens: dict[str, int] = {}
+        for prepared in self.rewards:
+            scored = prepared.score(self._of_part(prepared.settings.name, answers))
+            items[prepared.settings.name] = scored.scores.mean(axis=1, keepdims=True)
+            tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
+        return Measured(items, tokens)
+
+    def _replies(self, answers: Mapping[int, Any]) -> tuple[Reply, ...]:
+        first, *_ = self.rewards
+        field, replies = first.settings.prompts.field, self._of_part(first.settings.name, answers)
+        shown = zip(first.rows[:PROMPTS], replies, strict=False)
+        return tuple(Reply(as_text(row, field), texts[0]) for row, texts in shown)
+
+    def _of_part(self, name: str, answers: Mapping[int, Any] | Sequence[Any]) -> list[Any]:
+        return [answers[place] for place in self.places[name]]

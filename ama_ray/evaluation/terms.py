@@ -1,0 +1,32 @@
+"""What the objectives of a run file are made of: only the probes know their families and metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ama_ray.data import splits
+from ama_ray.probes import registry as probes
+from ama_ray.scores.objectives import Objectives
+from ama_ray.scores.terms import ProbeTerm, RewardTerm
+
+if TYPE_CHECKING:
+    from ama_ray.config import RunConfig
+
+
+def objectives_of(config: RunConfig) -> Objectives:
+    """The objectives of a run file.
+
+    Raises:
+        UserError: There is no such preset or task, or the task has no such metric.
+    """
+    sets = [(reward.prompts, reward.sampling) for reward in config.reward]
+    return Objectives(
+        tuple(RewardTerm(r.name, r.objective, r.weight, sets.index((r.prompts, r.sampling))) for r in config.reward),
+        tuple(ProbeTerm(*probes.name_and_family(probe), probes.metric(probe)) for probe in config.tax),
+    )
+
+
+def on_test_split(config: RunConfig) -> tuple[str, ...]:
+    """The rewards and probes whose search items are, by their names, from a benchmark's test split."""
+    names = [reward.name for reward in config.reward if splits.is_test_split(reward.prompts.file.name)]
+    return (*names, *(probes.name_and_family(probe)[0] for probe in config.tax if probes.uses_test_split(probe)))

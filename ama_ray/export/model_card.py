@@ -1,0 +1,103 @@
+"""The model card of a merge."""
+
+from __future__ import annotations
+
+import math
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from ama_ray.report.formatting import decimals
+from ama_ray.scores.interval import Interval
+from ama_ray.scores.trial import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ama_ray.export.merge_file import Licence, MergeFile, Parent, ScoredPoint, Value
+
+_UNSTATED = "none stated"
+
+
+def model_card(merge: MergeFile, why_no_mergekit: str = "") -> ModelCard:
+    """The card: what the merge is, how to make it again, its ratios, and its scores with 95% intervals.
+
+    Args:
+        merge: The recipe.
+        why_no_mergekit: Why mergekit cannot make this merge; empty where it can.
+    """
+    parents = merge.base, merge.aligned
+    agreed = _agreed(merge.base.licence, merge.aligned.licence)
+    card: ModelCard = ModelCard.from_template(
+        ModelCardData(
+            base_model=[parent.name for parent in parents],
+            base_model_relation="merge",
+            library_name="transformers",
+            tags=["merge", "ama_ray"],
+            license=agreed.id if agreed else "other",
+            license_name=agreed.name if agreed else None,
+            license_link=agreed.link if agreed else None,
+        ),
+        template_str=files(__package__).joinpath("card.md.j2").read_text(encoding="utf-8"),
+        merge=merge,
+        parents=[(role, _linked(parent), parent) for role, parent in zip(("base", "aligned"), parents, strict=True)],
+        licences=_sentence(merge, agreed),
+        scores=list(_rows(merge.found.scores)) if merge.found else [],
+        columns=[_cell(scored.name) for scored in merge.found.scores] if merge.found else [],
+        why_no_mergekit=why_no_mergekit,
+        cell=_cell,
+    )
+    return card
+
+
+def _agreed(base: Licence | None, aligned: Licence | None) -> Licence | None:
+    """The licence of both parents, or None where they state different ones, or one states none."""
+    return base if base == aligned else None
+
+
+def _sentence(merge: MergeFile, agreed: Licence | None) -> str:
+    if agreed:
+        return f"Both parents state the licence {_called(agreed)}."
+    base, aligned = (_called(parent.licence) for parent in (merge.base, merge.aligned))
+    return (
+        f"By their model cards, the licence of base is: {base}; that of aligned: {aligned}. This merge is a derivative "
+        "of both, and both apply."
+    )
+
+
+def _called(licence: Licence | None) -> str:
+    if licence is None:
+        return _UNSTATED
+    called = f"{licence.id} ({licence.name})" if licence.name else licence.id
+    return f"[{called}]({licence.link})" if licence.link else called
+
+
+def _linked(parent: Parent) -> str:
+    if parent.on_hub:
+        return f"[{parent.name}](https://huggingface.co/{parent.name})"
+    return f"`{parent.name}`, a local folder"
+
+
+def _rows(scores: tuple[ScoredPoint, ...]) -> Iterator[tuple[str, list[str]]]:
+    """A row per objective and per probe, with a cell for every point."""
+    for kind in ("objectives", "probes"):
+        tables: list[dict[str, Value]] = [getattr(scored, kind) for scored in scores]
+        for name in tables[0]:
+            values = [table.get(name) for table in tables]
+            places = min(3, decimals(each.value for each in values if each and each.value is not None))
+            label = {"objectives": "**{}**", "probes": "{}"}[kind].format(_cell(name))
+            yield label, [_interval(each, places) for each in values]
+
+
+def _interval(value: Value | None, places: int) -> str:
+    if value is None or value.value is None:
+        return ""
+    interval = Interval.normal(Estimate(value.value, math.nan if value.se is None else value.se))
+    text = f"{value.value:z.{places}f}"
+    return text if math.isnan(interval.low) else f"{text} ({interval.low:z.{places}f} to {interval.high:z.{places}f})"
+
+
+def _cell(text: str) -> str:
+    """In a table of Markdown, where a bar ends a cell."""
+    return " ".join(text.split()).replace("|", "\\|")

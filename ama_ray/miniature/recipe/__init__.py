@@ -1,0 +1,1 @@
+"""The recipe that trained the miniature: `python -m ama_ray.miniature.recipe.train`."""

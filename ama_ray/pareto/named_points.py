@@ -1,0 +1,101 @@
+"""Trials by their names, as `ama_ray.api.Run.point` and `ama-ray export --point` take them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.scores.trial import Trial
+
+_TRIAL, _UNIFORM = "trial-", "uniform-"
+
+
+def served(pareto: ParetoSet) -> dict[str, Trial]:
+    """The points that a run is served with, by name: the knee, base, aligned, the front, and the uniform points.
+
+    Several names may be one trial. Without a trade between base and aligned there is no knee.
+
+    Raises:
+        UserError: There is no front.
+    """
+    if pareto.no_front:
+        raise UserError(f"{pareto.no_front}, so that there is no front to serve.")
+    knee = {} if pareto.no_trade else {"knee": pareto.pick("knee")}
+    front = {f"{_TRIAL}{trial.number}": trial for trial in pareto.front}
+    uniform = {f"{_UNIFORM}{trial.uniform_ratio:g}": trial for trial in pareto.uniform}
+    ends = {trial.uniform_ratio: trial for trial in pareto.uniform}
+    named = {name: ends[ratio] for name, ratio in (("base", 0.0), ("aligned", 1.0)) if ratio in ends}
+    return knee | named | front | uniform
+
+
+def point(pareto: ParetoSet, name: str | int) -> Trial:
+    """A trial by its name: `knee`, `base`, `aligned`, `uniform-0.5`, or the number of any trial.
+
+    Raises:
+        UserError: There is no such trial.
+    """
+    if isinstance(name, int) or name.removeprefix(_TRIAL).isdecimal():
+        return _numbered(pareto, int(str(name).removeprefix(_TRIAL)))
+    if name == "knee":
+        return pareto.pick("knee")
+    if name in ("base", "aligned"):
+        return pareto.base if name == "base" else pareto.aligned
+    if name.startswith(_UNIFORM):
+        return _uniform(pareto, name.removeprefix(_UNIFORM))
+    raise UserError(
+        f"There is no point {name!r}; name the number of a trial, knee, base, aligned or, as {_UNIFORM}0.5, a uniform "
+        "point."
+    )
+
+
+def _numbered(pareto: ParetoSet, number: int) -> Trial:
+    for trial in pareto.trials:
+        if trial.number == number:
+            return trial.seen_on(pareto.split)
+    on_front = ", ".join(str(trial.number) for trial in pareto.front)
+    raise UserError(f"There is no trial {number}; the front has trials {on_front or '(none)'}.")
+
+
+def _uniform(pareto: ParetoSet, ratio: str) -> Trial:
+    try:
+        wanted = float(ratio)
+    except ValueError:
+        raise UserError(f"{_UNIFORM}{ratio}: give a ratio, as in {_UNIFORM}0.5.") from None
+    for trial in pareto.uniform:
+        if trial.uniform_ratio == wanted:
+            return trial
+    there = ", ".join(f"{trial.uniform_ratio:g}" for trial in pareto.uniform)
+    raise UserError(f"There is no uniform point with ratio {ratio}; those scored have {there or '(none)'}.")
+
+
+def knee(pareto: ParetoSet) -> Trial | None:
+    """The knee of the front, or None where there is no front or nothing to trade."""
+    return None if pareto.no_trade or not pareto.front else pareto.pick("knee")
+
+
+def best_uniform(pareto: ParetoSet, point: Trial | None = None) -> Trial | None:
+    """The uniform point with the highest reward at no more tax than a point; None where there is no such point.
+
+    With several reward objectives, the one with the largest `Trade.gain`.
+
+    Args:
+        pareto: The run.
+        point: A trial with scores on the split of the run; default: the knee, without which there is none.
+    """
+    point = point or knee(pareto)
+    if point is None or pareto.no_trade:
+        return None
+    affordable = [trial for trial in pareto.uniform_front if trial.tax <= point.tax]
+    return max(affordable, key=pareto.trade.gain, default=None)
+
+
+def named(pareto: ParetoSet) -> dict[str, Trial]:
+    """The trials with a name, by name: knee, base, aligned, best uniform; without those the run lacks."""
+    found = {"knee": knee(pareto), "base": None, "aligned": None, "best uniform": best_uniform(pareto)}
+    for trial in pareto.uniform:
+        if trial.uniform_ratio in (0.0, 1.0):
+            found["aligned" if trial.uniform_ratio else "base"] = trial
+    return {name: trial for name, trial in found.items() if trial is not None}

@@ -1,0 +1,217 @@
+"""`ParetoSet`: the front of trials on one split, its hypervolume, and the choice of one of its points."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from ama_ray.errors import UserError
+from ama_ray.pareto import picks
+from ama_ray.pareto.hypervolume import hypervolume, non_dominated, reference_point
+from ama_ray.pareto.trade import Trade
+from ama_ray.scores.constraints import Constraints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from ama_ray.config import Split
+    from ama_ray.scores.trial import Trial
+
+
+class ParetoSet:
+    """The front of trials on one split, with everything that was tried. Iterating goes over the front.
+
+    Only complete trials count: one that was stopped on a part of the items is on no front.
+
+    Attributes:
+        trials: Every trial as it was recorded, failed and stopped ones included.
+        constraints: What trials of the front satisfy.
+        worst: The worst values that are worth anything, by objective; base's rewards and aligned's tax where it names
+            none.
+        split: Whose scores everything below is made from; its trials are seen on that split.
+        objectives: Names: those of the rewards, maximised, then `tax`, minimised.
+        scored: The complete trials with scores on the split.
+        left_out: Those `scored` that break a constraint on the split, and so are on no front; no twins.
+        front: The trials among the rest that no other of them beats in the objectives, by rising tax (and so, with a
+            single reward, by rising reward); of trials with identical objectives, the first. A twin is not on it: it
+            was chosen by what the front is, for a comparison with a point of it.
+        uniform: The baseline trials, by rising ratio; twins are not among them, so that both splits have the same.
+        uniform_front: The ones among `uniform` that satisfy the constraints, as those of the front do, and that no
+            other of them beats, by rising tax.
+        trade: Base and aligned, and what lies between.
+        no_front: Why the front is empty: no trial is complete, or none satisfies the constraints; else empty.
+        no_trade: `Trade.why_none`. Without a trade there is no hypervolume and no knee.
+    """
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        constraints: Constraints | None = None,
+        worst: Mapping[str, float] | None = None,
+        split: Split = "search",
+    ) -> None:
+        """Makes the front of trials."""
+        self.trials = tuple(trials)
+        self.constraints = constraints or Constraints()
+        self.worst = dict(worst or {})
+        self.split = split
+        seen = [trial.seen_on(self.split) for trial in self.trials if trial.state == "complete"]
+        self.scored = tuple(trial for trial in seen if trial.scores)
+        self.objectives = next((tuple(trial.objectives) for trial in self.scored), ("reward", "tax"))
+        searched = [trial for trial in self.scored if trial.origin != "twin"]
+        self.left_out = tuple(trial for trial in searched if not self._satisfies(trial))
+        self.front = self._front(searched)
+        baselines = [t for t in self.scored if t.origin == "baseline" and t.uniform_ratio is not None]
+        self.uniform = tuple(sorted(baselines, key=lambda trial: trial.uniform_ratio or 0.0))
+        self.uniform_front = self._front(self.uniform)
+        self.trade = Trade.between(self.uniform, self.objectives)
+        self.no_front = "" if self.front else self._why_no_front()
+        self.no_trade = self.trade.why_none
+
+    def with_trials(self, trials: Sequence[Trial]) -> ParetoSet:
+        """The front of other trials, under the same constraints, from the same reference point, on the same split."""
+        return ParetoSet(trials, self.constraints, self.worst, self.split)
+
+    @cached_property
+    def hypervolume(self) -> float:
+        """Normalised hypervolume of the front, from `reference` on; NaN where `no_trade` says why.
+
+        `ama_ray.pareto.hypervolume.hypervolume` defines it. It is never below the uniform one, as the baselines are
+        trials.
+        """
+        return self.hypervolume_of(self.front)
+
+    @cached_property
+    def uniform_hypervolume(self) -> float:
+        """Normalised hypervolume of `uniform_front`; NaN where `no_trade` says why."""
+        return self.hypervolume_of(self.uniform_front)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self.front)
+
+    def __len__(self) -> int:
+        return len(self.front)
+
+    def __repr__(self) -> str:
+        volumes = f"hypervolume {self.hypervolume:.3f}, uniform {self.uniform_hypervolume:.3f}"
+        counts = f"{len(self)} of {len(self.trials)} trials on the front, {self.split} split"
+        return f"<ParetoSet: {counts}; {self.no_trade or volumes}>"
+
+    @property
+    def base(self) -> Trial:
+        """The uniform trial at ratio 0.
+
+        Raises:
+            UserError: It failed, or has not run yet.
+        """
+        return self.trade.base
+
+    @property
+    def aligned(self) -> Trial:
+        """The uniform trial at ratio 1.
+
+        Raises:
+            UserError: It failed, or has not run yet.
+        """
+        return self.trade.aligned
+
+    @property
+    def reference(self) -> dict[str, float]:
+        """The point from which hypervolume counts, by objective: `worst`, else base's rewards and aligned's tax.
+
+        Raises:
+            UserError: Base or aligned has no complete trial.
+        """
+        base, aligned = (dict(zip(self.objectives, self._values(e), strict=True)) for e in (self.base, self.aligned))
+        return reference_point(base, aligned, self.worst)
+
+    def hypervolume_of(self, trials: Sequence[Trial]) -> float:
+        """The normalised hypervolume of some trials of the run, seen on this split; NaN without a trade.
+
+        Trials that break a constraint win nothing.
+        """
+        if self.no_trade:
+            return math.nan
+        points = [self._values(trial) for trial in trials if self._satisfies(trial)]
+        return hypervolume(points, self._values(self.base), self._values(self.aligned), [*self.reference.values()])
+
+    def pick(
+        self,
+        how: Literal["knee"] | None = None,
+        *,
+        max_tax: float | None = None,
+        min_reward: float | Mapping[str, float] | None = None,
+        near: Mapping[str, float] | None = None,
+    ) -> Trial:
+        """Picks one point of the front.
+
+        `max_tax` alone picks the highest reward with at most that tax; with several reward objectives, the largest
+        `Trade.gain`. `min_reward` alone picks the least tax with at least that reward. `near` picks, of the points
+        that the constraints leave, the nearest to a wish, where base and aligned are 1 apart in each objective. All
+        else picks the knee of those points: the one farthest above the line from base to aligned
+        (`Trade.above_line`); of equals the one with less tax.
+
+        Args:
+            how: `knee`, also under one constraint.
+            max_tax: In points of the metrics (0-1): 0.02 is two points out of a hundred.
+            min_reward: In units of the reward; by name where there are several: `{"helpful": 3.0}`.
+            near: Values by objective: `{"reward": 3.8, "tax": 0.05}`; an objective that it leaves out does not count.
+
+        Raises:
+            UserError: No point satisfies the constraints, no trial is complete, an objective is unknown, or a gain, a
+                distance or a knee is asked for where there is nothing to trade (`no_trade`).
+        """
+        if self.no_front:
+            raise UserError(f"{self.no_front}, so there is no front to pick from.")
+        return picks.pick(self.front, self.trade, how, max_tax, min_reward, near)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The front as a data frame: a row per point by rising tax, the columns of `trials.csv`.
+
+        All trials are `pandas.read_csv("trials.csv")` in the folder of the run.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([trial.to_row() for trial in self.front])
+
+    def _satisfies(self, trial: Trial) -> bool:
+        return trial.scores is not None and self.constraints.satisfied(trial.scores)
+
+    def _values(self, trial: Trial) -> list[float]:
+        return [trial.objectives[name].value for name in self.objectives]
+
+    def _front(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+        allowed = [trial for trial in trials if self._satisfies(trial)]
+        marked = zip(allowed, non_dominated([self._values(trial) for trial in allowed]), strict=True)
+        # Of equal tax, which several rewards allow, the highest first reward comes first.
+        return tuple(sorted((trial for trial, keep in marked if keep), key=lambda t: (t.tax, -t.reward)))
+
+    def _why_no_front(self) -> str:
+        """Why no trial is on the front, with the trial that is nearest to it."""
+        if not self.left_out:
+            return "No trial is complete"
+        constraints = self.constraints
+        violations = {t.number: constraints.violations(t.scores) for t in self.left_out if t.scores}
+        # Rewards and taxes differ in size: each is measured by how far the trials are apart in it.
+        reach = {name: _spread([each[name] for each in violations.values()]) for name in constraints.bounds}
+
+        def distance(trial: Trial) -> float:
+            return max(math.inf if math.isnan(v) else v / reach[name] for name, v in violations[trial.number].items())
+
+        nearest = min(self.left_out, key=distance)
+        assert nearest.scores is not None
+        estimates = constraints.estimates(nearest.scores)
+        by = [
+            f"{name} {estimates[name].value:.4g} ± {estimates[name].se:.2g}, {violation:.2g} beyond the bound"
+            for name, violation in violations[nearest.number].items()
+            if not violation <= 0
+        ]
+        return f"No trial satisfies {constraints}; the nearest is trial {nearest.number} ({'; '.join(by)})"
+
+
+def _spread(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return (max(known) - min(known) if known else 0.0) or 1.0

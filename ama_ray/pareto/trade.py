@@ -1,0 +1,106 @@
+"""`Trade`: base and aligned of a run, and how far a trial is between them in each objective."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ama_ray.scores.trial import Trial
+
+
+@dataclass(frozen=True)
+class Trade:
+    """What there is to trade between base and aligned.
+
+    Attributes:
+        objectives: Names: those of the rewards, maximised, then `tax`, minimised.
+        ends: The uniform trials at ratio 0 and 1, as far as they are complete, by `base` and `aligned`.
+        why_none: Why there is nothing to trade, such as an aligned model that costs no tax; empty where there is.
+    """
+
+    objectives: tuple[str, ...]
+    ends: dict[str, Trial]
+    why_none: str
+
+    @classmethod
+    def between(cls, uniform: Sequence[Trial], objectives: tuple[str, ...]) -> Trade:
+        """Finds base and aligned among the uniform trials of a run, seen on one split."""
+        by_ratio = {trial.uniform_ratio: trial for trial in uniform}
+        ends = {name: by_ratio[ratio] for name, ratio in (("base", 0.0), ("aligned", 1.0)) if ratio in by_ratio}
+        return cls(objectives, ends, _why_none(ends, objectives))
+
+    @property
+    def base(self) -> Trial:
+        """The uniform trial at ratio 0.
+
+        Raises:
+            UserError: It failed, or has not run yet.
+        """
+        return self._end("base")
+
+    @property
+    def aligned(self) -> Trial:
+        """The uniform trial at ratio 1.
+
+        Raises:
+            UserError: It failed, or has not run yet.
+        """
+        return self._end("aligned")
+
+    def share(self, trial: Trial, objective: str) -> float:
+        """How far a trial is from base (0) to aligned (1) in one objective.
+
+        Raises:
+            UserError: Base or aligned has no complete trial.
+        """
+        value, base, aligned = (each.objectives[objective].value for each in (trial, self.base, self.aligned))
+        return (value - base) / (aligned - base)
+
+    def gain(self, trial: Trial) -> float:
+        """The `share` of what aligned won, the mean over the reward objectives.
+
+        Raises:
+            UserError: Base or aligned has no complete trial.
+        """
+        shares = [self.share(trial, name) for name in self.objectives[:-1]]
+        return math.fsum(shares) / len(shares)
+
+    def above_line(self, trial: Trial) -> float:
+        """How far a trial is above the line from base to aligned: `gain` minus the `share` of the tax.
+
+        Raises:
+            UserError: Base or aligned has no complete trial.
+        """
+        return self.gain(trial) - self.share(trial, "tax")
+
+    def _end(self, name: str) -> Trial:
+        if name not in self.ends:
+            raise UserError(_missing(name))
+        return self.ends[name]
+
+
+def reward_called(name: str) -> str:
+    """How a sentence calls a reward objective: `reward`, or `reward helpful` where it has a name of its own."""
+    return name if name == "reward" else f"reward {name}"
+
+
+def _missing(name: str) -> str:
+    return f"The {name} model has no complete trial (uniform ratio {0 if name == 'base' else 1})."
+
+
+def _why_none(ends: dict[str, Trial], objectives: tuple[str, ...]) -> str:
+    for name in ("base", "aligned"):
+        if name not in ends:
+            return f"t{_missing(name)[1:-1]}"
+    base, aligned = ends["base"].objectives, ends["aligned"].objectives
+    for name in objectives:
+        if not aligned[name].value > base[name].value:
+            what = "costs no tax" if name == "tax" else f"does not raise the {reward_called(name)}"
+            return f"the aligned model {what} ({aligned[name].value:.4g}, base {base[name].value:.4g})"
+    return ""

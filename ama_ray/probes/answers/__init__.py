@@ -1,0 +1,1 @@
+"""How benchmarks compare a reply with their answers."""

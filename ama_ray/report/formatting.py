@@ -1,0 +1,41 @@
+"""How numbers and times are written."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ama_ray.config import RunConfig
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them, such as 1 min 05 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+PLUS_MINUS = "± is one standard error."
+
+
+def decimals(values: Iterable[float]) -> int:
+    """How many decimals show about a thousandth of the range of the values."""
+    finite = [value for value in values if math.isfinite(value)]
+    spread = max(finite, default=0.0) - min(finite, default=0.0)
+    return 3 if spread == 0 else min(6, max(0, 2 - math.floor(math.log10(spread))))
+
+
+def plus_minus(value: float, error: float, places: int) -> str:
+    """An estimate with its standard error, where that is known."""
+    text = f"{value:z.{places}f}"
+    return text if math.isnan(error) else f"{text} ± {error:.{places}f}"
+
+
+def replies_per_prompt(config: RunConfig) -> str:
+    """How many replies each prompt got, on both splits."""
+    return f"{config.reward[0].sampling.n}, on the report split {config.report.samples} times"

@@ -1,0 +1,82 @@
+"""The front as a picture."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ama_ray.report.notes import conditions, used_test_data
+from ama_ray.report.plots.panel import Panel
+from ama_ray.report.plots.save import save
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from ama_ray.run import StoredRun
+
+_PANEL_INCHES = 3.7
+_TITLE_COLUMNS = 90
+_LEGEND: dict[str, Any] = {"fontsize": 9, "framealpha": 0.95, "title": "bars: one standard error", "title_fontsize": 8}
+
+
+def plot_front(run: StoredRun, *paths: Path | BinaryIO) -> None:
+    """Draws reward against tax: every trial, the front, the uniform baseline, base, aligned and the knee.
+
+    With more than two objectives, there is a panel for every pair of them. The view holds the front and the uniform
+    points; the legend counts the trials that lie outside it. Of points of the report split, rings show where the
+    search saw them.
+
+    Args:
+        run: The run.
+        paths: The PNG and SVG files to write, or open PNG ones.
+    """
+    # Figure without pyplot: no global state, no display.
+    from matplotlib.figure import Figure
+
+    pareto = run.pareto
+    two = len(pareto.objectives) == 2
+    side = _PANEL_INCHES * (len(pareto.objectives) - 1)
+    figure = Figure(figsize=(8, 5.6) if two else (side, side), dpi=150, layout="constrained")
+    _draw_pair(figure, run) if two else _draw_matrix(figure, run)
+    save(figure, *paths)
+
+
+def _draw_pair(figure: Figure, run: StoredRun) -> None:
+    pareto = run.pareto
+    axes = figure.add_subplot()
+    (reward, tax) = pareto.objectives
+    Panel(axes, pareto, tax, reward).draw()
+    axes.set_xlabel("← lower is better     tax: points (0-1) lost on the probes against base, mean over families")
+    axes.set_ylabel(f"{reward}: mean score of sampled replies     higher is better →")
+    axes.set_title(_title(run), fontsize=11)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", **_LEGEND)
+
+
+def _draw_matrix(figure: Figure, run: StoredRun) -> None:
+    """One panel per pair of objectives, tax in the first column, the legend in the empty corner."""
+    pareto = run.pareto
+    across = ("tax", *pareto.objectives[:-2])
+    up = pareto.objectives[:-1]
+    count = len(up)
+    for row in range(count):
+        for column in range(row + 1):
+            axes = figure.add_subplot(count, count, row * count + column + 1)
+            Panel(axes, pareto, across[column], up[row]).draw()
+            axes.set_xlabel(f"{across[column]}, {'lower' if column == 0 else 'higher'} is better")
+            axes.set_ylabel(f"{up[row]}, higher is better")
+    corner = figure.add_subplot(count, count, count)
+    corner.axis("off")
+    corner.legend(*axes.get_legend_handles_labels(), loc="center", **_LEGEND)
+    figure.suptitle(_title(run), fontsize=11)
+
+
+def _title(run: StoredRun) -> str:
+    pareto = run.pareto
+    uniform = f"uniform averaging {pareto.uniform_hypervolume:.3f} (dashed box = 1)"
+    volumes = f"Hypervolume {pareto.hypervolume:.3f}, {uniform}; {pareto.split} split"
+    title = f"No hypervolume: {pareto.no_trade}; {pareto.split} split" if pareto.no_trade else volumes
+    asked = textwrap.fill(conditions(pareto), _TITLE_COLUMNS)
+    return "\n".join(line for line in (used_test_data(run), title, asked) if line)

@@ -1,0 +1,1 @@
+"""A run in words and tables, for a terminal or a paper."""

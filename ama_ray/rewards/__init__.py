@@ -1,0 +1,1 @@
+"""Rewards: prompts turned into requests for sampled replies, and replies into a score each."""

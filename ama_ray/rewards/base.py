@@ -1,0 +1,133 @@
+"""`PreparedReward`: prompts turned into requests for sampled replies, and replies into a score each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ama_ray.data.prompting import Prompting
+from ama_ray.engine.requests import Generation
+from ama_ray.rewards.chat import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ama_ray.config import Reward
+    from ama_ray.data.prompting import Tokenizer
+    from ama_ray.data.rows import Row
+    from ama_ray.rewards.chat import Message
+
+
+class ScorerError(RuntimeError):
+    """A scorer failed, or returned something that is not one finite number per reply."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a scorer made of replies.
+
+    Attributes:
+        scores: One per reply, shape (prompts, n).
+        tokens: Tokens that a judge was sent and sent back, by kind (`prompt`, `completion`); empty without a judge.
+    """
+
+    scores: NDArray[np.float64]
+    tokens: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PreparedReward(ABC):
+    """One reward on one split, read, checked and tokenised: the same for every trial.
+
+    It is sent to the processes of the trials, so it holds no model and no connection.
+
+    Attributes:
+        settings: The reward of the run file.
+        rows: The rows of the prompt file.
+        requests: One per row: `n` sampled replies, with the same seed in every trial.
+    """
+
+    settings: Reward
+    rows: tuple[Row, ...]
+    requests: tuple[Generation, ...]
+
+    @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The functions of the user behind it, which have to travel to the trials."""
+        return ()
+
+    @abstractmethod
+    def check(self) -> None:
+        """Tries, before any engine starts, what can be tried without one.
+
+        Raises:
+            UserError: The scorer does not work, or a row lacks what it needs.
+        """
+
+    def score(self, replies: Sequence[Sequence[str]]) -> Scored:
+        """Scores `n` replies to every prompt, all in one call of the scorer.
+
+        Raises:
+            ScorerError: There is no finite number for every reply; says which scorer, and why.
+        """
+        rows = [row for row, of_row in zip(self.rows, replies, strict=True) for _ in of_row]
+        scored = self._score(rows, [reply for of_row in replies for reply in of_row])
+        return Scored(scored.scores.reshape(len(self.rows), -1), scored.tokens)
+
+    @abstractmethod
+    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+        """Scores replies, each with the row of its prompt; the scores have the shape (replies,)."""
+
+
+def finite(name: str, scores: Sequence[float], replies: Sequence[str]) -> NDArray[np.float64]:
+    """The scores as an array.
+
+    Args:
+        name: Of the scorer, for errors.
+        scores: One per reply.
+        replies: For errors.
+
+    Raises:
+        ScorerError: One of the scores is not finite; shows the reply.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    if not np.isfinite(array).all():
+        bad = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ScorerError(f"{name} returned {array[bad]} for the reply {replies[bad]!r:.80}")
+    return array
+
+
+def sampled(reward: Reward, rows: Sequence[Row], tokenizer: Tokenizer, seed: int, n: int) -> tuple[Generation, ...]:
+    """The requests for sampled replies to the prompts of a reward.
+
+    Args:
+        reward: Of the run file.
+        rows: Of one split of its prompt file.
+        tokenizer: Of the pair.
+        seed: Of the run.
+        n: Replies per prompt.
+
+    Raises:
+        UserError: A row lacks the prompt, or it cannot be tokenised.
+    """
+    prompting, sampling = Prompting(tokenizer, reward.prompts.chat), reward.sampling
+    field = reward.prompts.field
+
+    def prompt(row: Row) -> str | list[Message]:
+        return messages(row, field) if reward.prompts.chat else row.text(field)
+
+    return tuple(
+        Generation(
+            prompting.tokens(prompt(row), row),
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            n=n,
+            seed=seed * 1_000_003 + number * n,  # vLLM gives reply i the seed + i
+        )
+        for number, row in enumerate(rows, start=1)
+    )

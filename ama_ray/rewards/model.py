@@ -1,0 +1,155 @@
+"""The reward as the raw score of a reward model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ama_ray.checkpoints import checkpoint
+from ama_ray.engine.classifier.classifier import ClassifierError, ClassifierSettings
+from ama_ray.errors import UserError, one_line
+from ama_ray.rewards.base import PreparedReward, Scored, ScorerError, finite
+from ama_ray.rewards.chat import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ama_ray.config import ModelReward
+    from ama_ray.data.rows import Row
+    from ama_ray.engine.classifier.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A reward model that was found in order, not yet loaded.
+
+    Attributes:
+        settings: What to load.
+        limit: Most tokens of a conversation that it takes; None where its checkpoint does not say.
+    """
+
+    settings: ClassifierSettings
+    limit: int | None
+
+    @classmethod
+    def open(cls, reward: ModelReward) -> RewardModel:
+        """Fetches a reward model and checks it without loading it; imports no vllm.
+
+        Raises:
+            UserError: It is missing, has no tokenizer, lacks weights, or is no classifier with one output.
+        """
+        from transformers import AutoConfig
+
+        checkpoint.fetch(reward.model)
+        tensors = checkpoint.read_tensors(reward.model)
+        folder = next(iter(tensors.values())).file.parent
+        try:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        except Exception as error:
+            raise UserError(f"{folder / 'config.json'}: transformers cannot read it ({one_line(error)}).") from error
+        architecture = (config.architectures or ["none"])[0]
+        if not architecture.endswith("ForSequenceClassification"):
+            raise UserError(
+                f"reward.model: {reward.model} has the architecture {architecture}; a reward model is a sequence "
+                "classifier of transformers (...ForSequenceClassification)."
+            )
+        if config.num_labels != 1:
+            raise UserError(
+                f"reward.model: {reward.model} has {config.num_labels} outputs; a reward model has one (num_labels: 1)."
+            )
+        # vLLM does not mind if they are missing, and scores at random.
+        if missing := sorted(_head(config) - tensors.keys()):
+            raise UserError(f"reward.model: the checkpoint {reward.model} lacks {missing[0]}; it gives no scores.")
+        checkpoint.read_vocabulary(folder)
+        try:
+            tokenizer = _tokenizer(str(folder))
+        except Exception as error:  # tokenizers raises Exception itself
+            raise UserError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)}).") from error
+        limits = [tokenizer.model_max_length, getattr(config.get_text_config(), "max_position_embeddings", None)]
+        known = [limit for limit in limits if limit is not None and 0 < limit < 10**9]  # a tokenizer may say 10^30
+        settings = ClassifierSettings(str(folder), reward.backend, reward.dtype)
+        return cls(settings, min(known, default=None))
+
+    def tokens(self, conversation: list[dict[str, str]]) -> list[int]:
+        """Token ids of a conversation that ends with the reply."""
+        tokenizer = _tokenizer(self.settings.folder)
+        if tokenizer.chat_template:
+            text = tokenizer.apply_chat_template(conversation, tokenize=False)
+            # A chat template writes the special tokens itself.
+            tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
+        else:
+            tokens = tokenizer.encode("".join(message["content"] for message in conversation))
+        return tokens
+
+
+def _head(config: Any) -> set[str]:
+    """The names of the weights that make scores of what the language model below them says."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config)
+    return {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}
+
+
+@cache
+def _tokenizer(folder: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+
+@dataclass(frozen=True)
+class ModelScores(PreparedReward):
+    """A reward model with its prompts.
+
+    Attributes:
+        settings: The reward of the run file.
+        model: What is known of the reward model.
+        classifier: Where it runs.
+    """
+
+    settings: ModelReward
+    model: RewardModel
+    classifier: Classifier
+
+    def check(self) -> None:
+        """Applies the chat template to every prompt.
+
+        Raises:
+            UserError: The template refuses a prompt, or leaves no place for a reply.
+        """
+        for row in self.rows:
+            try:
+                length = len(self._tokens(row, ""))
+            except UserError:
+                raise
+            except Exception as error:
+                raise UserError(
+                    f"{row.where}: the chat template of {self.settings.model} fails on this prompt ({one_line(error)})."
+                ) from error
+            if self.model.limit is not None and length >= self.model.limit:
+                raise UserError(
+                    f"{row.where}: this prompt alone has {length} tokens, and the reward model {self.settings.model} "
+                    f"takes {self.model.limit}; shorten or remove it."
+                )
+
+    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+        name = f"the reward model {self.settings.model}"
+        tokens = [self._tokens(row, reply) for row, reply in zip(rows, replies, strict=True)]
+        for row, reply, text in zip(rows, replies, tokens, strict=True):
+            if self.model.limit is not None and len(text) > self.model.limit:
+                raise ScorerError(
+                    f"{name} takes {self.model.limit} tokens, and {row.where} has {len(text)} with the reply "
+                    f"{reply!r:.80}; lower sampling.max_tokens, or remove long prompts"
+                )
+        try:
+            scores = self.classifier.scores(tokens)
+        except ClassifierError as error:
+            raise ScorerError(f"{name}: {error}") from error
+        return Scored(finite(name, scores, replies))
+
+    def _tokens(self, row: Row, reply: str) -> list[int]:
+        prompt = messages(row, self.settings.prompts.field)
+        return self.model.tokens([*prompt, {"role": "assistant", "content": reply}])

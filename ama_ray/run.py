@@ -1,0 +1,147 @@
+"""`StoredRun`: a run as its folder holds it, finished or not, and the fronts that are made of its trials."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ama_ray.analysis.convergence import hypervolume_trace
+from ama_ray.analysis.importance import importance
+from ama_ray.config import RunConfig
+from ama_ray.errors import UserError
+from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.scores.constraints import Constraints
+from ama_ray.storage.names import ITEMS, REPLIES, RUN, TRIALS
+from ama_ray.storage.objectives_file import ObjectivesFile
+from ama_ray.storage.records import ItemStore, ReplyStore, read_trials
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from ama_ray.analysis.convergence import Step
+    from ama_ray.analysis.importance import Importance
+    from ama_ray.config import Split
+    from ama_ray.scores.objectives import Objectives
+    from ama_ray.scores.trial import Trial
+
+
+class StoredRun:
+    """A run: its configuration, its trials and their items, and its fronts on both splits.
+
+    Attributes:
+        folder: The folder of the run.
+        config: The run file, resolved.
+        objectives: What the objectives are made of.
+        trials: Every trial as it was recorded, failed and stopped ones included.
+        test_data: The rewards and probes whose search items are from a benchmark's test split.
+        items: What every trial scored, item by item.
+        replies: Some replies of every trial that the report scored.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        objectives: Objectives,
+        trials: Sequence[Trial],
+        test_data: tuple[str, ...] = (),
+    ) -> None:
+        """Puts a run together; `open` reads one."""
+        self.folder = folder
+        self.config = config
+        self.objectives = objectives
+        self.trials = tuple(trials)
+        self.test_data = test_data
+        self.items = ItemStore(folder / ITEMS)
+        self.replies = ReplyStore(folder / REPLIES)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """Reads the folder of a run, finished or not. Nothing that it names is opened, and no code of it is run.
+
+        Raises:
+            UserError: This is no folder of a run, or one of its files is missing or damaged.
+        """
+        folder = Path(folder)
+        if not (folder / RUN).is_file():
+            raise UserError(f"{folder}: not the folder of a run, as it has no {RUN}; name the folder a run wrote to.")
+        config = RunConfig.load(folder / RUN, out=folder)
+        stored = ObjectivesFile.read(folder)
+        return cls(folder, config, stored.objectives, read_trials(folder / TRIALS), stored.test_data)
+
+    @cached_property
+    def constraints(self) -> Constraints:
+        """What trials of a front satisfy.
+
+        Raises:
+            UserError: The run file bounds a family that there is not.
+        """
+        return Constraints.parse(self.config.constraints, self.objectives.probes)
+
+    def with_trials(self, trials: Sequence[Trial]) -> StoredRun:
+        """The same run with other trials, as it goes on."""
+        return StoredRun(self.folder, self.config, self.objectives, trials, self.test_data)
+
+    def pareto_of(self, trials: Sequence[Trial], split: Split) -> ParetoSet:
+        """The front of some trials, by the run's constraints and from its reference point on."""
+        return ParetoSet(trials, self.constraints, self.config.reference, split)
+
+    @cached_property
+    def searched_pareto(self) -> ParetoSet:
+        """The front as the search saw it: on the search split."""
+        return self.pareto_of(self.trials, "search")
+
+    @cached_property
+    def pareto(self) -> ParetoSet:
+        """The front on the report split, once what the run asks for was scored there; before, on the search split."""
+        return self.pareto_of(self.trials, "report") if self.is_reported else self.searched_pareto
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether base, aligned and the search's front were scored again, or as many points as were to be."""
+        complete = [trial for trial in self.trials if trial.state == "complete"]
+        ends = {trial.uniform_ratio for trial in complete if trial.origin == "baseline" and trial.report}
+        if not {0.0, 1.0} <= ends:
+            return False
+        chosen = [trial for trial in self.searched_pareto.front if trial.origin != "baseline"]
+        again = [t for t in complete if t.origin not in ("baseline", "twin") and (t.report or t.reason)]
+        return all(trial.report or trial.reason for trial in chosen) or len(again) >= self.config.report.points
+
+    @property
+    def searched(self) -> tuple[Trial, ...]:
+        """The trials of the search: without the twin, and the uniform points scored on the report split only."""
+        return tuple(t for t in self.trials if t.search or (t.state == "failed" and self._was_searched(t)))
+
+    def _was_searched(self, trial: Trial) -> bool:
+        if trial.origin == "baseline":
+            return trial.uniform_ratio in self.config.first_ratios
+        return trial.origin != "twin"
+
+    @property
+    def optimism(self) -> float:
+        """How much the search had fooled itself: search minus report, in hypervolume.
+
+        The hypervolume of the search's front from the numbers of the search split, minus the hypervolume of the same
+        points from the numbers of the report split, each normalised by base and aligned of its split. Points of the
+        search's front that were not scored again count in neither; those that do not satisfy the constraints by the
+        report win nothing there. NaN before the report, and without a trade.
+        """
+        if self.pareto.split == "search":
+            return math.nan
+        again = [trial for trial in self.searched_pareto.front if trial.report]
+        report = self.pareto.hypervolume_of([trial.seen_on("report") for trial in again])
+        return self.searched_pareto.hypervolume_of(again) - report
+
+    def convergence(self) -> list[Step]:
+        """Where the search stood after each of its trials; what holds on other items, where the run has its items."""
+        if not self.items.has("search"):
+            return hypervolume_trace(self.searched_pareto, self.searched)
+        items = {trial.number: self.items.read("search", trial.number) for trial in self.searched_pareto.scored}
+        return hypervolume_trace(self.searched_pareto, self.searched, self.objectives, items)
+
+    def importance(self) -> list[Importance]:
+        """Which groups matter for which objective, by what the search saw."""
+        return importance([trial for trial in self.searched_pareto.scored if trial.origin != "twin"])

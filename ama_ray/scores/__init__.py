@@ -1,0 +1,1 @@
+"""Scores: metrics, estimates with standard errors, objectives, constraints. Imports no torch, ray or vllm."""

@@ -1,0 +1,86 @@
+"""`Objectives`: from the items of a merge and of base to its rewards and its tax, each with a standard error."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ama_ray.scores.families import families
+from ama_ray.scores.metrics import METRICS, jackknife
+from ama_ray.scores.trial import Estimate, ProbeResult, Scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ama_ray.scores.terms import ProbeTerm, RewardTerm
+
+
+Items = Mapping[str, "NDArray[np.float64]"]
+"""By name of a reward or probe, a row per prompt or item. Of a reward: the mean score of the prompt's replies, shape
+(prompts, 1); of a probe: what its metric sums up, shape (items, k)."""
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """What the objectives of a run are made of."""
+
+    rewards: tuple[RewardTerm, ...]
+    probes: tuple[ProbeTerm, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The objectives: those of the rewards, maximised, then `tax`, minimised."""
+        return (*dict.fromkeys(term.objective for term in self.rewards), "tax")
+
+    def weights(self) -> dict[str, float]:
+        """The weight of every probe in the tax, which is the mean over families of the mean over their probes."""
+        by_family = families(self.probes)
+        return {name: 1 / len(by_family) / len(members) for members in by_family.values() for name in members}
+
+    def scores(self, items: Items, base: Items) -> Scores:
+        """Estimates from items.
+
+        A reward's error clusters the replies of a prompt. The tax of a probe is a paired difference from base, item by
+        item. Errors of several probes, and of rewards on different prompts, are added as those of independent
+        estimates.
+
+        Args:
+            items: Of the merge.
+            base: Of the base model, the same items in the same order.
+        """
+        objectives = {name: self._reward(name, items) for name in self.names[:-1]}
+        results = {term.name: _result(term, items[term.name], base[term.name]) for term in self.probes}
+        weights = self.weights()
+        tax = sum(weights[name] * result.tax for name, result in results.items())
+        variance = sum((weights[name] * result.tax_se) ** 2 for name, result in results.items())
+        return Scores(objectives | {"tax": Estimate(tax, variance**0.5)}, results)
+
+    def _reward(self, objective: str, items: Items) -> Estimate:
+        value, variance = 0.0, 0.0
+        for scores in self.by_prompt(objective, items):
+            value += float(scores.mean())
+            variance += METRICS["mean"].standard_error(scores[:, None]) ** 2
+        return Estimate(value, variance**0.5)
+
+    def by_prompt(self, objective: str, items: Items) -> list[NDArray[np.float64]]:
+        """The weighted sum of an objective's rewards per prompt, an array for every set of prompts."""
+        sums: defaultdict[int, list[NDArray[np.float64]]] = defaultdict(list)
+        for term in self.rewards:
+            if term.objective == objective:
+                sums[term.prompts].append(term.weight * items[term.name][:, 0])
+        return [np.sum(parts, axis=0) for parts in sums.values()]
+
+
+def _result(term: ProbeTerm, items: NDArray[np.float64], base: NDArray[np.float64]) -> ProbeResult:
+    metric = METRICS[term.metric]
+    ours, theirs = metric.without_each(items), metric.without_each(base)
+    return ProbeResult(
+        score=metric.score(items),
+        score_se=jackknife(ours),
+        tax=float(term.tax_of(metric.score(items), metric.score(base))),
+        tax_se=jackknife(theirs - ours),
+    )

@@ -1,0 +1,218 @@
+"""`Trial`: one ratio vector, swapped in and scored; the row of `trials.csv`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ama_ray.config.data import Split
+
+Origin = Literal["baseline", "warm start", "sampler", "twin"]
+State = Literal["complete", "stopped", "failed"]
+STAGES = ("swap", "generate", "score")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate and its standard error, replies clustered by prompt and items paired with base."""
+
+    value: float = math.nan
+    se: float = math.nan
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """One probe of one trial.
+
+    Attributes:
+        score: In the probe's metric (0-1 where it is an accuracy, F1, BLEU or chrF).
+        score_se: Its standard error.
+        tax: How much worse than base, in the same points: base score minus this one, or this one minus base's where
+            lower scores are better.
+        tax_se: Its standard error, items paired with those of base.
+    """
+
+    score: float
+    score_se: float
+    tax: float
+    tax_se: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a trial scored on one split.
+
+    Attributes:
+        objectives: By name: those of the rewards in the order of the run file, then `tax`.
+        probes: By name.
+    """
+
+    objectives: dict[str, Estimate]
+    probes: dict[str, ProbeResult] = field(default_factory=dict)
+
+    def to_row(self) -> dict[str, float]:
+        """Flat: `reward`, `reward_se`, ..., `tax`, `tax_se`, then four columns per probe."""
+        row: dict[str, float] = {}
+        for name, estimate in self.objectives.items():
+            row |= {name: estimate.value, f"{name}_se": estimate.se}
+        for name, probe in self.probes.items():
+            row |= {f"{name}.{key}": value for key, value in vars(probe).items()}
+        return row
+
+    @classmethod
+    def from_row(cls, row: dict[str, float]) -> Scores | None:
+        """The inverse of `to_row`; None where the row has no objective with a value."""
+        names = [key.removesuffix("_se") for key in row if key.endswith("_se") and "." not in key]
+        if all(math.isnan(row[name]) for name in names):
+            return None
+        probes = [key.removesuffix(".tax_se") for key in row if key.endswith(".tax_se")]
+        keys = tuple(ProbeResult.__dataclass_fields__)
+        return cls(
+            {name: Estimate(row[name], row[f"{name}_se"]) for name in names},
+            {
+                name: ProbeResult(**{key: row[f"{name}.{key}"] for key in keys})
+                for name in probes
+                if not math.isnan(row[f"{name}.score"])
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One ratio vector and what it scored.
+
+    Attributes:
+        number: Position in the run, from 0.
+        state: `complete`; `stopped`, when a part of the items showed that it adds nothing; `failed` with a `reason`.
+        origin: `baseline` (base, aligned and the uniform points between), `warm start`, `sampler`, or `twin` (the
+            uniform point with the mean ratio of the knee, scored on the report split only).
+        ratios: Share of the aligned model for every group, in the order of the search space; 0 = base, 1 = aligned.
+        search: Scores on the search split; estimates in a stopped trial, None in a failed one and in a twin.
+        report: Scores on the report split; None where it was not scored there.
+        seconds: Wall seconds by stage: swap (verified, cache reset), generate, score.
+        tokens: Tokens that judges were sent and sent back (`prompt`, `completion`).
+        reason: Why a failed trial failed, one line.
+        share: Share of the items of the search split that it was scored on (0-1); less than 1 in a stopped trial.
+        split: Which of the two `scores` are.
+    """
+
+    number: int
+    state: State
+    origin: Origin
+    ratios: dict[str, float]
+    search: Scores | None = None
+    report: Scores | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
+    reason: str = ""
+    share: float = 1.0
+    split: Split = "search"
+
+    @property
+    def uniform_ratio(self) -> float | None:
+        """The ratio that all groups share, or None where they differ."""
+        first, *others = self.ratios.values()
+        return first if all(ratio == first for ratio in others) else None
+
+    @property
+    def mean_ratio(self) -> float:
+        """Mean over the groups."""
+        return math.fsum(self.ratios.values()) / len(self.ratios)
+
+    @property
+    def scores(self) -> Scores | None:
+        """The scores on the split that this trial is seen on."""
+        return self.search if self.split == "search" else self.report
+
+    @property
+    def objectives(self) -> dict[str, Estimate]:
+        """By name, on the split that this trial is seen on; empty where it has no scores there."""
+        return self.scores.objectives if self.scores else {}
+
+    @property
+    def probes(self) -> dict[str, ProbeResult]:
+        """By name, on the split that this trial is seen on."""
+        return self.scores.probes if self.scores else {}
+
+    @property
+    def reward(self) -> float:
+        """The first objective; NaN without scores."""
+        return next(iter(self.objectives.values()), Estimate()).value
+
+    @property
+    def reward_se(self) -> float:
+        """Standard error of `reward`."""
+        return next(iter(self.objectives.values()), Estimate()).se
+
+    @property
+    def tax(self) -> float:
+        """Mean over families of the mean tax of their probes; NaN without scores."""
+        return self.objectives.get("tax", Estimate()).value
+
+    @property
+    def tax_se(self) -> float:
+        """Standard error of `tax`."""
+        return self.objectives.get("tax", Estimate()).se
+
+    def seen_on(self, split: Split) -> Trial:
+        """The same trial with the scores of a split in front."""
+        return replace(self, split=split)
+
+    def to_row(self) -> dict[str, Any]:
+        """The trial as a flat row, in the column order of `trials.csv`."""
+        row: dict[str, Any] = {
+            "number": self.number,
+            "state": self.state,
+            "reason": self.reason,
+            "origin": self.origin,
+            "share": self.share,
+        }
+        row |= {f"ratio.{group}": ratio for group, ratio in self.ratios.items()}
+        row |= self.search.to_row() if self.search else {}
+        row |= {f"report.{key}": value for key, value in (self.report.to_row() if self.report else {}).items()}
+        row |= {f"tokens.{kind}": count for kind, count in self.tokens.items()}
+        return row | {f"seconds.{stage}": self.seconds.get(stage, math.nan) for stage in STAGES}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Trial:
+        """The inverse of `to_row`, from the strings of a CSV file."""
+
+        def part(prefix: str) -> dict[str, float]:
+            # An empty cell is a value that this trial lacks.
+            return {
+                key.removeprefix(prefix): float(value or "nan") for key, value in row.items() if key.startswith(prefix)
+            }
+
+        texts = {key: row[key] for key in ("number", "state", "reason", "origin", "share")}
+        elsewhere = ("ratio.", "report.", "seconds.", "tokens.")
+        search = {
+            key: float(value or "nan")
+            for key, value in row.items()
+            if key not in texts and not key.startswith(elsewhere)
+        }
+        return cls(
+            number=int(texts["number"]),
+            state=texts["state"],
+            origin=texts["origin"],
+            ratios=part("ratio."),
+            share=float(texts["share"]),
+            search=Scores.from_row(search),
+            report=Scores.from_row(part("report.")),
+            seconds={stage: value for stage, value in part("seconds.").items() if not math.isnan(value)},
+            tokens={kind: int(count) for kind, count in part("tokens.").items() if not math.isnan(count)},
+            reason=texts["reason"] or "",
+        )
+
+
+PROMPTS = 4
+"""How many prompts have their first reply kept."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The first sampled reply to a prompt; the same prompts and seeds in every trial."""
+
+    prompt: str
+    reply: str

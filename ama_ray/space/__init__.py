@@ -1,0 +1,5 @@
+"""Search spaces: which tensors share a ratio. Imports no torch, ray or vllm."""
+
+from ama_ray.space.search_space import GroupRule, Groups, SearchSpace
+
+__all__ = ["GroupRule", "Groups", "SearchSpace"]

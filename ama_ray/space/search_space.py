@@ -1,0 +1,243 @@
+"""`SearchSpace`: which tensors share a ratio, and the range of each ratio. Imports no torch, ray or vllm.
+
+A range may end beyond 1, at 2 at most. There weights are extrapolated past aligned, along the line from base, which can
+raise the reward further (ExPO, arXiv 2404.16792); it starts at 0 or above.
+
+One rule for what lies outside the layers, whatever the architecture: embeddings belong to the input side, everything
+else (final norm, output head) to the output side. Hence `{part}` gives the input side to part 1 and the output side
+to the last part, and `{layer}` takes neither. The layer of a tensor is the first number after `layers`, `h`, `blocks`
+or `block` in its name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from ama_ray.config.fields import Range
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
+_INPUT = re.compile(r"embed|wte|wpe|project_in")
+_OUTPUT = re.compile(r"embed_out|unembed|lm_head")
+_PLACEHOLDER = re.compile(r"\{.*?\}")
+
+
+def _folder() -> Path:
+    """The shipped search spaces: inside the package where it is installed, beside it in a checkout."""
+    here = Path(__file__).parent
+    return next(path for path in (here / "search_spaces", here.parent / "search_spaces") if path.is_dir())
+
+
+class GroupRule(BaseModel):
+    """A rule: the group, or the groups, that it makes, and of which tensors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        min_length=1, description="of its group; with {layer} a group per layer, with {part} one per part"
+    )
+    tensors: tuple[str, ...] = Field(
+        ("*",), min_length=1, description="shell globs on names, any of which has to match"
+    )
+    side: Literal["input", "output"] | None = Field(None, description="only the tensors before or after the layers")
+    parts: int | None = Field(
+        None,
+        ge=1,
+        description="how many {part} stands for: consecutive layers, as even as possible, larger ones last, as the "
+        "paper (arXiv 2309.06256) cuts 26 layers into 8, 9 and 9",
+    )
+    range: Range | None = Field(None, description="of its ratios, instead of the search space's")
+
+    @model_validator(mode="after")
+    def _placeholders_make_sense(self) -> GroupRule:
+        used = _PLACEHOLDER.findall(self.name)
+        if used not in ([], ["{layer}"], ["{part}"]):
+            raise ValueError(f"the name {self.name!r} may hold one {{layer}} or one {{part}}, and no other braces")
+        if ("{part}" in used) != (self.parts is not None):
+            raise ValueError(f"the name {self.name!r} and `parts` go together: a name with {{part}} needs parts: K")
+        if self.side and used:
+            raise ValueError(f"the name {self.name!r} has a placeholder, which stands for layers; drop `side`")
+        return self
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A search space applied to the tensors of one model.
+
+    Attributes:
+        names: The groups in order of depth: input side, layers ascending, output side.
+        of: Group name of every tensor.
+        ranges: Lowest and highest ratio of every group.
+    """
+
+    names: tuple[str, ...]
+    of: dict[str, str]
+    ranges: dict[str, tuple[float, float]]
+
+    def ratio_of(self, ratios: Mapping[str, float]) -> dict[str, float]:
+        """The ratio (share of aligned) of every tensor, from the ratio of every group."""
+        return {tensor: ratios[group] for tensor, group in self.of.items()}
+
+    def moved(self, norms: Mapping[str, float]) -> dict[str, float]:
+        """How far every group is from base to aligned (Euclidean), from how far every tensor is (`Pair.moved`)."""
+        return {
+            group: math.hypot(*(norms[tensor] for tensor, of in self.of.items() if of == group)) for group in self.names
+        }
+
+
+class SearchSpace(BaseModel):
+    """An ordered list of rules: the first one that matches a tensor takes it, and every tensor must be taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str = Field("", description="when to use it")
+    groups: tuple[GroupRule, ...] = Field(min_length=1, description="the rules")
+    range: Range = Field((0.0, 1.0), description="lowest and highest ratio: 0 is base, 1 is aligned")
+    _source: str = PrivateAttr("space")
+
+    @field_validator("groups")
+    @classmethod
+    def _names_are_unique(cls, groups: tuple[GroupRule, ...]) -> tuple[GroupRule, ...]:
+        names = [rule.name for rule in groups]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the name {twice[0]!r} is used twice; give each rule a name of its own")
+        return groups
+
+    @classmethod
+    def load(cls, space: str | dict[str, Any], range: tuple[float, float] | None = None) -> SearchSpace:
+        """Reads a search space.
+
+        Args:
+            space: The name of a shipped search space, the path of a YAML file (`.yaml` or `.yml`), or the fields.
+            range: Takes the place of the search space's own; a rule that has a range of its own keeps it.
+
+        Raises:
+            UserError: There is no such search space, or a field of it is wrong.
+        """
+        source = space if isinstance(space, str) else "space"
+        fields = _read(space) if isinstance(space, str) else space
+        if not isinstance(fields, dict):
+            raise UserError(f"{source}: a search space is a mapping with the field groups, a list of rules.")
+        try:
+            loaded = cls.model_validate(fields if range is None else fields | {"range": range})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+            raise UserError(f"{source}: {where}: {first['msg'].removeprefix('Value error, ')}{more}.") from None
+        loaded._source = source
+        return loaded
+
+    def resolve(self, tensors: Sequence[str]) -> Groups:
+        """Puts every tensor of a model into its group.
+
+        Args:
+            tensors: Names of the tensors that are averaged; tied tensors under one name.
+
+        Raises:
+            UserError: A tensor is left over, a rule matches nothing, or the model has too few layers.
+        """
+        layer_of = {tensor: int(m[1]) if (m := _LAYER.search(tensor)) else None for tensor in tensors}
+        layers = sorted({layer for layer in layer_of.values() if layer is not None})
+        if not layers:
+            raise UserError(f"{self._source}: no layers found among {_listed(tensors)}; is this a transformer?")
+        last = layers[-1] + 1
+        depth = {t: layer if layer is not None else -1 if _is_input(t) else last for t, layer in layer_of.items()}
+        part_of = {rule.name: self._parts(rule, layers) for rule in self.groups}
+
+        rule_of: dict[str, GroupRule] = {}
+        taken: dict[str, list[str]] = {}
+        for tensor in tensors:
+            for rule in self.groups:
+                if not _matches(rule, tensor, depth[tensor], last):
+                    continue
+                group = rule.name.replace("{layer}", str(depth[tensor]))
+                group = group.replace("{part}", str(part_of[rule.name].get(depth[tensor])))
+                if rule_of.setdefault(group, rule).name != rule.name:
+                    raise UserError(f"{self._source}: two rules make a group named {group!r}; rename one of them.")
+                taken.setdefault(group, []).append(tensor)
+                break
+        self._nothing_is_left(tensors, taken, rule_of)
+        order = {rule.name: number for number, rule in enumerate(self.groups)}
+        names = sorted(taken, key=lambda group: (min(depth[t] for t in taken[group]), order[rule_of[group].name]))
+        return Groups(
+            names=tuple(names),
+            of={tensor: group for group in names for tensor in taken[group]},
+            ranges={group: rule_of[group].range or self.range for group in names},
+        )
+
+    def _parts(self, rule: GroupRule, layers: list[int]) -> dict[int, int]:
+        """Part number, from 1, of every depth: of the layers, and of both sides."""
+        if rule.parts is None:
+            return {}
+        if rule.parts > len(layers):
+            raise UserError(
+                f"{self._source}: the rule {rule.name!r} wants {rule.parts} parts and the model has {len(layers)} "
+                f"layers; ask for {len(layers)} parts at most."
+            )
+        size, larger = divmod(len(layers), rule.parts)
+        starts = [part * size + max(0, part - (rule.parts - larger)) for part in range(rule.parts + 1)]
+        parts = {
+            layer: part for part, (start, end) in enumerate(pairwise(starts), start=1) for layer in layers[start:end]
+        }
+        return parts | {-1: 1, layers[-1] + 1: rule.parts}
+
+    def _nothing_is_left(
+        self, tensors: Sequence[str], taken: Mapping[str, list[str]], rule_of: Mapping[str, GroupRule]
+    ) -> None:
+        grouped = {tensor for members in taken.values() for tensor in members}
+        if left := [tensor for tensor in tensors if tensor not in grouped]:
+            raise UserError(f"{self._source}: no rule takes {_listed(left)}; add a rule, the last one may be '*'.")
+        used = {rule.name for rule in rule_of.values()}
+        if idle := [rule.name for rule in self.groups if rule.name not in used]:
+            raise UserError(
+                f"{self._source}: the rule {idle[0]!r} takes no tensor, as none matches or earlier rules took them; "
+                "remove it or change its globs."
+            )
+
+
+def _read(space: str) -> Any:
+    path = Path(space).expanduser() if space.endswith((".yaml", ".yml")) else _folder() / f"{space}.yaml"
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        shipped = ", ".join(sorted(file.stem for file in _folder().glob("*.yaml")))
+        raise UserError(f"{space}: there is no such search space; name a YAML file or one of {shipped}.") from None
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{space}: not a readable YAML file ({' '.join(str(error).split())}).") from None
+
+
+def _is_input(tensor: str) -> bool:
+    return bool(_INPUT.search(tensor)) and not _OUTPUT.search(tensor)
+
+
+def _matches(rule: GroupRule, tensor: str, depth: int, last: int) -> bool:
+    inside = 0 <= depth < last
+    if ("{layer}" in rule.name and not inside) or (rule.side and depth != (-1 if rule.side == "input" else last)):
+        return False
+    return any(fnmatchcase(tensor, glob) for glob in rule.tensors)
+
+
+def _listed(tensors: Sequence[str]) -> str:
+    more = f" and {len(tensors) - 3} more ({len(tensors)} in all)" if len(tensors) > 3 else ""
+    return (", ".join(tensors[:3]) or "no tensors") + more

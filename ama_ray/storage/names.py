@@ -1,0 +1,25 @@
+"""The names of the files in the folder of a run."""
+
+from __future__ import annotations
+
+RUN = "run.yaml"
+"""The run file as it was resolved."""
+OBJECTIVES = "objectives.json"
+"""What the objectives are made of, so that looking at a run needs none of its data, tasks or scorers."""
+IDENTITY = "identity.json"
+"""The name of the study, and checksums of the pair, the items and the scorers."""
+TRIALS = "trials.csv"
+ITEMS = "items"
+"""A folder: what every trial scored, item by item."""
+REPLIES = "replies.jsonl"
+JOURNAL = "study.journal"
+"""The Optuna study, where it is in no database."""
+LOCK = ".lock"
+LOG = "log.txt"
+
+FRONT = "front.csv"
+CONVERGENCE = "convergence.csv"
+SUMMARY = "summary.json"
+REPORT = "report.html"
+TENSORBOARD = "tensorboard"
+"""A folder for the callback of this name."""

@@ -1,0 +1,178 @@
+"""`trials.csv`: one row per trial, written whole and atomically, so that a killed run leaves a readable file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ama_ray.errors import UserError
+from ama_ray.scores.trial import Reply, Trial
+from ama_ray.storage.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ama_ray.config import Split
+    from ama_ray.scores.objectives import Items
+
+
+def write_trials(path: str | Path, trials: Iterable[Trial]) -> None:
+    """Writes all trials, replacing the file in one step and only once its bytes are on disk.
+
+    The columns are those of `Trial.to_row`; a value that a trial lacks, and NaN, is an empty cell.
+
+    Args:
+        path: The CSV file.
+        trials: In the order of the rows.
+    """
+    TrialsFile(path).write(trials)
+
+
+class TrialsFile:
+    """`trials.csv` of a run that goes on: written whole after every trial, but only what is new is put into words."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Of a path, at which there may be a file, which is replaced."""
+        self._path = Path(path)
+        self._columns: tuple[str, ...] = ()
+        self._lines: dict[int, tuple[Trial, str]] = {}
+
+    def write(self, trials: Iterable[Trial]) -> None:
+        """See `write_trials`."""
+        trials = list(trials)
+        rows = {index: trial.to_row() for index, trial in enumerate(trials) if self._is_new(trial)}
+        if any(row.keys() - set(self._columns) for row in rows.values()):
+            rows = {index: trial.to_row() for index, trial in enumerate(trials)}
+            # Most trials lack columns, such as those of the report split: the fullest give the header its order.
+            fullest_first = sorted(rows.values(), key=len, reverse=True)
+            self._columns = tuple(dict.fromkeys(column for row in fullest_first for column in row))
+        lines = []
+        for index, trial in enumerate(trials):
+            if index in rows:
+                self._lines[trial.number] = trial, _line(rows[index].get(column, "") for column in self._columns)
+            lines.append(self._lines[trial.number][1])
+        with replacing(self._path) as file:
+            file.writelines((_line(self._columns), *lines))
+
+    def _is_new(self, trial: Trial) -> bool:
+        return trial.number not in self._lines or self._lines[trial.number][0] is not trial
+
+
+def _line(values: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow("" if _is_nan(value) else value for value in values)
+    return line.getvalue()
+
+
+def read_trials(path: str | Path) -> list[Trial]:
+    """Reads the trials of a CSV file that `write_trials` wrote.
+
+    Args:
+        path: The CSV file.
+
+    Returns:
+        The trials in the order of the rows.
+
+    Raises:
+        UserError: The file is missing, or a row cannot be read.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, restval=""))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; a run writes it after its first trial.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a readable CSV file ({error}).") from None
+    trials = []
+    for position, row in enumerate(rows, start=1):
+        try:
+            trials.append(Trial.from_row(row))
+        except KeyError as error:
+            raise UserError(f"{path}: there is no column {error}; is this the trials.csv of a run?") from None
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: trial {position} of the file cannot be read ({error}).") from None
+    return trials
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+@dataclass(frozen=True)
+class ItemStore:
+    """The `items` folder of a run: `search/17.npz` holds what trial 17 scored on the search split, item by item."""
+
+    folder: Path
+
+    def write(self, split: Split, number: int, items: Items) -> None:
+        """Writes the items of a trial, in one step."""
+        path = self._path(split, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **items)
+
+    def read(self, split: Split, number: int) -> dict[str, NDArray[np.float64]]:
+        """Reads the items of a trial.
+
+        Raises:
+            UserError: The trial was not scored on this split, or its file cannot be read.
+        """
+        path = self._path(split, number)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except FileNotFoundError:
+            raise UserError(f"{path}: there is no such file; trial {number} has no items of this split.") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not a readable file of items ({error}).") from None
+
+    def has(self, split: Split) -> bool:
+        """Whether any trial has items of this split."""
+        return (self.folder / split).is_dir()
+
+    def _path(self, split: Split, number: int) -> Path:
+        return self.folder / split / f"{number}.npz"
+
+
+@dataclass(frozen=True)
+class ReplyStore:
+    """`replies.jsonl` of a run: a line per trial and prompt, with the keys `trial`, `prompt` and `reply`."""
+
+    path: Path
+
+    def write(self, number: int, replies: Sequence[Reply]) -> None:
+        """Puts the replies of a trial in the place of those it had, in one step."""
+        everything = self.read() | {number: tuple(replies)}
+        with replacing(self.path) as file:
+            for trial in sorted(everything):
+                for each in everything[trial]:
+                    line = {"trial": trial, "prompt": each.prompt, "reply": each.reply}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def read(self) -> dict[int, tuple[Reply, ...]]:
+        """The replies by trial; empty where there is no file, as in runs of before it was written.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        found: dict[int, tuple[Reply, ...]] = {}
+        try:
+            with self.path.open(encoding="utf-8") as file:
+                for line in map(json.loads, file):
+                    number = int(line["trial"])
+                    found[number] = (*found.get(number, ()), Reply(str(line["prompt"]), str(line["reply"])))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.path}: not a readable file of replies ({error}); remove it.") from None
+        return found

@@ -1,0 +1,167 @@
+"""`RunFolder`: the folder of a run, held by one process at a time, new or to be gone on with."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ama_ray.config import RunConfig
+from ama_ray.errors import UserError
+from ama_ray.storage.files import replacing
+from ama_ray.storage.names import IDENTITY, LOCK, RUN, SUMMARY, TRIALS
+from ama_ray.storage.objectives_file import ObjectivesFile
+from ama_ray.storage.records import read_trials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from ama_ray.evaluation.inputs import Inputs
+    from ama_ray.scores.trial import Trial
+
+Resume = Literal["auto", "never", "must"]
+
+MAY_DIFFER = (
+    *("trials", "sampler", "warm_start", "stop", "early_stopping", "reference", "distill", "out", "storage", "mirror"),
+    "callbacks",
+    *("report.points", "engine.cpus", "engine.gpus", "engine.kv_cache_gib", "engine.endpoints", "engine.timeout"),
+    *("engine.url", "engine.api_key_env"),
+)
+"""Fields of a run file, and what is inside them, that leave the scores of earlier trials what they are."""
+_JOB_FOLDER = re.compile(r"^/.*/working_dir_files/_ray_pkg_[0-9a-f]+/")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run.
+
+    Attributes:
+        path: The folder.
+        study: Name of the run's Optuna study.
+        trials: What an earlier process finished.
+    """
+
+    path: Path
+    study: str
+    trials: tuple[Trial, ...]
+
+    @classmethod
+    def start(cls, inputs: Inputs, resume: Resume) -> RunFolder:
+        """Prepares a held folder for a new run, or finds what is to be gone on with, and writes `run.yaml`.
+
+        Raises:
+            UserError: There is a run and should be none, or the other way round, or its trials could not be compared
+                with new ones: the sentence lists the differences.
+        """
+        path, config = inputs.config.out, inputs.config
+        identity = inputs.digests
+        there = (path / RUN).is_file()
+        if resume == "must" and not there:
+            raise UserError(f"{path}: there is no run to go on with; check `out`, or leave --resume must out.")
+        if resume == "never" and there:
+            raise UserError(f"{path}: there is a run already; give `out` another folder, or remove this one.")
+        trials = tuple(read_trials(path / TRIALS)) if there and (path / TRIALS).is_file() else ()
+        # A run that was killed before its first trial ended has an identity, and suggestions in its study.
+        known = _read(path / IDENTITY) if trials or (there and (path / IDENTITY).is_file()) else {}
+        differences = [*_differences(RunConfig.load(path / RUN), config), *_changed(known, identity)] if known else []
+        if differences and trials:
+            raise UserError(
+                f"{path}: the trials of the run there would not be comparable with new ones, as these differ: "
+                f"{'; '.join(differences)}; give `out` another folder, or undo the changes."
+            )
+        if differences or not known:
+            known = {"study": f"{path.name}-{uuid.uuid4().hex[:8]}"}
+        for name, text in ((IDENTITY, json.dumps(known | identity, indent=2) + "\n"), (RUN, config.to_yaml())):
+            with replacing(path / name) as file:
+                file.write(text)
+        ObjectivesFile.of(inputs.objectives, inputs.test_data).write(path)
+        return cls(path, known["study"], trials)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Makes the folder of a run and holds it: the lock ends with the process, however that ends.
+
+    Raises:
+        UserError: Another process holds it, it holds something else than a run, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(each.name != LOCK for each in path.iterdir()) and not (path / RUN).is_file():
+            raise UserError(
+                f"{path}: this folder is not empty and not that of a run; give `out` another folder, or remove this "
+                "one."
+            )
+        lock = (path / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be the folder of a run ({error.strerror}); give `out` another one.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise UserError(
+                f"{path}: another process is searching there ({lock.read().strip()}); wait for it, or give `out` "
+                "another folder."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {os.uname().nodename}")
+        lock.flush()
+        yield
+
+
+def finished(path: Path, searched: int, config: RunConfig) -> str:
+    """Why there is nothing left to do in the folder of a run; empty where there is."""
+    try:
+        summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+        ended, interrupted = summary["ended"], summary["interrupted"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    if interrupted or (searched < config.trials and not (ended and config.stop)):
+        return ""
+    return f"this run has finished{f' ({ended})' if ended else ''}"
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        return {"study": known["study"]} | known
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{path}: missing or damaged, so this run cannot be gone on with; give `out` another folder."
+        ) from None
+
+
+def _differences(before: RunConfig, now: RunConfig) -> Iterator[str]:
+    old, new = ({name: _place(each) for name, each in flat(c.model_dump(mode="json"))} for c in (before, now))
+    for name in sorted(old.keys() | new.keys()):
+        if not name.startswith(MAY_DIFFER) and old.get(name) != new.get(name):
+            yield f"{name} (was {old.get(name)}, is {new.get(name)})"
+
+
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The plain values inside of dicts and lists, each with its dotted name."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield prefix, value
+        return
+    for key, each in items:
+        yield from flat(each, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _place(value: Any) -> Any:
+    """A path without the folder that Ray has made for a job, which is another one for the next job."""
+    return _JOB_FOLDER.sub("", value) if isinstance(value, str) else value
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    before, now = ({_place(name): digest for name, digest in each.items()} for each in (before, now))
+    for name in sorted((before.keys() | now.keys()) - {"study"}):
+        if before.get(name) != now.get(name):
+            yield f"the contents of {name}"

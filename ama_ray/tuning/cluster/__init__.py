@@ -1,0 +1,1 @@
+"""Ray: the cluster, the room on its nodes, and what lies and runs there."""

@@ -1,0 +1,139 @@
+"""Both endpoints in Ray's object store: once per node, mapped by every engine there."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import ray
+
+from ama_ray.engine.endpoints import Endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from ama_ray.checkpoints.pair import Pair
+    from ama_ray.config import EngineSettings
+    from ama_ray.engine.endpoints import Span, StoredTensor
+    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.remote import RemoteEngine
+    from ama_ray.space.search_space import Groups
+
+PART = 2**28
+"""Bytes, about, that an endpoint comes in: what a copy that is no view takes while it is stored."""
+
+
+@dataclass(frozen=True)
+class StoredEndpoints:
+    """References to both endpoints in an engine's layout, some of them still under way.
+
+    Attributes:
+        base: Parts of `Endpoints.base`.
+        aligned: Parts of `Endpoints.aligned`.
+        spans: `Endpoints.spans`.
+    """
+
+    base: tuple[Any, ...]
+    aligned: tuple[Any, ...]
+    spans: Any
+
+    @classmethod
+    def by(cls, loader: Any, pair: Pair, groups: Groups) -> StoredEndpoints:
+        """Has an `EngineActor` load and store both, which leaves aligned live in it.
+
+        Tensors that are equal in both checkpoints are stored once, and no swap touches them.
+        """
+        parts = 2 + pair.num_bytes // 2 // PART
+        shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
+        spans = loader.find_spans.remote(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
+        load = loader.load.options(num_returns=parts).remote
+        base, aligned = load(pair.base, pair.dtype, parts), load(pair.aligned, pair.dtype, parts, spans)
+        return cls(tuple(base), tuple(aligned), spans)
+
+    def follow(self, tell: Callable[[float], None]) -> None:
+        """Waits until all is stored, or failed; tells the share of it after every part."""
+        waiting = [*self.base, *self.aligned]
+        whole = len(waiting)
+        while waiting:
+            _, waiting = ray.wait(waiting)
+            tell(1 - len(waiting) / whole)
+
+    def keep(self) -> None:
+        """Keeps a copy on this process's node for as long as the process lives, once all is stored.
+
+        The nodes that hold the others can then all be lost, and those that come get theirs from here.
+        """
+        threading.Thread(target=self._hold, name="endpoints", daemon=True).start()
+
+    def _hold(self) -> None:
+        with suppress(ray.exceptions.RayError):  # whoever needs them says so
+            held = [ray.get(part) for part in (*self.base, *self.aligned)]
+            threading.Event().wait()
+            del held
+
+    def get(self) -> Endpoints:
+        """Waits for the endpoints and maps them into this process; on a node that holds them, without a copy."""
+        spans: dict[str, tuple[Span, ...]] = ray.get(self.spans)
+        return Endpoints(_whole(self.base), _whole(self.aligned), spans)
+
+
+def _whole(parts: tuple[Any, ...]) -> dict[str, StoredTensor]:
+    return {name: tensor for part in ray.get(list(parts)) for name, tensor in part.items()}
+
+
+class EngineSource(Protocol):
+    """Gives this process an engine with both endpoints attached."""
+
+    def get(self) -> Engine:
+        """Starts or leases it."""
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Starts an engine in this process, whose endpoints are in Ray's object store.
+
+    Attributes:
+        folder: What vLLM starts on.
+        settings: Precision and resources.
+        context_length: Tokens of context it must take.
+        endpoints: Both, some parts perhaps still under way.
+    """
+
+    folder: Path
+    settings: EngineSettings
+    context_length: int
+    endpoints: StoredEndpoints
+
+    def get(self) -> Engine:
+        """Starts it, and waits for the endpoints."""
+        from ama_ray.engine.in_process import InProcessEngine
+
+        engine = InProcessEngine(self.folder, self.settings, self.context_length)
+        engine.attach(self.endpoints.get())
+        return engine
+
+
+@dataclass(frozen=True)
+class Served:
+    """Leases a server that `ama-ray engine` started; it keeps the endpoints itself.
+
+    Attributes:
+        urls: Of the servers, any of which will do.
+        group_of: Group by name of every tensor that differs between base and aligned.
+        key: Of the servers; in no `repr`, so in no log.
+    """
+
+    urls: tuple[str, ...]
+    group_of: Mapping[str, str]
+    key: str | None = field(repr=False)
+
+    def get(self) -> RemoteEngine:
+        """Leases one, and has it load the endpoints."""
+        from ama_ray.engine.remote import RemoteEngine
+
+        engine = RemoteEngine(self.urls, self.key)
+        engine.attach_pair(self.group_of)
+        return engine

@@ -1,0 +1,83 @@
+"""Whether a pair fits: what a run takes of a node's memory, known before anything is loaded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import ray
+import torch
+
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from ama_ray.evaluation.inputs import Inputs
+
+RUNTIME = 3 * 2**29
+"""Bytes that an engine takes besides its weights and its KV cache: Python, PyTorch, vLLM, activations."""
+SLACK = 2**27
+"""Bytes of the object store for all that is no endpoint."""
+SHARE = 0.3
+"""Share of the memory that Ray's object store gets by itself."""
+SHARED = Path("/dev/shm")
+WITHOUT_SHARED = 10**10
+"""Bytes up to which Ray's object store may lie elsewhere, as in containers with a small /dev/shm; Ray's own limit."""
+
+
+def engine_bytes(inputs: Inputs, *, on_gpu: bool) -> int:
+    """Host memory of one engine; with a GPU its weights and its KV cache are there, and a server has its own."""
+    if inputs.config.engine.url:
+        return 0
+    if on_gpu:
+        return RUNTIME
+    pair, settings = inputs.pair, inputs.config.engine
+    weights = pair.num_bytes // 2 // pair.dtype.itemsize * getattr(torch, settings.dtype).itemsize
+    return int(weights + settings.kv_cache_gib * 2**30) + RUNTIME
+
+
+def store_bytes(inputs: Inputs) -> int:
+    """What the object store of every node must hold: both endpoints, unless servers have them, and what is small."""
+    return SLACK + (0 if inputs.config.engine.url else inputs.pair.num_bytes)
+
+
+def own_store(inputs: Inputs) -> int | None:
+    """Size in bytes for the object store of a Ray of our own on this machine, or None where Ray's own choice will do.
+
+    Raises:
+        UserError: The pair and an engine do not fit into this machine's memory.
+    """
+    store, free = store_bytes(inputs), psutil.virtual_memory().available
+    engine = engine_bytes(inputs, on_gpu=torch.cuda.is_available())
+    if store + engine > free:
+        raise UserError(
+            f"{inputs.pair.aligned.folder}: both endpoints take {_gb(store)} and an engine takes {_gb(engine)}, and "
+            f"this machine has {_gb(free)} of memory free; use a larger one, or a smaller pair."
+        )
+    shared = shutil.disk_usage(SHARED).free if SHARED.is_dir() else free
+    if store > max(shared, WITHOUT_SHARED):
+        raise UserError(
+            f"{SHARED}: both endpoints of {inputs.pair.aligned.folder} take {_gb(store)}, and {_gb(shared)} are free "
+            "there; make it larger (docker run: --shm-size)."
+        )
+    return None if store <= SHARE * free else store
+
+
+def check_stores(inputs: Inputs) -> None:
+    """Checks the object stores of the cluster that this process has joined.
+
+    Raises:
+        UserError: The pair does not fit into that of any node.
+    """
+    store = store_bytes(inputs)
+    largest = max(node["Resources"].get("object_store_memory", 0) for node in ray.nodes() if node["Alive"])
+    if store > largest:
+        raise UserError(
+            f"{inputs.pair.aligned.folder}: both endpoints take {_gb(store)} of Ray's object store, and the largest of "
+            f"a node has {_gb(largest)}; start Ray with --object-store-memory={store}."
+        )
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,90 @@
+"""What a run will take, as far as that is known without an engine: requests, tokens, memory, and time from before."""
+
+from __future__ import annotations
+
+import json
+import math
+from statistics import mean, stdev
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+from ama_ray.config import BASELINE_RATIOS
+from ama_ray.engine.requests import Continuations, Generation
+from ama_ray.errors import UserError
+from ama_ray.storage.names import IDENTITY, TRIALS
+from ama_ray.storage.records import read_trials
+from ama_ray.tuning.cluster.memory import engine_bytes, store_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ama_ray.config import Split
+    from ama_ray.engine.requests import Request
+    from ama_ray.evaluation.inputs import Inputs
+
+
+def estimate(inputs: Inputs) -> Iterator[str]:
+    """A line for each thing that is known; time only where `out` holds trials of the same pair, items and scorers."""
+    config = inputs.config
+    fewest = len(BASELINE_RATIOS) + 1
+    report = f"{fewest} to {fewest + config.report.points} on the report split"
+    yield f"trials: {config.trials} of the search, then {report}"
+    yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
+    on_gpu = torch.cuda.is_available() and config.engine.gpus != 0
+    store, engine = store_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
+    free = psutil.virtual_memory().available
+    yield (
+        f"memory of each node: {store / 1e9:.1f} GB for both endpoints, and {engine / 1e9:.1f} GB for each engine"
+        f"{' besides that of its GPU' if on_gpu else ''}; this machine has {free / 1e9:.1f} GB free"
+    )
+    judged = [
+        sum(request.n for request in reward.requests)
+        for reward in inputs.evaluations["search"].rewards
+        if reward.settings.kind == "judge"
+    ]
+    if judged:
+        yield f"judges: {sum(judged)} replies of each trial of the search; what that costs, its first trial shows"
+    yield _time(inputs)
+
+
+def _work(inputs: Inputs, split: Split) -> str:
+    requests = inputs.evaluations[split].requests
+    read = sum(_read(request) for request in requests)
+    most = sum(request.n * request.max_tokens for request in requests if isinstance(request, Generation))
+    return f"{len(requests)} requests, {read} tokens read, at most {most} tokens generated"
+
+
+def _read(request: Request) -> int:
+    if isinstance(request, Generation):
+        return len(request.prompt)
+    continuations = request.continuations if isinstance(request, Continuations) else ()
+    return len(request.context) + sum(map(len, continuations))
+
+
+def _time(inputs: Inputs) -> str:
+    seconds = _seconds_before(inputs)
+    if len(seconds) < 2:
+        return f"time: not known before the first trial, as {inputs.config.out} holds no trials of the same items"
+    one, spread = mean(seconds), stdev(seconds)
+    trials = inputs.config.trials
+    error = 1.96 * spread * math.sqrt(trials + trials * trials / len(seconds))
+    return (
+        f"time: {one:.2g} s for a trial of the search (mean of the {len(seconds)} in {inputs.config.out}), so "
+        f"{trials} trials take {trials * one:.0f} ± {error:.0f} s on one engine (95% interval), and the report's come "
+        "on top"
+    )
+
+
+def _seconds_before(inputs: Inputs) -> list[float]:
+    """Of the trials of the search that were scored before, where what they were scored on is the same."""
+    out = inputs.config.out
+    try:
+        known = json.loads((out / IDENTITY).read_text(encoding="utf-8"))
+        if {name: digest for name, digest in known.items() if name != "study"} != inputs.digests:
+            return []
+        trials = read_trials(out / TRIALS)
+    except (OSError, ValueError, AttributeError, UserError):
+        return []
+    return [sum(trial.seconds.values()) for trial in trials if trial.search is not None and trial.seconds]

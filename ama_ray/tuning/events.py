@@ -1,0 +1,127 @@
+"""What a search tells while it runs: events, and the lines that are made of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ama_ray.config import RunConfig, Split
+    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.run import StoredRun
+    from ama_ray.scores.trial import Trial
+
+    Listener = Callable[["Event"], None]
+
+
+@dataclass(frozen=True)
+class Message:
+    """A line of text for whoever watches."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A step before the first trial has begun; it lasts until the next one or the first trial."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class RunOpened:
+    """The run file is in order.
+
+    Attributes:
+        config: The run.
+        earlier: What an earlier process finished.
+    """
+
+    config: RunConfig
+    earlier: StoredRun
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial has an engine."""
+
+    number: int
+    split: Split
+
+
+@dataclass(frozen=True)
+class TrialFinished:
+    """A trial ended: complete, stopped or failed.
+
+    Attributes:
+        trial: Seen on the split it was scored on.
+        line: What is said about it.
+        so_far: The front of the search with this trial; None after a trial on the report split.
+        engines: That there is room for now.
+        nodes: That are alive now.
+        seconds: Of all trials of this process by stage.
+    """
+
+    trial: Trial
+    line: str
+    so_far: ParetoSet | None
+    engines: int
+    nodes: int
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class StopRequested:
+    """A signal asked the search to end. This comes from a signal's handler: a listener must not print."""
+
+
+Event = Message | StageStarted | RunOpened | TrialStarted | TrialFinished | StopRequested
+
+
+class EventEmitter:
+    """Tells one listener; called with a line, it says that."""
+
+    def __init__(self, listen: Listener | None) -> None:
+        """Tells nobody where there is no listener."""
+        self._listen = listen
+
+    def __call__(self, line: str) -> None:
+        """Says a line."""
+        self.send(Message(line))
+
+    def send(self, event: Event) -> None:
+        """Sends an event."""
+        if self._listen:
+            self._listen(event)
+
+
+def lines(say: Callable[[str], None]) -> Listener:
+    """A listener that says the lines and leaves the rest out."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Message | TrialFinished):
+            say(event.line)
+
+    return listen
+
+
+def trial_line(trial: Trial, trials: int, volume: float) -> str:
+    """What is said about a trial that ended.
+
+    Args:
+        trial: Seen on the split it was scored on.
+        trials: Of the search in all.
+        volume: Hypervolume of the search so far; NaN where it is not known, or nothing has changed.
+    """
+    won = "" if math.isnan(volume) else f"; hypervolume {volume:.3f}"
+    if trial.state == "stopped":
+        scores = ", ".join(f"{name} about {each.value:.3f}" for name, each in trial.objectives.items())
+        return f"trial {trial.number} of {trials} (sampler): stopped early, {scores}{won}"
+    which = f"trial {trial.number} of {trials}" if trial.split == "search" else f"report: trial {trial.number}"
+    if not trial.scores:
+        return f"{which} failed: {trial.reason}"
+    scores = ", ".join(f"{name} {each.value:.3f} ± {each.se:.3f}" for name, each in trial.objectives.items())
+    return f"{which} ({trial.origin}): {scores}{won}"

@@ -1,0 +1,79 @@
+"""`NewestFirstScheduler`: which of the trials that wait an idle engine is given."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ray._private import ray_constants
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+
+from ama_ray.environment import variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from ray.tune.execution.tune_controller import TuneController
+
+
+class NewestFirstScheduler(FIFOScheduler):
+    """Gives an idle engine the trial that was suggested last.
+
+    For an earlier one that waits, a process is being started on a node that has room. Tune ends that process when it
+    gives the trial to another: where trials are shorter than it takes to start, no further node would ever be used.
+    """
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        """The latest trial that waits."""
+        forget_results(tune_controller)
+        if not any(trial.status == Trial.PENDING for trial in tune_controller.get_live_trials()):
+            return None
+        return next(trial for trial in reversed(tune_controller.get_trials()) if trial.status == Trial.PENDING)
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Ray's own switch for machines that are no cluster; without it, Ray listens on every interface of a Linux machine.
+
+    The switch is a constant that Ray reads from an environment variable when it is imported, which has happened by now;
+    and it must not stay on, as this process may join a cluster later.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def no_state_of_tune() -> AbstractContextManager[None]:
+    """Has Tune write its own state at the end only: a run goes on from `trials.csv` and its study.
+
+    Else it writes all trials again and again, which takes longer with every one, and keeps what it wrote.
+    """
+    return variable("TUNE_GLOBAL_CHECKPOINT_S", str(10**9))
+
+
+def forget_trial(trial: Any) -> None:
+    """Drops what Tune keeps of a trial that has ended.
+
+    That are averages, extremes and the last values of every number in every result, and a reference into the object
+    store (ray-project/ray#64231).
+    """
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
+    trial._default_result_or_future = None
+
+
+def forget_results(tune_controller: Any) -> None:
+    """Drops the results that actors have returned: Tune keeps them all, in the object store, as long as an actor lives.
+
+    Args:
+        tune_controller: As Tune hands it to a scheduler.
+    """
+    actors = tune_controller._tune_controller._actor_manager
+    awaited = actors._actor_task_events.get_futures()
+    for results in actors._tracked_actors_to_task_futures.values():
+        results.intersection_update(awaited)

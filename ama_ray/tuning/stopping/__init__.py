@@ -1,0 +1,1 @@
+"""What ends a trial or a search before its last item or trial."""

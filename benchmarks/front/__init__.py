@@ -1,0 +1,1 @@
+"""What samplers find: fronts, coverage, stopping."""

@@ -1,0 +1,1 @@
+"""Long searches, watched for what grows."""

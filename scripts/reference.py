@@ -1,0 +1,181 @@
+"""Makes docs/run-file.md again, from the models of a run file: `python -m scripts.reference`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import textwrap
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types as limits
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from ama_ray.config import data, distill, engine, fields, probes, rewards, run, search
+from ama_ray.space import search_space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = Path(__file__).parents[1] / "docs" / "run-file.md"
+HEAD = """\
+# The run file
+
+Every field of a run file, made from the models that read it by `python -m scripts.reference`. Unknown fields are
+refused. Relative paths are relative to the run file. Where a default is empty, there is none, or the fields have their own.
+Examples: [objectives.md](objectives.md), [search.md](search.md).
+"""
+SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("All fields", run.RunConfig),
+    ("Search spaces: `space`", search_space.SearchSpace),
+    ("`groups`", search_space.GroupRule),
+    ("Rewards: `reward`", rewards._Reward),
+    ("`prompts`", rewards.Prompts),
+    ("`sampling`", rewards.Sampling),
+    ("`kind: function`", rewards.FunctionReward),
+    ("`kind: model`", rewards.ModelReward),
+    ("`kind: pairwise`", rewards.PairwiseReward),
+    ("`kind: judge`", rewards.JudgeReward),
+    ("`judge`", rewards.Judge),
+    ("Probes: `tax`", probes._Named),
+    ("Probes with a file", data.Source),
+    ("Probes that ask", probes.Asked),
+    ("`few_shot`", probes.FewShot),
+    ("Probes that generate", probes._Generated),
+    *((f"`kind: {kind.model_fields['kind'].default}`", kind) for kind in get_args(probes.Kind)),
+    ("`preset`", probes.PresetProbe),
+    ("`task`", probes.TaskProbe),
+    ("The report: `report`", run.Report),
+    ("When to stop: `stop`", search.Stop),
+    ("Proxy distillation: `distill`", distill.Distill),
+    ("Engines: `engine`", engine.EngineSettings),
+)
+"""In the order of the page. What a model inherits from one that has a section is not said again in its own."""
+SHARED = (rewards._Reward, probes._Named, data.Source, probes.Asked, probes._Generated)
+PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+LINKS = {model: title for title, model in SECTIONS}
+
+
+def described() -> list[type[BaseModel]]:
+    """The models that have a section."""
+    return [model for _, model in SECTIONS]
+
+
+def page() -> str:
+    """The text of docs/run-file.md."""
+    return "\n".join([HEAD, *(_section(title, model) for title, model in SECTIONS)])
+
+
+def _section(title: str, model: type[BaseModel]) -> str:
+    level = "##" if title[0] != "`" else "###"
+    parts = [f"{level} {title}", _prose(model)]
+    inherited = {name for other in SHARED if other in model.__mro__[1:] for name in other.model_fields}
+    rows = [
+        f"| `{name}` | {_cell(_type(field))} | {_cell(_default(field))} | {_cell(field.description or '')} |"
+        for name, field in model.model_fields.items()
+        if name not in inherited and not _is_tag(field)
+    ]
+    if rows:
+        parts.append("\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _prose(model: type[BaseModel]) -> str:
+    """The docstring, a paragraph a line, and which of the shared fields there are besides."""
+    text = inspect.cleandoc(model.__doc__ or "")
+    also = [f"[{LINKS[other]}]({_anchor(other)})" for other in SHARED if other in _kind(model).__mro__[1:]]
+    also = [link for link in also if model not in SHARED and not link.startswith("[Rewards")]
+    paragraphs = [*text.split("\n\n"), *([f"Also the fields of: {', '.join(also)}."] if also else [])]
+    return "\n\n".join(textwrap.fill(" ".join(part.split()), 120, break_long_words=False) for part in paragraphs)
+
+
+def _kind(model: type[BaseModel]) -> type[BaseModel]:
+    """The class whose fields a run file has where it names this kind of probe."""
+    return next((probe for probe in get_args(probes.FileProbe) if model in probe.__mro__[1:]), model)
+
+
+def _is_tag(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
+
+
+def _type(field: FieldInfo) -> str:
+    if field.annotation == tuple[probes.Probe, ...]:
+        return f"list: [probe]({_anchor(probes._Named)})"
+    if field.annotation == fields.Space.__origin__:  # type: ignore[attr-defined]
+        return f"bundled name, path or [fields]({_anchor(search_space.SearchSpace)})"
+    return _named(field.annotation, tuple(field.metadata))
+
+
+def _named(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
+    """What the page calls a type, with the limits of its values."""
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        return _named(inner, (*more, *metadata))
+    called = next((each.name for each in metadata if isinstance(each, fields.Called)), None)
+    return (called or _structure(annotation, metadata)) + "".join(_limits(metadata))
+
+
+def _structure(annotation: Any, metadata: tuple[Any, ...]) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        members = [each for each in arguments if each is not type(None)]
+        if all(_is_model(each) and issubclass(each, rewards._Reward) for each in members):
+            return f"[reward]({_anchor(rewards._Reward)})"
+        return " or ".join(map(_named, members))
+    if origin is tuple:
+        return _listed(arguments, metadata)
+    if origin is dict:
+        return f"{_named(arguments[1])}, by name"
+    return f"[fields]({_anchor(annotation)})" if _is_model(annotation) else PLAIN[annotation]
+
+
+def _listed(arguments: tuple[Any, ...], metadata: tuple[Any, ...]) -> str:
+    if arguments[-1] is not ...:
+        return f"`[{', '.join(map(_named, arguments))}]`"
+    one_is_a_list = any(isinstance(each, BeforeValidator) and each.func is fields.listed for each in metadata)
+    return f"{_named(arguments[0])}, or a list" if one_is_a_list else f"list: {_named(arguments[0])}"
+
+
+def _limits(metadata: tuple[Any, ...]) -> Iterator[str]:
+    for each in metadata:
+        if isinstance(each, FieldInfo):
+            yield from _limits(tuple(each.metadata))
+        elif isinstance(each, limits.Ge):
+            yield f", at least {each.ge}"
+        elif isinstance(each, limits.Gt):
+            yield f", above {each.gt}"
+        elif isinstance(each, limits.Le):
+            yield f", at most {each.le}"
+        elif isinstance(each, limits.Lt):
+            yield f", below {each.lt:.10g}"
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is PydanticUndefined:
+        return "**required**"
+    if value is None or isinstance(value, BaseModel):
+        return ""
+    return f"`{json.dumps(value)}`"
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _anchor(model: type[BaseModel]) -> str:
+    """The address of a section, as GitHub makes it from the title."""
+    return "#" + "".join(c for c in LINKS[model].lower().replace(" ", "-") if c.isalnum() or c in "-_")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

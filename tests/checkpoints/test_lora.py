@@ -1,0 +1,191 @@
+"""`aligned` may be a LoRA adapter: what is averaged is what PEFT's own merge gives."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import peft
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from ama_ray.checkpoints import merging
+from ama_ray.checkpoints.lora import CONFIG, WEIGHTS
+from ama_ray.checkpoints.pair import Pair
+from ama_ray.errors import UserError
+from tests.support.checkpoints import copied, make_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PLAIN: dict[str, Any] = {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "v_proj"]}
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "plain": ("llama", PLAIN),
+    "all-linear": ("llama", PLAIN | {"target_modules": "all-linear"}),
+    "patterns": (
+        "llama",
+        PLAIN | {"rank_pattern": {"layers.1.self_attn.q_proj": 2}, "alpha_pattern": {"v_proj": 16}},
+    ),
+    "rslora": ("llama", PLAIN | {"use_rslora": True}),
+    "saved-head": ("llama", PLAIN | {"modules_to_save": ["lm_head"]}),
+    "embeddings": ("llama", PLAIN | {"target_modules": ["embed_tokens", "up_proj"]}),
+    "gpt2": ("gpt2", {"r": 4, "target_modules": ["c_attn", "c_fc", "c_proj"], "fan_in_fan_out": True}),
+    "gpt2-head": ("gpt2", {"r": 4, "target_modules": ["c_proj", "lm_head"]}),
+    "square-told-otherwise": ("llama", PLAIN | {"target_modules": ["q_proj", "o_proj"], "fan_in_fan_out": True}),
+}
+
+
+def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.Tensor]:
+    """Writes a random adapter over a checkpoint.
+
+    Returns:
+        The weights of PEFT's own merge.
+    """
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    config = peft.LoraConfig(task_type="CAUSAL_LM", **settings)
+    adapted = peft.get_peft_model(model, config)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(torch.randn(parameter.shape) * 0.1)
+    adapted.save_pretrained(folder)
+    merged: dict[str, torch.Tensor] = adapted.merge_and_unload().state_dict()
+    return merged
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_pair_with_an_adapter_is_peft_s_merge(form: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    architecture, settings = FORMS[form]
+    base, _ = make_pair(tmp_path, architecture, layers=2, tied=form == "gpt2", dtype=dtype)
+    merged = write_adapter(base, tmp_path / "adapter", **settings)
+    pair: Pair = pickle.loads(pickle.dumps(Pair.open(str(base), str(tmp_path / "adapter"))))
+    assert pair.dtype == dtype
+    streamed = {name: (ours, theirs) for name, ours, theirs in pair.tensors()}
+    stored = load_file(base / "model.safetensors")
+    assert streamed.keys() == stored.keys()
+    for name, (ours, theirs) in streamed.items():
+        assert torch.equal(ours, stored[name])
+        assert theirs.dtype == dtype
+        # PEFT rounds the product for embeddings before it adds it.
+        rounding = torch.finfo(dtype).eps * float((theirs - ours).abs().max())
+        torch.testing.assert_close(theirs, merged[name], rtol=2 * torch.finfo(dtype).eps, atol=1e-6 + rounding)
+        assert (pair.moved[name] == 0) == torch.equal(ours, theirs)
+    touched = [name for name, distance in pair.moved.items() if distance]
+    assert 0 < len(touched) < len(streamed)
+
+    ratio = dict.fromkeys(pair.names, 0.5)
+    merging.export(pair, ratio, tmp_path / "merge")
+    exported = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merge").state_dict()
+    for name, (ours, theirs) in streamed.items():
+        assert torch.equal(exported[name], merging.interpolate(ours, theirs, 0.5))
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path / "merge").get_vocab()
+
+
+def test_the_adapter_s_own_tokenizer_and_chat_template_are_used(tmp_path: Path) -> None:
+    base, _ = make_pair(tmp_path, layers=1)
+    write_adapter(base, tmp_path / "adapter", **PLAIN)
+    plain = Pair.open(str(base), str(tmp_path / "adapter"))
+    assert plain.engine_folder == plain.tokenizer_folder == base
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template = "{{ messages }}"
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    pair = Pair.open(str(base), str(tmp_path / "adapter"))
+    assert (pair.engine_folder, pair.tokenizer_folder) == (base, tmp_path / "adapter")
+    merging.export(pair, dict.fromkeys(pair.names, 1.0), tmp_path / "merge")
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path / "merge").chat_template == "{{ messages }}"
+
+
+def settings(**fields: Any) -> Callable[[Path], None]:
+    def change(adapter: Path) -> None:
+        path = adapter / CONFIG
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+    return change
+
+
+def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    def apply(adapter: Path) -> None:
+        tensors = load_file(adapter / WEIGHTS)
+        change(tensors)
+        save_file(tensors, adapter / WEIGHTS)
+
+    return apply
+
+
+FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+REPLACED = "base_model.model.model.layers.0.self_attn.q_proj.weight"
+ORPHAN = "base_model.model.model.layers.0.self_attn.k_proj.base_layer.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (settings(use_dora=True), "adapter_config.json: use_dora: True is more than a plain LoRA adapter; merge it"),
+        (settings(peft_type="IA3"), "peft_type: IA3 is more than"),
+        (settings(bias="all"), "bias: all is more than"),
+        (settings(init_lora_weights="pissa"), "init_lora_weights: pissa is more than"),
+        (lambda folder: (folder / WEIGHTS).rename(folder / "adapter_model.bin"), "adapter_model.safetensors: missing"),
+        (lambda folder: (folder / WEIGHTS).write_bytes(b"no"), "truncated or damaged"),
+        (lambda folder: (folder / CONFIG).write_text("{"), "adapter_config.json: not valid JSON"),
+        (weights(lambda t: t.update(odd=torch.zeros(2))), "odd is for no tensor of .* in base"),
+        (lambda folder: (folder / CONFIG).write_text("[]"), "adapter_config.json: holds no JSON object"),
+        (settings(r=None), "adapter_config.json: r: None is not a number above 0"),
+        (settings(lora_alpha="8"), "lora_alpha: 8 is not a number above 0"),
+        (settings(rank_pattern=[1, 2]), "rank_pattern: .* is not a number above 0"),
+        (settings(alpha_pattern={"v_proj": 0}), "alpha_pattern: 0 is not a number above 0"),
+        (settings(rank_pattern={"(": 4}), "rank_pattern: .* is no regular expression"),
+        (settings(r=8), r"q_proj.lora_A.weight has rank 4, and adapter_config.json says 8"),
+        (settings(alora_invocation_tokens=[1]), "alora_invocation_tokens: .* is more than a plain LoRA adapter"),
+        (settings(arrow_config={"top_k": 1}), "arrow_config: .* is more than"),
+        (settings(kasa_config={"a": 1}), "kasa_config: .* is more than"),
+        (settings(invented_later=True), "invented_later: True is more than"),
+        (weights(lambda t: t.update({ORPHAN: torch.zeros(64, 64)})), "base_layer.weight is for no tensor of"),
+        (weights(lambda t: t.update({REPLACED: torch.zeros(64, 64)})), "which another tensor changes too"),
+        (weights(lambda t: t[FIRST].fill_(torch.nan)), "adapter_model.safetensors: .*q_proj.weight holds NaN"),
+        (weights(lambda t: t.update({FIRST: torch.zeros(4, 32)})), r"q_proj.weight of shape \[64, 32\], and base has"),
+        (weights(lambda t: t.__delitem__(FIRST)), "q_proj.lora_B.weight makes"),
+    ],
+)
+def test_what_cannot_be_applied_is_refused(
+    change: Callable[[Path], object], sentence: str, adapter: Path, tmp_path: Path
+) -> None:
+    base, folder = copied(adapter, tmp_path)
+    change(folder)
+    with pytest.raises(UserError, match=sentence) as caught:
+        Pair.open(str(base), str(folder))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("adapter")
+    base, aligned = make_pair(folder, layers=1)
+    for path in aligned.iterdir():
+        path.unlink()
+    write_adapter(base, aligned, **PLAIN)
+    return folder
+
+
+def test_an_adapter_on_tied_embeddings_is_refused(tmp_path: Path) -> None:
+    base, _ = make_pair(tmp_path, layers=1, tied=True)
+    write_adapter(base, tmp_path / "adapter", **PLAIN | {"target_modules": ["embed_tokens", "q_proj"]})
+    with pytest.raises(UserError, match="changes tied embeddings"):
+        Pair.open(str(base), str(tmp_path / "adapter"))
+
+
+def test_an_adapter_beside_base_s_configuration_is_one(adapter: Path, tmp_path: Path) -> None:
+    base, folder = copied(adapter, tmp_path)
+    shutil.copy(base / "config.json", folder)
+    assert Pair.open(str(base), str(folder)).aligned.adapter
+
+
+def test_base_may_be_no_adapter(adapter: Path) -> None:
+    with pytest.raises(UserError, match="only aligned may be one"):
+        Pair.open(str(adapter / "aligned"), str(adapter / "base"))

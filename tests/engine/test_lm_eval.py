@@ -1,0 +1,210 @@
+"""The same task on the same model, through our engine and through lm-evaluation-harness's Hugging Face backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import transformers
+
+from ama_ray.config import EngineSettings, TaskProbe
+from ama_ray.engine.requests import Continuations
+from ama_ray.miniature import ROOT
+from ama_ray.probes.lm_eval import loading
+from ama_ray.scores.metrics import METRICS
+from tests.support import live_engine
+from tests.support.lm_eval_tasks import write_tasks
+from tests.support.processes import OwnProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from ama_ray.engine.requests import Generation, NextToken
+    from ama_ray.probes.lm_eval.probe import TaskItems
+
+pytestmark = pytest.mark.engine
+lm_eval = pytest.importorskip("lm_eval")
+pytest.importorskip("accelerate", reason="lm-evaluation-harness's Hugging Face backend needs accelerate")
+
+CONTEXT = 128
+MODEL = "rsf"
+"""Of the miniature: one that is right about some items and wrong about others."""
+NAMES = ("mini_facts", "mini_shots", "mini_sums", "mini_last", "mini_text", "mini_near", "mini_translation")
+TOLERANCE = 1e-4
+
+
+class Live:
+    """The engine in its process, with the methods that probes need."""
+
+    def __init__(self, process: OwnProcess) -> None:
+        self._process = process
+
+    def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
+        return self._process.run(live_engine.ask, "generate", requests)
+
+    def loglikelihoods(self, requests: Sequence[Continuations]) -> list[list[float]]:
+        return self._process.run(live_engine.ask, "loglikelihoods", requests)
+
+    def next_tokens(self, requests: Sequence[NextToken]) -> list[dict[int, float]]:
+        return self._process.run(live_engine.ask, "next_tokens", requests)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder = tmp_path_factory.mktemp("pair")
+    for name, checkpoint in (("base", "base"), ("aligned", MODEL)):
+        (folder / name).symlink_to(ROOT / checkpoint)
+    process = OwnProcess()
+    settings = EngineSettings(dtype="float32", kv_cache_gib=0.25)
+    groups = process.run(live_engine.start, folder, "per-layer", settings, CONTEXT)
+    process.run(live_engine.ask, "swap", dict.fromkeys(groups, 1.0))
+    yield Live(process)
+    process.close()
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return transformers.AutoTokenizer.from_pretrained(ROOT / MODEL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tasks(tmp_path_factory.mktemp("tasks"))
+
+
+def evaluated(folder: Path, model: Any, names: Sequence[str] = NAMES) -> dict[str, Any]:
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(folder), include_defaults=False)
+    results = lm_eval.simple_evaluate(model=model, tasks=list(names), task_manager=manager, bootstrap_iters=0)
+    assert results is not None
+    return dict(results)
+
+
+def hugging_face(**more: Any) -> Any:
+    from lm_eval.models.huggingface import HFLM
+
+    return HFLM(pretrained=str(ROOT / MODEL), dtype="float32", device="cpu", batch_size=16, **more)
+
+
+@pytest.fixture(scope="module")
+def theirs(folder: Path) -> dict[str, Any]:
+    return evaluated(folder, hugging_face())
+
+
+def asked(engine: Live, items: TaskItems) -> list[Any]:
+    methods: dict[str, Any] = {
+        "Generation": engine.generate,
+        "Continuations": engine.loglikelihoods,
+        "NextToken": engine.next_tokens,
+    }
+    by_request: dict[Any, Any] = {}
+    for sort, method in methods.items():
+        requests: Any = [request for request in items.requests if type(request).__name__ == sort]
+        by_request |= zip(requests, method(requests) if requests else [], strict=True)
+    return [by_request[request] for request in items.requests]
+
+
+def of_documents(results: dict[str, Any], name: str, metric: str) -> list[Any]:
+    """Their value of a metric for every document."""
+    metric, _, chosen = metric.partition(",")
+    samples = [sample for sample in results["samples"][name] if not chosen or sample["filter"] == chosen]
+    return [sample[metric] for sample in sorted(samples, key=lambda sample: sample["doc_id"])]
+
+
+@pytest.mark.parametrize(
+    "asked_for",
+    [
+        "mini_facts acc",
+        "mini_facts acc_norm",
+        "mini_shots acc",
+        "mini_sums exact_match,digits",
+        "mini_sums exact_match,whole",
+        "mini_near near",
+        "mini_last acc",
+        "mini_last perplexity",
+        "mini_text word_perplexity",
+        "mini_text byte_perplexity",
+        "mini_text bits_per_byte",
+        "mini_translation bleu",
+        "mini_translation chrf",
+    ],
+)
+def test_a_probe_scores_as_lm_eval_item_by_item(
+    engine: Live, tokenizer: Any, folder: Path, theirs: dict[str, Any], asked_for: str
+) -> None:
+    name, metric = asked_for.split()
+    probe = TaskProbe(name="probe", family="family", task=name, include=folder, metric=metric)
+    search, report = loading.load(probe, tokenizer, 0.5, CONTEXT)
+    ours, expected = METRICS[loading.metric(probe)], of_documents(theirs, name, metric)
+    if name == "mini_shots":
+        # Its one split is divided, and each half has the very prompts of the whole.
+        halves: Any = (search, report)
+        got = {d.instances[0].doc_id: row for items in halves for d, row in rows_of(engine, items)}
+        statistics = np.array([got[i] for i in range(len(got))])
+    else:
+        statistics = np.array([row for _, row in rows_of(engine, report)])  # type: ignore[arg-type]
+    metric = metric if "," in metric else f"{metric},none"
+    score = theirs["results"][name][metric]
+    if name == "mini_translation":
+        score /= 100
+    print(f"{name} {metric}: ours {ours.score(statistics):.6f}, theirs {score:.6f}")
+    assert ours.score(statistics) == pytest.approx(score, rel=TOLERANCE)
+    assert len(statistics) == len(expected)
+    if name in ("mini_last", "mini_text") and "acc" not in metric:
+        values = [value if isinstance(value, float) else value[0] for value in expected]
+        assert np.abs(-statistics[:, 0] - values).max() <= TOLERANCE * max(1, np.abs(values).max())
+    elif name != "mini_translation":
+        assert statistics[:, 0].tolist() == expected
+        assert 0 < sum(expected) < len(expected)
+
+
+def rows_of(engine: Live, items: TaskItems) -> list[tuple[Any, list[float]]]:
+    answers = asked(engine, items)
+    return list(zip(items.documents, items.statistics(answers, answers).tolist(), strict=True))
+
+
+def test_the_engine_stands_behind_their_interface(
+    engine: Live, tokenizer: Any, folder: Path, theirs: dict[str, Any]
+) -> None:
+    from ama_ray.probes.lm_eval.engine_lm import EngineLM
+
+    ours = evaluated(folder, EngineLM.on(engine, tokenizer, CONTEXT))  # type: ignore[arg-type]
+    for name in NAMES:
+        for metric, value in theirs["results"][name].items():
+            if isinstance(value, float):
+                assert ours["results"][name][metric] == pytest.approx(value, rel=TOLERANCE)
+        pairs = list(zip(ours["samples"][name], theirs["samples"][name], strict=True))
+        for mine, other in pairs:
+            assert mine["arguments"] == other["arguments"]
+            if name in ("mini_sums", "mini_near", "mini_translation"):
+                assert mine["resps"] == other["resps"]
+            elif name != "mini_text":
+                for (a,), (b,) in zip(mine["resps"], other["resps"], strict=True):
+                    assert a[0] == pytest.approx(b[0], abs=1e-3)
+                    assert a[1] == b[1]
+
+
+def test_what_is_too_long_is_cut_as_theirs(engine: Live, tokenizer: Any, folder: Path) -> None:
+    from ama_ray.probes.lm_eval.engine_lm import EngineLM
+
+    most, names = 12, ("mini_shots", "mini_text")
+    theirs = evaluated(folder, hugging_face(max_length=most), names)
+    # Their limit is on what the model is fed, ours also on what it generates after it.
+    limit = most + Continuations((0,), ((0,),)).length - 1
+    ours = evaluated(folder, EngineLM.on(engine, tokenizer, limit), names)  # type: ignore[arg-type]
+    for name in names:
+        for mine, other in zip(ours["samples"][name], theirs["samples"][name], strict=True):
+            flat = [np.ravel(each["resps"]).astype(float) for each in (mine, other)]
+            assert np.abs(flat[0] - flat[1]).max() <= 1e-3
+
+
+def test_long_prompts_of_replies_are_cut_as_theirs(engine: Live, tokenizer: Any, folder: Path) -> None:
+    from ama_ray.probes.lm_eval.engine_lm import EngineLM
+
+    theirs = evaluated(folder, hugging_face(max_length=15), ["mini_sums"])
+    ours = evaluated(folder, EngineLM.on(engine, tokenizer, 15), ["mini_sums"])  # type: ignore[arg-type]
+    for mine, other in zip(ours["samples"]["mini_sums"], theirs["samples"]["mini_sums"], strict=True):
+        assert mine["resps"] == other["resps"]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ama_ray.analysis.convergence import hypervolume_trace
+from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.report import write_report
+from ama_ray.report.html.page import page
+from ama_ray.report.html.render import write_html
+from ama_ray.scores.trial import Reply
+from ama_ray.storage.records import ReplyStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_both_splits_are_shown_each_with_its_front(reported: ParetoSet, tmp_path: Path) -> None:
+    shown = page(reported, tmp_path, hypervolume_trace(reported))
+    assert (shown.split, shown.splits) == ("report", ["report", "search"])
+    assert len(shown.points) == 60  # the failed one has no scores
+    for split, pareto in (("report", reported), ("search", reported.search_split)):
+        on_front = {point.number for point in shown.points if split in point.seen and point.seen[split].front}
+        assert on_front == {trial.number for trial in pareto.front}
+    assert (shown.named["base"], shown.named["aligned"]) == (0, 10)
+    assert shown.named["knee.report"] == reported.pick("knee").number
+    assert shown.points[5].name == "uniform 0.5"
+    assert shown.convergence["hypervolume"][-1] == reported.search_split.hypervolume
+    assert shown.convergence["again"] == pytest.approx(shown.convergence["hypervolume"][-1] - reported.optimism)
+    assert any("optimism" in warning for warning in shown.warnings)
+    assert any("OutOfMemoryError" in warning for warning in shown.warnings)
+
+
+def test_what_is_not_known_is_null(run: ParetoSet, tmp_path: Path) -> None:
+    trials = [replace(t, search=t.search and replace(t.search, probes={})) for t in run.trials]
+    shown = page(ParetoSet(trials), tmp_path, []).to_json()
+    assert shown["probes"] == shown["prompts"] == []
+    assert shown["convergence"]["again"] is None
+    json.dumps(shown, allow_nan=False)
+
+
+def test_long_replies_are_cut_and_hostile_ones_stay_text(reported: ParetoSet, tmp_path: Path) -> None:
+    hostile = "</script><script>alert(1)</script><!-- \u2028 {{ 7 * 7 }}"
+    store = ReplyStore(tmp_path / "replies.jsonl")
+    store.write(0, [Reply(hostile, hostile), Reply("long", "x" * 9_000)])
+    text = write_html(reported, tmp_path).read_text(encoding="utf-8")
+    assert text.count("<script") == text.count("</script>") == 2
+    embedded = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert embedded
+    found = json.loads(embedded[1])
+    assert found["prompts"] == [hostile, "long"]
+    assert found["points"][0]["replies"] == [hostile, "x" * 2_000 + " […]"]
+
+
+def test_test_data_is_said_first(test_data_run: ParetoSet, tmp_path: Path) -> None:
+    text = write_html(test_data_run, tmp_path).read_text(encoding="utf-8")
+    assert text.index('class="warning"') < text.index("The search used test data", text.index('class="warning"'))
+    assert "report split was not scored" in text
+
+
+def test_the_run_folder_gets_the_page_and_pictures_for_papers(reported: ParetoSet, tmp_path: Path) -> None:
+    write_report(reported, tmp_path, {"wall": 90.0, "slots": 2})
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert summary["machine"]["cores"] > 0
+    assert all(each in text for each in ("1 min 30 s", summary["versions"]["ray"], summary["machine"]["system"]))
+    for name in ("front", "convergence"):
+        drawn = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+        assert drawn.startswith("<?xml")
+        assert "<text" in drawn
+    before = (tmp_path / "front.svg").read_bytes()
+    write_report(reported, tmp_path, {})
+    assert (tmp_path / "front.svg").read_bytes() == before
+
+
+def test_the_page_is_made_without_torch_ray_or_vllm() -> None:
+    code = (
+        "import sys, tempfile, pathlib; from ama_ray.pareto.pareto_set import ParetoSet\n"
+        "from ama_ray.report.html import write_html\n"
+        "import ama_ray.cli\n"
+        "write_html(ParetoSet([]), pathlib.Path(tempfile.mkdtemp()))\n"
+        "assert not {'torch', 'ray', 'vllm', 'matplotlib'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

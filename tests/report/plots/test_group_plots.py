@@ -1,0 +1,92 @@
+"""The pictures of families and of groups: written where there is something to show, for papers too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ama_ray.analysis.importance import Importance, importance_of_run
+from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.report import write_report
+from ama_ray.report.plots.families import plot_families
+from ama_ray.report.plots.importance import plot_importance
+from ama_ray.scores.families import family_tax, members
+from ama_ray.scores.interval import Interval
+from ama_ray.scores.trial import ProbeResult, Scores
+from tests.report.plots.test_front import degenerate, size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_run_gets_both_as_png_and_svg(reported: ParetoSet, tmp_path: Path) -> None:
+    write_report(reported, tmp_path, {})
+    assert size(tmp_path / "families.png") == (1200, 690)
+    assert size(tmp_path / "importance.png") == (1200, round(150 * (1.9 + 0.19 * 8)))
+    families, groups = ((tmp_path / f"{name}.svg").read_text(encoding="utf-8") for name in ("families", "importance"))
+    assert all(f">{name}</text>" in families for name in ("arc", "squad", "drop", "fr-en", "knee"))
+    assert all(f">layers.{i}</text>" in groups for i in range(8))
+    assert "change of tax, lower is better" in groups
+    before = (tmp_path / "importance.svg").read_bytes()
+    write_report(reported, tmp_path, {})
+    assert (tmp_path / "importance.svg").read_bytes() == before
+
+
+@pytest.mark.parametrize("case", ["empty", "one", "no tax", "no baseline", "no errors known", "outlier"])
+@pytest.mark.filterwarnings("error")
+def test_unusual_runs(run: ParetoSet, case: str, tmp_path: Path) -> None:
+    pareto = ParetoSet(degenerate(run)[case])
+    (tmp_path / "importance.png").write_bytes(b"")
+    write_report(pareto, tmp_path, {})
+    assert (tmp_path / "families.png").exists() == bool(pareto.front)
+    assert bool((tmp_path / "importance.png").read_bytes()) == (case not in ("empty", "one"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_several_rewards_have_a_panel_each(several: ParetoSet, tmp_path: Path) -> None:
+    plot_families(several, tmp_path / "families.png")
+    plot_importance(importance_of_run(several), [*several.trials[0].ratios], tmp_path / "importance.png")
+    assert size(tmp_path / "families.png") == (1200, 690)
+    assert size(tmp_path / "importance.png")[0] == round(150 * (1.2 + 3.4 * len(several.objectives)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_as_many_groups_as_there_are_keep_to_a_page(tmp_path: Path) -> None:
+    effects = [Importance("tax", 300, 0.5, tuple(Interval(i / 300, i / 300 - 0.2, i / 300 + 0.2) for i in range(300)))]
+    plot_importance(
+        effects, [f"layer-{i}" for i in range(300)], tmp_path / "importance.svg", tmp_path / "importance.png"
+    )
+    assert size(tmp_path / "importance.png")[1] == round(150 * (1.9 + 0.19 * 120))
+    text = (tmp_path / "importance.svg").read_text(encoding="utf-8")
+    assert ">layer-3</text>" in text
+    assert ">layer-4</text>" not in text
+
+
+def test_a_family_is_the_mean_of_its_probes(reported: ParetoSet, bounded: ParetoSet) -> None:
+    scores = Scores({}, {"a": ProbeResult(0.5, 0.02, 0.1, 0.03), "b": ProbeResult(0.5, 0.02, 0.3, 0.04)})
+    tax = family_tax(scores, ["a", "b"])
+    assert [tax.value, tax.se] == pytest.approx([0.2, 0.025])
+    assert repr(family_tax(scores, ["a", "c"]).value) == "nan"
+    assert members(reported, ["a", "b"]) == {"a": ["a"], "b": ["b"]}
+    assert members(bounded, ["arc", "b"]) == {"reasoning": ["arc"]}
+    assert members(bounded, ["b"]) == {}
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_probes_there_is_no_picture(run: ParetoSet, tmp_path: Path) -> None:
+    bare = [replace(t, search=Scores(t.search.objectives)) if t.search else t for t in run.trials]
+    plot_families(ParetoSet(bare), tmp_path / "families.png")
+    assert not (tmp_path / "families.png").exists()
+
+
+def test_pyplot_is_left_alone() -> None:
+    code = (
+        "import sys; import ama_ray.report.plots.families, ama_ray.report.plots.importance\n"
+        "assert 'matplotlib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,45 @@
+"""What `ama-ray check` says that a run will take."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ama_ray.config import RunConfig
+from ama_ray.evaluation.inputs import Inputs
+from ama_ray.miniature import ROOT
+from ama_ray.storage.records import write_trials
+from ama_ray.tuning.cost import estimate
+from tests.support.trials import trial
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def miniature() -> Inputs:
+    return Inputs.open(RunConfig.load(ROOT / "run.yaml"))
+
+
+def test_it_counts_requests_and_says_what_it_does_not_know(miniature: Inputs, tmp_path: Path) -> None:
+    inputs = replace(miniature, config=miniature.config.model_copy(update={"out": tmp_path}))
+    lines = list(estimate(inputs))
+    requests = inputs.evaluations["search"].requests
+    assert lines[0] == "trials: 40 of the search, then 12 to 32 on the report split"
+    assert f"a trial of the search: {len(requests)} requests, " in lines[1]
+    assert "GB for both endpoints" in lines[2]
+    assert lines[-1].startswith("time: not known before the first trial")
+
+
+def test_time_is_that_of_earlier_trials_of_the_same_items(miniature: Inputs, tmp_path: Path) -> None:
+    inputs = replace(miniature, config=miniature.config.model_copy(update={"out": tmp_path}))
+    before = [replace(trial(n, 1.0, 0.1), seconds={"swap": 0.5, "generate": 1.0 + n}) for n in (0, 1)]
+    write_trials(tmp_path / "trials.csv", before)
+    (tmp_path / "identity.json").write_text(json.dumps(inputs.digests | {"study": "a"}))
+    # Of 1.5 and 2.5 s: the mean 2, the variance 0.5; 1.96 * sqrt(0.5 * (40 + 1600 / 2)).
+    assert "40 trials take 80 ± 40 s on one engine" in list(estimate(inputs))[-1]
+    (tmp_path / "identity.json").write_text(json.dumps(inputs.digests | {"base and aligned": "another"}))
+    assert "not known" in list(estimate(inputs))[-1]

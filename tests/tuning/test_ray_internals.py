@@ -1,0 +1,68 @@
+"""A second trial actor that takes longer to start than trials take, in a real Tune."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import tune
+
+from ama_ray.tuning.cluster.ray_cluster import ray_cluster
+from ama_ray.tuning.ray_internals import NewestFirstScheduler
+
+pytestmark = pytest.mark.engine
+
+TRIALS = 60
+
+
+class Nap(tune.Trainable):  # type: ignore[misc]
+    """Sleeps; every process of it but the first takes long to start."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        try:
+            (Path(config["folder"]) / "first").mkdir()
+        except FileExistsError:
+            time.sleep(3)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        return True
+
+    def step(self) -> dict[str, Any]:
+        time.sleep(0.2)
+        return {"done": True, "process": os.getpid()}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        pass
+
+
+class Counting(NewestFirstScheduler):
+    """Counts the results that Tune holds on to."""
+
+    most = 0
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        chosen = super().choose_trial_to_run(tune_controller)
+        kept = tune_controller._tune_controller._actor_manager._tracked_actors_to_task_futures
+        self.most = max(self.most, *map(len, kept.values()), 0)
+        return chosen
+
+
+def test_an_actor_that_is_slow_to_start_gets_trials_and_no_result_is_kept(tmp_path: Path) -> None:
+    scheduler = Counting()
+    with ray_cluster():
+        results = tune.Tuner(
+            tune.with_resources(Nap, {"cpu": 1}),
+            param_space={"folder": str(tmp_path)},
+            tune_config=tune.TuneConfig(
+                scheduler=scheduler, num_samples=TRIALS, max_concurrent_trials=3, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(name="tune", storage_path=str(tmp_path / "tune"), verbose=0),
+        ).fit()
+    by_process = [result.metrics["process"] for result in results if result.metrics]
+    assert len(by_process) == TRIALS
+    assert len(set(by_process)) == 2
+    assert 0 < scheduler.most < 5
+    assert min(map(by_process.count, set(by_process))) > TRIALS // 5

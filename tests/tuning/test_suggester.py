@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import optuna
+import pytest
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from ama_ray.config import BASELINE_RATIOS
+from ama_ray.scores.constraints import Constraints
+from ama_ray.scores.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.scores.trial import Estimate, ProbeResult, Scores
+from ama_ray.space.parametrization import parametrization
+from ama_ray.tuning import samplers
+from ama_ray.tuning.samplers import Setting
+from ama_ray.tuning.suggester import StudySuggester
+from ama_ray.tuning.warm_start import FirstPoint
+
+RANGES = {"embed": (0.0, 1.0), "layer-0.attention": (0.2, 0.8), "head": (0.0, 1.0)}
+PROBES = (
+    ProbeTerm("fr", "translation", "mean"),
+    ProbeTerm("de", "translation", "mean"),
+    ProbeTerm("f", "facts", "mean"),
+)
+
+
+def objectives(*rewards: str) -> Objectives:
+    return Objectives(tuple(RewardTerm(name, name, 1.0, "p") for name in rewards), PROBES)
+
+
+def searcher(
+    seed: int = 0,
+    *rewards: str,
+    name: str = "gp",
+    mean_ratio: float | None = None,
+    constraints: Constraints | None = None,
+    warm: list[dict[str, float]] | None = None,
+) -> StudySuggester:
+    """With the uniform points first, and any others after them."""
+    kept, shape = objectives(*(rewards or ("reward",))), parametrization(RANGES, mean_ratio)
+    first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in BASELINE_RATIOS]
+    first += [FirstPoint("warm start", ratios) for ratios in warm or []]
+    in_study = sum(shape.expresses(point.ratios) for point in first)
+    sampler, _ = samplers.make(name, Setting(shape.ranges, kept, 40, 1, in_study, seed))
+    return StudySuggester(shape, kept, study(sampler, len(kept.names)), first, constraints)
+
+
+def study(sampler: optuna.samplers.BaseSampler, objectives: int = 2) -> optuna.Study:
+    directions = [StudyDirection.MAXIMIZE] * (objectives - 1) + [StudyDirection.MINIMIZE]
+    return optuna.create_study(directions=directions, sampler=sampler)
+
+
+def suggest(searcher: StudySuggester, trial_id: str) -> dict[str, Any]:
+    """Asks until there is an answer, as Tune does."""
+    while (config := searcher.suggest(trial_id)) is None:
+        pass
+    return config
+
+
+def result(tax: float = 0.1, **rewards: float) -> dict[str, Any]:
+    """As a trial reports it, with values and scores."""
+    values = rewards | {"tax": tax}
+    estimates = {name: Estimate(value, 0.01) for name, value in values.items()}
+    taxes = {"fr": (0.1, 0.03), "de": (0.3, 0.04), "f": (tax, 0.02)}
+    probes = {name: ProbeResult(0.5, 0.1, *each) for name, each in taxes.items()}
+    return {**values, "scores": Scores(estimates, probes)}
+
+
+def finish(searcher: StudySuggester, count: int, start: int = 0) -> list[dict[str, float]]:
+    vectors = []
+    for index in range(start, start + count):
+        ratios = suggest(searcher, str(index))["ratios"]
+        vectors.append(ratios)
+        searcher.on_trial_complete(str(index), result(reward=math.fsum(ratios.values()) / 3, tax=ratios["head"] ** 2))
+    return vectors
+
+
+def test_first_points_come_first_and_are_told_apart() -> None:
+    warm = {"embed": 0.5, "layer-0.attention": 0.6, "head": 0.9}
+    asked = searcher(warm=[warm])
+    configs = [suggest(asked, str(index)) for index in range(len(BASELINE_RATIOS) + 3)]
+    assert [config["number"] for config in configs] == list(range(len(configs)))
+    baseline, others = configs[: len(BASELINE_RATIOS)], configs[len(BASELINE_RATIOS) :]
+    # Whole, although one range is narrower.
+    assert [set(config["ratios"].values()) for config in baseline] == [{ratio} for ratio in BASELINE_RATIOS]
+    assert {config["origin"] for config in baseline} == {"baseline"}
+    assert (others[0]["origin"], others[0]["ratios"]) == ("warm start", warm)
+    assert {config["origin"] for config in others[1:]} == {"sampler"}
+
+
+def test_suggestions_stay_in_range_and_repeat_with_the_seed() -> None:
+    first, again, other = (finish(searcher(seed), 16) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    for ratios in first[len(BASELINE_RATIOS) :]:
+        assert list(ratios) == list(RANGES)
+        assert all(low <= ratios[group] <= high for group, (low, high) in RANGES.items())
+
+
+@pytest.mark.parametrize(
+    "told", [None, {}, {"reward": 1.0, "reason": "why"}, result(reward=1.0, tax=math.nan), result(reward=math.inf)]
+)
+def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on(told: dict[str, Any] | None) -> None:
+    asked = searcher()
+    finish(asked, 12)
+    suggest(asked, "bad")
+    asked.on_trial_complete("bad", told, error=told is None)
+    finish(asked, 3, start=13)
+    states = [trial.state for trial in asked._study.get_trials()]
+    assert states.count(TrialState.FAIL) == 1
+    assert states.count(TrialState.COMPLETE) == 15
+    assert states.count(TrialState.RUNNING) == 0
+
+
+def test_three_objectives_are_searched_too() -> None:
+    asked = searcher(0, "helpful", "harmless")
+    for index in range(14):
+        ratios = suggest(asked, str(index))["ratios"]
+        told = result(helpful=ratios["embed"], harmless=1 - ratios["head"], tax=ratios["embed"] ** 2)
+        asked.on_trial_complete(str(index), told)
+    study = asked._study
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
+    assert all(len(trial.values) == 3 for trial in study.get_trials())
+
+
+def test_violations_are_told() -> None:
+    bounds = Constraints({"tax": ("<=", 0.15), "probe.f": ("<=", 0.05)})
+    asked = searcher(constraints=bounds)
+    for index, tax in enumerate([0.1, 0.3]):
+        suggest(asked, str(index))
+        asked.on_trial_complete(str(index), result(reward=1.0, tax=tax))
+    told = [trial.constraints for trial in asked._study.get_trials()]
+    assert told[0] == pytest.approx({"tax": -0.05, "probe.f": 0.05})
+    assert told[1] == pytest.approx({"tax": 0.15, "probe.f": 0.25})
+    finish(asked, 12, start=2)  # the Gaussian process wants as many constraints of every trial
+
+
+class Listening(optuna.samplers.RandomSampler):
+    def __init__(self) -> None:
+        super().__init__(seed=0)
+        self.told: dict[int, Scores] = {}
+        self.ends: list[tuple[Scores, Scores]] = []
+
+    def tell(self, number: int, scores: Scores) -> None:
+        self.told[number] = scores
+
+    def tell_ends(self, base: Scores, aligned: Scores) -> None:
+        self.ends.append((base, aligned))
+
+
+def test_a_listener_hears_of_every_trial_of_the_study_and_of_both_ends() -> None:
+    shape, sampler = parametrization(RANGES, 0.5), Listening()
+    first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in (0.0, 1.0, 0.5)]
+    asked = StudySuggester(shape, objectives("reward"), study(sampler), first)
+    told = [result(reward=float(i)) for i in range(6)]
+    for index in range(6):
+        suggest(asked, str(index))
+    for index in (1, 0, 2, 3, 4, 5):  # aligned is done before base
+        asked.on_trial_complete(str(index), told[index])
+    assert sampler.ends == [(told[0]["scores"], told[1]["scores"])]
+    # By number in the study, which base and aligned are not in.
+    assert sampler.told == {index - 2: told[index]["scores"] for index in range(2, 6)}
+
+
+@pytest.mark.parametrize("name", ["gp", "tpe", "nsga2", "random"])
+def test_with_a_mean_the_sampler_stays_on_the_slice_and_the_baseline_is_scored_all_the_same(name: str) -> None:
+    asked = searcher(name=name, mean_ratio=0.7)
+    vectors = finish(asked, 22)
+    assert [set(vector.values()) for vector in vectors[:11]] == [{ratio} for ratio in BASELINE_RATIOS]
+    for ratios in vectors[11:]:
+        assert math.fsum(ratios.values()) / 3 == pytest.approx(0.7, abs=1e-12)
+        assert all(low <= ratios[group] <= high for group, (low, high) in RANGES.items())
+    assert len({tuple(ratios.values()) for ratios in vectors[11:]}) > 5
+    # One uniform point has that mean.
+    trials = asked._study.get_trials()
+    assert len(trials) == 12
+    assert trials[0].values == pytest.approx([0.7, 0.49])
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE}
