@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ama_ray.engine.prefix_tree import Branch
-    from ama_ray.engine.requests import Answer
+    from ama_ray.engine.requests import Answer, Request
 
 MAX_CANDIDATES = 128
 """Most next tokens whose log-probabilities one request gives: vLLM's limit on `logprob_token_ids`."""
 WARM_UP_TOLERANCE = 0.5
 """Nats by which a log-probability may differ between vLLM's sampler and `TargetScorer`: some bfloat16 roundings."""
 
-Sampling = dict[str, Any]
+SamplingFields = dict[str, Any]
 """Fields of vLLM's `SamplingParams`, plain values all of them."""
 
 
@@ -27,7 +27,7 @@ class Engine(ABC):
     """One vLLM engine, started once, holding one merge at a time: what it is asked, and how vLLM is asked that."""
 
     @abstractmethod
-    def _run(self, prompts: list[list[int]], params: list[Sampling]) -> list[Answer]:
+    def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
         """Has vLLM answer prompts, all in one batch, in this order."""
 
     @abstractmethod
@@ -57,6 +57,24 @@ class Engine(ABC):
         """
         self._call("swap", dict(ratios))
         self._reset_cache()
+
+    def answer(self, requests: Sequence[Request]) -> list[Any]:
+        """Asks for all that the requests want, in one large batch for each sort of request.
+
+        Returns:
+            One answer per request: of `generate` to a `Generation`, of `loglikelihoods` to a `Continuations`, of
+            `next_tokens` to a `NextToken`.
+        """
+        answers: dict[int, Any] = {}
+        methods: tuple[tuple[type, Any], ...] = (
+            (Generation, self.generate),
+            (Continuations, self.loglikelihoods),
+            (NextToken, self.next_tokens),
+        )
+        for sort, method in methods:
+            if places := [place for place, request in enumerate(requests) if isinstance(request, sort)]:
+                answers |= zip(places, method([requests[place] for place in places]), strict=True)
+        return [answers[place] for place in range(len(requests))]
 
     def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
         """Samples replies, `n` per request, in one batch."""
@@ -167,7 +185,7 @@ class Engine(ABC):
             raise ScoringError(f"tokens with log-probabilities {reply} when generated have {scores} when scored")
 
 
-def _scored(**fields: Any) -> Sampling:
+def _scored(**fields: Any) -> SamplingFields:
     """A request for log-probabilities rather than text: greedy, one token unless said otherwise."""
     return {"max_tokens": 1, "temperature": 0, "flat_logprobs": True, "detokenize": False} | fields
 

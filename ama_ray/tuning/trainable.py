@@ -100,7 +100,7 @@ class SwapTrial(tune.Trainable):
             faulthandler.cancel_dump_traceback_later()
 
     def _step(self) -> dict[str, Any]:
-        from ama_ray.rewards.registry import ScorerError
+        from ama_ray.rewards.base import ScorerError
 
         if not hasattr(self, "_engine"):
             self._start()

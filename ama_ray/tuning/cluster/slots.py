@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import ray
 from ray._private.state import state
 
-from ama_ray.config import FIRST_RATIOS, ModelReward
+from ama_ray.config import FIRST_RATIOS
 from ama_ray.errors import UserError
+from ama_ray.rewards.model import ModelReward
 from ama_ray.tuning.cluster.autoscaling import wait_for_node
 
 if TYPE_CHECKING:
