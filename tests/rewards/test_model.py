@@ -89,7 +89,7 @@ def test_preparing_loads_nothing_heavy(tmp_path: Path, folder: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from tests.reward.prepared import prepare
+from tests.support.rewards import prepare
 prepare(Path(sys.argv[1]), kind="model", model=sys.argv[2])
 print(sorted({"vllm", "ray", "openai"} & set(sys.modules)))
 """

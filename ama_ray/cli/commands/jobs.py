@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ama_ray.jobs.jobs import Job, Jobs
 
 ADDRESS = "http://127.0.0.1:8265"
-Address = Annotated[str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Ray's job server, on the head.")]
+ServerAddress = Annotated[str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Ray's job server, on the head.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job, as submit and status name it.", show_default=False)]
 LINES = 20
 """Of the log, that status shows of one job."""
@@ -30,7 +30,7 @@ PATIENCE = 3600
 def submit(
     run: RunFile,
     *,
-    address: Address = ADDRESS,
+    address: ServerAddress = ADDRESS,
     out: Annotated[str | None, typer.Option(help="Folder for the results, on the cluster: an absolute path.")] = None,
     trials: Trials = None,
     resume: Resuming = "auto",
@@ -66,7 +66,7 @@ def submit(
 
 def status(
     job: Annotated[str | None, typer.Argument(metavar="JOB", help="Also the end of its log.")] = None,
-    address: Address = ADDRESS,
+    address: ServerAddress = ADDRESS,
 ) -> None:
     """What became of submitted searches. Example: ama-ray status my-run-3f9a1c."""
     from ama_ray.jobs.jobs import Jobs
@@ -81,7 +81,7 @@ def status(
         _show_end(jobs, job)
 
 
-def stop(job: JobId, address: Address = ADDRESS) -> None:
+def stop(job: JobId, address: ServerAddress = ADDRESS) -> None:
     """End a submitted search in good order. Example: ama-ray stop my-run-3f9a1c."""
     from ama_ray.jobs.jobs import Jobs
 
@@ -98,7 +98,7 @@ def stop(job: JobId, address: Address = ADDRESS) -> None:
 def fetch(
     job: JobId,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the copy.")],
-    address: Address = ADDRESS,
+    address: ServerAddress = ADDRESS,
 ) -> None:
     """Copy the folder of a submitted search to here. Example: ama-ray fetch my-run-3f9a1c -o runs/my-run."""
     from ama_ray.jobs.jobs import Jobs
