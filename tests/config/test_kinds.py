@@ -35,9 +35,12 @@ def test_every_address_leads_to_settings_of_that_kind(kinds: Kinds, base: type[A
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tax": [{"kind": "no"}]}, r"tax\.0: a probe needs a kind \(choice, .*, kl\), a preset, or a task \(and 1 more\)\.$"),
+        (
+            {"tax": [{"kind": "no"}]},
+            rf"tax\.0: a probe needs a kind \({', '.join(PROBES.addresses)}\), a preset, or a task ",
+        ),
         ({"tax": [{"kind": "choice", "name": "a", "family": "b"}]}, r"tax\.0\.file: Field required \(and 1 more\)\.$"),
-        ({"reward": {"kind": "no"}}, r"reward\.0: Input tag 'no' .* 'function', 'model', 'pairwise', 'judge' \(and 1 more\)\.$"),
+        ({"reward": {"kind": "no"}}, rf"reward\.0: Input tag 'no' .* tags: {', '.join(map(repr, REWARDS.addresses))} "),
         ({"reward": FIELDS["reward"] | {"weight": 0}}, r"reward\.0\.weight: a weight must be a finite number"),
     ],
 )
