@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ama_ray.config import RunConfig
-from ama_ray.config.kinds import Kinds
 from ama_ray.config.probes import PROBES
 from ama_ray.config.rewards import REWARDS
 from ama_ray.errors import UserError
 from ama_ray.probes.base import ProbeKind
 from ama_ray.rewards.base import RewardKind
+
+if TYPE_CHECKING:
+    from ama_ray.config.kinds import Kinds
 
 FIELDS: dict[str, Any] = {
     "base": "org/base",
@@ -37,7 +39,7 @@ def test_every_address_leads_to_settings_of_that_kind(kinds: Kinds, base: type[A
     [
         (
             {"tax": [{"kind": "no"}]},
-            rf"tax\.0: a probe needs a kind \({', '.join(PROBES.addresses)}\), a preset, or a task ",
+            rf"a probe needs a kind \({', '.join(PROBES.addresses)}\), a preset, or a task ",
         ),
         ({"tax": [{"kind": "choice", "name": "a", "family": "b"}]}, r"tax\.0\.file: Field required \(and 1 more\)\.$"),
         ({"reward": {"kind": "no"}}, rf"reward\.0: Input tag 'no' .* tags: {', '.join(map(repr, REWARDS.addresses))} "),
