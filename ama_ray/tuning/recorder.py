@@ -14,6 +14,7 @@ from ray.tune import Callback
 
 from ama_ray.errors import UserError, one_line
 from ama_ray.scores.trial import Trial
+from ama_ray.storage.names import ITEMS, REPLIES, TRIALS
 from ama_ray.storage.records import ItemStore, ReplyStore, TrialsFile
 from ama_ray.storage.retry import retry_write
 from ama_ray.tuning.ray_internals import forget_trial
@@ -61,9 +62,9 @@ class Recorder(Callback):
         self.engine_seconds: dict[str, float] = {}
         self.stage_seconds: Counter[str] = Counter()
         self.last_failure = ""
-        self.items = ItemStore(out / "items")
-        self.replies = ReplyStore(out / "replies.jsonl")
-        self._out, self._file = out, TrialsFile(out / "trials.csv")
+        self.items = ItemStore(out / ITEMS)
+        self.replies = ReplyStore(out / REPLIES)
+        self._out, self._file = out, TrialsFile(out / TRIALS)
         self._on_trial = on_trial
         self._tell = tell
         self._on_start = on_start
@@ -161,7 +162,7 @@ class Recorder(Callback):
     def _record(self, config: dict[str, Any], trial: Trial) -> None:
         self._trials[trial.number] = trial
         self._finished[config["split"]] += 1
-        retry_write(partial(self._file.write, self.trials), str(self._out / "trials.csv"), self._tell)
+        retry_write(partial(self._file.write, self.trials), str(self._out / TRIALS), self._tell)
         self._on_trial(trial.seen_on(config["split"]))
 
 

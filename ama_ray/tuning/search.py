@@ -98,7 +98,7 @@ def _search(
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
     shape = parametrization(inputs.groups.ranges, config.mean_ratio)
-    folder = RunFolder.start(inputs, resume)
+    folder = RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, resume=resume)
     config = inputs.config
     earlier = StoredRun(config.out, config, inputs.objectives, folder.trials, inputs.test_data)
     tell.send(RunOpened(config, earlier))
