@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.storage.files import replacing
-from ama_ray.storage.names import IDENTITY, LOCK, RUN, SUMMARY, TRIALS
+from ama_ray.storage.names import IDENTITY, LOCK, LOG, RUN, SUMMARY, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import read_trials
 
@@ -107,7 +107,7 @@ def held(path: Path) -> Iterator[None]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(each.name != LOCK for each in path.iterdir()) and not (path / RUN).is_file():
+        if any(each.name not in (LOCK, LOG) for each in path.iterdir()) and not (path / RUN).is_file():
             raise UserError(
                 f"{path}: this folder is not empty and not that of a run; give `out` another folder, or remove this "
                 "one."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from ray.tune import Callback
 
 from ama_ray.errors import UserError, one_line
 from ama_ray.scores.trial import Trial
-from ama_ray.storage.names import ITEMS, REPLIES, TRIALS
+from ama_ray.storage.names import ITEMS, LOG, REPLIES, TRIALS
 from ama_ray.storage.records import ItemStore, ReplyStore, TrialsFile
 from ama_ray.storage.retry import retry_write
 from ama_ray.tuning.ray_internals import forget_trial
@@ -30,6 +31,8 @@ FAILURES_IN_A_ROW = 5
 
 ATTEMPTS = 3
 """How often a trial is run whose engine dies; a trial whose scorer fails has failed."""
+
+_log = logging.getLogger(__name__)
 
 
 class Recorder(Callback):
@@ -150,7 +153,7 @@ class Recorder(Callback):
             return
         self.last_failure = why
         self._failures += 1
-        self._tell(f"trial {trial.config['number']}: {why}; it runs again with another engine")
+        self._tell(f"trial {trial.config['number']}: {why}; it runs again with another engine; see {self._out / LOG}")
 
     def _failed(self, config: dict[str, Any], reason: str, seconds: dict[str, float]) -> None:
         self._failures += 1
@@ -172,6 +175,7 @@ def _why(trial: Any) -> str:
     if not path or not Path(path).is_file():
         return "the trial's process ended"
     error = cloudpickle.loads(Path(path).read_bytes())
+    _log.error("trial %s ended by an error", trial.config["number"], exc_info=error)
     if isinstance(error, RayActorError):
         return "its process died, or was ended as it took too long"
     return one_line(error)
