@@ -17,6 +17,7 @@ from ama_ray.storage.run_folder import flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from ama_ray.config import RunConfig
 
@@ -44,10 +45,9 @@ def log_to(config: RunConfig) -> Iterator[None]:
     """
     path = config.out / LOG
     try:
-        file = _LogFile(path, encoding="utf-8")
+        file = _LogFile(path, _secrets(config))
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); give `out` another folder.") from None
-    file.setFormatter(_Masked(_secrets(config)))
     loggers = {logging.getLogger(name): level for name, level in _LEVELS.items()}
     file.addFilter(lambda record: record.levelno >= _LEVELS[record.name.partition(".")[0]])
     own = logging.getLogger("ama_ray")
@@ -85,28 +85,29 @@ def failure_to_log(config: RunConfig) -> Iterator[None]:
 
 
 class _LogFile(logging.FileHandler):
-    """A file that is written as long as it can be: a full disk must not end a run on account of its log."""
+    """Puts the time and the level in front of every line, those of tracebacks included, and hides secrets.
+
+    It does so itself, as `ray.init` replaces the formatters of all handlers that listen to Ray. It is written as long as
+    it can be: a full disk must not end a run on account of its log.
+    """
+
+    def __init__(self, path: Path, secrets: Sequence[str]) -> None:
+        """Hides these, and whatever looks like a password in an address."""
+        super().__init__(path, encoding="utf-8")
+        self._lines = logging.Formatter("%(message)s")
+        self._secrets = secrets
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Leaves the line out."""
 
-
-class _Masked(logging.Formatter):
-    """Puts the time and the level in front of every line, those of tracebacks included, and hides secrets."""
-
-    def __init__(self, secrets: Sequence[str]) -> None:
-        """Hides these, and whatever looks like a password in an address."""
-        super().__init__("%(message)s")
-        self._secrets = secrets
-
     def format(self, record: logging.LogRecord) -> str:
         """The lines of a record."""
-        text = super().format(record)
+        text = self._lines.format(record)
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
         text = _PASSWORD_OF_URL.sub(rf"\1:{_HIDDEN}@", text)
         text = _KEY_OF_QUERY.sub(rf"\1{_HIDDEN}", text)
-        head = f"{self.formatTime(record, '%Y-%m-%d %H:%M:%S%z')} {record.levelname:<7} "
+        head = f"{self._lines.formatTime(record, '%Y-%m-%d %H:%M:%S%z')} {record.levelname:<7} "
         return "\n".join(head + line for line in text.splitlines())
 
 

@@ -88,6 +88,8 @@ def test_no_key_token_or_password_is_ever_in_it(tmp_path: Path, monkeypatch: pyt
     config = config_of(tmp_path, storage=f"postgresql://me:{PASSWORD}@db.example.org:5432/studies")
     (tmp_path / "run.yaml").touch()
     with pytest.raises(UserError), log_to(config), failure_to_log(config):
+        for handler in logging.getLogger("ray").handlers:  # as `ray.init` does
+            monkeypatch.setattr(handler, "formatter", logging.Formatter("%(message)s"))
         EventEmitter(None)(f"storage: {config.storage}")
         EventEmitter(None)("asked http://someone:else@host/?api_key=abc&model=m")
         logging.getLogger("ray.x").warning("401 for Bearer %s and %s", RAY_TOKEN, HUB_TOKEN)
@@ -96,6 +98,7 @@ def test_no_key_token_or_password_is_ever_in_it(tmp_path: Path, monkeypatch: pyt
         except RuntimeError as error:
             raise UserError(f"{config.storage}: away") from error
     text = log_of(config)
+    assert all(LINE.match(line) for line in text.splitlines())
     for secret in (JUDGE_KEY, RAY_TOKEN, HUB_TOKEN, PASSWORD, "pass/word-3", "else", "abc"):
         assert secret not in text
     for kept in ("wrong key ***", "postgresql://me:***@db.example.org:5432/studies", "api_key=***&model=m"):
