@@ -25,8 +25,8 @@ _LEVELS = {"ama_ray": logging.INFO, "ray": logging.WARNING, "vllm": logging.WARN
 """The loggers that the file listens to, and from which level on."""
 _PASSWORD_OF_URL = re.compile(r"(?<=://)([^\s/@:]*):([^\s@]+)@")
 _KEY_OF_QUERY = re.compile(r"([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
-_SECRET_WORDS = {"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"}
-_SHORTEST = 8
+_NAME_OF_KEY = re.compile(r"PASSWORD|PASSWD|(^|_)(KEY|TOKEN|SECRET|CREDENTIALS)(_|$)", re.IGNORECASE)
+_SHORTEST = 6
 """Characters below which the value of a variable that only sounds like a key's is none, such as `false`."""
 _HIDDEN = "***"
 
@@ -87,8 +87,8 @@ def failure_to_log(config: RunConfig) -> Iterator[None]:
 class _LogFile(logging.FileHandler):
     """Puts the time and the level in front of every line, those of tracebacks included, and hides secrets.
 
-    It does so itself, as `ray.init` replaces the formatters of all handlers that listen to Ray. It is written as long as
-    it can be: a full disk must not end a run on account of its log.
+    It does so itself, as `ray.init` replaces the formatters of all handlers that listen to Ray. It is written as long
+    as it can be: a full disk must not end a run on account of its log.
     """
 
     def __init__(self, path: Path, secrets: Sequence[str]) -> None:
@@ -123,6 +123,6 @@ def _secrets(config: RunConfig) -> list[str]:
             passwords = [password for _, password in _PASSWORD_OF_URL.findall(text)]
             found.update(passwords, map(unquote, passwords))  # a driver may give it as it is
     for name, value in os.environ.items():
-        if _SECRET_WORDS & set(name.upper().split("_")) and len(value) >= _SHORTEST:
+        if _NAME_OF_KEY.search(name) and len(value) >= _SHORTEST:
             found.add(value)
     return sorted(found - {""}, key=len, reverse=True)

@@ -19,7 +19,13 @@ from ama_ray.tuning.signals import Interrupted
 if TYPE_CHECKING:
     from pathlib import Path
 
-JUDGE_KEY, RAY_TOKEN, PASSWORD, HUB_TOKEN = "judge-key-1", "ray-token-2", "pass%2Fword-3", "hf_token-4"
+KEYS = {
+    "JUDGE_KEY": "judge-key-1",
+    "RAY_AUTH_TOKEN": "ray-token-2",
+    "HF_TOKEN": "hf_token-3",
+    "PGPASSWORD": "database-4",
+}
+PASSWORD, DECODED = "pass%2Fword-5", "pass/word-5"
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4} (INFO|WARNING|ERROR) +\S")
 
 
@@ -83,25 +89,26 @@ def test_a_run_that_is_gone_on_with_goes_on_with_its_log_and_others_are_not_in_i
 
 
 def test_no_key_token_or_password_is_ever_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, key in (("JUDGE_KEY", JUDGE_KEY), ("RAY_AUTH_TOKEN", RAY_TOKEN), ("HF_TOKEN", HUB_TOKEN)):
+    for name, key in KEYS.items():
         monkeypatch.setenv(name, key)
-    config = config_of(tmp_path, storage=f"postgresql://me:{PASSWORD}@db.example.org:5432/studies")
+    config = config_of(tmp_path, mirror=f"s3://me:{PASSWORD}@bucket/run?scheme=http")
     (tmp_path / "run.yaml").touch()
     with pytest.raises(UserError), log_to(config), failure_to_log(config):
         for handler in logging.getLogger("ray").handlers:  # as `ray.init` does
             monkeypatch.setattr(handler, "formatter", logging.Formatter("%(message)s"))
-        EventEmitter(None)(f"storage: {config.storage}")
+        EventEmitter(None)(f"mirror: {config.mirror}")
         EventEmitter(None)("asked http://someone:else@host/?api_key=abc&model=m")
-        logging.getLogger("ray.x").warning("401 for Bearer %s and %s", RAY_TOKEN, HUB_TOKEN)
+        EventEmitter(None)("postgresql://me:another-6@db.example.org:5432/studies")
+        logging.getLogger("ray.x").warning("401 for Bearer %s and %s", KEYS["RAY_AUTH_TOKEN"], KEYS["HF_TOKEN"])
         try:
-            raise RuntimeError(f"wrong key {JUDGE_KEY}\nfor pass/word-3")
+            raise RuntimeError(f"wrong key {KEYS['JUDGE_KEY']}\nfor {DECODED}, {KEYS['PGPASSWORD']}")
         except RuntimeError as error:
-            raise UserError(f"{config.storage}: away") from error
+            raise UserError(f"{config.mirror}: away") from error
     text = log_of(config)
     assert all(LINE.match(line) for line in text.splitlines())
-    for secret in (JUDGE_KEY, RAY_TOKEN, HUB_TOKEN, PASSWORD, "pass/word-3", "else", "abc"):
+    for secret in (*KEYS.values(), PASSWORD, DECODED, "another-6", "else", "abc"):
         assert secret not in text
-    for kept in ("wrong key ***", "postgresql://me:***@db.example.org:5432/studies", "api_key=***&model=m"):
+    for kept in ("wrong key ***", "s3://me:***@bucket/run?scheme=http", "://me:***@db.", "api_key=***&model=m"):
         assert kept in text
 
 
