@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from tests.support.source import Import, Module
 
@@ -70,23 +70,26 @@ def impure(modules: Iterable[Module], core: Collection[str], heavy: Collection[s
     ]
 
 
-def foreign_privates(modules: Sequence[Module], allowed: Mapping[str, Collection[str]]) -> list[str]:
-    """Rule 5: private names of other packages only in the files meant for them.
+def foreign_privates(modules: Sequence[Module], meant: Collection[str]) -> list[str]:
+    """Rule 5: private names of others only in the files meant for them.
 
-    A private attribute is foreign where nothing in these modules has its name.
+    A private attribute of `self` is foreign where no module defines it; one of anything else, where its own module does
+    not.
 
     Args:
-        modules: All modules but tests.
-        allowed: The packages whose private names a file may use, by file.
+        modules: The modules to look through.
+        meant: The files that may use private names of others, and folders, which end in a slash.
     """
-    own = {name for module in modules for name in _defined(module.tree)}
-    complaints = []
-    for module in modules:
-        for line, name in _privates(module, own):
-            if not allowed.get(module.file):
-                complaints.append(f"{module.file}:{line} uses {name}, which is private to another package")
-    used = {module.file for module in modules if any(_privates(module, own))}
-    return complaints + [f"{file}: uses nothing private" for file in allowed if file not in used]
+    known = {name for module in modules for name in _defined(module.tree)}
+    used = {module.file: list(_privates(module, known)) for module in modules}
+    complaints = [
+        f"{file}:{line} uses {name}, which is private to another module"
+        for file, names in used.items()
+        if not _is_among(file, meant)
+        for line, name in names
+    ]
+    idle = [place for place in meant if not any(names and _is_among(file, [place]) for file, names in used.items())]
+    return complaints + [f"{place}: nothing there uses a private name of others" for place in idle]
 
 
 def definitions_in_packages(modules: Iterable[Module]) -> list[str]:
@@ -101,14 +104,23 @@ def definitions_in_packages(modules: Iterable[Module]) -> list[str]:
 
 
 def file_names(modules: Iterable[Module], names: Collection[str], room: str) -> list[str]:
-    """Rule 7: the names of a run's files stand only in one room."""
-    return [
-        f"{module.file}:{node.lineno} writes the name {node.value!r} of a run's file"
-        for module in modules
-        if module.room != room
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Constant) and node.value in names
-    ]
+    """Rule 7: the names of a run's files and folders stand only in one room.
+
+    A name without a dot is a word as well; it counts where a path is joined with it.
+    """
+    complaints = []
+    for module in modules:
+        for node in ast.walk(module.tree) if module.room != room else ():
+            match node:
+                case ast.Constant(value=str(name)) if "." in name:
+                    pass
+                case ast.BinOp(op=ast.Div(), right=ast.Constant(value=str(name))) if "." not in name:
+                    pass
+                case _:
+                    continue
+            if name in names:
+                complaints.append(f"{module.file}:{node.lineno} writes the name {name!r} of a run's file")
+    return complaints
 
 
 def types_of_one_name(modules: Iterable[Module]) -> list[str]:
@@ -165,21 +177,32 @@ def _defined(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
-def _privates(module: Module, own: Collection[str]) -> Iterator[tuple[int, str]]:
-    """The private names of other packages that a module uses, with their lines."""
+def _privates(module: Module, known: Collection[str]) -> Iterator[tuple[int, str]]:
+    """The private names of others that a module uses, with their lines."""
+    own = set(_defined(module.tree))
     for found in module.imports:
-        if not found.is_from("ama_ray", "benchmarks", "scripts", "testing"):
-            yield from ((found.line, found.full) for _ in [0] if any(map(_is_private, found.full.split("."))))
+        if any(map(_is_private, found.full.split("."))):
+            yield found.line, found.full
     for node in ast.walk(module.tree):
         match node:
-            case ast.Attribute(attr=name, value=value) if not (isinstance(value, ast.Name) and value.id == "os"):
-                pass
-            case ast.Call(func=ast.Name(id="getattr" | "hasattr" | "setattr"), args=[_, ast.Constant(value=name), *_]):
-                pass
+            case ast.Attribute(attr=name, value=ast.Name(id="self" | "cls")):
+                is_own = name in known
+            case ast.Attribute(value=ast.Name(id="os")):  # `os._exit` is documented
+                continue
+            case ast.Attribute(attr=name):
+                is_own = name in own
+            case ast.Call(
+                func=ast.Name(id="getattr" | "hasattr" | "setattr"), args=[_, ast.Constant(value=str(name)), *_]
+            ):
+                is_own = name in own
             case _:
                 continue
-        if isinstance(name, str) and _is_private(name) and name not in own:
+        if _is_private(name) and not is_own:
             yield node.lineno, name
+
+
+def _is_among(file: str, places: Iterable[str]) -> bool:
+    return any(file == place or (place.endswith("/") and file.startswith(place)) for place in places)
 
 
 def _re_exports(statement: ast.stmt, may_define: Collection[str]) -> bool:
