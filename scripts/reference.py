@@ -25,8 +25,8 @@ HEAD = """\
 # The run file
 
 Every field of a run file, made from the models that read it by `python -m scripts.reference`. Unknown fields are
-refused. Relative paths are relative to the run file. Where a default is empty, there is none, or the fields have their own.
-Examples: [objectives.md](objectives.md), [search.md](search.md).
+refused. Relative paths are relative to the run file. Where a default is empty, there is none, or the fields have their
+own. Examples: [objectives.md](objectives.md), [search.md](search.md).
 """
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("All fields", run.RunConfig),

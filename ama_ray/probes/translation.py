@@ -10,7 +10,7 @@ import numpy as np
 
 from ama_ray.probes.base import PreparedProbe
 from ama_ray.probes.generated import greedy, right_answers
-from ama_ray.scores.metrics import corpus_metric
+from ama_ray.scores.sacrebleu_internals import segment_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,5 +48,4 @@ class TranslationItems(PreparedProbe):
         replies = [reply for (reply,) in answers]
         # sacrebleu wants the first references of all items, then the second ones, and takes None for one that is not.
         references = list(zip_longest(*self.references))
-        segments = corpus_metric(self.metric)._extract_corpus_statistics(replies, references)
-        return np.array(segments, dtype=np.float64)
+        return np.array(segment_statistics(self.metric, replies, references), dtype=np.float64)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from ama_ray.scores.sacrebleu_internals import score_of_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,19 +65,8 @@ def _calibration(sums: Any, count: float) -> Any:
     return np.abs(sums).sum(axis=-1) / count
 
 
-@cache
-def corpus_metric(name: Literal["bleu", "chrf"]) -> Any:
-    """The metric of this name as sacrebleu has it, with its defaults."""
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
-
-    # `force` leaves out a warning about replies that look tokenised, and changes no score.
-    return BLEU(force=True) if name == "bleu" else CHRF()
-
-
 def _corpus(name: Literal["bleu", "chrf"], sums: Any, count: float) -> Any:
-    metric = corpus_metric(name)
-    return np.apply_along_axis(lambda each: metric._compute_score_from_stats(each.tolist()).score / 100, -1, sums)
+    return np.apply_along_axis(lambda each: score_of_sums(name, each.tolist()) / 100, -1, sums)
 
 
 METRICS: dict[str, Metric] = {
