@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from ama_ray.cli import main
 from ama_ray.config import RunConfig
 from ama_ray.probes.presets.registry import PRESETS
-from tests.support.doc_blocks import ROOT, Block, blocks, inline
+from tests.support.doc_blocks import ROOT, RUN, Block, blocks, inline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +31,6 @@ LANGUAGES = {
     "python": "snippets or files",
     "json": "rows of a file",
 }
-RUN = {"check", "compare", "export", "extend", "init", "pick", "report", "resume", "search", "show", "table"}
-"""Run by tests/integration/test_docs_run.py as they stand; `extend` with two trials more instead of forty, `init` with answers."""
 RUN_ELSEWHERE = {
     "chat": ("tests/engine/server/test_point_server.py", '"chat", str(run)'),
     "distill": ("tests/distill/test_distillation.py", '"distill", str('),

@@ -24,7 +24,7 @@ from ama_ray.evaluation.evaluation import Answers, Evaluation
 from ama_ray.miniature import ROOT
 from ama_ray.scores.metrics import METRICS
 from ama_ray.scores.objectives import Objectives
-from tests.support.checkpoints import edit
+from testing.checkpoints import edit
 from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ama_ray.config import RunConfig
 from ama_ray.scores.trial import ProbeResult, Scores, Trial
 from ama_ray.space.search_space import SearchSpace
 from ama_ray.storage.records import write_trials
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
 from tests.support.trials import scores
 
 MakeExportRun = Callable[..., Path]

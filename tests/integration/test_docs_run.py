@@ -13,8 +13,7 @@ import pytest
 
 import ama_ray
 from ama_ray import ParetoSet
-from tests.support.doc_blocks import ROOT, blocks
-from tests.test_docs import RUN
+from tests.support.doc_blocks import ROOT, RUN, blocks
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # the tutorial is one fixture: minutes on a busy machine
 TUTORIAL = "tutorial.md"

@@ -16,7 +16,7 @@ from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.report.html.render import write_html
 from ama_ray.scores.trial import Reply, Trial
 from ama_ray.storage.records import ReplyStore, write_trials
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
 from tests.support.trials import scores
 
 if TYPE_CHECKING:
