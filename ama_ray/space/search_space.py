@@ -44,7 +44,7 @@ _PLACEHOLDER = re.compile(r"\{.*?\}")
 
 def _folder() -> Path:
     """The shipped search spaces: inside the package where it is installed, beside it in a checkout."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
     return next(path for path in (here / "search_spaces", here.parent / "search_spaces") if path.is_dir())
 
 

@@ -11,7 +11,7 @@ import yaml
 import ama_ray
 from ama_ray.config import RunConfig
 from testing.checkpoints import make_pair
-from tests.cli.conftest import Command
+from tests.support.command import Command
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def prepare(folder: Path) -> tuple[RunConfig, Evaluation]:
         reward={
             "kind": "function",
             "prompts": {"file": folder / "a.jsonl", "report_file": folder / "b.jsonl"},
-            "scorer": f"{Path(__file__).parent}/constant.py:score",
+            "scorer": f"{constant_reward.__file__}:score",
             "sampling": {"max_tokens": 2},
         },
         tax=[{"preset": name, "file": DATA / file, "items": ITEMS} for name, file in FILES.items()],
