@@ -14,7 +14,7 @@ from ama_ray.checkpoints.checkpoint import INDEX
 from ama_ray.checkpoints.checkpoint import SINGLE as WEIGHTS
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
-from tests.support.checkpoints import ARCHITECTURES, copied, edit, edit_weights, make_pair
+from testing.checkpoints import ARCHITECTURES, copied, edit, edit_weights, make_pair
 
 Paths = tuple[Path, Path]
 

@@ -24,7 +24,7 @@ from ama_ray.evaluation.evaluation import Answers, Evaluation
 from ama_ray.miniature import ROOT
 from ama_ray.scores.metrics import METRICS
 from ama_ray.scores.objectives import Objectives
-from tests.support.checkpoints import edit
+from testing.checkpoints import edit
 from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def prepare(folder: Path) -> tuple[RunConfig, Evaluation]:
         reward={
             "kind": "function",
             "prompts": {"file": folder / "a.jsonl", "report_file": folder / "b.jsonl"},
-            "scorer": f"{Path(__file__).parent}/constant.py:score",
+            "scorer": f"{constant_reward.__file__}:score",
             "sampling": {"max_tokens": 2},
         },
         tax=[{"preset": name, "file": DATA / file, "items": ITEMS} for name, file in FILES.items()],

@@ -18,7 +18,7 @@ from ama_ray.scores.trial import ProbeResult, Scores, Trial
 from ama_ray.space.search_space import SearchSpace
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import write_trials
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
 from tests.support.trials import scores
 
 OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, 64),), (ProbeTerm("arc", "reasoning", "mean"),))

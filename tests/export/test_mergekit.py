@@ -15,8 +15,8 @@ from ama_ray.api import Run
 from ama_ray.export.merge_file import Group, MergeFile, Parent
 from ama_ray.export.mergekit import filters, mergekit_yaml
 from ama_ray.miniature import ROOT
-from tests.support.checkpoints import edit_weights, make_pair
-from tests.support.tensors import half_ulp, stored
+from testing.checkpoints import edit_weights, make_pair, stored
+from tests.support.rounding import half_ulp
 
 if TYPE_CHECKING:
     from pathlib import Path

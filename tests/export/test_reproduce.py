@@ -17,9 +17,7 @@ from ama_ray.errors import UserError
 from ama_ray.export import reproduce
 from ama_ray.export.merge_file import MergeFile
 from ama_ray.space.search_space import SearchSpace
-from tests.support.adapters import PLAIN, write_adapter
-from tests.support.checkpoints import edit, edit_weights, make_pair
-from tests.support.tensors import stored
+from testing.checkpoints import LORA, edit, edit_weights, make_pair, stored, write_adapter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +53,7 @@ def test_the_weights_are_made_again_bit_for_bit(form: str, make_export_run: Make
 
 def test_so_are_those_of_an_adapter(make_export_run: MakeExportRun, tmp_path: Path) -> None:
     base, _ = make_pair(tmp_path / "pair", layers=2, dtype=torch.bfloat16)
-    write_adapter(base, tmp_path / "adapter", **PLAIN)
+    write_adapter(base, tmp_path / "adapter", **LORA)
     first = Run.open(make_export_run((base, tmp_path / "adapter"))).export(3, tmp_path / "first")
     again = reproduce(first / "merge.json", tmp_path / "again")
     assert digests(again) == digests(first)
