@@ -204,7 +204,7 @@ def _digest(values: object) -> str:
 def _tensor_digest(tensor: torch.Tensor) -> str:
     """The SHA-256 of dtype, shape and all bytes in their order; runs beside other work, as hashlib frees the GIL."""
     digest = hashlib.sha256(f"{dtype_name(tensor.dtype)} {list(tensor.shape)} ".encode())
-    digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    digest.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
     return digest.hexdigest()
 
 
