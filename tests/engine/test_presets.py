@@ -25,6 +25,7 @@ from ama_ray.miniature import ROOT
 from ama_ray.scores.metrics import METRICS
 from ama_ray.scores.objectives import Objectives
 from testing.checkpoints import edit
+from tests.support import constant_reward
 from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
