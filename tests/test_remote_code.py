@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import ama_ray
-from tests.support.checkpoints import edit, make_pair
+from testing.checkpoints import edit, make_pair
 
 LOADERS = {"from_pretrained", "from_config", "LLM", "AsyncEngineArgs", "EngineArgs"}
 PACKAGE = Path(ama_ray.__file__).parent

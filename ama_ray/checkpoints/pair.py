@@ -6,7 +6,7 @@ import hashlib
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -204,7 +204,8 @@ def _digest(values: object) -> str:
 def _tensor_digest(tensor: torch.Tensor) -> str:
     """The SHA-256 of dtype, shape and all bytes in their order; runs beside other work, as hashlib frees the GIL."""
     digest = hashlib.sha256(f"{dtype_name(tensor.dtype)} {list(tensor.shape)} ".encode())
-    digest.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+    stored: Any = tensor.contiguous().flatten().view(torch.uint8).numpy()  # a buffer
+    digest.update(stored)
     return digest.hexdigest()
 
 

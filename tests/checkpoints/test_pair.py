@@ -231,6 +231,6 @@ def test_a_tensor_of_another_shape_with_the_same_bytes_has_another_checksum(tmp_
         folder = tmp_path / str(shape[0])
         for path in make_pair(folder):
             values = torch.arange(24.0) + len(path.name)
-            edit_weights(path, lambda tensors, values=values, shape=shape: tensors.update(odd=values.reshape(shape)))
+            edit_weights(path, partial(dict.update, odd=values.reshape(shape)))
         checksums.add(Pair.open(str(folder / "base"), str(folder / "aligned")).checksum)
     assert len(checksums) == 2
