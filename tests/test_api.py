@@ -9,6 +9,7 @@ import pytest
 
 from ama_ray.api import Run
 from ama_ray.errors import UserError
+from ama_ray.scores.trial import Trial
 from ama_ray.storage.records import ItemStore
 from tests.support.runs import run_of, write_run
 from tests.support.trials import five_trials
@@ -46,6 +47,17 @@ def test_a_run_that_was_moved_has_its_items_where_it_is(tmp_path: Path) -> None:
     assert run.config.out == run.folder == moved
     with pytest.raises(UserError, match=f"{moved}.*no such file"):
         run.to_dataset()
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
+    failed = Trial(7, "failed", "sampler", {"a": 0.1, "b": 0.2}, reason="out of memory")
+    run = run_of([*five_trials(), failed])
+    with pytest.raises(UserError, match="no trial 9; the front has trials 0, 3, 4, 1"):
+        run.export(9, tmp_path / "out")
+    for point in (7, failed):
+        with pytest.raises(UserError, match=r"Trial 7 failed \(out of memory\)"):
+            run.export(point, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_has_its_points_by_name_and_by_wish() -> None:

@@ -19,6 +19,8 @@ from tests.support.trials import five_trials, scores, trial
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 
 def reported() -> list[Trial]:
     """A point that the search saw too good, one that it saw too bad, one not scored again, and a twin."""
@@ -131,10 +133,10 @@ def test_convergence_uses_items_where_there_are_any(tmp_path: Path) -> None:
     ]
     assert math.isnan(bare[-1].held_out.value)
     draw = np.random.default_rng(0)
-    items = {
-        t.number: {"reward": t.reward + draw.normal(size=(20, 1)), "arc": (np.arange(20) > 20 * t.tax)[:, None] * 1.0}
-        for t in run.trials
-    }
+    items: dict[int, dict[str, NDArray[np.float64]]] = {}
+    for t in run.trials:
+        rewards, right = t.reward + draw.normal(size=(20, 1)), (np.arange(20) > 20 * t.tax)[:, None]
+        items[t.number] = {"reward": rewards, "arc": right.astype(np.float64)}
     for number, each in items.items():
         run.items.write("search", number, each)
     last = run.convergence()[-1]

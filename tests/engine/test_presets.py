@@ -21,9 +21,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ama_ray.config import RunConfig
 from ama_ray.evaluation.evaluation import Answers, Evaluation
+from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.scores.metrics import METRICS
-from ama_ray.scores.objectives import Objectives
 from testing.checkpoints import edit
 from tests.support import constant_reward
 from tests.support.processes import in_own_process
@@ -162,7 +162,7 @@ def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
         for request, texts in zip(asked[name], answered[name], strict=True):
             assert texts == [reply(model, tokenizer, request)]
 
-    scores = {term.name: METRICS[term.metric].score(items[term.name]) for term in Objectives.of(config).probes}
+    scores = {term.name: METRICS[term.metric].score(items[term.name]) for term in objectives_of(config).probes}
     assert scores.keys() == FILES.keys()
 
     def prompts(name: str) -> list[str]:

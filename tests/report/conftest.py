@@ -80,8 +80,8 @@ def test_data_run(run: StoredRun) -> StoredRun:
 @pytest.fixture
 def bounded(run: StoredRun) -> StoredRun:
     """A run with a constraint and a reference point."""
-    asked = {"constraints": {"tax": "<= 0.1"}, "reference": {"reward": 1.5, "tax": 0.09}}
-    return run_of(run.trials, objectives=run.objectives, **asked)
+    start = {"reward": 1.5, "tax": 0.09}
+    return run_of(run.trials, objectives=run.objectives, constraints={"tax": "<= 0.1"}, reference=start)
 
 
 @pytest.fixture

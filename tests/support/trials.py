@@ -40,7 +40,7 @@ def trial(
 
 
 def five_trials(shift: float = 0.0) -> list[Trial]:
-    """Base, aligned, the uniform point between, and two of a sampler: trial 4, its reward `shift` higher, is the knee."""
+    """Base, aligned, the uniform point between, two of a sampler: trial 4, its reward `shift` higher, is the knee."""
     return [
         trial(0, 0.0, 0.0, 0.0),
         trial(1, 4.0, 0.4, 1.0),

@@ -14,9 +14,10 @@ from ama_ray.report import write_report
 from ama_ray.report.plots.families import plot_families
 from ama_ray.report.plots.importance import plot_importance
 from ama_ray.scores.interval import Interval
+from ama_ray.scores.terms import ProbeTerm
 from ama_ray.scores.trial import Scores
 from tests.support.pictures import UNUSUAL, size, unusual
-from tests.support.runs import in_folder
+from tests.support.runs import in_folder, run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +67,23 @@ def test_as_many_groups_as_there_are_keep_to_a_page(tmp_path: Path) -> None:
     text = (tmp_path / "importance.svg").read_text(encoding="utf-8")
     assert ">layer-3</text>" in text
     assert ">layer-4</text>" not in text
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_family_without_scores_of_all_its_probes_is_left_out(reported: StoredRun, tmp_path: Path) -> None:
+    families = {
+        "arc": "reasoning",
+        "squad": "reading",
+        "drop": "reading",
+        "fr-en": "translation",
+        "de-en": "translation",
+    }
+    probes = tuple(ProbeTerm(name, family, "mean") for name, family in families.items())
+    run = run_of(reported.trials, objectives=replace(reported.objectives, probes=probes))
+    plot_families(run, tmp_path / "families.svg")
+    drawn = (tmp_path / "families.svg").read_text(encoding="utf-8")
+    assert all(f">{family}</text>" in drawn for family in ("reasoning", "reading"))
+    assert ">translation</text>" not in drawn
 
 
 @pytest.mark.filterwarnings("error")
