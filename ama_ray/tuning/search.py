@@ -61,7 +61,7 @@ def search(
     clock = Clock(began)
     clock.lap("import")
     config = _config(run, fields)
-    callbacks.make(config)  # what cannot be made is said before anything is started
+    callbacks.make(config)  # what cannot be made is refused before anything is started
     with ExitStack() as stack:
         stack.enter_context(held(config.out))
         stack.enter_context(log_to(config))
