@@ -1,4 +1,4 @@
-"""`mergekit.yaml` means the merge. Mergekit itself makes it in `benchmarks.peers.mergekit_yaml`: its pins clash with ours."""
+"""`mergekit.yaml` means the merge. Mergekit itself makes it in `benchmarks.peers.mergekit_yaml`: our pins clash."""
 
 from __future__ import annotations
 
