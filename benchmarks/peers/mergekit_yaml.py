@@ -5,9 +5,9 @@
 Every pair of the miniature with the shipped search spaces, and random pairs of the architectures of the tests (but
 GPT-NeoX, of which mergekit wants a buffer that transformers saves no more), in bfloat16 and float32, tied and untied,
 in several files, as an adapter, and past aligned; ratios are drawn. Exports each, has mergekit (in an environment of
-its own, see `benchmarks.peers.environments`) merge as the exported `mergekit.yaml` says, and compares all tensors of both. Prints
-a table and a JSON object; the exit code is 1 where a tensor differs by more than the rounding of bfloat16: by more
-than one step of it in some element.
+its own, see `benchmarks.peers.environments`) merge as the exported `mergekit.yaml` says, and compares all tensors of
+both. Prints a table and a JSON object; the exit code is 1 where a tensor differs by more than the rounding of bfloat16:
+by more than one step of it in some element.
 """
 
 from __future__ import annotations

@@ -55,11 +55,11 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_tutorial_ends_with_a_front_a_page_and_a_checkpoint(mine: Path) -> None:
-    front = Run.open(mine / "runs" / "first").pareto
-    assert front.split == "report"
-    assert front.aligned.reward > front.base.reward
-    assert front.aligned.tax > 0
-    assert len(front) > 2
+    run = Run.open(mine / "runs" / "first")
+    assert run.pareto.split == "report"
+    assert run.pareto.aligned.reward > run.pareto.base.reward
+    assert run.pareto.aligned.tax > 0
+    assert len(run.pareto) > 2
     assert (mine / "runs" / "first" / "report.html").is_file()
     assert (mine / "merged" / "model.safetensors").is_file()
 
