@@ -38,9 +38,12 @@ def _show_where() -> None:
 
 
 def app() -> None:
-    """The entry point: a `UserError` is one sentence on standard error and exit code 2."""
+    """The entry point: a `UserError` is one line on standard error and exit code 2.
+
+    The line is the sentence of the error, and, where a run had begun, one that names its log.
+    """
     try:
         _commands()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}", *getattr(error, "__notes__", ()), file=sys.stderr)
         sys.exit(2)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ama_ray.errors import UserError
+from ama_ray.storage.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,11 +130,10 @@ class DeepCheckCache:
         if not verdict.passed:
             return
         fields = {"equal_prompts": verdict.equal_prompts, "largest_difference": verdict.largest_difference}
-        partial = self._file.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(fields), encoding="utf-8")
-            partial.replace(self._file)
+            with replacing(self._file) as file:
+                json.dump(fields, file)
 
 
 def engine_version() -> str:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ama_ray.errors import UserError
 from ama_ray.jobs import archive, log
-from ama_ray.jobs.client import ADDRESS, asking, connect
+from ama_ray.jobs.address import ADDRESS
+from ama_ray.jobs.client import asking, connect
 from ama_ray.jobs.package import JobFiles
 from ama_ray.storage.run_folder import held
 

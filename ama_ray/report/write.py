@@ -100,7 +100,7 @@ def _asked(run: StoredRun) -> dict[str, Any]:
 
 
 def _write_steps(steps: Sequence[Step], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as file:
         writer = csv.writer(file)
         writer.writerow(["trials", "hypervolume", "held_out", "held_out_low", "held_out_high"])
         for step in steps:

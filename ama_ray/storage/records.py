@@ -15,6 +15,7 @@ import numpy as np
 from ama_ray.errors import UserError
 from ama_ray.scores.trial import Reply, Trial
 from ama_ray.storage.files import replacing
+from ama_ray.storage.names import TRIALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,7 +99,7 @@ def read_trials(path: str | Path) -> list[Trial]:
         try:
             trials.append(Trial.from_row(row))
         except KeyError as error:
-            raise UserError(f"{path}: there is no column {error}; is this the trials.csv of a run?") from None
+            raise UserError(f"{path}: there is no column {error}; is this the {TRIALS} of a run?") from None
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: trial {position} of the file cannot be read ({error}).") from None
     return trials

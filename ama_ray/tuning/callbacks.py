@@ -10,6 +10,7 @@ from ray.tune import Callback
 
 from ama_ray.config.search import TRACKERS
 from ama_ray.errors import UserError, one_line
+from ama_ray.storage.names import TENSORBOARD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def _make(name: str, config: RunConfig) -> Callback:
         )
     names, run = (*config.reward_objectives, "tax"), config.out.name
     if name == "tensorboard":
-        return _tensorboard(names, config.out / "tensorboard")
+        return _tensorboard(names, config.out / TENSORBOARD)
     if name == "mlflow":
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from ama_ray.scores.trial import Trial
 
     Listener = Callable[["Event"], None]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,10 @@ Event = Message | StageStarted | RunOpened | TrialStarted | TrialFinished | Stop
 
 
 class EventEmitter:
-    """Tells one listener; called with a line, it says that."""
+    """Tells one listener, and the log; called with a line, it says that."""
 
     def __init__(self, listen: Listener | None) -> None:
-        """Tells nobody where there is no listener."""
+        """Where there is no listener, only the log is told."""
         self._listen = listen
 
     def __call__(self, line: str) -> None:
@@ -94,6 +97,11 @@ class EventEmitter:
 
     def send(self, event: Event) -> None:
         """Sends an event."""
+        match event:  # a `StopRequested` comes from a signal's handler, where a file must not be written
+            case Message(line) | TrialFinished(line=line):
+                _log.info(line)
+            case StageStarted(what):
+                _log.info(what)
         if self._listen:
             self._listen(event)
 

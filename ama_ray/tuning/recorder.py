@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from ray.tune import Callback
 
 from ama_ray.errors import UserError, one_line
 from ama_ray.scores.trial import Trial
+from ama_ray.storage.names import ITEMS, LOG, REPLIES, TRIALS
 from ama_ray.storage.records import ItemStore, ReplyStore, TrialsFile
 from ama_ray.storage.retry import retry_write
 from ama_ray.tuning.ray_internals import forget_trial
@@ -29,6 +31,8 @@ FAILURES_IN_A_ROW = 5
 
 ATTEMPTS = 3
 """How often a trial is run whose engine dies; a trial whose scorer fails has failed."""
+
+_log = logging.getLogger(__name__)
 
 
 class Recorder(Callback):
@@ -61,9 +65,9 @@ class Recorder(Callback):
         self.engine_seconds: dict[str, float] = {}
         self.stage_seconds: Counter[str] = Counter()
         self.last_failure = ""
-        self.items = ItemStore(out / "items")
-        self.replies = ReplyStore(out / "replies.jsonl")
-        self._out, self._file = out, TrialsFile(out / "trials.csv")
+        self.items = ItemStore(out / ITEMS)
+        self.replies = ReplyStore(out / REPLIES)
+        self._out, self._file = out, TrialsFile(out / TRIALS)
         self._on_trial = on_trial
         self._tell = tell
         self._on_start = on_start
@@ -149,7 +153,7 @@ class Recorder(Callback):
             return
         self.last_failure = why
         self._failures += 1
-        self._tell(f"trial {trial.config['number']}: {why}; it runs again with another engine")
+        self._tell(f"trial {trial.config['number']}: {why}; it runs again with another engine; see {self._out / LOG}")
 
     def _failed(self, config: dict[str, Any], reason: str, seconds: dict[str, float]) -> None:
         self._failures += 1
@@ -161,7 +165,7 @@ class Recorder(Callback):
     def _record(self, config: dict[str, Any], trial: Trial) -> None:
         self._trials[trial.number] = trial
         self._finished[config["split"]] += 1
-        retry_write(partial(self._file.write, self.trials), str(self._out / "trials.csv"), self._tell)
+        retry_write(partial(self._file.write, self.trials), str(self._out / TRIALS), self._tell)
         self._on_trial(trial.seen_on(config["split"]))
 
 
@@ -171,6 +175,7 @@ def _why(trial: Any) -> str:
     if not path or not Path(path).is_file():
         return "the trial's process ended"
     error = cloudpickle.loads(Path(path).read_bytes())
+    _log.error("trial %s ended by an error", trial.config["number"], exc_info=error)
     if isinstance(error, RayActorError):
         return "its process died, or was ended as it took too long"
     return one_line(error)

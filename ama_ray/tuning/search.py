@@ -18,6 +18,7 @@ from ama_ray.evaluation.inputs import Inputs
 from ama_ray.report import write_report
 from ama_ray.run import StoredRun
 from ama_ray.space.parametrization import parametrization
+from ama_ray.storage.log import failure_to_log, log_to
 from ama_ray.storage.mirror import mirrored
 from ama_ray.storage.run_folder import Resume, RunFolder, finished, held
 from ama_ray.tuning import callbacks, samplers
@@ -76,10 +77,12 @@ def search(
     callbacks.make(config)  # what cannot be made is said before anything is started
     with ExitStack() as stack:
         stack.enter_context(held(config.out))
+        stack.enter_context(log_to(config))
         signals = stack.enter_context(interrupts())
         tell = EventEmitter(listen or (progress and lines(progress)))
         signals.notice = lambda: tell.send(StopRequested())
         keep = stack.enter_context(mirrored(config, tell))
+        stack.enter_context(failure_to_log(config))
         return _search(config, resume, tell, clock, signals, keep=keep)
 
 
@@ -98,7 +101,7 @@ def _search(
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
     shape = parametrization(inputs.groups.ranges, config.mean_ratio)
-    folder = RunFolder.start(inputs, resume)
+    folder = RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, resume=resume)
     config = inputs.config
     earlier = StoredRun(config.out, config, inputs.objectives, folder.trials, inputs.test_data)
     tell.send(RunOpened(config, earlier))

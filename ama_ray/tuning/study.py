@@ -14,6 +14,7 @@ from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.study import StudyDirection
 
 from ama_ray.errors import UserError, one_line
+from ama_ray.storage.names import JOURNAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from ama_ray.storage.run_folder import RunFolder
-
-JOURNAL = "study.journal"
 
 
 def open_study(

@@ -7,7 +7,6 @@ import pickle
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import peft
 import pytest
 import torch
 import transformers
@@ -17,13 +16,13 @@ from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.lora import CONFIG, WEIGHTS
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
+from tests.support.adapters import PLAIN, write_adapter
 from tests.support.checkpoints import copied, make_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PLAIN: dict[str, Any] = {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "v_proj"]}
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("llama", PLAIN),
     "all-linear": ("llama", PLAIN | {"target_modules": "all-linear"}),
@@ -38,25 +37,6 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2-head": ("gpt2", {"r": 4, "target_modules": ["c_proj", "lm_head"]}),
     "square-told-otherwise": ("llama", PLAIN | {"target_modules": ["q_proj", "o_proj"], "fan_in_fan_out": True}),
 }
-
-
-def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.Tensor]:
-    """Writes a random adapter over a checkpoint.
-
-    Returns:
-        The weights of PEFT's own merge.
-    """
-    torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_pretrained(base)
-    config = peft.LoraConfig(task_type="CAUSAL_LM", **settings)
-    adapted = peft.get_peft_model(model, config)
-    with torch.no_grad():
-        for parameter in adapted.parameters():
-            if parameter.requires_grad:
-                parameter.copy_(torch.randn(parameter.shape) * 0.1)
-    adapted.save_pretrained(folder)
-    merged: dict[str, torch.Tensor] = adapted.merge_and_unload().state_dict()
-    return merged
 
 
 @pytest.mark.parametrize("form", FORMS)

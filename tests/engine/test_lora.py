@@ -10,9 +10,9 @@ from ama_ray.config import RunConfig
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.tuning.setup import run_deep_check
-from tests.checkpoints.test_lora import PLAIN, write_adapter
 from tests.engine.worker.test_swap_extension import SETTINGS
 from tests.support import live_engine
+from tests.support.adapters import PLAIN, write_adapter
 from tests.support.processes import OwnProcess
 
 if TYPE_CHECKING:

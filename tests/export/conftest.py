@@ -12,12 +12,16 @@ import pytest
 
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import RunConfig
+from ama_ray.scores.objectives import Objectives
+from ama_ray.scores.terms import ProbeTerm, RewardTerm
 from ama_ray.scores.trial import ProbeResult, Scores, Trial
 from ama_ray.space.search_space import SearchSpace
+from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import write_trials
 from tests.support.checkpoints import make_pair
 from tests.support.trials import scores
 
+OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, 64),), (ProbeTerm("arc", "reasoning", "mean"),))
 MakeExportRun = Callable[..., Path]
 IDENTITY = {"study": "s-1", "base and aligned": "1", "the items of arc (search split)": "2", "/home/me/reward.py": "3"}
 
@@ -60,6 +64,7 @@ def make_export_run(tmp_path: Path) -> MakeExportRun:
         (folder / "identity.json").write_text(json.dumps(IDENTITY | {"base and aligned": opened.checksum}))
         (folder / "summary.json").write_text(json.dumps({"versions": {"python": "3.11.9", "vllm": "0.32.0"}}))
         write_trials(folder / "trials.csv", trials)
+        ObjectivesFile.of(OBJECTIVES).write(folder)
         return folder
 
     return make

@@ -11,12 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ama_ray.api import Run
 from ama_ray.export.merge_file import Group, MergeFile, Parent
 from ama_ray.export.mergekit import filters, mergekit_yaml
 from ama_ray.miniature import ROOT
-from ama_ray.pareto.pareto_set import ParetoSet
-from tests.checkpoints.test_merging import half_ulp, stored
 from tests.support.checkpoints import edit_weights, make_pair
+from tests.support.tensors import half_ulp, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def interpreted(config: dict[str, Any], name: str, tensors: dict[str, torch.Tens
 def test_all_tensors_of_the_miniature_are_equal_to_rounding(
     space: str, make_export_run: MakeExportRun, tmp_path: Path
 ) -> None:
-    out = ParetoSet.open(make_export_run((ROOT / "base", ROOT / "rsf"), space)).export(3, tmp_path / "out")
+    out = Run.open(make_export_run((ROOT / "base", ROOT / "rsf"), space)).export(3, tmp_path / "out")
     config = yaml.safe_load((out / "mergekit.yaml").read_text())
     assert (config["base_model"], config["dtype"]) == (str(ROOT / "rsf"), "bfloat16")
     ends = {str(ROOT / end): stored(ROOT / end) for end in ("base", "rsf")}
@@ -112,6 +112,6 @@ def test_there_is_none_where_mergekit_would_make_something_else(make_export_run:
     }
     for name, (pair, space, why) in cases.items():
         (tmp_path / "run").rename(tmp_path / f"before-{name}") if (tmp_path / "run").exists() else None
-        out = ParetoSet.open(make_export_run(pair, space)).export(3, tmp_path / f"out-{name}")
+        out = Run.open(make_export_run(pair, space)).export(3, tmp_path / f"out-{name}")
         assert not (out / "mergekit.yaml").exists()
         assert why in (out / "README.md").read_text()

@@ -136,7 +136,8 @@ def test_the_run_folder_holds_the_result_and_no_weights(run: Run) -> None:
     assert names == {
         *(f"{name}.{ending}" for name in ("convergence", "families", "front") for ending in ("png", "svg")),
         *("convergence.csv", "front.csv", "replies.jsonl", "report.html"),
-        *("items", "run.yaml", "summary.json", "trials.csv", "identity.json", "study.journal", ".lock"),
+        *("items", "run.yaml", "summary.json", "trials.csv", "identity.json", "objectives.json"),
+        *("study.journal", "log.txt", ".lock"),
     }
     assert not [path for path in run.out.rglob("*") if path.suffix in (".safetensors", ".bin", ".pt")]
     assert RunConfig.load(run.out / "run.yaml").trials == TRIALS

@@ -14,17 +14,12 @@ from hypothesis import strategies as st
 
 from ama_ray.errors import UserError
 from ama_ray.jobs import archive
+from tests.support.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RUN = {"run.yaml": b"a: 1\n", "identity.json": b'{"study": "one"}'}
-
-
-def write(path: Path, text: str = "x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
+RUN = {"run.yaml": b"a: 1\n", "identity.json": b'{"study": "one"}', "log.txt": b"a line\n"}
 
 
 def packed(folder: Path) -> list[str]:

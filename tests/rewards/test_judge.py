@@ -164,7 +164,7 @@ def test_the_key_comes_from_the_environment_and_shows_nowhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     judge = {"api_key_env": "JUDGE_KEY"}
-    with pytest.raises(UserError, match=r"the environment variable JUDGE_KEY, named in api_key_env, is not set"):
+    with pytest.raises(UserError, match=r"api_key_env: the environment variable JUDGE_KEY is not set"):
         read(tmp_path, server.url, judge)
     monkeypatch.setenv("JUDGE_KEY", KEY)
     reward = read(tmp_path, server.url, judge)

@@ -22,6 +22,7 @@ def run(tmp_path: Path) -> Path:
     (folder / "trials.csv").write_text("number\n0\n")
     (folder / "identity.json").write_text(json.dumps({"study": "mine"}))
     (folder / "run.yaml").write_text("seed: 0\n")
+    (folder / "log.txt").write_text("a line\n")
     (folder / ".lock").write_text("process 1")
     return folder
 

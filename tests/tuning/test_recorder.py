@@ -163,7 +163,8 @@ def test_trials_that_run_again_count_as_failures_until_one_succeeds(tmp_path: Pa
     recorder = Recorder(tmp_path, lambda trial: None, lines.append)
     for _ in range(FAILURES_IN_A_ROW - 1):
         recorder.on_trial_error(0, [], TuneTrial(complete(7).config | {"attempt": 1}, error=RayActorError()))
-    assert lines[0] == "trial 7: its process died, or was ended as it took too long; it runs again with another engine"
+    again = "its process died, or was ended as it took too long; it runs again with another engine"
+    assert lines[0] == f"trial 7: {again}; see {tmp_path / 'log.txt'}"
     assert not recorder.failing
     recorder.on_trial_complete(0, [], complete(7))
     recorder.on_trial_error(0, [], TuneTrial(complete(8).config | {"attempt": 1}, error=RuntimeError("no")))

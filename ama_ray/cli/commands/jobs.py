@@ -12,13 +12,13 @@ from rich.table import Table
 
 from ama_ray.cli.console import Resuming, RunFile, Trials, console, say
 from ama_ray.errors import UserError
+from ama_ray.jobs.address import ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ama_ray.jobs.jobs import Job, Jobs
 
-ADDRESS = "http://127.0.0.1:8265"
 Address = Annotated[str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Ray's job server, on the head.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job, as submit and status name it.", show_default=False)]
 LINES = 20

@@ -1,4 +1,4 @@
-"""`PointMiddleware`: every request that is answered by weights waits for its point, and keeps it in until it is answered."""
+"""`PointMiddleware`: a request that weights answer waits for its point, and keeps it in until it is answered."""
 
 from __future__ import annotations
 
