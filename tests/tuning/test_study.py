@@ -13,8 +13,8 @@ from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.miniature import ROOT
 from ama_ray.space.parametrization import parametrization
-from ama_ray.storage.run_folder import RunFolder
 from ama_ray.storage.names import JOURNAL
+from ama_ray.storage.run_folder import RunFolder
 from ama_ray.tuning.study import open_study
 from ama_ray.tuning.suggester import StudySuggester
 from testing.postgres import Postgres
