@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RAY_TOKEN = "RAY_AUTH_TOKEN"
+
+
+@contextmanager
+def no_input() -> Iterator[None]:
+    """Closes the standard input for a while: no library asks anything on the terminal, and none reads an answer."""
+    before = sys.stdin
+    with Path(os.devnull).open(encoding="utf-8") as nothing:
+        sys.stdin = nothing
+        try:
+            yield
+        finally:
+            sys.stdin = before
 
 
 @contextmanager

@@ -228,7 +228,7 @@ def _slow_vocabulary(folder: Path) -> dict[str, int]:
     from transformers import AutoTokenizer
 
     try:
-        vocabulary: dict[str, int] = AutoTokenizer.from_pretrained(folder).get_vocab()
+        vocabulary: dict[str, int] = AutoTokenizer.from_pretrained(folder, trust_remote_code=False).get_vocab()
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise UserError(f"{folder}: its tokenizer cannot be read ({one_line(error)}).") from None
     return vocabulary

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import PlainConsole
 
 if TYPE_CHECKING:
     from ama_ray.run import StoredRun
@@ -21,12 +21,12 @@ Resuming = Annotated[
     typer.Option(help="Where the folder holds a run: auto goes on with it, never refuses, must insists."),
 ]
 
-console = Console()
+console = PlainConsole()
 
 
 def say(line: str) -> None:
     """Prints a line as it is."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def show_front(run: StoredRun) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from ama_ray.cli.commands import chat, init, jobs, points, results, search, serve
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 _commands = typer.Typer(name="ama-ray", no_args_is_help=True, pretty_exceptions_enable=False)
 for _command in (
@@ -45,5 +46,5 @@ def app() -> None:
     try:
         _commands()
     except UserError as error:
-        print(f"error: {error}", *getattr(error, "__notes__", ()), file=sys.stderr)
+        print(harmless(" ".join([f"error: {error}", *getattr(error, "__notes__", ())])), file=sys.stderr)
         sys.exit(2)

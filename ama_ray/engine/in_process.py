@@ -42,6 +42,7 @@ def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, 
         "max_logprobs": MAX_CANDIDATES,
         "seed": 0,
         "worker_extension_cls": WORKER,
+        "trust_remote_code": False,
     }
     if on_cpu:
         arguments |= {

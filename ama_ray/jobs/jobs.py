@@ -194,7 +194,7 @@ class Jobs:
                 self.stop(packing)
                 with asking(self.address, f"{packing} cannot be removed"):
                     self._client.delete_job(packing)
-            archive.unpack(file, folder)
+            archive.unpack(file, folder, receiver.size)
 
     def _submit(
         self, command: list[str], name: str, metadata: dict[str, str], environment: dict[str, Any] | None = None

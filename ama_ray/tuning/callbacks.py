@@ -11,6 +11,7 @@ from ray.tune import Callback
 from ama_ray.config.search import TRACKERS
 from ama_ray.errors import UserError, one_line
 from ama_ray.storage.names import TENSORBOARD
+from ama_ray.tuning.trial_records import TrialSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ama_ray.config import RunConfig
 
 _LOGGED = ("share", "seconds", "ratios", "training_iteration")
-"""Of a result, besides the objectives: numbers, and what holds numbers. The rest is bulky, or Tune's own."""
+"""What is logged of a result besides the objectives: numbers, and dicts of numbers. The rest is Tune's own."""
 
 
 def make(config: RunConfig) -> list[Callback]:
@@ -72,7 +73,8 @@ def _tensorboard(objectives: tuple[str, ...], folder: Path) -> Callback:
         def log_trial_start(self, trial: Any) -> None:
             if trial in self._trial_writer:
                 self._trial_writer[trial].close()
-            place = folder / trial.config["split"] / str(trial.config["number"])
+            spec = TrialSpec.from_config(trial.config)
+            place = folder / spec.split / str(spec.number)
             self._trial_writer[trial] = self._summary_writer_cls(str(place), flush_secs=30)
             self._trial_result[trial] = {}
 

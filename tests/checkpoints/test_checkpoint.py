@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models
 from ama_ray.checkpoints.checkpoint import INDEX, read_config, read_tensors, read_vocabulary
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
-from tests.support.checkpoints import edit, make_pair
+from testing.checkpoints import edit, make_pair
 
 
 def test_an_index_must_match_its_files(tmp_path: Path) -> None:

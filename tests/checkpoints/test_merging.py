@@ -15,8 +15,8 @@ from ama_ray.checkpoints.merging import export, interpolate
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
 from ama_ray.space.search_space import SearchSpace
-from tests.support.checkpoints import ARCHITECTURES, edit_weights, make_pair
-from tests.support.tensors import half_ulp, stored
+from testing.checkpoints import ARCHITECTURES, edit_weights, make_pair, stored
+from tests.support.rounding import half_ulp
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 ratios = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0]), st.floats(0, 1))

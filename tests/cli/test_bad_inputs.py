@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from ama_ray.cli import main
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
-from tests.support.checkpoints import copied, make_pair
+from testing.checkpoints import copied, make_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cli.conftest import Command, MakeRun
+    from tests.support.command import Command
+    from tests.support.runs import MakeRun
 
 PROMPTS = RunConfig.load(ROOT / "run.yaml").reward[0].prompts
 FRAME = Frame("user : ", " reply :")

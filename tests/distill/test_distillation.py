@@ -27,7 +27,7 @@ from ama_ray.distill.sampling import sample
 from ama_ray.errors import UserError
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
-from tests.support.checkpoints import edit, make_pair
+from testing.checkpoints import edit, make_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import torch
 
 from ama_ray.config import EngineSettings
 from ama_ray.engine import deep_check
-from tests.support.checkpoints import ARCHITECTURES, edit, edit_weights, make_pair
+from testing.checkpoints import ARCHITECTURES, edit, edit_weights, make_pair
 from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from ama_ray.engine.prefix_tree import ScoringError, plan
 from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.engine.worker.target_scorer import TargetScorer
 from ama_ray.space.search_space import SearchSpace
+from testing.checkpoints import edit_weights, make_pair
 from tests.support import live_engine
-from tests.support.checkpoints import edit_weights, make_pair
 from tests.support.processes import OwnProcess
 
 if TYPE_CHECKING:

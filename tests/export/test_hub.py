@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.export.conftest import MakeExportRun
+    from tests.support.runs import MakeRun
 
 TOKEN = "hf_" + "secret" * 5
 
@@ -137,7 +137,7 @@ def start(hub: Hub, *command: object, home: Path, token: str = TOKEN) -> subproc
     return ended
 
 
-def test_export_sends_all_files(hub: Hub, make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_export_sends_all_files(hub: Hub, make_export_run: MakeRun, tmp_path: Path) -> None:
     arguments = ["export", make_export_run(layers=1), "--point", "3", "-o", tmp_path / "out", "--push", "me/merged"]
     ended = start(hub, "-m", "ama_ray.cli", *arguments, "--private", home=tmp_path / "hf")
     assert ended.returncode == 0, ended.stderr

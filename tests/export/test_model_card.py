@@ -16,7 +16,7 @@ from ama_ray.export.model_card import model_card
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.export.conftest import MakeExportRun
+    from tests.support.runs import MakeRun
 
 MIT, OTHER = Licence(id="mit"), Licence(id="other", name="tulu", link="https://example.org/licence")
 
@@ -45,7 +45,7 @@ def merge(base: Licence | None, aligned: Licence | None) -> MergeFile:
     )
 
 
-def test_scores_with_intervals_beside_those_of_the_parents(make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_scores_with_intervals_beside_those_of_the_parents(make_export_run: MakeRun, tmp_path: Path) -> None:
     out = Run.open(make_export_run(layers=2)).export(3, tmp_path / "out")
     card = ModelCard.load(out / "README.md")
     assert fields(card) == {
@@ -73,7 +73,7 @@ def test_scores_with_intervals_beside_those_of_the_parents(make_export_run: Make
     assert "/home/me" not in card.text
 
 
-def test_a_trial_without_a_report_is_told_by_the_search(make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_a_trial_without_a_report_is_told_by_the_search(make_export_run: MakeRun, tmp_path: Path) -> None:
     out = Run.open(make_export_run(layers=1)).export(4, tmp_path / "out")
     card = ModelCard.load(out / "README.md")
     assert tables(card)[1][1][1:3] == ["2.00 (1.80 to 2.20)", "-0.20 (-0.40 to -0.00)".replace("-0.00", "0.00")]
@@ -81,7 +81,7 @@ def test_a_trial_without_a_report_is_told_by_the_search(make_export_run: MakeExp
     assert "scored on 25% of the items" in card.text
 
 
-def test_base_itself_is_compared_with_aligned_only(make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_base_itself_is_compared_with_aligned_only(make_export_run: MakeRun, tmp_path: Path) -> None:
     out = Run.open(make_export_run(layers=1)).export("base", tmp_path / "out")
     assert tables(ModelCard.load(out / "README.md"))[1][0] == ["", "this merge", "aligned"]
 
@@ -114,25 +114,6 @@ def test_licences_are_those_of_the_parents(
     assert "None are recorded" in card.text
 
 
-def test_a_parent_is_linked_by_its_hub_id_and_a_folder_is_never_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tuned").mkdir()
-    parents = {
-        "gpt2": ("gpt2", "[gpt2](https://huggingface.co/gpt2)"),
-        "org/base": ("org/base", "[org/base](https://huggingface.co/org/base)"),
-        "tuned": ("tuned", "`tuned`, a local folder"),
-        "/home/me/models/gpt2": ("gpt2", "`gpt2`, a local folder"),
-        "../models/gpt2": ("gpt2", "`gpt2`, a local folder"),
-    }
-    for source, (name, link) in parents.items():
-        made = merge(MIT, MIT)
-        card = model_card(made.model_copy(update={"base": Parent(source=source, checksum="1")}))
-        assert fields(card)["base_model"][0] == name
-        assert f"| base | {link} |" in card.text
-
-
 CARDS = {
     "mit": ("---\nlicense: mit\n---\n", "mit"),
     "a list": ("---\nlicense: [mit]\n---\n", "mit"),
@@ -144,7 +125,7 @@ CARDS = {
 
 
 @pytest.mark.parametrize("form", CARDS)
-def test_a_licence_is_read_from_a_parent_s_card(form: str, make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_a_licence_is_read_from_a_parent_s_card(form: str, make_export_run: MakeRun, tmp_path: Path) -> None:
     run = make_export_run(layers=1)
     text, expected = CARDS[form]
     (tmp_path / "pair" / "aligned" / "README.md").write_text(text)

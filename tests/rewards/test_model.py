@@ -16,7 +16,7 @@ from ama_ray.engine.classifier.classifier import ClassifierError, ClassifierSett
 from ama_ray.engine.classifier.process import OwnProcess
 from ama_ray.errors import UserError
 from ama_ray.rewards.registry import ModelScores, ScorerError
-from tests.support.checkpoints import edit, edit_weights, make_pair
+from testing.checkpoints import edit, edit_weights, make_pair
 from tests.support.classifiers import make_classifier, save_tokenizer
 from tests.support.rewards import prepare
 
@@ -88,7 +88,7 @@ def test_preparing_loads_nothing_heavy(tmp_path: Path, folder: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from tests.reward.prepared import prepare
+from tests.support.rewards import prepare
 prepare(Path(sys.argv[1]), kind="model", model=sys.argv[2])
 print(sorted({"vllm", "ray", "openai"} & set(sys.modules)))
 """

@@ -94,12 +94,13 @@ def test_a_search_goes_on_after_its_database_was_away(
     asked = searcher()
     finish(asked, 4)
     postgres.stop()
-    finish(asked, 3, start=4)
+    finish(asked, 3)
     assert any("the study: cannot be written" in line for line in lines)
-    suggest(asked, "under way")
+    suggest(asked)
     again = searcher()
-    assert suggest(again, "again")["number"] == 7
-    again.on_trial_complete("again", result(reward=1.0))
+    spec = suggest(again)
+    assert spec.number == 7
+    again.tell(spec, result(reward=1.0))
     stored = again._study.get_trials()
     complete = [each for each in stored if each.state == TrialState.COMPLETE]
     assert sorted(each.user_attrs["number"] for each in complete) == list(range(8))

@@ -13,6 +13,7 @@ from rich.table import Table
 from ama_ray.cli.console import Resuming, RunFile, Trials, console, say
 from ama_ray.errors import UserError
 from ama_ray.jobs.address import ADDRESS
+from ama_ray.report.text.terminal import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,4 +142,4 @@ def _commands(job: str, address: str) -> str:
 
 
 def _complain(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(harmless(line), file=sys.stderr)

@@ -9,6 +9,7 @@ import typer
 
 from ama_ray.cli.console import RunFolderPath, console, least_rewards, say
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 
 def show(
@@ -37,7 +38,7 @@ def show(
         except OSError as error:
             raise UserError(f"--csv {csv}: cannot be written ({error.strerror}).") from None
     if latex:
-        print(front_latex(pareto, front))
+        print(harmless(front_latex(pareto, front)))
         return
     console.print(front_table(stored, front))
     say(sentence(stored))
@@ -82,7 +83,7 @@ def table(
         except OSError as error:
             raise UserError(f"--csv {csv}: cannot be written ({error.strerror}).") from None
     if latex:
-        print(paper_table.to_latex(paper))
+        print(harmless(paper_table.to_latex(paper)))
         return
     for note in paper.notes:
         say(note)

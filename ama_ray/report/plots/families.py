@@ -33,7 +33,8 @@ def plot_families(run: StoredRun, *paths: Path) -> None:
     """
     pareto = run.pareto
     shown = sorted(pareto.front, key=lambda trial: trial.reward)
-    by_family = families(term for term in run.objectives.probes if shown and term.name in shown[0].probes)
+    known = shown[0].probes.keys() if shown else ()
+    by_family = {name: probes for name, probes in families(run.objectives.probes).items() if {*probes} <= {*known}}
     if not by_family:
         return
     # Figure without pyplot: no global state, no display.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ray
 
 from ama_ray.errors import UserError
-from ama_ray.tuning.ray_internals import _on_loopback
+from ama_ray.tuning.ray_internals import on_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def ray_cluster(object_store: Callable[[], int | None] = lambda: None) -> Iterat
             ) from error
     else:
         size = object_store()
-        with _on_loopback():
+        with on_loopback():
             ray.init(
                 address="local",
                 include_dashboard=False,

@@ -12,7 +12,7 @@ from ama_ray.engine.classifier.classifier import ClassifierSettings
 from ama_ray.engine.classifier.process import OwnProcess, _running
 from ama_ray.engine.requests import Generation
 from ama_ray.rewards.registry import ModelScores, ScorerError
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
 from tests.support.classifiers import PADDED, TEMPLATE, make_classifier, score
 from tests.support.processes import in_own_process
 from tests.support.rewards import prepare

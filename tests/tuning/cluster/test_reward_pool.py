@@ -15,7 +15,7 @@ from ama_ray.evaluation.evaluation import SPLITS, Evaluation
 from ama_ray.rewards.registry import ModelScores, PreparedReward, ScorerError
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.reward_pool import Pool, reward_pools
-from tests.support.checkpoints import edit_weights
+from testing.checkpoints import edit_weights
 from tests.support.classifiers import make_classifier, score
 from tests.support.rewards import prepare
 

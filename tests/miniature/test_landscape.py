@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from ama_ray.miniature import ROOT
 from ama_ray.miniature.recipe import evaluate
-from benchmarks.front.landscape import Landscape
+from testing.landscape import Landscape
 
 if TYPE_CHECKING:
     from pathlib import Path
