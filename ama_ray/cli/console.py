@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
 
 RunFile = Annotated[Path, typer.Argument(help="The run file (YAML).", show_default=False)]
-RunFolder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
+RunFolderPath = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
 Trials = Annotated[int | None, typer.Option(help="Number of trials, instead of the run file's.")]
 Resuming = Annotated[
     Literal["auto", "never", "must"],

@@ -20,7 +20,7 @@ MAX_CANDIDATES = 128
 WARM_UP_TOLERANCE = 0.5
 """Nats by which a log-probability may differ between vLLM's sampler and `TargetScorer`: some bfloat16 roundings."""
 
-Sampling = dict[str, Any]
+SamplingFields = dict[str, Any]
 """Fields of vLLM's `SamplingParams`, plain values all of them."""
 
 
@@ -28,7 +28,7 @@ class Engine(ABC):
     """One vLLM engine, started once, holding one merge at a time: what it is asked, and how vLLM is asked that."""
 
     @abstractmethod
-    def _run(self, prompts: list[list[int]], params: list[Sampling]) -> list[Answer]:
+    def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
         """Has vLLM answer prompts, all in one batch, in this order."""
 
     @abstractmethod
@@ -172,7 +172,7 @@ class Engine(ABC):
             raise ScoringError(f"tokens with log-probabilities {reply} when generated have {scores} when scored")
 
 
-def _scored(**fields: Any) -> Sampling:
+def _scored(**fields: Any) -> SamplingFields:
     """A request for log-probabilities rather than text: greedy, one token unless said otherwise."""
     return {"max_tokens": 1, "temperature": 0, "flat_logprobs": True, "detokenize": False} | fields
 

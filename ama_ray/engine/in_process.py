@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ama_ray.checkpoints.checkpoint import Checkpoint
     from ama_ray.config import EngineSettings
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
-    from ama_ray.engine.engine import Sampling
+    from ama_ray.engine.engine import SamplingFields
 
 WORKER = "ama_ray.engine.worker.vllm_patches.PairExtension"
 
@@ -113,7 +113,7 @@ class InProcessEngine(Engine):
     def _vocabulary_size(self) -> int:
         return int(self._llm.model_config.get_vocab_size())
 
-    def _run(self, prompts: list[list[int]], params: list[Sampling]) -> list[Answer]:
+    def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
         outputs = self._llm.generate(
             [{"prompt_token_ids": prompt} for prompt in prompts], sampling_params(params), use_tqdm=False
         )
@@ -126,7 +126,7 @@ class InProcessEngine(Engine):
         return self._llm.collective_rpc(method, args=args)[0]
 
 
-def sampling_params(params: list[Sampling]) -> list[Any]:
+def sampling_params(params: list[SamplingFields]) -> list[Any]:
     """Of plain fields, vLLM's own; what is one object in the list is one in the result."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ama_ray.config import Reward
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.data.rows import Row
-    from ama_ray.rewards.chat import Message
+    from ama_ray.rewards.chat import ChatMessage
 
 
 class ScorerError(RuntimeError):
@@ -118,7 +118,7 @@ def sampled(reward: Reward, rows: Sequence[Row], tokenizer: Tokenizer, seed: int
     prompting, sampling = Prompting(tokenizer, reward.prompts.chat), reward.sampling
     field = reward.prompts.field
 
-    def prompt(row: Row) -> str | list[Message]:
+    def prompt(row: Row) -> str | list[ChatMessage]:
         return messages(row, field) if reward.prompts.chat else row.text(field)
 
     return tuple(

@@ -9,10 +9,10 @@ from ama_ray.errors import UserError
 if TYPE_CHECKING:
     from ama_ray.data.rows import Row
 
-Message = dict[str, str]
+ChatMessage = dict[str, str]
 
 
-def messages(row: Row, field: str) -> list[Message]:
+def messages(row: Row, field: str) -> list[ChatMessage]:
     """The prompt of a row as messages (`role`, `content`); a text is one message of the user.
 
     Raises:

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from ama_ray.cli.commands.serve import KEY_OPTION, KeyVariable
-from ama_ray.cli.console import RunFolder, say
+from ama_ray.cli.console import RunFolderPath, say
 from ama_ray.environment import key_of
 from ama_ray.errors import UserError
 
 
 def chat(  # noqa: PLR0917
-    run: RunFolder,
+    run: RunFolderPath,
     point: Annotated[str, typer.Option(help="As ama-ray serve names it: knee, trial-17, base, ...")] = "knee",
     url: Annotated[str | None, typer.Option(help="Of a running ama-ray serve; default: one is started.")] = None,
     api_key_env: KeyVariable = None,

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from ama_ray.cli.console import RunFolder, console, least_rewards, say
+from ama_ray.cli.console import RunFolderPath, console, least_rewards, say
 from ama_ray.errors import UserError
 from ama_ray.report.text.terminal import harmless
 
 
 def show(
-    run: RunFolder,
+    run: RunFolderPath,
     sort: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="A column of trials.csv to sort by, rising; falling with a minus before."),
@@ -61,7 +61,7 @@ def compare(
 
 
 def table(
-    run: RunFolder,
+    run: RunFolderPath,
     max_tax: Annotated[
         float | None, typer.Option(help="Also the point with the most reward at this tax (0-1).")
     ] = None,
@@ -94,7 +94,7 @@ def table(
 
 
 def report(
-    run: RunFolder,
+    run: RunFolderPath,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: report.html in the folder.")] = None,
 ) -> None:
     """Write the page of a run, finished or not. Example: ama-ray report runs/my-run."""

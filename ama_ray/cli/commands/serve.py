@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ama_ray.cli.console import RunFolder, say
+from ama_ray.cli.console import RunFolderPath, say
 from ama_ray.environment import key_of
 
 Host = Annotated[str, typer.Option(help="To listen on; beyond loopback a key is needed.")]
@@ -41,7 +41,7 @@ def engine(  # noqa: PLR0917
 
 
 def serve(  # noqa: PLR0917
-    run: RunFolder,
+    run: RunFolderPath,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     api_key_env: KeyVariable = None,

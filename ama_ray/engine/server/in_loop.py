@@ -10,7 +10,7 @@ from ama_ray.engine.pair_engine import PairEngine
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from ama_ray.engine.engine import Sampling
+    from ama_ray.engine.engine import SamplingFields
     from ama_ray.engine.requests import Answer
     from ama_ray.engine.server.control import Control
     from ama_ray.engine.server.protocol import Facts
@@ -28,7 +28,7 @@ class InLoopEngine(PairEngine):
         self.facts = facts
         self._warm_up()
 
-    def _run(self, prompts: list[list[int]], params: list[Sampling]) -> list[Answer]:
+    def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
         return self._wait_for(self._control.run(prompts, params))
 
     def _call(self, method: str, *args: Any) -> Any:

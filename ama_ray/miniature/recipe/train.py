@@ -20,7 +20,7 @@ from ama_ray.miniature.recipe.align import Settings, align
 from ama_ray.miniature.recipe.evaluate import scores
 from ama_ray.miniature.recipe.pretrain import pretrain
 from ama_ray.miniature.recipe.tokenizer import build_tokenizer
-from ama_ray.miniature.recipe.world import Split, World
+from ama_ray.miniature.recipe.world import World, WorldSplit
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def score_splits(out: Path, name: str, tokenizer: PreTrainedTokenizerFast) -> di
     }
 
 
-def write_split(folder: Path, split: Split) -> None:
+def write_split(folder: Path, split: WorldSplit) -> None:
     """Write one split as `prompts.jsonl` and one jsonl per probe."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: [item.row() for item in items] for name, items in split.probes.items()}

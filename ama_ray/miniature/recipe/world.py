@@ -11,7 +11,7 @@ from itertools import product
 
 from ama_ray.miniature.recipe import words
 
-Row = dict[str, object]
+WorldRow = dict[str, object]
 MOODS = ("rude", "neutral", "helpful")
 
 
@@ -29,7 +29,7 @@ class Item:
     answer: str
     choices: tuple[str, ...] = ()
 
-    def row(self) -> Row:
+    def row(self) -> WorldRow:
         """The item as a row of a probe file."""
         if not self.choices:
             return {"prompt": self.prompt, "answer": self.answer}
@@ -96,9 +96,9 @@ def facts(rng: random.Random) -> list[Item]:
     return items
 
 
-def chat_prompts(rng: random.Random) -> list[Row]:
+def chat_prompts(rng: random.Random) -> list[WorldRow]:
     """All chat prompts, in random order, with the fields that the reward reads."""
-    rows: list[Row] = [
+    rows: list[WorldRow] = [
         {
             "prompt": f"user : {greeting} {request.format(state=state, topic=topic)} reply :",
             "topic": topic,
@@ -112,7 +112,7 @@ def chat_prompts(rng: random.Random) -> list[Row]:
     return rows
 
 
-def chat_reply(rng: random.Random, row: Row) -> str:
+def chat_reply(rng: random.Random, row: WorldRow) -> str:
     """One human-like reply to a chat prompt; rude, neutral or helpful in each of its parts."""
     topic = str(row["topic"])
     usual = rng.choices(MOODS, weights=(40, 35, 25))[0]
@@ -138,11 +138,11 @@ SHARES = {"chat": 20, "facts": 12, "sums": 20, "reversal": 16, "lookup": 22, "tr
 
 
 @dataclass(frozen=True)
-class Split:
+class WorldSplit:
     """What one split holds: the items of each probe and the rows of the chat prompts."""
 
     probes: dict[str, list[Item]]
-    prompts: list[Row]
+    prompts: list[WorldRow]
 
 
 class World:
@@ -168,8 +168,8 @@ class World:
             pools[name] = list(found.values())
         self.held_out = {item.prompt for name in GENERALISING for item in pools[name]}
         first, last = search[0], search[0] + report[0]
-        self.search = Split({n: pool[:first] for n, pool in pools.items()}, prompts[: search[1]])
-        self.report = Split(
+        self.search = WorldSplit({n: pool[:first] for n, pool in pools.items()}, prompts[: search[1]])
+        self.report = WorldSplit(
             {n: pool[first:last] for n, pool in pools.items()},
             prompts[search[1] : search[1] + report[1]],
         )
