@@ -23,13 +23,13 @@ search: setup
 	$(BIN)/ama-ray search ama_ray/miniature/run.yaml --out $(RUN)
 
 test: setup lint
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -n 2 -m 'not slow'
 
 test-all: setup lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 unit: setup
-	$(BIN)/pytest -m 'not engine and not slow'
+	$(BIN)/pytest -n 2 -m 'not engine and not slow'
 
 lint: setup
 	$(BIN)/ruff check .

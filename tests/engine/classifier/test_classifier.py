@@ -53,12 +53,12 @@ def end_processes() -> Any:
 @pytest.mark.parametrize(
     ("backend", "architecture", "template"),
     [
-        ("vllm", "llama", TEMPLATE),
+        pytest.param("vllm", "llama", TEMPLATE, marks=pytest.mark.slow),
         ("vllm", "llama", PADDED),
         ("transformers", "llama", PADDED),
-        ("auto", "qwen3", None),
+        pytest.param("auto", "qwen3", None, marks=pytest.mark.slow),
         ("auto", "roberta", None),
-        ("auto", "deberta-v2", TEMPLATE),
+        pytest.param("auto", "deberta-v2", TEMPLATE, marks=pytest.mark.slow),
     ],
 )
 def test_raw_scores_equal_those_of_transformers(

@@ -177,9 +177,9 @@ def test_groups_are_found_inside_fused_parameters(process: OwnProcess) -> None:
     ("architecture", "layers", "dtype", "space"),
     [
         # Nearly as many groups as bfloat16 can count.
-        ("llama", 28, "bfloat16", EACH),
+        pytest.param("llama", 28, "bfloat16", EACH, marks=pytest.mark.slow),
         ("qwen2", 2, "float32", SPLIT),
-        ("mixtral", 2, "float32", SPLIT_EXPERTS),
+        pytest.param("mixtral", 2, "float32", SPLIT_EXPERTS, marks=pytest.mark.slow),
     ],
     ids=["llama", "qwen2-with-biases", "mixtral-with-packed-experts"],
 )
