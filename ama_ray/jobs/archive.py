@@ -80,7 +80,7 @@ class Receiver:
     """Takes the lines of `pack`, among others, and keeps the bytes in a file.
 
     Attributes:
-        other: The last line that was not of the parcel.
+        other: The last line that was not part of the archive.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -114,10 +114,10 @@ class Receiver:
 
 
 def unpack(file: BinaryIO, folder: Path) -> None:
-    """Unpacks a parcel into a folder, over what an earlier one of the same run left there.
+    """Unpacks an archive into a folder, over what an earlier one of the same run left there.
 
     Raises:
-        UserError: The folder holds another run, or the parcel is none.
+        UserError: The folder holds another run, or the archive is none.
     """
     file.seek(0)
     try:

@@ -31,7 +31,9 @@ def test_what_the_hub_refuses_becomes_one_sentence(tmp_path: Path, monkeypatch: 
         raise LocalEntryNotFoundError("401 Client Error.\n\nNo route to the hub.")
 
     monkeypatch.setattr("ama_ray.checkpoints.checkpoint.snapshot_download", unreachable)
-    with pytest.raises(UserError, match=r"someone/model: no such folder, and not .* hub \(LocalEntry\w+: No route to the hub\.\);"):
+    with pytest.raises(
+        UserError, match=r"someone/model: no such folder, and not .* hub \(LocalEntry\w+: No route to the hub\.\);"
+    ):
         Pair.open("someone/model", str(tmp_path))
 
 
