@@ -83,25 +83,35 @@ class Pair:
         configs = [read_config(folder) for folder in folders]
         warnings = list(compare_configs(folders, configs))
         compare_vocabularies(folders)
-        pair = cls(
-            base=without_tied_copy(Checkpoint(folders[0], read_tensors(base), configs[0])),
-            aligned=without_tied_copy(Checkpoint(folders[1], read_tensors(aligned), configs[1])),
-            warnings=(),
-            moved={},
-        )
-        warnings += compare_headers(pair.base, pair.aligned)
-        return replace(pair, warnings=tuple(warnings))
+        endpoints = [_whole(*each) for each in zip((base, aligned), folders, configs, strict=True)]
+        warnings += compare_headers(*endpoints)
+        return cls(*endpoints, tuple(warnings), {})
 
     @classmethod
     def _with_adapter(cls, base: str, aligned: str) -> Pair:
         folder = fetch(base)
-        whole = without_tied_copy(Checkpoint(folder, read_tensors(base), read_config(folder)))
+        whole = _whole(base, folder, read_config(folder))
         adapter_folder = fetch(aligned, (WEIGHTS, CONFIG))
         if has_tokenizer(adapter_folder):
             compare_vocabularies([folder, adapter_folder])
         shapes = {name: info.shape for name, info in whole.tensors.items()}
         adapter = Adapter.open(adapter_folder, shapes, whole.config)
         return cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), (), {})
+
+    @property
+    def endpoints(self) -> tuple[Checkpoint, Checkpoint]:
+        """The checkpoints that are averaged: base, then aligned."""
+        return self.base, self.aligned
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration of a merge: aligned's."""
+        return self.aligned.config
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every averaged tensor, the same in every endpoint."""
+        return {name: self.aligned.tensors[name].shape for name in self.names}
 
     @property
     def engine_folder(self) -> Path:
@@ -126,13 +136,13 @@ class Pair:
     @property
     def context_limit(self) -> int | None:
         """Most tokens the model takes, or None where its configuration does not say."""
-        return next((int(self.aligned.config[key]) for key in _CONTEXT_FIELDS if self.aligned.config.get(key)), None)
+        return next((int(self.config[key]) for key in _CONTEXT_FIELDS if self.config.get(key)), None)
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all averaged tensors of base and aligned together, as `tensors` yields them."""
+        """Bytes of all averaged tensors of all endpoints together, as `tensors` yields them."""
         infos = (self.aligned.tensors[name] for name in self.names)
-        return 2 * sum(math.prod(info.shape) * info.dtype.itemsize for info in infos)
+        return len(self.endpoints) * sum(math.prod(info.shape) * info.dtype.itemsize for info in infos)
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
         """Name, base and aligned of every averaged tensor, read when its turn comes, in aligned's dtype."""
@@ -148,7 +158,7 @@ class Pair:
 
     def _stream(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
         names = list(names)
-        pairs = zip(self.base.stream(names), self.aligned.stream(names), strict=True)
+        pairs = zip(*(endpoint.stream(names) for endpoint in self.endpoints), strict=True)
         for (name, base), (_, aligned) in pairs:
             yield name, base.to(aligned.dtype), aligned
 
@@ -188,13 +198,18 @@ class Pair:
         )
 
     def _check_finite(self, name: str, base: torch.Tensor, aligned: torch.Tensor) -> None:
-        for checkpoint, tensor in ((self.base, base), (self.aligned, aligned)):
+        for checkpoint, tensor in zip(self.endpoints, (base, aligned), strict=True):
             # The extremes are NaN if any value is, and they cost no temporary and a tenth of isfinite's time.
             if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):
                 raise UserError(
                     f"{checkpoint.source(name)}: {name} holds NaN or infinity in {dtype_name(tensor.dtype)}; "
                     "use a sound checkpoint."
                 )
+
+
+def _whole(source: str, folder: Path, config: dict[str, Any]) -> Checkpoint:
+    """A checkpoint with weights of its own, which are fetched now."""
+    return without_tied_copy(Checkpoint(folder, read_tensors(source), config))
 
 
 def _digest(values: object) -> str:

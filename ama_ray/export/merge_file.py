@@ -77,7 +77,7 @@ class ScoredPoint(Model):
 
     @classmethod
     def of(cls, name: str, objectives: dict[str, Estimate], probes: dict[str, ProbeResult]) -> ScoredPoint:
-        """From the scores of a trial."""
+        """The point of a trial with these scores."""
         return cls(
             name=name,
             objectives={key: Value.of(each.value, each.se) for key, each in objectives.items()},

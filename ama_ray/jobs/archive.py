@@ -86,7 +86,7 @@ class Receiver:
     """Takes the lines of `pack`, among others, and keeps the bytes in a file.
 
     Attributes:
-        other: The last line that was not of the parcel.
+        other: The last line that was not of the archive.
         size: Bytes of all files together, as the sender said before the first of them.
     """
 
@@ -123,19 +123,19 @@ class Receiver:
 
 
 def unpack(file: BinaryIO, folder: Path, size: int) -> None:
-    """Unpacks a parcel into a folder, over what an earlier one of the same run left there.
+    """Unpacks an archive into a folder, over what an earlier one of the same run left there.
 
-    The parcel may be a stranger's. Every file is written below the folder, never through a link, and only regular files
+    The archive may be a stranger's. Every file is written below the folder, never through a link, and only regular files
     are: an archive with another entry is refused whole, before anything is written. No more is unpacked than what the
     sender said and a search may grow by meanwhile.
 
     Args:
-        file: The parcel.
+        file: The archive.
         folder: The folder to write.
         size: Bytes of all files together, as the sender said (`Receiver.size`).
 
     Raises:
-        UserError: The folder holds another run, the parcel is none or names a place outside of the folder, holds more
+        UserError: The folder holds another run, the archive is none or names a place outside of the folder, holds more
             than it should, or the disk has no room for it.
     """
     room = shutil.disk_usage(_there(folder)).free

@@ -66,7 +66,7 @@ class Jobs:
         """Connects at the first question.
 
         Args:
-            address: Of Ray's job server.
+            address: The address of Ray's job server.
         """
         self.address = address
 
@@ -89,7 +89,7 @@ class Jobs:
             run: The run file.
             out: Folder for the results, instead of the run file's: an absolute path of the cluster.
             trials: Number of trials, instead of the run file's.
-            resume: As for `search`.
+            resume: What `search` takes under this name.
             working_dir: The folder that is sent; default: that of the run file.
 
         Returns:

@@ -53,13 +53,13 @@ class TrialsFile:
     """`trials.csv` of a run that goes on: written whole after every trial, but only what is new is put into words."""
 
     def __init__(self, path: str | Path) -> None:
-        """Of a path, at which there may be a file, which is replaced."""
+        """Writes to a path; a file that is there is replaced."""
         self._path = Path(path)
         self._columns: tuple[str, ...] = ()
         self._lines: dict[int, tuple[Trial, str]] = {}
 
     def write(self, trials: Iterable[Trial]) -> None:
-        """See `write_trials`."""
+        """Writes all trials, as `write_trials` does."""
         trials = list(trials)
         rows = {index: trial.to_row() for index, trial in enumerate(trials) if self._is_new(trial)}
         if any(row.keys() - set(self._columns) for row in rows.values()):

@@ -70,7 +70,7 @@ def test_a_later_copy_replaces_an_earlier_one_and_no_other_run(tmp_path: Path) -
         packed(tmp_path / "nowhere")
 
 
-def test_a_damaged_parcel_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     for name, data in RUN.items():
         write(tmp_path / "there" / name, data.decode())
     begin, body, end = packed(tmp_path / "there")

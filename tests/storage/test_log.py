@@ -26,7 +26,7 @@ KEYS = {
     "PGPASSWORD": "database-4",
 }
 PASSWORD, DECODED = "pass%2Fword-5", "pass/word-5"
-LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4} (INFO|WARNING|ERROR) +\S")
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4} (INFO|WARNING|ERROR) ")
 
 
 def config_of(out: Path, **fields: Any) -> RunConfig:

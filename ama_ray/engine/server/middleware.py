@@ -39,7 +39,7 @@ class PointMiddleware:
 
         Args:
             app: vLLM's.
-            dial: Of its weights.
+            dial: What switches its weights from point to point.
             points: Point of the dial by every name that a request may use.
         """
         self._app = app

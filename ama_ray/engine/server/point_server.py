@@ -35,7 +35,7 @@ def serve_points(
     """Serves until a signal comes.
 
     Args:
-        config: Of the run: its pair and its search space.
+        config: The run file, which names the pair and the search space.
         points: Ratios (share of aligned by group) by the name that requests give as `model`; names with equal ratios
             are one point.
         settings: Where, and what.
@@ -68,7 +68,7 @@ class _Serving:
         pair: Opened.
         groups: The search space, resolved for it.
         points: Ratios by name.
-        settings: Of the server.
+        settings: The settings of the server.
         tell: Called at each switch.
         seconds: What each switch took: the swap, its verification and the reset of the prefix cache.
     """
@@ -113,7 +113,7 @@ class _Serving:
         pair, groups, settings = self.pair, self.groups, resolved(self.settings.engine, self.pair)
         engine = InLoopEngine(application.control, application.facts, loop)
         engine.attach_pair({name: groups.of[name] for name in pair.names if pair.moved[name]})
-        verdict = engine.deep_check(groups, int(pair.aligned.config["vocab_size"]), settings)
+        verdict = engine.deep_check(groups, int(pair.config["vocab_size"]), settings)
         if not verdict.passed:
             raise deep_check.refusal(verdict, pair, settings)
         self.tell(f"deep check passed: {verdict}")
