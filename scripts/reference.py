@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ama_ray.config import data, distill, engine, fields, probes, rewards, run, search
+from ama_ray.probes.generated import GeneratedKind
 from ama_ray.space import search_space
 
 if TYPE_CHECKING:
@@ -32,20 +33,18 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("All fields", run.RunConfig),
     ("Search spaces: `space`", search_space.SearchSpace),
     ("`groups`", search_space.GroupRule),
-    ("Rewards: `reward`", rewards._Reward),
+    ("Rewards: `reward`", rewards.RewardSettings),
     ("`prompts`", rewards.Prompts),
     ("`sampling`", rewards.Sampling),
-    ("`kind: function`", rewards.FunctionReward),
-    ("`kind: model`", rewards.ModelReward),
-    ("`kind: pairwise`", rewards.PairwiseReward),
-    ("`kind: judge`", rewards.JudgeReward),
+    *((f"`kind: {name}`", reward) for name, reward in rewards.REWARDS.settings.items()),
     ("`judge`", rewards.Judge),
-    ("Probes: `tax`", probes._Named),
+    ("Probes: `tax`", probes.NamedProbe),
     ("Probes with a file", data.Source),
-    ("Probes that ask", probes.Asked),
+    ("Probes that ask", probes.Prompted),
     ("`few_shot`", probes.FewShot),
-    ("Probes that generate", probes._Generated),
-    *((f"`kind: {kind.model_fields['kind'].default}`", kind) for kind in get_args(probes.Kind)),
+    ("Probes that generate", GeneratedKind),
+    # The class that a run file names is that of the kind and what all probes on files have.
+    *((f"`kind: {name}`", probe.__bases__[0]) for name, probe in probes.PROBES.settings.items()),
     ("`preset`", probes.PresetProbe),
     ("`task`", probes.TaskProbe),
     ("The report: `report`", run.Report),
@@ -54,7 +53,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Engines: `engine`", engine.EngineSettings),
 )
 """In the order of the page. What a model inherits from one that has a section is not said again in its own."""
-SHARED = (rewards._Reward, probes._Named, data.Source, probes.Asked, probes._Generated)
+SHARED = (rewards.RewardSettings, probes.NamedProbe, data.Source, probes.Prompted, GeneratedKind)
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 LINKS = {model: title for title, model in SECTIONS}
 
@@ -94,7 +93,7 @@ def _prose(model: type[BaseModel]) -> str:
 
 def _kind(model: type[BaseModel]) -> type[BaseModel]:
     """The class whose fields a run file has where it names this kind of probe."""
-    return next((probe for probe in get_args(probes.FileProbe) if model in probe.__mro__[1:]), model)
+    return next((probe for probe in probes.PROBES.settings.values() if model in probe.__mro__[1:]), model)
 
 
 def _is_tag(field: FieldInfo) -> bool:
@@ -103,7 +102,7 @@ def _is_tag(field: FieldInfo) -> bool:
 
 def _type(field: FieldInfo) -> str:
     if field.annotation == tuple[probes.Probe, ...]:
-        return f"list: [probe]({_anchor(probes._Named)})"
+        return f"list: [probe]({_anchor(probes.NamedProbe)})"
     if field.annotation == fields.Space.__origin__:  # type: ignore[attr-defined]
         return f"bundled name, path or [fields]({_anchor(search_space.SearchSpace)})"
     return _named(field.annotation, tuple(field.metadata))
@@ -124,13 +123,13 @@ def _structure(annotation: Any, metadata: tuple[Any, ...]) -> str:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
         members = [each for each in arguments if each is not type(None)]
-        if all(_is_model(each) and issubclass(each, rewards._Reward) for each in members):
-            return f"[reward]({_anchor(rewards._Reward)})"
         return " or ".join(map(_named, members))
     if origin is tuple:
         return _listed(arguments, metadata)
     if origin is dict:
         return f"{_named(arguments[1])}, by name"
+    if annotation is rewards.RewardSettings:
+        return f"[reward]({_anchor(annotation)})"
     return f"[fields]({_anchor(annotation)})" if _is_model(annotation) else PLAIN[annotation]
 
 

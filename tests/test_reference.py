@@ -8,6 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from ama_ray.config import RunConfig
+from ama_ray.config.probes import PROBES
+from ama_ray.config.rewards import REWARDS
 from ama_ray.space.search_space import SearchSpace
 from scripts import reference
 
@@ -29,7 +31,11 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from models_in(part)
 
 
-@pytest.mark.parametrize("model", sorted({*models_in(RunConfig), *models_in(SearchSpace)}, key=str))
+KINDS = [*PROBES.settings.values(), *REWARDS.settings.values()]
+MODELS = {model for root in (RunConfig, SearchSpace, *KINDS) for model in models_in(root)}
+
+
+@pytest.mark.parametrize("model", sorted(MODELS, key=str))
 def test_every_field_of_every_model_has_a_meaning_on_the_page(model: type[BaseModel]) -> None:
     unsaid = [name for name, field in model.model_fields.items() if not field.description and name != "kind"]
     assert unsaid == []

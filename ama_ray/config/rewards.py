@@ -1,14 +1,15 @@
-"""The rewards of a run file: sampled replies to prompts, and who scores them."""
+"""The rewards of a run file: sampled replies to prompts, and who scores them. The kinds are in `ama_ray.rewards`."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, PlainValidator, SerializeAsAny, field_validator
 
 from ama_ray.config.data import Source
-from ama_ray.config.fields import Address, CheckpointSource, FunctionAddress, Model, Name
+from ama_ray.config.fields import Address, Model, Name
+from ama_ray.config.kinds import Kinds
 
 
 class Prompts(Source):
@@ -30,7 +31,7 @@ class Sampling(Model):
     n: int = Field(1, ge=1, description="replies per prompt")
 
 
-class _Reward(Model):
+class RewardSettings(Model):
     """What all rewards share.
 
     `objective` names the objective that the reward counts towards: rewards of one objective are added, each times its
@@ -49,39 +50,6 @@ class _Reward(Model):
         if weight == 0 or not math.isfinite(weight):
             raise ValueError("a weight must be a finite number other than 0; leave out a reward that does not count")
         return weight
-
-
-class FunctionReward(_Reward):
-    """The mean of a Python function over sampled replies to the prompts.
-
-    `scorer` is `file.py:function`, the function being
-    `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply.
-    """
-
-    kind: Literal["function"]
-    scorer: FunctionAddress = Field(description="scores replies")
-
-
-class ModelReward(_Reward):
-    """The mean raw score of a reward model: a Hugging Face sequence classifier with one output.
-
-    Prompt and reply are a conversation to which the reward model's own chat template is applied; without a template,
-    they are one text, the prompt followed by the reply. Nothing is cut: a conversation that is longer than the reward
-    model takes is an error. `backend: auto` is vLLM where it serves the architecture, else transformers.
-
-    `replicas: 0` runs the reward model in the place of every trial, in a process beside its engine; more start as many
-    processes that all trials share, each with `cpus` and `gpus` of its own.
-    """
-
-    kind: Literal["model"]
-    model: CheckpointSource = Field(description="the reward model")
-    backend: Literal["auto", "vllm", "transformers"] = Field("auto", description="what runs it")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="precision in which it computes; `auto` is its checkpoint's own"
-    )
-    replicas: int = Field(0, ge=0, description="processes that all trials share; 0 is one beside every engine")
-    cpus: float = Field(1, gt=0, description="CPU cores per replica")
-    gpus: float = Field(0, ge=0, description="GPUs per replica")
 
 
 class Judge(Model):
@@ -111,46 +79,15 @@ class Judge(Model):
                 raise ValueError(f"judge.template: {{{field}}} must stand where the judge is to see it")
 
 
-class JudgeReward(_Reward):
-    """The mean of the marks that a judge gives: the first number within `scale` in its answer.
+REWARDS = Kinds(
+    {
+        "function": "ama_ray.rewards.function:FunctionReward",
+        "model": "ama_ray.rewards.model:ModelReward",
+        "pairwise": "ama_ray.rewards.pairwise:PairwiseReward",
+        "judge": "ama_ray.rewards.judge:JudgeReward",
+    },
+    Discriminator("kind"),
+)
+"""The kinds of rewards: a new one is a line here, and a file in `ama_ray/rewards/`."""
 
-    In the judge's `template`, {prompt}, {reply}, {reference}, {low} and {high} are filled in.
-    """
-
-    kind: Literal["judge"]
-    judge: Judge = Field(description="who gives the marks")
-    scale: tuple[float, float] = Field((1, 10), description="lowest and highest mark")
-    reference: str = Field("reference", description="the field of the prompt file for {reference}")
-
-    @model_validator(mode="after")
-    def _can_be_asked(self) -> JudgeReward:
-        if not self.scale[0] < self.scale[1]:
-            raise ValueError("scale: give the lowest mark, then the highest")
-        self.judge.must_ask_for("reply")
-        return self
-
-
-class PairwiseReward(_Reward):
-    """The win rate (0-1) against fixed reference replies, which stand in the prompt file under `reference`.
-
-    Either `scorer`, a function `compare(rows, replies, references) -> list[float]` that gives the chance that the
-    reply is the better one (0-1), or a `judge`. The judge sees every pair in both orders and answers each with a number
-    from 1 (the first is better) to 2 (the second is better); the mean of the two verdicts counts. In its `template`,
-    {prompt}, {first} and {second} are filled in.
-    """
-
-    kind: Literal["pairwise"]
-    reference: str = Field("reference", description="the field of the prompt file with the reference reply")
-    scorer: FunctionAddress | None = Field(None, description="says how likely each reply is the better one")
-    judge: Judge | None = Field(None, description="who says it instead")
-
-    @model_validator(mode="after")
-    def _has_one_scorer(self) -> PairwiseReward:
-        if (self.scorer is None) == (self.judge is None):
-            raise ValueError("give either scorer (file.py:function) or judge")
-        if self.judge is not None:
-            self.judge.must_ask_for("first", "second")
-        return self
-
-
-Reward = Annotated[FunctionReward | ModelReward | JudgeReward | PairwiseReward, Field(discriminator="kind")]
+Reward = Annotated[SerializeAsAny[RewardSettings], PlainValidator(REWARDS.validate)]

@@ -9,14 +9,25 @@ from pydantic import BeforeValidator, Field
 
 from ama_ray.config.fields import Called, File, Model, listed, named_or_dotted
 
-SAMPLERS = ("auto", "nehvi", "gp", "tpe", "nsga2", "nsga3", "random")
+AUTO = "auto"
+SAMPLERS = {
+    "nehvi": "ama_ray.tuning.samplers.nehvi:make",
+    "gp": "ama_ray.tuning.samplers.gp:make",
+    "tpe": "ama_ray.tuning.samplers.tpe:make",
+    "nsga2": "ama_ray.tuning.samplers.nsga:NSGA2",
+    "nsga3": "ama_ray.tuning.samplers.nsga:NSGA3",
+    "random": "ama_ray.tuning.samplers.random:make",
+}
+"""By name, the address of what makes the sampler of a `SamplerContext`: a new one is a line here, and a file there."""
+
+_NAMES = (AUTO, *SAMPLERS)
 
 Sampler = Annotated[
     str,
-    named_or_dotted("sampler", SAMPLERS, "optuna.samplers.QMCSampler"),
-    Called(f"{', '.join(f'`{name}`' for name in SAMPLERS)} or a dotted path"),
+    named_or_dotted("sampler", _NAMES, "optuna.samplers.QMCSampler"),
+    Called(f"{', '.join(f'`{name}`' for name in _NAMES)} or a dotted path"),
 ]
-"""A name among `SAMPLERS`, or the dotted path of a class."""
+"""`auto`, a name among `SAMPLERS`, or the dotted path of a class."""
 
 WarmStart = Annotated[Literal["uniform", "parts", "distill"] | File, Field(union_mode="left_to_right")]
 """One of these names, or the folder of an earlier run; `./parts` is a folder."""

@@ -12,7 +12,7 @@ from ama_ray.data.rows import read_jsonl
 from ama_ray.distill.batches import Response
 from ama_ray.distill.sampling import end_tokens, sample
 from ama_ray.errors import UserError
-from ama_ray.rewards.registry import ScorerError
+from ama_ray.rewards.base import ScorerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ama_ray.data.rows import Row
     from ama_ray.evaluation.inputs import Inputs
-    from ama_ray.rewards.registry import PreparedReward
+    from ama_ray.rewards.base import PreparedReward
 
 
 def responses_of(inputs: Inputs, model: Any) -> list[Response]:

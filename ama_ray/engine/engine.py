@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ama_ray.engine.prefix_tree import Branch
-    from ama_ray.engine.requests import Answer
+    from ama_ray.engine.requests import Answer, Request
 
 MAX_CANDIDATES = 128
 """Most next tokens whose log-probabilities one request gives: vLLM's limit on `logprob_token_ids`."""
@@ -54,6 +54,24 @@ class Engine(ABC):
         """
         self._call("swap", dict(ratios))
         self._reset_cache()
+
+    def answer(self, requests: Sequence[Request]) -> list[Any]:
+        """Asks for all that the requests want, in one large batch for each sort of request.
+
+        Returns:
+            One answer per request: of `generate` to a `Generation`, of `loglikelihoods` to a `Continuations`, of
+            `next_tokens` to a `NextToken`.
+        """
+        answers: dict[int, Any] = {}
+        methods: tuple[tuple[type, Any], ...] = (
+            (Generation, self.generate),
+            (Continuations, self.loglikelihoods),
+            (NextToken, self.next_tokens),
+        )
+        for sort, method in methods:
+            if places := [place for place, request in enumerate(requests) if isinstance(request, sort)]:
+                answers |= zip(places, method([requests[place] for place in places]), strict=True)
+        return [answers[place] for place in range(len(requests))]
 
     def _reset_cache(self) -> None:
         """Empties the prefix cache.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ama_ray.engine.requests import Continuations, Generation, NextToken, check_length
+from ama_ray.engine.requests import Generation, check_length
 from ama_ray.probes import registry as probes
 from ama_ray.rewards import registry as rewards
 from ama_ray.rewards.chat import as_text
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ama_ray.engine.engine import Engine
     from ama_ray.engine.requests import Request
     from ama_ray.probes.base import PreparedProbe
-    from ama_ray.rewards.registry import PreparedReward
+    from ama_ray.rewards.base import PreparedReward
     from ama_ray.scores.objectives import Items
 
 SPLITS: tuple[Split, Split] = ("search", "report")
@@ -82,8 +82,8 @@ class Evaluation:
         """Reads all prompts and items of a run.
 
         Args:
-            config: The run.
-            tokenizer: Of the pair.
+            config: The run file.
+            tokenizer: The tokenizer of the pair.
             context_limit: Most tokens the model takes, or None where its configuration does not say.
 
         Returns:
@@ -131,8 +131,7 @@ class Evaluation:
 
     def ask(self, engine: Engine) -> Answers:
         """Asks the weights that are live in the engine, in one large batch for each sort of request."""
-        answers = self._generate(engine) | self._score(engine)
-        return Answers(tuple(answers[i] for i in range(len(self.requests))))
+        return Answers(tuple(engine.answer(self.requests)))
 
     def evaluate(self, engine: Engine, base: Callable[[], Answers]) -> Measured:
         """Asks the weights that are live in the engine, and scores the answers.
@@ -140,18 +139,20 @@ class Evaluation:
         Scorers work on the replies while the engine goes on to what needs none.
 
         Args:
-            engine: To ask.
-            base: Gives the answers of the base model; called when the engine is done.
+            engine: The engine that is asked.
+            base: It gives the answers of the base model, and is called when the engine is done.
 
         Raises:
             ScorerError: A scorer failed on the replies.
         """
         start = time.perf_counter()
-        answers = self._generate(engine)
+        replied = [place for place, request in enumerate(self.requests) if isinstance(request, Generation)]
+        scored = [place for place, request in enumerate(self.requests) if not isinstance(request, Generation)]
+        answers = self._answers(engine, replied)
         generated = time.perf_counter() - start
         with ThreadPoolExecutor(1) as scorers:
             rewards = scorers.submit(self._measure_rewards, dict(answers))
-            answers |= self._score(engine)
+            answers |= self._answers(engine, scored)
             probes = self.measure_probes(Answers(tuple(answers[i] for i in range(len(self.requests)))), base())
             measured = rewards.result()
         seconds = {"generate": generated, "score": time.perf_counter() - start - generated}
@@ -161,8 +162,8 @@ class Evaluation:
         """Scores answers item by item.
 
         Args:
-            answers: Of the model to measure.
-            base: Of the base model.
+            answers: The answers of the model to measure.
+            base: The answers of the base model.
 
         Raises:
             ScorerError: A scorer failed on the replies.
@@ -184,16 +185,9 @@ class Evaluation:
         by_request = dict(zip(whole.requests, answers.by_request, strict=True))
         return Answers(tuple(by_request[request] for request in self.requests))
 
-    def _generate(self, engine: Engine) -> dict[int, Any]:
-        return self._batch(Generation, engine.generate)
-
-    def _score(self, engine: Engine) -> dict[int, Any]:
-        return self._batch(Continuations, engine.loglikelihoods) | self._batch(NextToken, engine.next_tokens)
-
-    def _batch(self, sort: type[Request], method: Callable[[list[Any]], list[Any]]) -> dict[int, Any]:
-        """The answers to all requests of one sort, by place."""
-        places = [i for i, request in enumerate(self.requests) if isinstance(request, sort)]
-        return dict(zip(places, method([self.requests[i] for i in places]), strict=True)) if places else {}
+    def _answers(self, engine: Engine, places: Sequence[int]) -> dict[int, Any]:
+        """The answers to the requests at these places, by place."""
+        return dict(zip(places, engine.answer([self.requests[place] for place in places]), strict=True))
 
     def _measure_rewards(self, answers: Mapping[int, Any] | Sequence[Any]) -> Measured:
         items: dict[str, NDArray[np.float64]] = {}

@@ -1,10 +1,12 @@
-"""`PreparedProbe`: a benchmark turned into requests to the engine, and the answers into statistics per item."""
+"""What a kind of probe is (`ProbeKind`), and what it makes of its items (`PreparedProbe`)."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ama_ray.config.fields import Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ama_ray.data.prompting import Prompting
+    from ama_ray.data.rows import Row
     from ama_ray.engine.requests import Request
 
 
@@ -20,7 +24,7 @@ class PreparedProbe(ABC):
     """One probe on one split, read, checked and tokenised: the same for every trial.
 
     Attributes:
-        name: Of the probe.
+        name: The name of the probe.
         requests: What one model is asked, in any order that `statistics` knows.
     """
 
@@ -38,4 +42,40 @@ class PreparedProbe(ABC):
 
         Returns:
             Shape (items, k); the columns are those of the metric in `ama_ray.scores.metrics.METRICS`.
+        """
+
+
+class ProbeKind(Model, ABC):
+    """What a probe asks and how it scores, apart from where its items come from: the settings, and what they do.
+
+    The class that a run file names inherits from the kind, from `Prompted` where the kind has prompts, and from
+    `FileProbe`; its address stands in `ama_ray.config.probes`. A preset holds a kind alone.
+
+    Attributes:
+        scored_by: The name of the metric in `ama_ray.scores.metrics.METRICS`.
+    """
+
+    scored_by: ClassVar[str]
+
+    @abstractmethod
+    def build(self, name: str, rows: Sequence[Row], prompting: Prompting, context_limit: int | None) -> PreparedProbe:
+        """Checks and tokenises rows.
+
+        Args:
+            name: The name of the probe.
+            rows: The items.
+            prompting: It makes tokens of prompts.
+            context_limit: Most tokens the model takes, or None where its configuration does not say; plain text that
+                is longer is divided.
+
+        Raises:
+            UserError: A row lacks a field, or has something else in it than this kind takes.
+        """
+
+    @abstractmethod
+    def solved(self, row: Row) -> str:
+        """A row as a solved example, to stand in front of items.
+
+        Raises:
+            UserError: As for `build`.
         """

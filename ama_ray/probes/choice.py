@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
+from ama_ray.config.probes import FileProbe, Prompted
 from ama_ray.engine.requests import Continuations
 from ama_ray.errors import UserError
-from ama_ray.probes.base import PreparedProbe
+from ama_ray.probes.base import PreparedProbe, ProbeKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from ama_ray.config.probes import Calibration, Choice
     from ama_ray.data.prompting import Prompting
     from ama_ray.data.rows import Row
 
 
 @dataclass(frozen=True)
 class ChoiceItems(PreparedProbe):
-    """A choice probe: a request per item with the choices as continuations, or one per choice with prompts of its own.
+    """The items of a choice probe.
+
+    Each is a request with the choices as continuations, or, where choices have prompts of their own, one per choice.
 
     Attributes:
-        sizes: Number of requests, per item.
+        sizes: The number of requests, per item.
         lengths: Per item, what each choice's log-likelihood is divided by before they are compared.
-        gold: Index of the right choice, per item.
+        gold: The index of the right choice, per item.
     """
 
     requests: tuple[Continuations, ...]
@@ -38,14 +41,23 @@ class ChoiceItems(PreparedProbe):
     gold: tuple[int, ...]
 
     @classmethod
-    def build(cls, name: str, kind: Choice | Calibration, rows: Sequence[Row], prompting: Prompting) -> ChoiceItems:
+    def of(
+        cls, name: str, rows: Sequence[Row], prompting: Prompting, delimiter: str, metric: str = "acc"
+    ) -> ChoiceItems:
         """Checks and tokenises rows.
+
+        Args:
+            name: The name of the probe.
+            rows: The items.
+            prompting: It makes tokens of prompts.
+            delimiter: What stands between prompt and choice.
+            metric: `acc`, or `acc_norm` to divide log-likelihoods by the length of the choices.
 
         Raises:
             UserError: A row lacks a field, has fewer than two choices, or a gold index that is none of them.
         """
         # The model's turn, which a chat template has begun, starts without a delimiter, as in lm-evaluation-harness.
-        delimiter = "" if prompting.chat else kind.delimiter
+        delimiter = "" if prompting.chat else delimiter
         requests: list[Continuations] = []
         sizes, lengths, gold = [], [], []
         for row in rows:
@@ -53,7 +65,7 @@ class ChoiceItems(PreparedProbe):
             asked = _requests([prompting.pair(prompt, delimiter + choice, row) for prompt, choice in parts])
             requests += asked
             sizes.append(len(asked))
-            lengths.append(tuple(float(len(choice)) if kind.metric == "acc_norm" else 1.0 for _, choice in parts))
+            lengths.append(tuple(float(len(choice)) if metric == "acc_norm" else 1.0 for _, choice in parts))
             gold.append(_gold(row, len(parts)))
         return cls(name, tuple(requests), tuple(sizes), tuple(lengths), tuple(gold))
 
@@ -71,14 +83,42 @@ class ChoiceItems(PreparedProbe):
         return np.equal(best, self.gold).astype(np.float64)[:, None]
 
 
-def solved(kind: Choice | Calibration, row: Row) -> str:
-    """A row as a solved example.
+class Choice(ProbeKind):
+    """The choice with the highest log-likelihood given the prompt.
+
+    Rows: `prompt`, `choices` (list of strings), `gold` (index); or `prompts` (one per choice), `continuation` and
+    `gold`, for choices that stand in the prompt. The engine is shown the prompt, `delimiter`, and the choice; with
+    `chat`, the choice begins the model's turn and has no delimiter in front. `acc` compares sums of log-probabilities,
+    `acc_norm` divides each by the length of the choice in characters, both as lm-evaluation-harness defines them.
+    """
+
+    scored_by: ClassVar[str] = "mean"
+
+    kind: Literal["choice"] = "choice"
+    metric: Literal["acc", "acc_norm"] = Field("acc", description="what choices are compared by")
+    delimiter: str = Field(" ", description="between prompt and choice")
+
+    def build(self, name: str, rows: Sequence[Row], prompting: Prompting, context_limit: int | None) -> ChoiceItems:
+        """Checks and tokenises rows; see `ChoiceItems.of`."""
+        return ChoiceItems.of(name, rows, prompting, self.delimiter, self.metric)
+
+    def solved(self, row: Row) -> str:
+        """The prompt with the right choice."""
+        return solved(row, self.delimiter)
+
+
+class ChoiceProbe(Choice, Prompted, FileProbe):
+    """A `choice` probe on a file."""
+
+
+def solved(row: Row, delimiter: str) -> str:
+    """A row as a solved example: the prompt with the right choice.
 
     Raises:
-        UserError: As for `ChoiceItems.build`.
+        UserError: As for `ChoiceItems.of`.
     """
     parts = _parts(row)
-    return kind.delimiter.join(parts[_gold(row, len(parts))])
+    return delimiter.join(parts[_gold(row, len(parts))])
 
 
 def texts(row: Row, field: str) -> list[str]:

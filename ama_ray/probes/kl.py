@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
+from ama_ray.config.probes import FileProbe
 from ama_ray.engine.requests import NextToken
 from ama_ray.probes.base import PreparedProbe
-from ama_ray.probes.perplexity import tokens_of
+from ama_ray.probes.perplexity import PlainText, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from ama_ray.config.probes import Kl
-    from ama_ray.data.prompting import Tokenizer
+    from ama_ray.data.prompting import Prompting
     from ama_ray.data.rows import Row
 
 _LEAST = 1e-6
@@ -31,16 +32,33 @@ class KlItems(PreparedProbe):
     """Requests for next tokens at evenly spaced places of texts.
 
     Attributes:
-        positions: Number of requests, per text.
+        positions: The number of requests, per text.
     """
 
     requests: tuple[NextToken, ...]
     positions: tuple[int, ...]
 
-    @classmethod
-    def build(
-        cls, name: str, kind: Kl, rows: Sequence[Row], tokenizer: Tokenizer, context_limit: int | None
-    ) -> KlItems:
+    def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
+        """Sum of the divergences (nats) from base at the positions of every text, and how many there are."""
+        divergences = iter([divergence(ours, theirs) for ours, theirs in zip(answers, base, strict=True)])
+        sums = [sum(islice(divergences, count)) for count in self.positions]
+        return np.column_stack([sums, self.positions]).astype(np.float64)
+
+
+class Kl(PlainText):
+    """Mean Kullback-Leibler divergence of the model from base, KL(model || base), in nats per token. Rows: `text`.
+
+    Lower is better; base has 0. At `positions` evenly spaced places of every text the next-token distributions of both
+    are compared as far as their likeliest tokens tell: the result is a lower bound, exact where these are the whole
+    vocabulary.
+    """
+
+    scored_by: ClassVar[str] = "kl"
+
+    kind: Literal["kl"] = "kl"
+    positions: int = Field(8, ge=1, description="places of a text")
+
+    def build(self, name: str, rows: Sequence[Row], prompting: Prompting, context_limit: int | None) -> KlItems:
         """Checks and tokenises rows; of a text longer than the model takes, its beginning counts.
 
         Raises:
@@ -49,20 +67,18 @@ class KlItems(PreparedProbe):
         requests: list[NextToken] = []
         counts = []
         for row in rows:
-            first, tokens = tokens_of(tokenizer, row)
+            first, tokens = tokens_of(prompting.tokenizer, row)
             room = len(tokens) if context_limit is None else context_limit - NextToken((first,)).length + 1
             length = min(len(tokens), room)
             # The middles of as many equal parts.
-            places = {(2 * part + 1) * length // (2 * kind.positions) for part in range(kind.positions)}
+            places = {(2 * part + 1) * length // (2 * self.positions) for part in range(self.positions)}
             requests += [NextToken((first, *tokens[:place])) for place in sorted(places)]
             counts.append(len(places))
-        return cls(name, tuple(requests), tuple(counts))
+        return KlItems(name, tuple(requests), tuple(counts))
 
-    def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
-        """Sum of the divergences (nats) from base at the positions of every text, and how many there are."""
-        divergences = iter([divergence(ours, theirs) for ours, theirs in zip(answers, base, strict=True)])
-        sums = [sum(islice(divergences, count)) for count in self.positions]
-        return np.column_stack([sums, self.positions]).astype(np.float64)
+
+class KlProbe(Kl, FileProbe):
+    """A `kl` probe on a file."""
 
 
 def divergence(model: Mapping[int, float], base: Mapping[int, float]) -> float:

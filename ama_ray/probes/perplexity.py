@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from ama_ray.config.probes import BitsPerByte, Perplexity
+from ama_ray.config.probes import FileProbe
 from ama_ray.engine.requests import Continuations
 from ama_ray.errors import UserError
-from ama_ray.probes.base import PreparedProbe
+from ama_ray.probes.base import PreparedProbe, ProbeKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from ama_ray.data.prompting import Tokenizer, Tokens
+    from ama_ray.data.prompting import Prompting, Tokenizer, Tokens
     from ama_ray.data.rows import Row
 
 
@@ -27,8 +27,8 @@ class TextItems(PreparedProbe):
     """The log-likelihood of whole texts after the tokenizer's first token, a request per window.
 
     Attributes:
-        windows: Number of requests, per text.
-        units: Tokens or bytes, per text.
+        windows: The number of requests, per text.
+        units: The number of tokens or bytes, per text.
     """
 
     requests: tuple[Continuations, ...]
@@ -36,13 +36,8 @@ class TextItems(PreparedProbe):
     units: tuple[int, ...]
 
     @classmethod
-    def build(
-        cls,
-        name: str,
-        kind: Perplexity | BitsPerByte,
-        rows: Sequence[Row],
-        tokenizer: Tokenizer,
-        context_limit: int | None,
+    def of(
+        cls, name: str, rows: Sequence[Row], tokenizer: Tokenizer, context_limit: int | None, *, in_bytes: bool
     ) -> TextItems:
         """Checks and tokenises rows.
 
@@ -56,7 +51,7 @@ class TextItems(PreparedProbe):
             asked = [Continuations(context, (after,)) for context, after in windows(first, tokens, context_limit)]
             requests += asked
             counts.append(len(asked))
-            units.append(len(tokens) if isinstance(kind, Perplexity) else len(row.text("text").encode()))
+            units.append(len(row.text("text").encode()) if in_bytes else len(tokens))
         return cls(name, tuple(requests), tuple(counts), tuple(units))
 
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
@@ -64,6 +59,53 @@ class TextItems(PreparedProbe):
         flat = iter(answers)
         sums = [-sum(score for (score,) in islice(flat, count)) for count in self.windows]
         return np.column_stack([sums, self.units]).astype(np.float64)
+
+
+class PlainText(ProbeKind):
+    """Plain text, which is no question that an example could solve."""
+
+    def solved(self, row: Row) -> str:
+        """There are no solved examples of plain text.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("plain text takes no examples")
+
+
+class Perplexity(PlainText):
+    """Perplexity per token on plain text; lower is better. Rows: `text`.
+
+    A text that is longer than the model's context is scored in windows, as lm-evaluation-harness does.
+    """
+
+    scored_by: ClassVar[str] = "perplexity"
+
+    kind: Literal["perplexity"] = "perplexity"
+
+    def build(self, name: str, rows: Sequence[Row], prompting: Prompting, context_limit: int | None) -> TextItems:
+        """Checks and tokenises rows; see `TextItems.of`."""
+        return TextItems.of(name, rows, prompting.tokenizer, context_limit, in_bytes=False)
+
+
+class BitsPerByte(PlainText):
+    """Bits per UTF-8 byte of plain text; lower is better. Rows as for `perplexity`, and the same requests."""
+
+    scored_by: ClassVar[str] = "bits-per-byte"
+
+    kind: Literal["bits-per-byte"] = "bits-per-byte"
+
+    def build(self, name: str, rows: Sequence[Row], prompting: Prompting, context_limit: int | None) -> TextItems:
+        """Checks and tokenises rows; see `TextItems.of`."""
+        return TextItems.of(name, rows, prompting.tokenizer, context_limit, in_bytes=True)
+
+
+class PerplexityProbe(Perplexity, FileProbe):
+    """A `perplexity` probe on a file."""
+
+
+class BitsPerByteProbe(BitsPerByte, FileProbe):
+    """A `bits-per-byte` probe on a file."""
 
 
 def tokens_of(tokenizer: Tokenizer, row: Row) -> tuple[int, Tokens]:
@@ -95,8 +137,8 @@ def windows(first: int, tokens: Tokens, context_limit: int | None) -> Iterator[t
     part, which has fewer tokens, goes back as far as there is room.
 
     Args:
-        first: Token in front of the text.
-        tokens: Of the text.
+        first: The token in front of the text.
+        tokens: The tokens of the text.
         context_limit: Most tokens the model takes, or None for one part.
 
     Yields:

@@ -1,4 +1,4 @@
-"""`PreparedReward`: prompts turned into requests for sampled replies, and replies into a score each."""
+"""What a kind of reward is (`RewardKind`), and what it makes of its prompts and of replies (`PreparedReward`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ama_ray.config.rewards import RewardSettings
 from ama_ray.data.prompting import Prompting
 from ama_ray.engine.requests import Generation
 from ama_ray.rewards.chat import messages
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ama_ray.config import Reward
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.data.rows import Row
     from ama_ray.rewards.chat import ChatMessage
@@ -52,7 +52,7 @@ class PreparedReward(ABC):
         requests: One per row: `n` sampled replies, with the same seed in every trial.
     """
 
-    settings: Reward
+    settings: RewardSettings
     rows: tuple[Row, ...]
     requests: tuple[Generation, ...]
 
@@ -84,13 +84,31 @@ class PreparedReward(ABC):
         """Scores replies, each with the row of its prompt; the scores have the shape (replies,)."""
 
 
+class RewardKind(RewardSettings, ABC):
+    """The settings of a reward that a run file names, and what they do; their address is in `ama_ray.config.rewards`.
+
+    It has a field `kind`, a `Literal` of its name.
+    """
+
+    @abstractmethod
+    def preparer(self) -> Callable[[RewardSettings, tuple[Row, ...], tuple[Generation, ...]], PreparedReward]:
+        """Opens the scorer, which both splits share.
+
+        Returns:
+            What makes a prepared reward of these settings, of rows and of the request for each.
+
+        Raises:
+            UserError: The scorer is missing or malformed.
+        """
+
+
 def finite(name: str, scores: Sequence[float], replies: Sequence[str]) -> NDArray[np.float64]:
     """The scores as an array.
 
     Args:
-        name: Of the scorer, for errors.
+        name: The name of the scorer, for errors.
         scores: One per reply.
-        replies: For errors.
+        replies: The replies, for errors.
 
     Raises:
         ScorerError: One of the scores is not finite; shows the reply.
@@ -102,15 +120,17 @@ def finite(name: str, scores: Sequence[float], replies: Sequence[str]) -> NDArra
     return array
 
 
-def sampled(reward: Reward, rows: Sequence[Row], tokenizer: Tokenizer, seed: int, n: int) -> tuple[Generation, ...]:
+def sampled(
+    reward: RewardSettings, rows: Sequence[Row], tokenizer: Tokenizer, seed: int, n: int
+) -> tuple[Generation, ...]:
     """The requests for sampled replies to the prompts of a reward.
 
     Args:
-        reward: Of the run file.
-        rows: Of one split of its prompt file.
-        tokenizer: Of the pair.
-        seed: Of the run.
-        n: Replies per prompt.
+        reward: The reward of the run file.
+        rows: The rows of one split of its prompt file.
+        tokenizer: The tokenizer of the pair.
+        seed: The seed of the run.
+        n: How many replies there are per prompt.
 
     Raises:
         UserError: A row lacks the prompt, or it cannot be tokenised.

@@ -8,11 +8,15 @@ import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
+from ama_ray.config.fields import FunctionAddress
 from ama_ray.errors import UserError
-from ama_ray.rewards.base import PreparedReward, Scored, ScorerError, finite
+from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError, finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,14 +74,29 @@ class FunctionScores(PreparedReward):
         return Scored(called(self.address, self.scorer, replies, [row.fields for row in rows], list(replies)))
 
 
+class FunctionReward(RewardKind):
+    """The mean of a Python function over sampled replies to the prompts.
+
+    `scorer` is `file.py:function`, the function being
+    `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply.
+    """
+
+    kind: Literal["function"]
+    scorer: FunctionAddress = Field(description="scores replies")
+
+    def preparer(self) -> Callable[..., FunctionScores]:
+        """Imports the function."""
+        return partial(FunctionScores, address=self.scorer, scorer=load_scorer(self.scorer))
+
+
 def called(address: str, scorer: Scorer, replies: Sequence[str], *arguments: Any) -> NDArray[np.float64]:
     """Calls a user's scorer and checks what it returns.
 
     Args:
         address: `file.py:function`, for errors.
         scorer: The function.
-        replies: For errors, and for how many numbers to expect.
-        arguments: What it is called with.
+        replies: The replies, for errors, and for how many numbers to expect.
+        arguments: What the function is called with.
 
     Raises:
         ScorerError: It raised, or did not return one finite number per reply.

@@ -1,20 +1,46 @@
-"""The reward as the marks of a judge, or as a win rate that a judge decides."""
+"""The reward as the marks of a judge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
-from ama_ray.rewards.base import PreparedReward, Scored, finite
+from pydantic import Field, model_validator
+
+from ama_ray.config.rewards import Judge
+from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, finite
 from ama_ray.rewards.chat import as_text
-from ama_ray.rewards.rubric import FIRST, MARK, PAIR, SECOND, fill
+from ama_ray.rewards.judge_client import JudgeClient
+from ama_ray.rewards.rubric import MARK, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from ama_ray.config import JudgeReward, PairwiseReward
     from ama_ray.data.rows import Row
-    from ama_ray.rewards.judge_client import JudgeClient
+
+
+class JudgeReward(RewardKind):
+    """The mean of the marks that a judge gives: the first number within `scale` in its answer.
+
+    In the judge's `template`, {prompt}, {reply}, {reference}, {low} and {high} are filled in.
+    """
+
+    kind: Literal["judge"]
+    judge: Judge = Field(description="who gives the marks")
+    scale: tuple[float, float] = Field((1, 10), description="lowest and highest mark")
+    reference: str = Field("reference", description="the field of the prompt file for {reference}")
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> JudgeReward:
+        if not self.scale[0] < self.scale[1]:
+            raise ValueError("scale: give the lowest mark, then the highest")
+        self.judge.must_ask_for("reply")
+        return self
+
+    def preparer(self) -> Callable[..., JudgeScores]:
+        """Sets up the judge's client."""
+        return partial(JudgeScores, judge=JudgeClient(self.judge, *self.scale))
 
 
 @dataclass(frozen=True)
@@ -46,41 +72,3 @@ class JudgeScores(PreparedReward):
         if "{reference}" in template:
             fields["reference"] = row.text(self.settings.reference)
         return fill(template, fields | {"prompt": as_text(row, self.settings.prompts.field)})
-
-
-@dataclass(frozen=True)
-class PairwiseJudgeScores(PreparedReward):
-    """The verdicts of a judge that sees reply and reference in both orders, with their prompts.
-
-    Judges favour one of the two places; the mean over both orders takes that out, as in the AlpacaEval protocol with
-    PairRM. A win counts 1, a loss 0, and two verdicts that contradict each other 0.5.
-    """
-
-    settings: PairwiseReward
-    judge: JudgeClient
-
-    def check(self) -> None:
-        """Asks whether the judge is there, and words every question.
-
-        Raises:
-            UserError: A row lacks its reference, or the judge is not there.
-        """
-        for row in self.rows:
-            self._questions(row, "")
-        self.judge.check()
-
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
-        pairs = [self._questions(row, reply) for row, reply in zip(rows, replies, strict=True)]
-        verdicts = self.judge.ask([question for pair in pairs for question in pair])
-        first, second = finite(self.judge.name, verdicts.numbers, replies).reshape(-1, 2).T
-        # The reply was first, then second.
-        chances = ((SECOND - first) + (second - FIRST)) / 2
-        return Scored(chances, verdicts.tokens)
-
-    def _questions(self, row: Row, reply: str) -> tuple[str, str]:
-        template = (self.settings.judge and self.settings.judge.template) or PAIR
-        prompt, reference = as_text(row, self.settings.prompts.field), row.text(self.settings.reference)
-        return (
-            fill(template, {"prompt": prompt, "first": reply, "second": reference}),
-            fill(template, {"prompt": prompt, "first": reference, "second": reply}),
-        )

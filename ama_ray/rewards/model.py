@@ -3,21 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from ama_ray.checkpoints import checkpoint
+from pydantic import Field
+
+from ama_ray.config.fields import CheckpointSource
 from ama_ray.engine.classifier.classifier import ClassifierError, ClassifierSettings
+from ama_ray.engine.classifier.process import OwnProcess
 from ama_ray.errors import UserError, one_line
-from ama_ray.rewards.base import PreparedReward, Scored, ScorerError, finite
+from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError, finite
 from ama_ray.rewards.chat import messages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from ama_ray.config import ModelReward
     from ama_ray.data.rows import Row
     from ama_ray.engine.classifier.classifier import Classifier
+
+
+class ModelReward(RewardKind):
+    """The mean raw score of a reward model: a Hugging Face sequence classifier with one output.
+
+    Prompt and reply are a conversation to which the reward model's own chat template is applied; without a template,
+    they are one text, the prompt followed by the reply. Nothing is cut: a conversation that is longer than the reward
+    model takes is an error. `backend: auto` is vLLM where it serves the architecture, else transformers.
+
+    `replicas: 0` runs the reward model in the place of every trial, in a process beside its engine; more start as many
+    processes that all trials share, each with `cpus` and `gpus` of its own.
+    """
+
+    kind: Literal["model"]
+    model: CheckpointSource = Field(description="the reward model")
+    backend: Literal["auto", "vllm", "transformers"] = Field("auto", description="what runs it")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="precision in which it computes; `auto` is its checkpoint's own"
+    )
+    replicas: int = Field(0, ge=0, description="processes that all trials share; 0 is one beside every engine")
+    cpus: float = Field(1, gt=0, description="CPU cores per replica")
+    gpus: float = Field(0, ge=0, description="GPUs per replica")
+
+    def preparer(self) -> Callable[..., ModelScores]:
+        """Fetches the reward model and checks it."""
+        model = RewardModel.open(self)
+        return partial(ModelScores, model=model, classifier=OwnProcess(model.settings))
 
 
 @dataclass(frozen=True)
@@ -40,6 +69,8 @@ class RewardModel:
             UserError: It is missing, has no tokenizer, lacks weights, or is no classifier with one output.
         """
         from transformers import AutoConfig
+
+        from ama_ray.checkpoints import checkpoint
 
         checkpoint.fetch(reward.model)
         tensors = checkpoint.read_tensors(reward.model)

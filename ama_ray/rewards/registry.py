@@ -1,4 +1,7 @@
-"""Rewards: prompts turned into requests for sampled replies, and replies into a score each."""
+"""Preparing a reward of any kind.
+
+The kinds stand in `ama_ray.config.rewards` by the addresses of their classes.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,23 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ama_ray.config.rewards import FunctionReward, JudgeReward, ModelReward
 from ama_ray.data import splits
 from ama_ray.data.rows import Row
-from ama_ray.engine.classifier.process import OwnProcess
-from ama_ray.rewards.base import PreparedReward, Scored, ScorerError, sampled
-from ama_ray.rewards.function import FunctionScores, load_scorer
-from ama_ray.rewards.judge import JudgeScores, PairwiseJudgeScores
-from ama_ray.rewards.judge_client import JudgeClient
-from ama_ray.rewards.model import ModelScores, RewardModel
-from ama_ray.rewards.pairwise import PairwiseScores
-from ama_ray.rewards.rubric import FIRST, SECOND
+from ama_ray.rewards.base import RewardKind, sampled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ama_ray.config import Report, Reward
     from ama_ray.data.prompting import Tokenizer
-
-__all__ = ["ModelScores", "PreparedReward", "Scored", "ScorerError", "prepare"]
+    from ama_ray.rewards.base import PreparedReward
 
 
 def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> dict[str, PreparedReward]:
     """Reads, checks and tokenises a reward, and tries its scorer; done once per run.
 
     Args:
-        reward: Of the run file.
-        tokenizer: Of the pair.
-        seed: Of the run.
+        reward: The reward of the run file.
+        tokenizer: The tokenizer of the pair.
+        seed: The seed of the run.
         report: How the report split is made, and how many more replies it has.
 
     Returns:
@@ -43,13 +35,14 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
     Raises:
         UserError: The prompt file or the scorer is missing or malformed, or the scorer does not work.
     """
-    build = _builder(reward)
+    assert isinstance(reward, RewardKind)  # the run file makes no other
+    prepared = reward.preparer()
     key = partial(_prompt, reward.prompts.field)
     halves = splits.load(reward.prompts, report.share, key=key)
     n = reward.sampling.n
     rows = splits.shuffled(halves.search, key)
-    search = build(reward, rows, sampled(reward, rows, tokenizer, seed, n))
-    later = build(reward, halves.report, sampled(reward, halves.report, tokenizer, seed, n * report.samples))
+    search = prepared(reward, rows, sampled(reward, rows, tokenizer, seed, n))
+    later = prepared(reward, halves.report, sampled(reward, halves.report, tokenizer, seed, n * report.samples))
     search.check()
     later.check()
     parts = {
@@ -62,18 +55,3 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
 def _prompt(field: str, row: Row) -> str:
     # As a probe on the same file tells its items apart, so that both divide it alike.
     return splits.question(Row({"prompt": row.get(field)}, row.where))
-
-
-def _builder(reward: Reward) -> Callable[..., PreparedReward]:
-    """What makes a prepared reward of its settings, rows and requests; both splits share one scorer."""
-    if isinstance(reward, FunctionReward):
-        return partial(FunctionScores, address=reward.scorer, scorer=load_scorer(reward.scorer))
-    if isinstance(reward, ModelReward):
-        model = RewardModel.open(reward)
-        return partial(ModelScores, model=model, classifier=OwnProcess(model.settings))
-    if isinstance(reward, JudgeReward):
-        return partial(JudgeScores, judge=JudgeClient(reward.judge, *reward.scale))
-    if reward.judge is not None:
-        return partial(PairwiseJudgeScores, judge=JudgeClient(reward.judge, FIRST, SECOND))
-    assert reward.scorer is not None  # the run file has one of the two
-    return partial(PairwiseScores, address=reward.scorer, scorer=load_scorer(reward.scorer))

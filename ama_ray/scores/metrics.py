@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from ama_ray.scores.sacrebleu_internals import CorpusMetric
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def _calibration(sums: Any, count: float) -> Any:
     return np.abs(sums).sum(axis=-1) / count
 
 
-def _corpus(name: Literal["bleu", "chrf"], sums: Any, count: float) -> Any:
+def _corpus(name: CorpusMetric, sums: Any, count: float) -> Any:
     return np.apply_along_axis(lambda each: score_of_sums(name, each.tolist()) / 100, -1, sums)
 
 

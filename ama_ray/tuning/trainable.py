@@ -112,7 +112,7 @@ class SwapTrial(tune.Trainable):
             faulthandler.cancel_dump_traceback_later()
 
     def _step(self) -> TrialResult:
-        from ama_ray.rewards.registry import ScorerError
+        from ama_ray.rewards.base import ScorerError
 
         if not hasattr(self, "engine"):
             self._start()

@@ -4,8 +4,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ama_ray.config import ChoiceProbe, ExactProbe, FileProbe, FunctionReward, RunConfig
+from ama_ray.config import FileProbe, RunConfig
 from ama_ray.errors import UserError
+from ama_ray.probes.choice import ChoiceProbe
+from ama_ray.probes.exact import ExactProbe
+from ama_ray.rewards.function import FunctionReward
 
 FIELDS: dict[str, Any] = {
     "base": "org/base-model",
@@ -138,7 +141,7 @@ def test_one_reward_or_several(tmp_path: Path) -> None:
     ]
     config = RunConfig.load(write(tmp_path, reward=rewards))
     assert config.reward_objectives == ("helpful", "harmless")
-    assert [reward.kind for reward in config.reward] == ["function", "model", "judge"]
+    assert [reward.model_dump()["kind"] for reward in config.reward] == ["function", "model", "judge"]
     assert RunConfig.load(write(tmp_path)).reward_objectives == ("reward",)
 
 

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ama_ray.config import ExactProbe, RunConfig
+from ama_ray.config import RunConfig
 from ama_ray.data.splits import PARTS
 from ama_ray.errors import UserError
 from ama_ray.evaluation.evaluation import SPLITS, Evaluation, joined
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.probes import registry as probes
+from ama_ray.probes.exact import ExactProbe
 from tests.support.words import StandInEngine, WordTokenizer
 
 SEARCH: dict[str, list[dict[str, Any]]] = {
@@ -65,7 +66,7 @@ def prepare(folder: Path, limit: int | None = None, copies: int = 1) -> tuple[di
 def test_answers_return_to_the_part_that_asked(tmp_path: Path) -> None:
     evaluations, tokenizer = prepare(tmp_path)
     evaluation = evaluations["search"]
-    answers = evaluation.ask(StandInEngine(tokenizer))  # type: ignore[arg-type]
+    answers = evaluation.ask(StandInEngine(tokenizer))
     measured = evaluation.measure(answers, answers)
     assert {name: items[:, 0].tolist() for name, items in measured.items.items()} == {
         "reward": [3, 3],
@@ -76,7 +77,7 @@ def test_answers_return_to_the_part_that_asked(tmp_path: Path) -> None:
     }
     assert all(items.ndim == 2 for items in measured.items.values())
     assert measured.tokens == {}
-    examined = evaluation.evaluate(StandInEngine(tokenizer), lambda: answers)  # type: ignore[arg-type]
+    examined = evaluation.evaluate(StandInEngine(tokenizer), lambda: answers)
     assert all(np.array_equal(examined.items[name], measured.items[name]) for name in measured.items)
     assert examined.seconds.keys() == {"generate", "score"}
     assert [(each.prompt, each.reply) for each in examined.replies] == [("hello you", " you\n"), ("good day", " day\n")]
@@ -97,7 +98,7 @@ def test_the_report_split_has_its_own_items_and_more_samples(tmp_path: Path) -> 
     assert not set(search.requests) & set(report.requests)
     assert {request.n for request in search.rewards[0].requests} == {2}
     assert {request.n for request in report.rewards[0].requests} == {6}
-    answers = report.ask(StandInEngine(tokenizer))  # type: ignore[arg-type]
+    answers = report.ask(StandInEngine(tokenizer))
     assert report.measure(answers, answers).items["fr"].tolist() == [[1]]
 
 
@@ -127,13 +128,13 @@ def test_answers_to_a_part_are_found_among_those_to_the_whole(tmp_path: Path) ->
     evaluations, tokenizer = prepare(tmp_path, copies=100)
     engine = StandInEngine(tokenizer)
     whole = evaluations["search"]
-    answers = whole.ask(engine)  # type: ignore[arg-type]
+    answers = whole.ask(engine)
     expected = whole.measure(answers, answers).items
     parts = [each for name, each in evaluations.items() if name not in SPLITS]
     measured = []
     for part in parts:
         found = part.answers_in(whole, answers)
-        assert found.by_request == part.ask(engine).by_request  # type: ignore[arg-type]
+        assert found.by_request == part.ask(engine).by_request
         measured.append(part.measure(found, found).items)
     items = joined(measured)
     assert items.keys() == expected.keys()

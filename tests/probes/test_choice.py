@@ -6,23 +6,22 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from ama_ray.config.probes import Calibration, Choice, Letter
 from ama_ray.data.prompting import Prompting
 from ama_ray.engine.requests import Continuations
 from ama_ray.errors import UserError
-from ama_ray.probes.calibration import CalibrationItems
-from ama_ray.probes.choice import ChoiceItems
-from ama_ray.probes.letter import LetterItems
+from ama_ray.probes.calibration import Calibration
+from ama_ray.probes.choice import Choice, ChoiceItems
+from ama_ray.probes.letter import Letter, LetterItems
 from ama_ray.scores.metrics import METRICS
 from tests.support.probe_items import Fields, PieceTokenizer, TextTokenizer, rows
 
 
 def choice(*fields: Fields, tokenizer: Any = None, chat: bool = False, **settings: Any) -> ChoiceItems:
-    return ChoiceItems.build("p", Choice(**settings), rows(*fields), Prompting(tokenizer or TextTokenizer(), chat))
+    return Choice(**settings).build("p", rows(*fields), Prompting(tokenizer or TextTokenizer(), chat), None)
 
 
 def letter(*fields: Fields, tokenizer: Any = None, **settings: Any) -> LetterItems:
-    return LetterItems.build("p", Letter(**settings), rows(*fields), Prompting(tokenizer or TextTokenizer()))
+    return Letter(**settings).build("p", rows(*fields), Prompting(tokenizer or TextTokenizer()), None)
 
 
 def test_choices_share_their_context() -> None:
@@ -139,7 +138,7 @@ def test_calibration_error_is_that_of_the_definition(
     gold = [data.draw(st.integers(0, 2)) for _ in answers]
     fields = [{"prompt": "q", "choices": ["a", "bb", "ccc"], "gold": each} for each in gold]
     kind = Calibration(metric=metric, bins=bins)
-    items = CalibrationItems.build("p", kind, rows(*fields), Prompting(TextTokenizer()))
+    items = kind.build("p", rows(*fields), Prompting(TextTokenizer()), None)
     statistics = items.statistics(answers, answers)
     assert statistics.shape == (len(answers), bins)
     assert METRICS["calibration"].score(statistics) == pytest.approx(ece(answers, gold, bins, metric), abs=1e-9)
@@ -166,13 +165,13 @@ def test_calibration_asks_what_the_choice_probe_asks() -> None:
         {"prompts": ["q a", "q b"], "continuation": "c", "gold": 1},
     ]
     tokenizer = TextTokenizer()
-    ours = CalibrationItems.build("p", Calibration(), rows(*fields), Prompting(tokenizer))
+    ours = Calibration().build("p", rows(*fields), Prompting(tokenizer), None)
     assert ours.requests == choice(*fields, tokenizer=tokenizer).requests
 
 
 def test_a_sure_and_right_model_is_calibrated() -> None:
     fields = [{"prompt": "q", "choices": ["a", "b"], "gold": gold} for gold in (0, 1)]
-    items = CalibrationItems.build("p", Calibration(), rows(*fields), Prompting(TextTokenizer()))
+    items = Calibration().build("p", rows(*fields), Prompting(TextTokenizer()), None)
     right, wrong = [[0.0, -800.0], [-800.0, 0.0]], [[-800.0, 0.0], [0.0, -800.0]]
     assert METRICS["calibration"].score(items.statistics(right, right)) == 0
     assert METRICS["calibration"].score(items.statistics(wrong, right)) == 1

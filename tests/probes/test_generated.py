@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.data.metrics import squad_metrics
 
-from ama_ray.config.probes import F1, Exact, Number
 from ama_ray.data.prompting import Prompting
 from ama_ray.engine.requests import Generation
 from ama_ray.errors import UserError
 from ama_ray.probes.answers import drop, squad
 from ama_ray.probes.answers.number import number
-from ama_ray.probes.generated import GeneratedItems
+from ama_ray.probes.exact import Exact
+from ama_ray.probes.f1 import F1
+from ama_ray.probes.number import Number
 from tests.support.probe_items import TextTokenizer, rows
 
 GSM8K = Path(__file__).parents[2] / "../shared/data/gsm8k/test.jsonl"
@@ -43,7 +44,7 @@ TEXT = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join) | st.text(max_
 
 def score(kind: Exact | F1 | Number, answer: Any, *replies: str) -> list[float]:
     fields = [{"prompt": "q", "answer": answer}] * len(replies)
-    items = GeneratedItems.build("p", kind, rows(*fields), Prompting(TextTokenizer()))
+    items = kind.build("p", rows(*fields), Prompting(TextTokenizer()), None)
     statistics = items.statistics([[reply] for reply in replies], [])
     assert statistics.shape == (len(replies), 1)
     return [float(each) for each in statistics[:, 0]]
@@ -52,7 +53,7 @@ def score(kind: Exact | F1 | Number, answer: Any, *replies: str) -> list[float]:
 def test_requests_are_greedy() -> None:
     kind = Exact(max_tokens=5, stop=(".",))
     fields = {"prompt": "a b", "answer": "c"}
-    items = GeneratedItems.build("p", kind, rows(fields), Prompting(TextTokenizer()))
+    items = kind.build("p", rows(fields), Prompting(TextTokenizer()), None)
     assert items.requests == (Generation((0, 1, 2), max_tokens=5, stop=(".",)),)
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax, rel_entr
 
-from ama_ray.config.probes import BitsPerByte, Kl, Perplexity
+from ama_ray.data.prompting import Prompting
 from ama_ray.engine.requests import Continuations, NextToken
 from ama_ray.errors import UserError
 from ama_ray.miniature import ROOT
-from ama_ray.probes.kl import KlItems, divergence
-from ama_ray.probes.perplexity import TextItems, windows
+from ama_ray.probes.kl import Kl, KlItems, divergence
+from ama_ray.probes.perplexity import BitsPerByte, Perplexity, TextItems, windows
 from ama_ray.scores.metrics import METRICS
 from tests.support.probe_items import PieceTokenizer, TextTokenizer, rows
 from tests.support.words import WordTokenizer
@@ -37,19 +37,19 @@ TEXTS = (
 def test_a_text_is_scored_after_the_first_token_once() -> None:
     (field,) = fields = rows({"text": "the cat sat the cat"})
     for kind, units in ((Perplexity(), 5), (BitsPerByte(), len(field.text("text")))):
-        items = TextItems.build("p", kind, fields, TextTokenizer(), None)
+        items = kind.build("p", fields, Prompting(TextTokenizer()), None)
         assert items.requests == (Continuations((0,), ((1, 2, 3, 1, 2),)),)
         assert items.statistics([[-7.5]], []).tolist() == [[7.5, units]]
 
 
 def test_bytes_are_those_of_utf_8() -> None:
-    items = TextItems.build("p", BitsPerByte(), rows({"text": "déjà"}), TextTokenizer(), None)
+    items = BitsPerByte().build("p", rows({"text": "déjà"}), Prompting(TextTokenizer()), None)
     assert items.statistics([[-6 * math.log(2)]], []).tolist() == [[6 * math.log(2), 6]]
     assert METRICS["bits-per-byte"].score(items.statistics([[-6 * math.log(2)]], [])) == pytest.approx(1)
 
 
 def test_without_a_beginning_token_the_end_token_is_in_front() -> None:
-    items = TextItems.build("p", Perplexity(), rows({"text": "a"}), PieceTokenizer(), None)
+    items = Perplexity().build("p", rows({"text": "a"}), Prompting(PieceTokenizer()), None)
     assert items.requests == (Continuations((1,), ((ord("a"),),)),)
 
 
@@ -70,7 +70,7 @@ def test_windows_are_those_of_lm_eval(length: int, limit: int | None) -> None:
 
 
 def test_windows_add_up() -> None:
-    items = TextItems.build("p", Perplexity(), rows({"text": "a b c d e"}, {"text": "a"}), TextTokenizer(), 5)
+    items = Perplexity().build("p", rows({"text": "a b c d e"}, {"text": "a"}), Prompting(TextTokenizer()), 5)
     assert items.windows == (2, 1)
     assert items.requests[:2] == (Continuations((0,), ((1, 2, 3),)), Continuations((2, 3), ((4, 5),)))
     assert items.statistics([[-1.0], [-2.0], [-4.0]], []).tolist() == [[3, 5], [4, 1]]
@@ -81,14 +81,14 @@ def test_windows_add_up() -> None:
 )
 def test_positions_are_evenly_spaced(positions: int, places: Sequence[int]) -> None:
     text = "a b c d e f g h"
-    items = KlItems.build("p", Kl(positions=positions), rows({"text": text}), TextTokenizer(), None)
+    items = Kl(positions=positions).build("p", rows({"text": text}), Prompting(TextTokenizer()), None)
     assert items.requests == tuple(NextToken(tuple(range(place + 1))) for place in places)
     assert items.positions == (len(places),)
 
 
 @pytest.mark.parametrize("limit", [2, 3, 5, 9, 20])
 def test_no_position_is_beyond_the_context_limit(limit: int) -> None:
-    items = KlItems.build("p", Kl(positions=20), rows({"text": "a b c d e f g h"}), TextTokenizer(), limit)
+    items = Kl(positions=20).build("p", rows({"text": "a b c d e f g h"}), Prompting(TextTokenizer()), limit)
     assert max(request.length for request in items.requests) == min(limit, 9)
 
 
@@ -151,14 +151,12 @@ def test_a_bad_text_is_named(kind: Perplexity | BitsPerByte | Kl, row: dict[str,
 
 
 def _build(kind: Perplexity | BitsPerByte | Kl, *fields: dict[str, Any]) -> TextItems | KlItems:
-    if isinstance(kind, Kl):
-        return KlItems.build("p", kind, rows(*fields), TextTokenizer(), None)
-    return TextItems.build("p", kind, rows(*fields), TextTokenizer(), None)
+    return kind.build("p", rows(*fields), Prompting(TextTokenizer()), None)
 
 
 def test_a_tokenizer_without_special_tokens_is_refused() -> None:
     with pytest.raises(UserError, match="neither a bos_token nor an eos_token"):
-        TextItems.build("p", Perplexity(), rows({"text": "a"}), WordTokenizer(), None)
+        Perplexity().build("p", rows({"text": "a"}), Prompting(WordTokenizer()), None)
 
 
 class TransformersEngine:
@@ -203,7 +201,7 @@ def test_perplexity_is_that_of_transformers_own_loss() -> None:
     engine = TransformersEngine("base", 0)
     fields = rows(*[{"text": text} for text in TEXTS])
     encode = tokenizer()
-    items = TextItems.build("p", Perplexity(), fields, encode, 128)
+    items = Perplexity().build("p", fields, Prompting(encode), 128)
     statistics = items.statistics(engine.loglikelihoods(items.requests), [])
     losses, counts = [], []
     for text in TEXTS:
@@ -214,7 +212,7 @@ def test_perplexity_is_that_of_transformers_own_loss() -> None:
     assert METRICS["perplexity"].score(statistics) == pytest.approx(
         math.exp(np.average(losses, weights=counts)), rel=1e-5
     )
-    per_byte = TextItems.build("p", BitsPerByte(), fields, encode, 128)
+    per_byte = BitsPerByte().build("p", fields, Prompting(encode), 128)
     assert per_byte.requests == items.requests
     bits = np.dot(losses, counts) / math.log(2) / sum(len(text) for text in TEXTS)
     assert METRICS["bits-per-byte"].score(
@@ -226,7 +224,7 @@ def test_divergence_is_that_of_full_distributions() -> None:
     import torch
 
     encode = tokenizer()
-    items = KlItems.build("p", Kl(positions=100), rows(*[{"text": text} for text in TEXTS]), encode, 128)
+    items = Kl(positions=100).build("p", rows(*[{"text": text} for text in TEXTS]), Prompting(encode), 128)
     scores = []
     for most in (len(encode), 128, 5):
         base, aligned = TransformersEngine("base", most), TransformersEngine("rsf", most)

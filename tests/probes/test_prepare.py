@@ -84,8 +84,8 @@ def test_a_test_split_is_known_by_its_name(tmp_path: Path, name: str, expected: 
 def test_nothing_heavy_is_imported() -> None:
     heavy = ("torch", "transformers", "vllm", "ray", "lm_eval", "sacrebleu", "scipy", "datasets")
     code = (
-        "import sys; from ama_ray.probes import registry as probes\n"
-        "from ama_ray.config import ExactProbe, PresetProbe\n"
+        "import sys; from ama_ray.config import PresetProbe; from ama_ray.probes import registry as probes\n"
+        "from ama_ray.probes.exact import ExactProbe\n"
         "p = ExactProbe(name='p', family='f', file='x'); probes.metric(p), probes.name_and_family(p)\n"
         "p = PresetProbe(preset='squad'); probes.metric(p), probes.name_and_family(p), probes.uses_test_split(p)\n"
         f"print([name for name in {heavy} if name in sys.modules])"

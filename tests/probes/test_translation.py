@@ -6,9 +6,8 @@ import sacrebleu
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ama_ray.config.probes import Bleu, Chrf
 from ama_ray.data.prompting import Prompting
-from ama_ray.probes.translation import TranslationItems
+from ama_ray.probes.translation import Bleu, Chrf
 from ama_ray.scores.metrics import METRICS
 from tests.support.probe_items import TextTokenizer, rows
 
@@ -20,7 +19,7 @@ Metric = Literal["bleu", "chrf"]
 def statistics(metric: Metric, replies: list[str], references: list[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
     kind = Bleu() if metric == "bleu" else Chrf()
     fields = [{"prompt": "q", "answer": each} for each in references]
-    items = TranslationItems.build("p", kind, rows(*fields), Prompting(TextTokenizer()))
+    items = kind.build("p", rows(*fields), Prompting(TextTokenizer()), None)
     return items.statistics([[reply] for reply in replies], [])
 
 

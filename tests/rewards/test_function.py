@@ -7,8 +7,8 @@ import pytest
 from ama_ray.config import Report
 from ama_ray.errors import UserError
 from ama_ray.rewards import registry as rewards
+from ama_ray.rewards.base import PreparedReward, ScorerError
 from ama_ray.rewards.function import load_scorer
-from ama_ray.rewards.registry import PreparedReward, ScorerError
 from tests.support.rewards import ChatWords, prepare, settings
 from tests.support.words import WordTokenizer
 

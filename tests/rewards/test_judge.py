@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ama_ray.errors import UserError
-from ama_ray.rewards.registry import PreparedReward, ScorerError
+from ama_ray.rewards.base import PreparedReward, ScorerError
 from ama_ray.rewards.verdict_cache import JudgeCache
 from tests.support.judge_server import Served, serving
 from tests.support.rewards import prepare

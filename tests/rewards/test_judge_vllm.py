@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from ama_ray.errors import UserError
-from ama_ray.rewards.registry import PreparedReward, ScorerError
+from ama_ray.rewards.base import PreparedReward, ScorerError
 from testing.checkpoints import make_pair
 from tests.support.classifiers import save_tokenizer
 from tests.support.rewards import prepare

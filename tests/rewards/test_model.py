@@ -15,7 +15,8 @@ import transformers
 from ama_ray.engine.classifier.classifier import ClassifierError, ClassifierSettings
 from ama_ray.engine.classifier.process import OwnProcess
 from ama_ray.errors import UserError
-from ama_ray.rewards.registry import ModelScores, ScorerError
+from ama_ray.rewards.base import ScorerError
+from ama_ray.rewards.model import ModelScores
 from testing.checkpoints import edit, edit_weights, make_pair
 from tests.support.classifiers import make_classifier, save_tokenizer
 from tests.support.rewards import prepare

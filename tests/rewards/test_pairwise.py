@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from ama_ray.errors import UserError
-from ama_ray.rewards.registry import PreparedReward, ScorerError
+from ama_ray.rewards.base import PreparedReward, ScorerError
 from tests.support.rewards import prepare
 
 LONGER = """\

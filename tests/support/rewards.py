@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from ama_ray.config import Report, Reward
 from ama_ray.rewards import registry
-from ama_ray.rewards.registry import PreparedReward
+from ama_ray.rewards.base import PreparedReward
 from tests.support.words import WordTokenizer
 
 ROWS: list[dict[str, Any]] = [

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from ama_ray.engine.requests import Continuations, Generation, NextToken
+from ama_ray.engine.engine import Engine
+from ama_ray.engine.requests import Answer, Continuations, Generation, NextToken
 
 
 class WordTokenizer:
@@ -26,11 +28,24 @@ class WordTokenizer:
         raise NotImplementedError("this tokenizer has no chat template")
 
 
-class StandInEngine:
+class StandInEngine(Engine):
     """Answers every generation with the prompt's last word, and likes later tokens of the vocabulary better."""
 
     def __init__(self, tokenizer: WordTokenizer) -> None:
         self._words = tokenizer.words
+
+    def _run(self, prompts: list[list[int]], params: list[dict[str, Any]]) -> list[Answer]:
+        raise NotImplementedError("there is no vLLM behind it")
+
+    def _call(self, method: str, *args: Any) -> Any:
+        raise NotImplementedError("there is no vLLM behind it")
+
+    def _reset_cache(self) -> None:
+        """There is none."""
+
+    @property
+    def _vocabulary_size(self) -> int:
+        return len(self._words)
 
     def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
         return [[f" {self._words[request.prompt[-1]]}\n"] * request.n for request in requests]
@@ -39,5 +54,5 @@ class StandInEngine:
         return [[float(sum(c)) for c in request.continuations] for request in requests]
 
     def next_tokens(self, requests: Sequence[NextToken]) -> list[dict[int, float]]:
-        tokens = len(self._words)
+        tokens = self._vocabulary_size
         return [dict.fromkeys(range(tokens), -math.log(tokens)) for _ in requests]

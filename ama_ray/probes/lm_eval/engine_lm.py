@@ -11,7 +11,6 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.errors import UserError
-from ama_ray.evaluation.evaluation import Evaluation
 from ama_ray.probes.lm_eval.questions import GeneratedReply, Known, Likelihood, Rolling, requests_of
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ class EngineLM(TemplateLM):
 
         def ask(questions: Sequence[Question]) -> list[Any]:
             requests = requests_of(questions)
-            answers = Evaluation((), (), requests, {}).ask(engine)
-            known = Known.of(requests, answers.by_request)
+            known = Known.of(requests, engine.answer(requests))
             return [question.response(known) for question in questions]
 
         return cls(tokenizer, ask, context_limit)

@@ -14,7 +14,7 @@ from ama_ray.errors import one_line
 from ama_ray.probes.base import PreparedProbe
 from ama_ray.probes.lm_eval.questions import Known
 from ama_ray.rewards.base import ScorerError
-from ama_ray.scores.sacrebleu_internals import segment_statistics
+from ama_ray.scores.sacrebleu_internals import segment_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ def _segment(name: Literal["bleu", "chrf"], value: Any) -> tuple[float, ...]:
     """What sacrebleu sums up of a pair of reference (or several) and reply."""
     references, reply = value
     references = [references] if isinstance(references, str) else references
-    (sums,) = segment_statistics(name, [reply], [[each] for each in references])
+    (sums,) = segment_sums(name, [reply], [[each] for each in references])
     return tuple(sums)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.config.probes import Choice
 from ama_ray.errors import UserError
+from ama_ray.probes.choice import Choice
 from ama_ray.probes.presets.base import Form, Hub, Preset, each
 from ama_ray.probes.presets.parsing import index, inner, objects, place, texts
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ama_ray.config.probes import Kind
+    from ama_ray.probes.base import ProbeKind
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Preset:
     """
 
     family: str
-    kind: Kind
+    kind: ProbeKind
     hub: Hub
     forms: tuple[Form, ...]
     render: Callable[[Row], dict[str, Any]]

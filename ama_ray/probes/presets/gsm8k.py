@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.config.probes import Number
+from ama_ray.probes.number import Number
 from ama_ray.probes.presets.base import Form, Hub, Preset
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.config.probes import Letter
 from ama_ray.data.rows import Row, read_text
 from ama_ray.errors import UserError
+from ama_ray.probes.letter import Letter
 from ama_ray.probes.presets.base import Form, Hub, Preset
 from ama_ray.probes.presets.parsing import index, records, texts
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.config import PresetProbe
-    from ama_ray.config.probes import Kind
     from ama_ray.data.rows import Row
+    from ama_ray.probes.base import ProbeKind
     from ama_ray.probes.presets.base import Preset
 
 PRESETS: dict[str, Preset] = {
@@ -55,7 +55,7 @@ class Loaded:
             where the examples differ between items and therefore stand in the prompts already.
     """
 
-    kind: Kind
+    kind: ProbeKind
     halves: Splits
     examples: tuple[Row, ...]
 
@@ -69,7 +69,7 @@ def name_and_family(probe: PresetProbe) -> tuple[str, str]:
     return probe.name or probe.preset, probe.family or _preset(probe).family
 
 
-def kind(probe: PresetProbe) -> Kind:
+def kind(probe: PresetProbe) -> ProbeKind:
     """How a probe is asked and scored.
 
     Raises:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.config.probes import F1
 from ama_ray.data.rows import Row
 from ama_ray.errors import UserError
+from ama_ray.probes.f1 import F1
 from ama_ray.probes.presets.base import Form, Hub, Preset
 from ama_ray.probes.presets.parsing import inner, objects, texts
 

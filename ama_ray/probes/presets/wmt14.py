@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.config.probes import Bleu
 from ama_ray.data.rows import Row, read_text
 from ama_ray.errors import UserError
 from ama_ray.probes.presets.base import Form, Hub, Preset
 from ama_ray.probes.presets.parsing import inner, records
+from ama_ray.probes.translation import Bleu
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from ama_ray.errors import UserError, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ama_ray.rewards.registry import PreparedReward
+    from ama_ray.rewards.base import PreparedReward
 
 
 @contextmanager

@@ -10,13 +10,13 @@ import ray
 
 from ama_ray.engine.classifier.classifier import ClassifierError, load
 from ama_ray.errors import UserError, one_line
-from ama_ray.rewards.registry import ModelScores
+from ama_ray.rewards.model import ModelReward, ModelScores
 from ama_ray.tuning.cluster.slots import engine_resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ama_ray.config import EngineSettings, ModelReward
+    from ama_ray.config import EngineSettings
     from ama_ray.engine.classifier.classifier import ClassifierSettings
     from ama_ray.evaluation.evaluation import Evaluation
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import ray
 
-from ama_ray.config import FIRST_RATIOS, ModelReward
+from ama_ray.config import FIRST_RATIOS
 from ama_ray.errors import UserError
+from ama_ray.rewards.model import ModelReward
 from ama_ray.tuning.cluster.autoscaling import wait_for_node
 from ama_ray.tuning.ray_internals import autoscaled_resources
 

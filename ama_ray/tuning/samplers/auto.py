@@ -15,7 +15,7 @@ MOST_OBJECTIVES = 3
 MOST_PARALLEL = 16
 
 
-def choose(setting: SamplerContext) -> tuple[str, str]:
+def choose(context: SamplerContext) -> tuple[str, str]:
     """The rule: a Gaussian process where it is at home, TPE beyond.
 
     A Gaussian process gets the most out of few trials. It takes a second or more for each new one, which grows
@@ -23,20 +23,20 @@ def choose(setting: SamplerContext) -> tuple[str, str]:
     engines would wait for it.
 
     Args:
-        setting: What the sampler is for.
+        context: What the sampler is for.
 
     Returns:
         The name of the sampler, and why.
     """
-    ratios, objectives = len(setting.ranges), len(setting.objectives.names)
+    ratios, objectives = len(context.ranges), len(context.objectives.names)
     limits = [
         (ratios, MOST_RATIOS, "ratios"),
         (objectives, MOST_OBJECTIVES, "objectives"),
-        (setting.trials, MOST_TRIALS if objectives < 3 else MOST_TRIALS_OF_THREE, "trials"),
-        (setting.parallel, MOST_PARALLEL, "in parallel"),
+        (context.trials, MOST_TRIALS if objectives < 3 else MOST_TRIALS_OF_THREE, "trials"),
+        (context.parallel, MOST_PARALLEL, "in parallel"),
     ]
     case = (
-        f"{ratios} ratios to choose, {objectives} objectives, {setting.trials} trials, {setting.parallel} in parallel"
+        f"{ratios} ratios to choose, {objectives} objectives, {context.trials} trials, {context.parallel} in parallel"
     )
     beyond = [f"more than {most} {what}" for count, most, what in limits if count > most]
     if beyond:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from ama_ray.scores.objectives import Objectives
     from ama_ray.scores.trial import Scores
+    from ama_ray.tuning.samplers.context import SamplerContext
 
 SAMPLES = 64
 CANDIDATES = 128
@@ -48,6 +49,11 @@ SAME = 1e-3
 """Points that differ by less in all ratios, as a share of their ranges, are the same."""
 NEAR = 0.15
 """Standard deviation of a step around the front, as a share of a range."""
+
+
+def make(context: SamplerContext) -> NehviSampler:
+    """Makes the sampler."""
+    return NehviSampler(context.objectives, context.seed, context.constraints, context.reference, context.moved)
 
 
 class NehviSampler(optuna.samplers.BaseSampler):

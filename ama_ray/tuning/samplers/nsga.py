@@ -28,34 +28,34 @@ class _Inheriting(BaseGASampler):
     one's parents. Points outside the ranges stay out, as their children would be too.
     """
 
-    _setting: SamplerContext
+    _context: SamplerContext
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         super().before_trial(study, trial)
         fixed = trial.system_attrs.get("fixed_params", {})
-        if fixed and all(low <= fixed[name] <= high for name, (low, high) in self._setting.ranges.items()):
+        if fixed and all(low <= fixed[name] <= high for name, (low, high) in self._context.ranges.items()):
             self.get_trial_generation(study, trial)
 
 
 class NSGA2(_Inheriting, NSGAIISampler):
     """NSGA-II with a population for few trials."""
 
-    def __init__(self, setting: SamplerContext) -> None:
+    def __init__(self, context: SamplerContext) -> None:
         """Takes what it is for."""
-        super().__init__(population_size=_population(setting), seed=setting.stream_seed)
-        self._setting = setting
+        super().__init__(population_size=_population(context), seed=context.stream_seed)
+        self._context = context
 
 
 class NSGA3(_Inheriting, NSGAIIISampler):
     """NSGA-III with a population for few trials."""
 
-    def __init__(self, setting: SamplerContext) -> None:
+    def __init__(self, context: SamplerContext) -> None:
         """Takes what it is for."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            super().__init__(population_size=_population(setting), seed=setting.stream_seed)
-        self._setting = setting
+            super().__init__(population_size=_population(context), seed=context.stream_seed)
+        self._context = context
 
 
-def _population(setting: SamplerContext) -> int:
-    return min(max(setting.trials // GENERATIONS, FEWEST), MOST)
+def _population(context: SamplerContext) -> int:
+    return min(max(context.trials // GENERATIONS, FEWEST), MOST)

@@ -11,7 +11,8 @@ from ama_ray.config import EngineSettings
 from ama_ray.engine.classifier.classifier import ClassifierSettings
 from ama_ray.engine.classifier.process import OwnProcess, _running
 from ama_ray.engine.requests import Generation
-from ama_ray.rewards.registry import ModelScores, ScorerError
+from ama_ray.rewards.base import ScorerError
+from ama_ray.rewards.model import ModelScores
 from testing.checkpoints import make_pair
 from tests.support.classifiers import PADDED, TEMPLATE, make_classifier, score
 from tests.support.processes import in_own_process

@@ -14,6 +14,9 @@ import pytest
 import yaml
 
 from ama_ray.data.rows import Row
+from ama_ray.probes.choice import Choice
+from ama_ray.probes.generated import GeneratedKind
+from ama_ray.probes.letter import Letter
 from ama_ray.probes.presets.registry import PRESETS
 from tests.support.preset_rows import FILES, HUB_ROWS, real_file
 
@@ -38,7 +41,7 @@ TASKS = {
     "truthfulqa_mc": ("truthfulqa", "truthfulqa_mc1"),
 }
 """By preset: the harness's folder and task."""
-CHOICES = [name for name in TASKS if PRESETS[name].kind.kind == "choice"]
+CHOICES = [name for name in TASKS if isinstance(PRESETS[name].kind, Choice)]
 LIMIT_OF_HARNESS = 256
 DOCUMENTS_OF_REAL_FILES = 300
 
@@ -95,11 +98,11 @@ def asked(task: Any, examples: int = 0) -> list[tuple[Any, list[Any]]]:
 def expected_of(name: str, item: Row) -> list[Any]:
     """What the engine is shown for an item of ours, as the harness's requests have it."""
     kind, fields = PRESETS[name].kind, item.fields
-    if kind.kind == "choice" and "prompts" in fields:
+    if isinstance(kind, Choice) and "prompts" in fields:
         return [(prompt, kind.delimiter + fields["continuation"]) for prompt in fields["prompts"]]
-    if kind.kind == "choice":
+    if isinstance(kind, Choice):
         return [(fields["prompt"], kind.delimiter + choice) for choice in fields["choices"]]
-    assert kind.kind == "letter"
+    assert isinstance(kind, Letter)
     return [(fields["prompt"], kind.delimiter + letter) for letter in "ABCD"]
 
 
@@ -141,6 +144,7 @@ def test_real_items_are_worded_as_the_harness_words_them(name: str, monkeypatch:
 def test_generated_prompts_and_stop_strings_are_the_harness_s(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     items, documents = real_documents(name)
     kind = PRESETS[name].kind
+    assert isinstance(kind, GeneratedKind)
     if name == "drop":
         documents = [
             {"query_id": "", "validated_answers": {"number": [], "date": [], "spans": []}} | d for d in documents
@@ -150,8 +154,8 @@ def test_generated_prompts_and_stop_strings_are_the_harness_s(name: str, monkeyp
     for item, (_, requests) in zip(items, asked(task_of(name, documents, monkeypatch)), strict=True):
         context, settings = requests[0]
         assert item.fields["prompt"] == context
-        assert list(kind.stop) == settings["until"]  # type: ignore[union-attr]
-        assert kind.max_tokens == settings.get("max_gen_toks", LIMIT_OF_HARNESS)  # type: ignore[union-attr]
+        assert list(kind.stop) == settings["until"]
+        assert kind.max_tokens == settings.get("max_gen_toks", LIMIT_OF_HARNESS)
 
 
 @pytest.mark.parametrize("name", ["squad", "wmt14_fr_en", "gsm8k"])

@@ -6,7 +6,7 @@ import pytest
 from ray import cloudpickle
 
 from ama_ray.errors import UserError
-from ama_ray.rewards.registry import PreparedReward
+from ama_ray.rewards.base import PreparedReward
 from ama_ray.tuning.cluster.pickling import scorers_by_value
 from tests.support.rewards import prepare
 

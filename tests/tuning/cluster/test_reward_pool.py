@@ -12,7 +12,8 @@ import ray
 from ama_ray.config import EngineSettings
 from ama_ray.errors import UserError
 from ama_ray.evaluation.evaluation import SPLITS, Evaluation
-from ama_ray.rewards.registry import ModelScores, PreparedReward, ScorerError
+from ama_ray.rewards.base import PreparedReward, ScorerError
+from ama_ray.rewards.model import ModelScores
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.reward_pool import Pool, reward_pools
 from testing.checkpoints import edit_weights

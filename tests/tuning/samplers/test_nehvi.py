@@ -13,7 +13,8 @@ from optuna.distributions import FloatDistribution
 
 from ama_ray.pareto.hypervolume import hypervolume
 from ama_ray.scores.constraints import Constraints
-from ama_ray.scores.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.scores.objectives import Objectives
+from ama_ray.scores.terms import ProbeTerm, RewardTerm
 from ama_ray.scores.trial import Estimate, ProbeResult, Scores
 from ama_ray.tuning.samplers.nehvi import NehviSampler
 from ama_ray.tuning.samplers.outcomes import Link, Outcomes
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("a", "b", "c", "d")
 OBJECTIVES = Objectives(
-    (RewardTerm("helpful", "reward", 1.0, "prompts"),),
+    (RewardTerm("helpful", "reward", 1.0, 0),),
     (
         ProbeTerm("facts", "knowledge", "mean"),
         ProbeTerm("sums", "maths", "mean"),
