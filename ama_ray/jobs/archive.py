@@ -126,8 +126,8 @@ def unpack(file: BinaryIO, folder: Path, size: int) -> None:
     """Unpacks an archive into a folder, over what an earlier one of the same run left there.
 
     The archive may be a stranger's. Every file is written below the folder, never through a link, and only regular
-    files are: an archive with another entry is refused whole, before anything is written. No more is unpacked than what the
-    sender said and a search may grow by meanwhile.
+    files are: an archive with another entry is refused whole, before anything is written. No more is unpacked than
+    what the sender said, and a search may grow by meanwhile.
 
     Args:
         file: The archive.

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ama_ray.config import RunConfig
-from ama_ray.config.kinds import Kinds
 from ama_ray.config.probes import PROBES
 from ama_ray.config.rewards import REWARDS
 from ama_ray.errors import UserError
 from ama_ray.probes.base import ProbeKind
 from ama_ray.rewards.base import RewardKind
+
+if TYPE_CHECKING:
+    from ama_ray.config.kinds import Kinds
 
 FIELDS: dict[str, Any] = {
     "base": "org/base",

@@ -1,9 +1,10 @@
+"""TODO."""
+
+from __future__ import annotations
+
 import pickle
-import tempfile
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ray.exceptions import RayActorError
@@ -19,37 +20,16 @@ from ama_ray.tuning.recorder import ATTEMPTS, FAILURES_IN_A_ROW, Recorder
 from ama_ray.tuning.signals import Interrupts
 from ama_ray.tuning.stopping.failures import EndStopper
 from ama_ray.tuning.trial_records import TrialResult, TrialSpec
+from tests.support.tune_trial import TuneTrial
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ama_ray.scores.trial import Trial
 
 SCORES = Scores({"reward": Estimate(1.5, 0.1), "tax": Estimate(0.2, 0.05)}, {"facts": ProbeResult(0.7, 0.1, 0.2, 0.05)})
-
 OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("facts", "f", "mean"),))
 SECONDS = {"swap": 0.01, "generate": 1.0, "score": 0.5}
-
-
-@dataclass
-class TuneTrial:
-    """What the recorder reads of Tune's own trial object."""
-
-    config: dict[str, Any]
-    last_result: dict[str, Any] = field(default_factory=dict)
-    error: Exception | None = None
-    run_metadata: Any = field(
-        default_factory=lambda: SimpleNamespace(
-            metric_analysis={"tax": {"max": 1.0}}, metric_n_steps={"tax": {"5": [1.0]}}
-        )
-    )
-    _default_result_or_future: Any = "a reference into the object store"
-
-    @property
-    def pickled_error_file(self) -> str | None:
-        if self.error is None:
-            return None
-        with tempfile.NamedTemporaryFile(delete=False) as file:
-            pickle.dump(self.error, file)
-        return file.name
 
 
 def new_run(folder: Path) -> StoredRun:

@@ -18,7 +18,7 @@ from ama_ray.storage.run_folder import RunFolder
 from ama_ray.tuning.study import open_study
 from ama_ray.tuning.suggester import StudySuggester
 from testing.postgres import Postgres
-from tests.tuning.test_suggester import RANGES, finish, objectives, result, suggest
+from tests.support.suggestions import RANGES, finish, objectives, result, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.run import StoredRun
 from ama_ray.storage.records import ItemStore
 from ama_ray.tuning.stopping.plateau import HypervolumePlateau
-from tests.analysis.test_convergence import LARGE, LINE, OBJECTIVES, search
-from tests.tuning.test_searcher import TRIALS, Run, run_to_the_end
+from tests.support.made_up_search import LARGE, LINE, OBJECTIVES, search
+from tests.support.scheduled_run import TRIALS, Run, run_to_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
