@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ama_ray.scores.interval import Draws
     from ama_ray.scores.objectives import Items, Objectives
-
-    Draws = NDArray[np.float64]
 
 _BLOCK = 2_000_000
 """Numbers of draws that are held at once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ama_ray.config.search import parse_bound
 from ama_ray.errors import UserError
@@ -13,15 +13,10 @@ from ama_ray.scores.families import families, family_tax
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor
-
     from ama_ray.config.search import Side
+    from ama_ray.scores.families import Values
     from ama_ray.scores.terms import ProbeTerm
     from ama_ray.scores.trial import Estimate, Scores
-
-    Values = TypeVar("Values", float, NDArray[np.float64], Tensor)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from ama_ray.engine.requests import Generation, NextToken
+    from ama_ray.engine.requests import Request
     from ama_ray.probes.lm_eval.probe import TaskItems
 
 pytestmark = pytest.mark.engine
@@ -36,19 +36,13 @@ TOLERANCE = 1e-4
 
 
 class Live:
-    """The engine in its process, with the methods that probes need."""
+    """The engine in its process, with the method that probes need."""
 
     def __init__(self, process: OwnProcess) -> None:
         self._process = process
 
-    def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
-        return self._process.run(live_engine.ask, "generate", requests)
-
-    def loglikelihoods(self, requests: Sequence[Continuations]) -> list[list[float]]:
-        return self._process.run(live_engine.ask, "loglikelihoods", requests)
-
-    def next_tokens(self, requests: Sequence[NextToken]) -> list[dict[int, float]]:
-        return self._process.run(live_engine.ask, "next_tokens", requests)
+    def answer(self, requests: Sequence[Request]) -> list[Any]:
+        return self._process.run(live_engine.ask, "answer", requests)
 
 
 @pytest.fixture(scope="module")
@@ -92,19 +86,6 @@ def hugging_face(**more: Any) -> Any:
 @pytest.fixture(scope="module")
 def theirs(folder: Path) -> dict[str, Any]:
     return evaluated(folder, hugging_face())
-
-
-def asked(engine: Live, items: TaskItems) -> list[Any]:
-    methods: dict[str, Any] = {
-        "Generation": engine.generate,
-        "Continuations": engine.loglikelihoods,
-        "NextToken": engine.next_tokens,
-    }
-    by_request: dict[Any, Any] = {}
-    for sort, method in methods.items():
-        requests: Any = [request for request in items.requests if type(request).__name__ == sort]
-        by_request |= zip(requests, method(requests) if requests else [], strict=True)
-    return [by_request[request] for request in items.requests]
 
 
 def of_documents(results: dict[str, Any], name: str, metric: str) -> list[Any]:
@@ -162,7 +143,7 @@ def test_a_probe_scores_as_lm_eval_item_by_item(
 
 
 def rows_of(engine: Live, items: TaskItems) -> list[tuple[Any, list[float]]]:
-    answers = asked(engine, items)
+    answers = engine.answer(items.requests)
     return list(zip(items.documents, items.statistics(answers, answers).tolist(), strict=True))
 
 

@@ -139,7 +139,7 @@ def test_a_preset_brings_its_kind_its_items_and_its_examples(monkeypatch: pytest
     pool = rows(*POOL)
     halves = Splits(tuple(rows(ITEM)), tuple(rows(moved(ITEM))))
     loaded = [Loaded(kind, halves, tuple(pool)), Loaded(kind, halves, ())]
-    monkeypatch.setattr("ama_ray.probes.presets.load", lambda probe, share: loaded.pop(0))
+    monkeypatch.setattr("ama_ray.probes.presets.registry.load", lambda probe, share: loaded.pop(0))
     made = PresetProbe.model_validate({"preset": "squad", "few_shot": {"n": 1}})
     search = probes.prepare(made, LetterTokenizer(), 0.5, None)["search"]
     (request,) = search.requests

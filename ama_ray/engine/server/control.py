@@ -20,7 +20,7 @@ from ama_ray.engine.worker.swap_extension import check_cache
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-Lease = Annotated[str, Header(alias=LEASE_HEADER)]
+LeaseHeader = Annotated[str, Header(alias=LEASE_HEADER)]
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at whether the holder of the lease is still connected."""
@@ -54,21 +54,25 @@ class Control:
 
         @router.post(RUN)
         async def run(
-            prompts: Annotated[list[list[int]], Body()], params: Annotated[list[dict[str, Any]], Body()], lease: Lease
+            prompts: Annotated[list[list[int]], Body()],
+            params: Annotated[list[dict[str, Any]], Body()],
+            lease: LeaseHeader,
         ) -> Response:
             self._check(lease)
             answers = await self.run(prompts, params)
             return _json([asdict(answer) for answer in answers])
 
         @router.post(CALL)
-        async def call(method: Annotated[str, Body()], args: Annotated[list[Any], Body()], lease: Lease) -> Response:
+        async def call(
+            method: Annotated[str, Body()], args: Annotated[list[Any], Body()], lease: LeaseHeader
+        ) -> Response:
             self._check(lease)
             if method not in METHODS:
                 raise HTTPException(HTTPStatus.BAD_REQUEST, f"{method} cannot be called")
             return _json(await self.call(method, *args))
 
         @router.post(RESET)
-        async def reset(lease: Lease) -> Response:
+        async def reset(lease: LeaseHeader) -> Response:
             self._check(lease)
             return _json(await self.reset_cache())
 

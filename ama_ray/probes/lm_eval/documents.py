@@ -13,6 +13,7 @@ from ama_ray.data import splits
 from ama_ray.data.rows import Row
 from ama_ray.data.splits import Splits
 from ama_ray.errors import UserError, one_line
+from ama_ray.probes.lm_eval.lm_eval_internals import with_settings_of_its_own, without_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 FEW_SHOT_SEED = 1234
 """The default of lm-evaluation-harness, so that examples are those of its own runs."""
-HEAVY = ("dataset", "task_docs", "sampler", "doc_iterator", "_training_docs", "_fewshot_docs", "_instances")
-"""Attributes of a task that only the making of instances needs."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Document:
     """One document of a task with what it asks.
 
     Attributes:
-        task: Its task, without data.
+        task: The task that it is of, without data.
         instances: In the order in which the task wants their responses.
     """
 
@@ -54,10 +53,10 @@ def divided(probe: TaskProbe, tasks: Sequence[Any], share: float, lm: EngineLM) 
     examples come from other documents, and else a few documents are set aside for them.
 
     Args:
-        probe: Of the run file.
-        tasks: Of the probe.
-        share: Of the items that go to the report split, where the task has one split for both.
-        lm: For the chat template.
+        probe: The probe of the run file.
+        tasks: The tasks of the probe.
+        share: How many of the items go to the report split, where the task has one split for both (0-1).
+        lm: It has the chat template.
 
     Returns:
         Rows with a field `document`.
@@ -90,8 +89,7 @@ def _rows(probe: TaskProbe, task: Any, lm: EngineLM) -> list[list[Row]]:
     """The documents of each split of a task as rows."""
     name = task.config.task
     found = _evaluation_splits(task)
-    task = copy.copy(task)
-    task._config = copy.copy(task._config)
+    task = with_settings_of_its_own(task)
     shots = task.config.num_fewshot or 0 if probe.few_shot is None else probe.few_shot
     task.set_config("num_fewshot", shots)
     try:
@@ -104,9 +102,7 @@ def _rows(probe: TaskProbe, task: Any, lm: EngineLM) -> list[list[Row]]:
         raise
     except Exception as error:  # the templates and functions of a task file are code
         raise UserError(f"the task {name!r} cannot make its prompts ({one_line(error)}); check its file") from error
-    light = copy.copy(task)
-    for attribute in HEAVY:
-        light.__dict__.pop(attribute, None)
+    light = without_data(task)
     return [
         [
             Row({"question": question, "document": Document(light, of_one)}, f"{name}, document {number}")

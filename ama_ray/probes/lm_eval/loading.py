@@ -14,6 +14,7 @@ import numpy as np
 from ama_ray.data import splits
 from ama_ray.errors import UserError
 from ama_ray.probes.lm_eval.documents import divided, search_split
+from ama_ray.probes.lm_eval.lm_eval_internals import filter_names
 from ama_ray.probes.lm_eval.probe import STATISTICS, Scoring, TaskItems
 from ama_ray.probes.lm_eval.questions import GeneratedReply, Likelihood, Rolling, requests_of
 from ama_ray.probes.lm_eval.tasks import tasks_of
@@ -38,9 +39,9 @@ def load(
     """Reads, checks and tokenises a task probe; done once per run.
 
     Args:
-        probe: Of the run file.
-        tokenizer: Of the pair.
-        share: Of the items that go to the report split, where the task has one split for both (0-1).
+        probe: The probe of the run file.
+        tokenizer: The tokenizer of the pair.
+        share: How many of the items go to the report split, where the task has one split for both (0-1).
         context_limit: Most tokens the model takes; longer contexts lose their start, as in lm-evaluation-harness.
 
     Returns:
@@ -103,7 +104,7 @@ def uses_test_split(probe: TaskProbe) -> bool:
 def _scoring(probe: TaskProbe, tasks: Sequence[Any]) -> Scoring:
     """What is read from the results of the tasks: `metric` as in the run file, or `metric,filter`."""
     wanted, _, chosen = (probe.metric or next(iter(tasks[0].aggregation()))).partition(",")
-    filters = [each.name for each in tasks[0]._filters]
+    filters = filter_names(tasks[0])
     if chosen and chosen not in filters:
         raise UserError(f"the task {probe.task!r} has no filter {chosen!r}; it has {', '.join(filters)}")
     aggregations: set[str] = set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -12,6 +11,7 @@ import numpy as np
 
 from ama_ray.errors import one_line
 from ama_ray.probes.base import PreparedProbe
+from ama_ray.probes.lm_eval.lm_eval_internals import with_instances
 from ama_ray.probes.lm_eval.questions import Known
 from ama_ray.rewards.base import ScorerError
 from ama_ray.scores.sacrebleu_internals import segment_sums
@@ -118,8 +118,8 @@ class TaskItems(PreparedProbe):
 
 def _processed(documents: Sequence[Document], scoring: Scoring) -> list[tuple[float, ...]]:
     """The statistics of documents of one task, whose instances have their responses."""
-    task = copy.copy(documents[0].task)
-    task._instances = [instance for document in documents for instance in document.instances]
+    instances = [instance for document in documents for instance in document.instances]
+    task = with_instances(documents[0].task, instances)
     task.apply_filters()
     rows = []
     for document in documents:

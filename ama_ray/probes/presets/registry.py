@@ -96,8 +96,8 @@ def load(probe: PresetProbe, share: float) -> Loaded:
     """Reads the items of a probe from its local copy or from the hub, and divides them.
 
     Args:
-        probe: Of the run file.
-        share: Of the items that go to the report split, where one file or one hub split has both (0-1).
+        probe: The probe of the run file.
+        share: How many of the items go to the report split, where one file or one hub split has both (0-1).
 
     Raises:
         UserError: There is no such preset; a file or dataset is missing or malformed; there are too few items or

@@ -1,0 +1,35 @@
+"""`Engine.answer` asks for each sort of request once, and gives the answers in the order of the requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ama_ray.engine.requests import Continuations, Generation, NextToken
+from tests.support.words import StandInEngine, WordTokenizer
+
+
+def test_answers_are_in_the_order_of_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = WordTokenizer()
+    tokenizer.encode("a b")
+    engine = StandInEngine(tokenizer)
+    calls: list[tuple[str, int]] = []
+    for name in ("generate", "loglikelihoods", "next_tokens"):
+
+        def noted(requests: Any, name: str = name, method: Any = getattr(engine, name)) -> Any:
+            calls.append((name, len(requests)))
+            return method(requests)
+
+        monkeypatch.setattr(engine, name, noted)
+    requests = [
+        Continuations((0,), ((1,), (2,))),
+        Generation((0, 2), max_tokens=1, n=2),
+        Continuations((0,), ((1, 2),)),
+        Generation((0, 1), max_tokens=1),
+    ]
+    assert engine.answer(requests) == [[1.0, 2.0], [" b\n", " b\n"], [3.0], [" a\n"]]
+    # There is no batch of a sort that nobody asks for.
+    assert calls == [("generate", 2), ("loglikelihoods", 2)]
+    assert [len(answer) for answer in engine.answer([NextToken((0,))])] == [3]
+    assert engine.answer([]) == []
