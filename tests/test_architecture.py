@@ -30,6 +30,7 @@ PRIVATE_TO_OTHERS = {
     "ama_ray/scores/sacrebleu_internals.py": "sacrebleu",
     "ama_ray/tuning/optuna_internals.py": "optuna",
     "ama_ray/tuning/ray_internals.py": "ray",
+    "ama_ray/tuning/tensorboard_internals.py": "ray",
 }
 """The files of the package that may use private names of others, and of which package's."""
 RUN_FILES = {value for name, value in vars(names).items() if name.isupper()}

@@ -34,7 +34,8 @@ def loading_calls() -> list[tuple[str, ast.Call]]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                if name in LOADERS:
+                own = name == "from_config" and ast.unparse(node.func).startswith("TrialSpec.")
+                if name in LOADERS and not own:
                     found.append((f"{file.relative_to(PACKAGE)}:{node.lineno}", node))
     return found
 

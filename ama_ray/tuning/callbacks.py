@@ -11,11 +11,8 @@ from ray.tune import Callback
 from ama_ray.config.search import TRACKERS
 from ama_ray.errors import UserError, one_line
 from ama_ray.storage.names import TENSORBOARD
-from ama_ray.tuning.trial_records import TrialSpec
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ama_ray.config import RunConfig
 
 _LOGGED = ("share", "seconds", "ratios", "training_iteration")
@@ -43,7 +40,9 @@ def _make(name: str, config: RunConfig) -> Callback:
         )
     names, run = (*config.reward_objectives, "tax"), config.out.name
     if name == "tensorboard":
-        return _tensorboard(names, config.out / TENSORBOARD)
+        from ama_ray.tuning.tensorboard_internals import FolderTensorBoard
+
+        return _of_numbers(FolderTensorBoard, names)(config.out / TENSORBOARD)
     if name == "mlflow":
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
@@ -62,23 +61,6 @@ def _of_numbers(kind: Any, objectives: tuple[str, ...]) -> Any:
             super().log_trial_result(iteration, trial, kept)
 
     return OfNumbers
-
-
-def _tensorboard(objectives: tuple[str, ...], folder: Path) -> Callback:
-    from ray.tune.logger import TBXLoggerCallback
-
-    class InFolder(_of_numbers(TBXLoggerCallback, objectives)):  # type: ignore[misc]
-        """Writes to the folder of the run, as Tune's own folder ends with the search."""
-
-        def log_trial_start(self, trial: Any) -> None:
-            if trial in self._trial_writer:
-                self._trial_writer[trial].close()
-            spec = TrialSpec.from_config(trial.config)
-            place = folder / spec.split / str(spec.number)
-            self._trial_writer[trial] = self._summary_writer_cls(str(place), flush_secs=30)
-            self._trial_result[trial] = {}
-
-    return InFolder()
 
 
 def _dotted(path: str) -> Callback:

@@ -37,9 +37,15 @@ def test_every_address_leads_to_settings_of_that_kind(kinds: Kinds, base: type[A
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tax": [{"kind": "no"}]}, r"tax\.0: a probe needs a kind \(choice, .*, kl\), a preset, or a task \(and 1 more\)\.$"),
+        (
+            {"tax": [{"kind": "no"}]},
+            r"tax\.0: a probe needs a kind \(choice, .*, kl\), a preset, or a task \(and 1 more\)\.$",
+        ),
         ({"tax": [{"kind": "choice", "name": "a", "family": "b"}]}, r"tax\.0\.file: Field required \(and 1 more\)\.$"),
-        ({"reward": {"kind": "no"}}, r"reward\.0: Input tag 'no' .* 'function', 'model', 'pairwise', 'judge' \(and 1 more\)\.$"),
+        (
+            {"reward": {"kind": "no"}},
+            r"reward\.0: Input tag 'no' .* 'function', 'model', 'pairwise', 'judge' \(and 1 more\)\.$",
+        ),
         ({"reward": FIELDS["reward"] | {"weight": 0}}, r"reward\.0\.weight: a weight must be a finite number"),
     ],
 )

@@ -230,7 +230,8 @@ def test_the_command_prints_and_writes_the_points_and_does_without_vllm(tmp_path
     fields |= {"distill": {"means": [0.4], "samples": 1, "keep": 0.5, "items": 32}}
     (tmp_path / "run.yaml").write_text(RunConfig.parse(fields, "run.yaml", ROOT).to_yaml())
     program = (
-        "import sys; from ama_ray import cli; cli._commands(standalone_mode=False); assert 'vllm' not in sys.modules"
+        "import sys\nfrom ama_ray.cli import main\nmain._commands(standalone_mode=False)\n"
+        "assert 'vllm' not in sys.modules"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program, "distill", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "points.json")],

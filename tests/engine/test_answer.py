@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from tests.support.words import StandInEngine, WordTokenizer
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_answers_are_in_the_order_of_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,14 +17,14 @@ def test_answers_are_in_the_order_of_the_requests(monkeypatch: pytest.MonkeyPatc
     tokenizer.encode("a b")
     engine = StandInEngine(tokenizer)
     calls: list[tuple[str, int]] = []
+
+    def noted(name: str, method: Any, requests: Any) -> Any:
+        calls.append((name, len(requests)))
+        return method(requests)
+
     for name in ("generate", "loglikelihoods", "next_tokens"):
-
-        def noted(requests: Any, name: str = name, method: Any = getattr(engine, name)) -> Any:
-            calls.append((name, len(requests)))
-            return method(requests)
-
-        monkeypatch.setattr(engine, name, noted)
-    requests = [
+        monkeypatch.setattr(engine, name, partial(noted, name, getattr(engine, name)))
+    requests: list[Any] = [
         Continuations((0,), ((1,), (2,))),
         Generation((0, 2), max_tokens=1, n=2),
         Continuations((0,), ((1, 2),)),

@@ -59,7 +59,7 @@ class LiveView:
         """Takes in an event; prints above the view what was said, but not about trials that were scored."""
         self._watched.hear(event)
         if isinstance(event, Message) or (isinstance(event, TrialFinished) and not event.trial.scores):
-            self._console.print(event.line, highlight=False, soft_wrap=True)
+            self._console.print(harmless(event.line), highlight=False, markup=False, soft_wrap=True)
 
     def render(self) -> RenderableType:
         """The view as it is now."""
