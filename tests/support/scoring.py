@@ -12,20 +12,6 @@ from ama_ray.config import EngineSettings
 from ama_ray.engine.requests import Continuations, Generation
 from tests.support import live_engine
 from tests.support.processes import OwnProcess
-from tests.support.scoring import (
-    ALL,
-    BLOCK,
-    END,
-    PROMPTS,
-    SEVERAL,
-    SINGLE,
-    SPACE,
-    TOLERANCE,
-    TREE,
-    Live,
-    expected,
-    furthest,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Suggestions of a study, and what it is told of their trials."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from tests.support.suggestions import RANGES, finish, objectives, result, search
 
 if TYPE_CHECKING:
     from ama_ray.scores.trial import Scores
-
-    pass
 
 
 def test_first_points_come_first_and_are_told_apart() -> None:
