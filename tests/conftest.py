@@ -40,6 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What tests and their processes inherit: no network, and caches of their own, empty at the start.
 
+    No certificates of authorities either: each client of HTTP would read all of them, for servers on loopback.
+
     The processes that share the tests share the caches, so that a deep check is done once in all.
     """
     folder = tmp_path_factory.getbasetemp()
@@ -47,4 +49,5 @@ def quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+        patch.setenv("SSL_CERT_DIR", str(folder))
         yield

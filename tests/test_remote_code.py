@@ -79,6 +79,7 @@ def run_file(tmp_path: Path) -> Path:
     return tmp_path / "run.yaml"
 
 
+@pytest.mark.long
 def test_a_yes_on_the_standard_input_runs_nothing(run_file: Path) -> None:
     command = [sys.executable, "-m", "ama_ray.cli", "check", str(run_file)]
     ended = subprocess.run(command, input="y\n" * 20, capture_output=True, text=True, timeout=300, check=False)

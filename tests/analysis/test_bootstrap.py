@@ -70,6 +70,7 @@ def test_the_spread_of_sums_over_probes_is_that_of_the_jackknife() -> None:
     assert (tax.high - tax.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
 
 
+@pytest.mark.long
 def test_95_percent_of_the_intervals_hold_the_truth() -> None:
     runs = 300
     held = dict.fromkeys(("helpful", "tax", "facts", "knowledge", "one"), 0)

@@ -132,6 +132,7 @@ def test_the_trace_has_a_step_for_every_trial_of_the_search() -> None:
     assert hypervolume_trace(ParetoSet([]), [], OBJECTIVES, {}) == []
 
 
+@pytest.mark.long
 def test_luck_is_no_gain_and_a_gain_is_one() -> None:
     lucky, luckier, better = [], [], []
     for seed in range(25):
@@ -149,6 +150,7 @@ def test_luck_is_no_gain_and_a_gain_is_one() -> None:
     assert all(each.value > each.se for each in better)
 
 
+@pytest.mark.long
 def test_the_intervals_hold_the_truth_of_what_was_chosen() -> None:
     held, above = 0, []
     draw = np.random.default_rng(5)

@@ -192,6 +192,7 @@ def test_the_losses_are_those_of_the_exported_points_and_the_same_every_time(
         assert point.loss < point.start_loss
 
 
+@pytest.mark.long
 def test_the_best_ratios_with_a_mean_are_found_on_the_miniature(tmp_path: Path) -> None:
     # One mean leaves two groups one degree of freedom, which a grid can search.
     space = {"groups": [{"name": "one", "tensors": ["*embed*", "*layers.[05].*"]}, {"name": "two"}]}
@@ -225,6 +226,7 @@ def test_a_pull_keeps_the_ratios_together(open_run: Callable[..., Inputs], tmp_p
     assert spread(epsilon=5) < 0.5 * free
 
 
+@pytest.mark.long
 def test_the_command_prints_and_writes_the_points_and_does_without_vllm(tmp_path: Path) -> None:
     fields = yaml.safe_load((ROOT / "run.yaml").read_text()) | {"space": "three-parts"}
     fields |= {"distill": {"means": [0.4], "samples": 1, "keep": 0.5, "items": 32}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
@@ -13,6 +14,8 @@ from testing.landscape import Landscape
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.long
 
 
 def test_a_landscape_has_the_scores_of_transformers(tmp_path: Path) -> None:

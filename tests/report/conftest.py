@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,16 @@ import numpy as np
 import pytest
 
 from ama_ray.config import BASELINE_RATIOS
+from ama_ray.report import write_report
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
 from ama_ray.scores.trial import Origin, ProbeResult, Scores, Trial
-from tests.support.runs import run_of
+from tests.support.runs import in_folder, run_of
 from tests.support.trials import scores
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ama_ray.run import StoredRun
 
 GROUPS = [f"layers.{i}" for i in range(8)]
@@ -42,6 +46,16 @@ def _scored(number: int, origin: Origin, ratios: np.ndarray, draw: np.random.Gen
 def reported() -> StoredRun:
     """A run whose uniform points and half of whose other ones were scored on the report split."""
     return _made_up(60)
+
+
+@pytest.fixture(scope="session")
+def report_folder(reported: StoredRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of that run with its report, which was written without a warning. To be looked at only."""
+    run = in_folder(reported, tmp_path_factory.mktemp("reported"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_report(run, {"wall": 90.0, "slots": 2})
+    return run.folder
 
 
 @pytest.fixture(scope="session")

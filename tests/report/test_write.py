@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
 
 
-def test_front_csv_has_both_splits(reported: StoredRun, tmp_path: Path) -> None:
-    write_report(in_folder(reported, tmp_path), {"wall": 3.0})
-    frame = pd.read_csv(tmp_path / "front.csv")
+def test_front_csv_has_both_splits(reported: StoredRun, report_folder: Path) -> None:
+    frame = pd.read_csv(report_folder / "front.csv")
     assert frame["number"].tolist() == [trial.number for trial in reported.pareto.front]
     assert frame["report.reward"].tolist() == pytest.approx([trial.reward for trial in reported.pareto.front])
     assert frame["report.tax_se"].tolist() == pytest.approx([trial.tax_se for trial in reported.pareto.front])
     assert frame["reward"].tolist() == pytest.approx([t.seen_on("search").reward for t in reported.pareto.front])
-    assert [trial.seen_on("report") for trial in read_trials(tmp_path / "front.csv")] == list(reported.pareto.front)
-    assert (tmp_path / "front.png").is_file()
+    assert [trial.seen_on("report") for trial in read_trials(report_folder / "front.csv")] == list(
+        reported.pareto.front
+    )
+    assert (report_folder / "front.png").is_file()
 
 
-def test_the_summary_has_the_hypervolumes_of_both_splits(reported: StoredRun, tmp_path: Path) -> None:
-    write_report(in_folder(reported, tmp_path), {"wall": 3.0})
-    summary = json.loads((tmp_path / "summary.json").read_text())
+def test_the_summary_has_the_hypervolumes_of_both_splits(reported: StoredRun, report_folder: Path) -> None:
+    summary = json.loads((report_folder / "summary.json").read_text())
     assert summary["split"] == "report"
     assert summary["hypervolume"] == reported.pareto.hypervolume
     assert summary["uniform_hypervolume"] == reported.pareto.uniform_hypervolume

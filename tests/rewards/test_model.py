@@ -85,6 +85,7 @@ def test_both_splits_share_a_model_that_no_pickle_holds(tmp_path: Path, folder: 
     assert len(pickle.dumps(search)) < 5000
 
 
+@pytest.mark.long
 def test_preparing_loads_nothing_heavy(tmp_path: Path, folder: Path) -> None:
     code = """
 import sys

@@ -118,6 +118,7 @@ def test_another_pair_or_other_items_at_the_same_paths_are_noticed(inputs: Input
         start(replace(inputs, evaluations=items), "auto")
 
 
+@pytest.mark.long
 def test_digests_are_those_of_another_process(miniature: Inputs) -> None:
     ours = miniature.digests
     assert set(map(len, ours.values())) == {64}

@@ -1,4 +1,4 @@
-"""TODO."""
+"""What the recorder keeps of a trial that Tune has ended, and when it ends the search."""
 
 from __future__ import annotations
 

@@ -65,20 +65,21 @@ def test_test_data_is_said_first(test_data_run: StoredRun, tmp_path: Path) -> No
     assert "report split was not scored" in text
 
 
-def test_the_run_folder_gets_the_page_and_pictures_for_papers(reported: StoredRun, tmp_path: Path) -> None:
-    write_report(in_folder(reported, tmp_path), {"wall": 90.0, "slots": 2})
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    summary = json.loads((tmp_path / "summary.json").read_text())
+def test_the_run_folder_gets_the_page_and_pictures_for_papers(
+    reported: StoredRun, report_folder: Path, tmp_path: Path
+) -> None:
+    text = (report_folder / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((report_folder / "summary.json").read_text())
     assert summary["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert summary["machine"]["cores"] > 0
     assert all(each in text for each in ("1 min 30 s", summary["versions"]["ray"], summary["machine"]["system"]))
     for name in ("front", "convergence"):
-        drawn = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+        drawn = (report_folder / f"{name}.svg").read_text(encoding="utf-8")
         assert drawn.startswith("<?xml")
         assert "<text" in drawn
-    before = (tmp_path / "front.svg").read_bytes()
     write_report(in_folder(reported, tmp_path), {})
-    assert (tmp_path / "front.svg").read_bytes() == before
+    for name in ("front", "convergence", "families", "importance"):
+        assert (tmp_path / f"{name}.svg").read_bytes() == (report_folder / f"{name}.svg").read_bytes()
 
 
 def test_the_page_is_made_without_torch_ray_or_vllm() -> None:

@@ -37,7 +37,10 @@ FIRST_PAINT = """new Promise((resolve) => new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) if (entry.name === 'first-contentful-paint') resolve(entry.startTime);
 }).observe({ type: 'paint', buffered: true }))"""
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +89,10 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
     assert seen == []
 
 
-@pytest.fixture
-def written(long_run: StoredRun, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def written(long_run: StoredRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of 200 trials, with replies that are hostile or long."""
-    run = in_folder(long_run, tmp_path)
+    run = in_folder(long_run, tmp_path_factory.mktemp("long"))
     for trial in run.pareto.scored:
         texts = (HOSTILE, f"I am trial {trial.number}.", "long " * 400, "")
         run.replies.write(trial.number, [Reply(f"prompt {i}", text) for i, text in enumerate(texts)])

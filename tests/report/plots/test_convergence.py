@@ -15,7 +15,7 @@ from ama_ray.report.plots.convergence import plot_convergence
 from ama_ray.scores.trial import Estimate, Trial
 from ama_ray.storage.records import ItemStore
 from tests.support.pictures import UNUSUAL, size, unusual
-from tests.support.runs import OBJECTIVES, in_folder, run_of
+from tests.support.runs import OBJECTIVES, run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,17 +28,15 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.filterwarnings("error")
-def test_a_run_gets_its_picture_and_its_numbers(reported: StoredRun, tmp_path: Path) -> None:
-    write_report(in_folder(reported, tmp_path), {})
-    assert size(tmp_path / "convergence.png") == (1200, 630)
-    table = rows(tmp_path)
+def test_a_run_gets_its_picture_and_its_numbers(reported: StoredRun, report_folder: Path) -> None:
+    assert size(report_folder / "convergence.png") == (1200, 630)
+    table = rows(report_folder)
     assert [int(row["trials"]) for row in table] == list(range(1, len(reported.trials) + 1))
     for count in (11, 30, len(reported.trials)):
         expected = ParetoSet(reported.trials[:count], split="search").hypervolume
         assert float(table[count - 1]["hypervolume"]) == expected
     assert table[0]["hypervolume"] == table[-1]["held_out"] == ""
-    assert json.loads((tmp_path / "summary.json").read_text())["search_hypervolume_held_out"] is None
+    assert json.loads((report_folder / "summary.json").read_text())["search_hypervolume_held_out"] is None
 
 
 @pytest.mark.filterwarnings("error")
