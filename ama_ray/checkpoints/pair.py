@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from ama_ray.checkpoints.checkpoint import Checkpoint, TensorInfo, fetch, has_tokenizer, read_config, read_tensors
@@ -40,9 +40,9 @@ class Pair:
         aligned: The checkpoint from after RLHF; shards, dtypes, tokenizer and token ids of a merge are its.
         warnings: What differs between the two and does no harm, one sentence each.
         moved: How far each averaged tensor is from base to aligned, the Euclidean norm of the difference.
-        checksum: The checksum of the stored values of both, the same on every machine.
-        checksums: The checksum of the averaged values of base, and that of aligned: by name, whatever files they are
-            in. For an adapter it is that of its files.
+        checksum: A SHA-256 of all stored values of both in their order, the same on every machine.
+        checksums: The same of base and of aligned, by the names of tensors and whatever files they are in; of an
+            adapter, of its files.
     """
 
     base: Checkpoint
@@ -166,29 +166,24 @@ class Pair:
         """Refuses values that cannot be averaged; finds out how far each tensor moved."""
         moved, identical = {}, True
         adapter = self.aligned.adapter
-        sums: list[int | str] = [adapter.checksum] if adapter else []
-        each: tuple[dict[str, int], dict[str, int]] = {}, {}
-        for name, base, aligned in self._stream(self.aligned.tensors):
-            if not aligned.is_floating_point():
-                if not torch.equal(base, aligned):
+        digests: list[str] = [adapter.checksum] if adapter else []
+        each: tuple[dict[str, str], dict[str, str]] = {}, {}
+        with ThreadPoolExecutor(2) as pool:
+            for name, base, aligned in self._stream(self.aligned.tensors):
+                # What an adapter adds may differ in a last bit from machine to machine.
+                hashed = [pool.submit(_tensor_digest, tensor) for tensor in ((base,) if adapter else (base, aligned))]
+                if aligned.is_floating_point():
+                    identical = identical and torch.equal(base, aligned)
+                    moved[name] = _distance(base, aligned)
+                    self._check_finite(name, base, aligned)
+                elif not torch.equal(base, aligned):
                     raise UserError(
                         f"{name}: the two checkpoints hold different {dtype_name(aligned.dtype)} values, which cannot "
                         "be averaged; make them equal."
                     )
-                continue
-            identical = identical and torch.equal(base, aligned)
-            # What an adapter adds may differ in a last bit from machine to machine.
-            for values, tensor in zip(each, (base,) if adapter else (base, aligned), strict=False):
-                values[name] = _sum(tensor)
-                sums.append(values[name])
-            moved[name] = _distance(base, aligned)
-            for checkpoint, tensor in zip(self.endpoints, (base, aligned), strict=True):
-                # The extremes are NaN if any value is, and they cost no temporary and a tenth of isfinite's time.
-                if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):
-                    raise UserError(
-                        f"{checkpoint.source(name)}: {name} holds NaN or infinity in {dtype_name(tensor.dtype)}; "
-                        "use a sound checkpoint."
-                    )
+                for values, digest in zip(each, hashed, strict=False):
+                    values[name] = digest.result()
+                    digests.append(f"{name} {values[name]}")
         if identical:
             raise UserError(
                 f"{self.base.folder} and {self.aligned.folder}: all tensors are equal, so there is nothing to search; "
@@ -198,9 +193,18 @@ class Pair:
         return replace(
             self,
             moved=moved,
-            checksum=_digest(sums),
+            checksum=_digest(digests),
             checksums=(own[0], adapter.checksum if adapter else own[1]),
         )
+
+    def _check_finite(self, name: str, base: torch.Tensor, aligned: torch.Tensor) -> None:
+        for checkpoint, tensor in zip(self.endpoints, (base, aligned), strict=True):
+            # The extremes are NaN if any value is, and they cost no temporary and a tenth of isfinite's time.
+            if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):
+                raise UserError(
+                    f"{checkpoint.source(name)}: {name} holds NaN or infinity in {dtype_name(tensor.dtype)}; "
+                    "use a sound checkpoint."
+                )
 
 
 def _whole(source: str, folder: Path, config: dict[str, Any]) -> Checkpoint:
@@ -212,11 +216,12 @@ def _digest(values: object) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
-def _sum(tensor: torch.Tensor) -> int:
-    """The sum of the bytes as integers of 64 bits, which is exact in any order, and as fast as memory."""
-    stored = tensor.contiguous().flatten().view(torch.uint8).numpy()
-    whole = len(stored) // 8 * 8
-    return int(stored[:whole].view(np.int64).sum()) + int(stored[whole:].sum())
+def _tensor_digest(tensor: torch.Tensor) -> str:
+    """The SHA-256 of dtype, shape and all bytes in their order; runs beside other work, as hashlib frees the GIL."""
+    digest = hashlib.sha256(f"{dtype_name(tensor.dtype)} {list(tensor.shape)} ".encode())
+    stored: Any = tensor.contiguous().flatten().view(torch.uint8).numpy()  # a buffer
+    digest.update(stored)
+    return digest.hexdigest()
 
 
 def _distance(base: torch.Tensor, aligned: torch.Tensor) -> float:

@@ -11,7 +11,7 @@ from ama_ray.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Command
+    from tests.support.command import Command
 
 
 @pytest.mark.parametrize("notes", [(), ("The log of the run is runs/a/log.txt.",)])
