@@ -1,16 +1,21 @@
-# `make search` and `make test` set up what is missing; nothing else is needed than Python 3.11, git and make.
+# Every target sets up what is missing; nothing else is needed than Python, git and make.
+# `make unit PYTHON=python3.12` uses another Python, in an environment of its own.
 PYTHON ?= python3.11
-BIN := .venv/bin
-STAMP := .venv/.installed
+# The lock has a build of PyTorch for CPUs. TORCH=torch==2.13.0 takes the one with CUDA, where pip finds no other.
+TORCH ?= $(shell grep '^torch==' requirements.lock)
+VENV := .venv$(shell $(PYTHON) -c 'import sys; print("" if sys.version_info[1] == 11 else "-3.%d" % sys.version_info[1])')
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
 RUN := runs/miniature-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: setup search test unit lint lock
+.PHONY: setup search test test-all unit lint lock
 
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-deps -r requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	grep -v '^torch==' requirements.lock | $(BIN)/pip install --quiet --no-deps -r /dev/stdin
+	$(BIN)/pip install --quiet --no-warn-conflicts '$(TORCH)'
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
@@ -18,10 +23,13 @@ search: setup
 	$(BIN)/ama-ray search ama_ray/miniature/run.yaml --out $(RUN)
 
 test: setup lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 -m 'not slow'
+
+test-all: setup lint
+	$(BIN)/pytest -n 2
 
 unit: setup
-	$(BIN)/pytest -m "not engine"
+	$(BIN)/pytest -n 2 -m 'not engine and not long and not slow'
 
 lint: setup
 	$(BIN)/ruff check .
@@ -30,6 +38,7 @@ lint: setup
 
 lock:
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet --dry-run --ignore-installed --report .venv-lock/report.json ".[cpu,dev,lm-eval]" "torch==2.13.0+cpu"
-	$(PYTHON) lock.py .venv-lock/report.json > requirements.lock
+	.venv-lock/bin/pip install --quiet --dry-run --ignore-installed --report .venv-lock/report.json '.[cpu,dev,lm-eval]' '$(TORCH)'
+	$(PYTHON) -m scripts.lock .venv-lock/report.json > .venv-lock/requirements.lock
+	mv .venv-lock/requirements.lock requirements.lock
 	rm -r .venv-lock

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ParetoSet", "Run", "RunConfig", "SearchSpace", "Trial", "UserError", "search"]
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "ParetoSet": "ama_ray.pareto.pareto_set",
     "Run": "ama_ray.api",

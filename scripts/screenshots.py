@@ -1,6 +1,7 @@
 """Makes docs/terminal.svg and docs/report.png again, from a search of the miniature: `python -m scripts.screenshots`.
 
-It takes minutes, and Debian's chromium. `python -m scripts.screenshots RUN` makes the page's picture alone, of that run.
+It takes minutes, and Debian's chromium. `python -m scripts.screenshots RUN` makes the page's picture alone, of that
+run.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ama_ray.tuning.events import Event
 
 CHROMIUM = "/usr/bin/chromium"
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 MOMENT = 24
 """Trials after which the picture of the terminal is taken: there is a front, and something is left to do."""
 COLUMNS = 104

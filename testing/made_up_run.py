@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.config import RunConfig
+from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.scores.trial import Estimate, Origin, Scores, Trial
+from ama_ray.storage.names import RUN, TRIALS
+from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import write_trials
 
 if TYPE_CHECKING:
@@ -36,13 +39,13 @@ def make_run(folder: Path, **fields: Any) -> Path:
         The folder.
     """
     folder.mkdir(parents=True)
-    (folder / "run.yaml").write_text(
-        RunConfig.load(ROOT / "run.yaml", out=folder, **fields).to_yaml(), encoding="utf-8"
-    )
+    config = RunConfig.load(ROOT / "run.yaml", out=folder, **fields)
+    (folder / RUN).write_text(config.to_yaml(), encoding="utf-8")
+    ObjectivesFile.of(objectives_of(config)).write(folder)
     rising = {group: 0.1 + 0.1 * index for index, group in enumerate(GROUPS)}
     falling = {group: 1 - ratio for group, ratio in rising.items()}
     write_trials(
-        folder / "trials.csv",
+        folder / TRIALS,
         [
             _trial(0, "baseline", dict.fromkeys(GROUPS, 0.0), 0.0, 0.0),
             _trial(1, "baseline", dict.fromkeys(GROUPS, 1.0), 4.0, 0.4),

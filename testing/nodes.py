@@ -12,7 +12,7 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
-from ama_ray.tuning.ray_internals import _on_loopback
+from ama_ray.tuning.ray_internals import on_loopback
 from testing.freezing import freeze_during_generation
 from testing.search_process import ORDERLESS, FaultRun, end, engines_among, offspring
 
@@ -30,7 +30,7 @@ MANY = 200
 def cluster(workers: int, store: int = STORE) -> Iterator[Cluster]:
     """A head without room for an engine, and nodes with room for one each; all listen on loopback only."""
     _quiet()
-    with _on_loopback():
+    with on_loopback():
         made = Cluster(
             initialize_head=True,
             head_node_args={"num_cpus": 0, "object_store_memory": store, "memory": 1, "include_dashboard": False},

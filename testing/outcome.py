@@ -10,7 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from ama_ray.run import StoredRun
-from ama_ray.tuning.study import JOURNAL
+from ama_ray.storage.names import JOURNAL
 
 if TYPE_CHECKING:
     from ama_ray.pareto.pareto_set import ParetoSet

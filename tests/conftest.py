@@ -17,10 +17,37 @@ settings.load_profile("ama_ray")
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+LONGEST_FIRST = (
+    "tests/integration/test_search.py",
+    "tests/integration/test_faults.py",
+    "tests/integration/test_docs_run.py",
+    "tests/integration",
+    "tests/engine",
+    "tests/tuning",
+    "tests/rewards",
+)
+"""Two processes share the files of tests, one after another: what takes minutes must not be the last of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(name)), len(LONGEST_FIRST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What tests and their processes inherit: no network, and caches of their own, empty at the start."""
+    """What tests and their processes inherit: no network, and caches of their own, empty at the start.
+
+    No certificates of authorities either: each client of HTTP would read all of them, for servers on loopback.
+
+    The processes that share the tests share the caches, so that a deep check is done once in all.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+        patch.setenv("SSL_CERT_DIR", str(folder))
         yield

@@ -1,4 +1,4 @@
-"""A Pareto set in a notebook, and item by item."""
+"""A run in a notebook, and item by item."""
 
 from __future__ import annotations
 
@@ -7,47 +7,65 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from ama_ray.api import Run
 from ama_ray.errors import UserError
-from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.scores.trial import Trial
 from ama_ray.storage.records import ItemStore
-from tests.cli.conftest import made_up, make_run
+from tests.support.runs import run_of, write_run
+from tests.support.trials import five_trials
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import MakeRun
-
-__all__ = ["make_run"]
+    from pathlib import Path
 
 
 def test_a_notebook_shows_table_sentence_and_picture() -> None:
-    page = ParetoSet(made_up())._repr_html_()
+    page = run_of(five_trials())._repr_html_()
     assert "3.50 ± 0.10" in page
     assert "The knee (trial 4) keeps" in page
     assert 'src="data:image/png;base64,iVBORw0KGgo' in page
 
 
 def test_a_notebook_says_why_there_is_no_front() -> None:
-    assert ParetoSet([])._repr_html_() == "<p>No trial is complete.</p>"
+    assert run_of([])._repr_html_() == "<p>No trial is complete.</p>"
 
 
-def test_a_dataset_has_a_row_for_every_item(make_run: MakeRun) -> None:
-    folder = make_run()
-    store = ItemStore(folder / "items")
-    for trial in made_up():
+def test_a_dataset_has_a_row_for_every_item(tmp_path: Path) -> None:
+    store = ItemStore(write_run(run_of(five_trials(), tmp_path)) / "items")
+    for trial in five_trials():
         prompts = np.array([[trial.number + item] for item in range(3)], np.float64)
         store.write("search", trial.number, {"reward": prompts, "arc": np.ones((2, 2), np.float64)})
-    rows = ParetoSet.open(folder).to_dataset()
+    rows = Run.open(tmp_path).to_dataset()
     assert rows.num_rows == 5 * (3 + 2)
     of_knee = [row for row in rows if row["trial"] == 4]
     assert [row["values"] for row in of_knee] == [[4.0], [5.0], [6.0], [1.0, 1.0], [1.0, 1.0]]
     assert of_knee[3] == {"trial": 4, "split": "search", "name": "arc", "item": 0, "values": [1.0, 1.0]}
 
 
-def test_a_run_that_was_moved_has_its_items_where_it_is(make_run: MakeRun) -> None:
-    moved = make_run().rename(make_run("other") / "moved")
-    pareto = ParetoSet.open(moved)
-    assert pareto.config is not None
-    assert pareto.config.out == moved
-    with pytest.raises(UserError, match="no such file"):
-        pareto.to_dataset()
-    with pytest.raises(UserError, match="does not know its run"):
-        ParetoSet(made_up()).to_dataset()
+def test_a_run_that_was_moved_has_its_items_where_it_is(tmp_path: Path) -> None:
+    moved = write_run(run_of(five_trials(), tmp_path / "before")).rename(tmp_path / "moved")
+    run = Run.open(moved)
+    assert run.config.out == run.folder == moved
+    with pytest.raises(UserError, match=f"{moved}.*no such file"):
+        run.to_dataset()
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
+    failed = Trial(7, "failed", "sampler", {"a": 0.1, "b": 0.2}, reason="out of memory")
+    run = run_of([*five_trials(), failed])
+    with pytest.raises(UserError, match="no trial 9; the front has trials 0, 3, 4, 1"):
+        run.export(9, tmp_path / "out")
+    for point in (7, failed):
+        with pytest.raises(UserError, match=r"Trial 7 failed \(out of memory\)"):
+            run.export(point, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_has_its_points_by_name_and_by_wish() -> None:
+    run = run_of(five_trials())
+    assert [run.point(name).number for name in ("knee", "base", "aligned", "uniform-0.5", 3)] == [4, 0, 1, 2, 3]
+    assert run.pick() == run.pick("knee") == run.pareto.pick("knee")
+    assert run.pick(max_tax=0.02).number == 3
+    assert run.pick(min_reward=3.9).number == 1
+    assert run.pick(near={"reward": 1.4, "tax": 0.0}).number == 3
+    with pytest.raises(UserError, match="no trial 9; the front has trials 0, 3, 4, 1"):
+        run.point(9)

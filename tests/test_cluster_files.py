@@ -1,4 +1,4 @@
-"""`cluster.yaml` and `rayjob.yaml`, checked as far as that goes without a cloud."""
+"""`cluster.yaml` and `deploy/rayjob.yaml`, checked as far as that goes without a cloud."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_ray_takes_cluster_yaml() -> None:
 
 
 def test_the_ray_job_has_what_kuberay_asks_for() -> None:
-    job: dict[str, Any] = yaml.safe_load((ROOT / "rayjob.yaml").read_text())
+    job: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "rayjob.yaml").read_text())
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     spec = job["spec"]
     assert spec["entrypoint"].startswith("ama-ray search ")

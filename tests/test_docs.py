@@ -18,7 +18,8 @@ from typer.core import TyperGroup
 from ama_ray.cli import main
 from ama_ray.config import RunConfig
 from ama_ray.probes.presets.registry import PRESETS
-from tests.support.doc_blocks import ROOT, Block, blocks, inline
+from ama_ray.storage import names
+from tests.support.doc_blocks import ROOT, RUN, Block, blocks, inline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +32,6 @@ LANGUAGES = {
     "python": "snippets or files",
     "json": "rows of a file",
 }
-RUN = {"check", "compare", "export", "extend", "init", "pick", "report", "resume", "search", "show", "table"}
-"""Run by tests/integration/test_docs_run.py as they stand; `extend` with two trials more instead of forty, `init` with answers."""
 RUN_ELSEWHERE = {
     "chat": ("tests/engine/server/test_point_server.py", '"chat", str(run)'),
     "distill": ("tests/distill/test_distillation.py", '"distill", str('),
@@ -133,8 +132,25 @@ def test_every_preset_is_named() -> None:
     assert all(name in paragraph for name in PRESETS)
 
 
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    folders = "ama_ray|benchmarks|deploy|docs|scripts|search_spaces|testing|tests"
+    named = re.findall(rf"`((?:{folders})/[\w./-]*)`", page.read_text(encoding="utf-8"))
+    assert [file for file in named if not (ROOT / file).exists()] == []
+
+
+def test_every_file_of_a_run_is_explained() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text.partition("## What you get")[2].partition("\n## ")[0]
+    named = {value for name, value in vars(names).items() if name.isupper()} - {names.LOCK, names.TENSORBOARD}
+    assert sorted(name for name in named if f"`{name}" not in part) == []
+
+
 def test_every_link_to_a_page_leads_somewhere() -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for page in PAGES:
         for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
             if not link.startswith(("http://", "https://")):
                 file, _, anchor = link.partition("#")

@@ -1,14 +1,78 @@
-"""What is installed without a checkout."""
+"""What is installed without a checkout, what is declared for it, and what is locked."""
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).parent.parent
+import pytest
+
+from scripts.lock import lock
+
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def test_every_package_is_installed() -> None:
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
-    there = {".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "ama_ray").rglob("__init__.py")}
-    assert there <= set(listed)
+def name_of(requirement: str) -> str:
+    """The name of a required package, as the lock writes it."""
+    match = re.match(r"[\w.-]+", requirement)
+    assert match
+    return re.sub(r"[-_.]+", "-", match[0]).lower()
+
+
+def deptry(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "deptry", *arguments]
+    return subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+
+
+def test_packages_are_found_and_not_listed_by_hand() -> None:
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel == {"packages": ["ama_ray"], "force-include": {"search_spaces": "ama_ray/search_spaces"}}
+
+
+def test_every_file_of_the_package_is_installed(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.iterdir()
+    files = {file.relative_to(ROOT) for file in (ROOT / "ama_ray").rglob("*") if file.is_file()}
+    files |= {Path("ama_ray") / file.relative_to(ROOT) for file in (ROOT / "search_spaces").iterdir()}
+    installed = {Path(name) for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert installed == {file for file in files if "__pycache__" not in file.parts}
+
+
+@pytest.mark.parametrize("arguments", [["."], ["ama_ray", "--optional-dependencies-dev-groups", "dev"]], ids=" ".join)
+def test_what_is_imported_is_declared_and_the_other_way_round(arguments: list[str]) -> None:
+    done = deptry(ROOT, *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_not_declared_or_not_imported_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1"\ndependencies = ["numpy"]\n')
+    (tmp_path / "a.py").write_text("import torch\n")
+    done = deptry(tmp_path, ".")
+    assert done.returncode == 1
+    assert "'torch' imported but" in done.stderr
+    assert "'numpy' defined as a dependency but not used" in done.stderr
+
+
+def test_what_is_declared_is_locked() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    declared = [*PROJECT["project"]["dependencies"], *extras["cpu"], *extras["lm-eval"], *extras["dev"]]
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    assert {name_of(requirement) for requirement in declared} <= {line.partition("==")[0] for line in lines}
+
+
+def test_the_lock_says_what_only_some_pythons_have(tmp_path: Path) -> None:
+    required = ["a_b>=1", "c>=1; python_version < '3.13' and extra == 'dev'", 'd; extra == "dev"']
+    found = [("ama_ray", "0"), ("c", "3"), ("A_b", "2"), ("d", "4"), ("torchvision", "5")]
+    metadata = [{"name": name, "version": version, "requires_dist": required} for name, version in found]
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"install": [{"metadata": each} for each in metadata]}))
+    pins = [line for line in lock(report).splitlines() if not line.startswith("#")]
+    assert pins == ["a-b==2", "c==3; python_version < '3.13'", "d==4"]

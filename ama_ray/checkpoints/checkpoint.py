@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,8 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from ama_ray.checkpoints.lora import CONFIG, WEIGHTS, is_adapter
-from ama_ray.errors import UserError
+from ama_ray.config.fields import is_hub_id
+from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +40,6 @@ SMALL_FILES = (
 """Globs of what belongs to a checkpoint beside its weights; nothing that could hold code."""
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
-_HUB_ID = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)?")
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -109,13 +108,13 @@ def fetch(source: str, patterns: tuple[str, ...] = (*SMALL_FILES, INDEX, CONFIG)
         return path
     if path.exists():
         raise UserError(f"{source}: this is a file; name the folder of the checkpoint.")
-    if not _HUB_ID.fullmatch(source):
+    if not is_hub_id(source):
         raise UserError(f"{source}: there is no such folder, and it is not the id of a model on the hub.")
     try:
         return Path(snapshot_download(source, allow_patterns=list(patterns), ignore_patterns=["*/*"]))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{source}: no such folder, and not to be had from the Hugging Face hub ({_first_line(error)}); "
+            f"{source}: no such folder, and not to be had from the Hugging Face hub ({one_line(error)}); "
             "check the name and the connection, and log in with `hf auth login` if the model is gated."
         ) from None
 
@@ -141,7 +140,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = CONFIG_MAPPING[model_type].from_dict(fields).to_dict()
     except (StrictDataclassError, TypeError, ValueError, KeyError) as error:
-        raise UserError(f"{folder / 'config.json'}: transformers cannot read it ({_one_line(error)}).") from None
+        raise UserError(f"{folder / 'config.json'}: transformers cannot read it ({one_line(error)}).") from None
     return config
 
 
@@ -208,7 +207,7 @@ def _read_header(path: Path) -> dict[str, TensorInfo]:
                     )
                 tensors[name] = TensorInfo(tuple(view.get_shape()), _DTYPES[view.get_dtype()], path)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: truncated or damaged ({_one_line(error)}); copy or download it again.") from None
+        raise UserError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again.") from None
     return tensors
 
 
@@ -229,9 +228,9 @@ def _slow_vocabulary(folder: Path) -> dict[str, int]:
     from transformers import AutoTokenizer
 
     try:
-        vocabulary: dict[str, int] = AutoTokenizer.from_pretrained(folder).get_vocab()
+        vocabulary: dict[str, int] = AutoTokenizer.from_pretrained(folder, trust_remote_code=False).get_vocab()
     except (OSError, ValueError, TypeError, ImportError) as error:
-        raise UserError(f"{folder}: its tokenizer cannot be read ({_first_line(error)}).") from None
+        raise UserError(f"{folder}: its tokenizer cannot be read ({one_line(error)}).") from None
     return vocabulary
 
 
@@ -245,11 +244,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise UserError(f"{path}: a JSON object is expected; copy or download it again.")
     return fields
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -48,7 +48,7 @@ class Change:
     Attributes:
         names: In the adapter: A and B, of which the scaled product B A is added (arXiv 2106.09685, equation 3), or one
             tensor that takes the place of base's.
-        scale: Of the product.
+        scale: What the product is multiplied by.
         transposed: The product is for a weight that is stored the other way round.
         start: In the adapter: a tensor that the product is added to instead of base's. PEFT saves embeddings so.
     """
@@ -77,7 +77,7 @@ class Adapter:
 
         Args:
             folder: With `adapter_config.json` and `adapter_model.safetensors`.
-            shapes: Of base's tensors.
+            shapes: The shapes of base's tensors.
             config: Base's `config.json`.
 
         Raises:
@@ -119,7 +119,7 @@ class Adapter:
 
     @property
     def checksum(self) -> str:
-        """Of its two files."""
+        """The SHA-256 of its two files."""
         digest = hashlib.sha256()
         for name in (CONFIG, WEIGHTS):
             with (self.folder / name).open("rb") as file:
@@ -130,7 +130,7 @@ class Adapter:
         """A tensor of base with what the adapter adds, in float32 and rounded once to its dtype.
 
         Args:
-            name: Of the tensor, in `changes`.
+            name: The name of the tensor, which is in `changes`.
             tensor: As it is in base.
         """
         change = self.changes[name]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from ama_ray.checkpoints.checkpoint import Checkpoint, TensorInfo, fetch, has_tokenizer, read_config, read_tensors
@@ -40,8 +40,8 @@ class Pair:
         aligned: The checkpoint from after RLHF; shards, dtypes, tokenizer and token ids of a merge are its.
         warnings: What differs between the two and does no harm, one sentence each.
         moved: How far each averaged tensor is from base to aligned, the Euclidean norm of the difference.
-        checksum: Of the stored values of both, the same on every machine.
-        checksums: Of the averaged values of base and of those of aligned, by name and whatever files they are in; of an
+        checksum: A SHA-256 of all stored values of both in their order, the same on every machine.
+        checksums: The same of base and of aligned, by the names of tensors and whatever files they are in; of an
             adapter, of its files.
     """
 
@@ -83,25 +83,35 @@ class Pair:
         configs = [read_config(folder) for folder in folders]
         warnings = list(compare_configs(folders, configs))
         compare_vocabularies(folders)
-        pair = cls(
-            base=without_tied_copy(Checkpoint(folders[0], read_tensors(base), configs[0])),
-            aligned=without_tied_copy(Checkpoint(folders[1], read_tensors(aligned), configs[1])),
-            warnings=(),
-            moved={},
-        )
-        warnings += compare_headers(pair.base, pair.aligned)
-        return replace(pair, warnings=tuple(warnings))
+        before, after = (_whole(*each) for each in zip((base, aligned), folders, configs, strict=True))
+        warnings += compare_headers(before, after)
+        return cls(before, after, tuple(warnings), {})
 
     @classmethod
     def _with_adapter(cls, base: str, aligned: str) -> Pair:
         folder = fetch(base)
-        whole = without_tied_copy(Checkpoint(folder, read_tensors(base), read_config(folder)))
+        whole = _whole(base, folder, read_config(folder))
         adapter_folder = fetch(aligned, (WEIGHTS, CONFIG))
         if has_tokenizer(adapter_folder):
             compare_vocabularies([folder, adapter_folder])
         shapes = {name: info.shape for name, info in whole.tensors.items()}
         adapter = Adapter.open(adapter_folder, shapes, whole.config)
         return cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), (), {})
+
+    @property
+    def endpoints(self) -> tuple[Checkpoint, Checkpoint]:
+        """The checkpoints that are averaged: base, then aligned."""
+        return self.base, self.aligned
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration of a merge: aligned's."""
+        return self.aligned.config
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every averaged tensor, the same in every endpoint."""
+        return {name: self.aligned.tensors[name].shape for name in self.names}
 
     @property
     def engine_folder(self) -> Path:
@@ -126,13 +136,13 @@ class Pair:
     @property
     def context_limit(self) -> int | None:
         """Most tokens the model takes, or None where its configuration does not say."""
-        return next((int(self.aligned.config[key]) for key in _CONTEXT_FIELDS if self.aligned.config.get(key)), None)
+        return next((int(self.config[key]) for key in _CONTEXT_FIELDS if self.config.get(key)), None)
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all averaged tensors of base and aligned together, as `tensors` yields them."""
+        """Bytes of all averaged tensors of all endpoints together, as `tensors` yields them."""
         infos = (self.aligned.tensors[name] for name in self.names)
-        return 2 * sum(math.prod(info.shape) * info.dtype.itemsize for info in infos)
+        return len(self.endpoints) * sum(math.prod(info.shape) * info.dtype.itemsize for info in infos)
 
     def tensors(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
         """Name, base and aligned of every averaged tensor, read when its turn comes, in aligned's dtype."""
@@ -148,7 +158,7 @@ class Pair:
 
     def _stream(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
         names = list(names)
-        pairs = zip(self.base.stream(names), self.aligned.stream(names), strict=True)
+        pairs = zip(*(endpoint.stream(names) for endpoint in self.endpoints), strict=True)
         for (name, base), (_, aligned) in pairs:
             yield name, base.to(aligned.dtype), aligned
 
@@ -156,29 +166,24 @@ class Pair:
         """Refuses values that cannot be averaged; finds out how far each tensor moved."""
         moved, identical = {}, True
         adapter = self.aligned.adapter
-        sums: list[int | str] = [adapter.checksum] if adapter else []
-        each: tuple[dict[str, int], dict[str, int]] = {}, {}
-        for name, base, aligned in self._stream(self.aligned.tensors):
-            if not aligned.is_floating_point():
-                if not torch.equal(base, aligned):
+        digests: list[str] = [adapter.checksum] if adapter else []
+        each: tuple[dict[str, str], dict[str, str]] = {}, {}
+        with ThreadPoolExecutor(2) as pool:
+            for name, base, aligned in self._stream(self.aligned.tensors):
+                # What an adapter adds may differ in a last bit from machine to machine.
+                hashed = [pool.submit(_tensor_digest, tensor) for tensor in ((base,) if adapter else (base, aligned))]
+                if aligned.is_floating_point():
+                    identical = identical and torch.equal(base, aligned)
+                    moved[name] = _distance(base, aligned)
+                    self._check_finite(name, base, aligned)
+                elif not torch.equal(base, aligned):
                     raise UserError(
                         f"{name}: the two checkpoints hold different {dtype_name(aligned.dtype)} values, which cannot "
                         "be averaged; make them equal."
                     )
-                continue
-            identical = identical and torch.equal(base, aligned)
-            # What an adapter adds may differ in a last bit from machine to machine.
-            for values, tensor in zip(each, (base,) if adapter else (base, aligned), strict=False):
-                values[name] = _sum(tensor)
-                sums.append(values[name])
-            moved[name] = _distance(base, aligned)
-            for checkpoint, tensor in ((self.base, base), (self.aligned, aligned)):
-                # The extremes are NaN if any value is, and they cost no temporary and a tenth of isfinite's time.
-                if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):
-                    raise UserError(
-                        f"{checkpoint.source(name)}: {name} holds NaN or infinity in {dtype_name(tensor.dtype)}; "
-                        "use a sound checkpoint."
-                    )
+                for values, digest in zip(each, hashed, strict=False):
+                    values[name] = digest.result()
+                    digests.append(f"{name} {values[name]}")
         if identical:
             raise UserError(
                 f"{self.base.folder} and {self.aligned.folder}: all tensors are equal, so there is nothing to search; "
@@ -188,20 +193,35 @@ class Pair:
         return replace(
             self,
             moved=moved,
-            checksum=_digest(sums),
+            checksum=_digest(digests),
             checksums=(own[0], adapter.checksum if adapter else own[1]),
         )
+
+    def _check_finite(self, name: str, base: torch.Tensor, aligned: torch.Tensor) -> None:
+        for checkpoint, tensor in zip(self.endpoints, (base, aligned), strict=True):
+            # The extremes are NaN if any value is, and they cost no temporary and a tenth of isfinite's time.
+            if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):
+                raise UserError(
+                    f"{checkpoint.source(name)}: {name} holds NaN or infinity in {dtype_name(tensor.dtype)}; "
+                    "use a sound checkpoint."
+                )
+
+
+def _whole(source: str, folder: Path, config: dict[str, Any]) -> Checkpoint:
+    """A checkpoint with weights of its own, which are fetched now."""
+    return without_tied_copy(Checkpoint(folder, read_tensors(source), config))
 
 
 def _digest(values: object) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
-def _sum(tensor: torch.Tensor) -> int:
-    """Of the bytes as integers of 64 bits, which is exact in any order, and as fast as memory."""
-    stored = tensor.contiguous().flatten().view(torch.uint8).numpy()
-    whole = len(stored) // 8 * 8
-    return int(stored[:whole].view(np.int64).sum()) + int(stored[whole:].sum())
+def _tensor_digest(tensor: torch.Tensor) -> str:
+    """The SHA-256 of dtype, shape and all bytes in their order; runs beside other work, as hashlib frees the GIL."""
+    digest = hashlib.sha256(f"{dtype_name(tensor.dtype)} {list(tensor.shape)} ".encode())
+    stored: Any = tensor.contiguous().flatten().view(torch.uint8).numpy()  # a buffer
+    digest.update(stored)
+    return digest.hexdigest()
 
 
 def _distance(base: torch.Tensor, aligned: torch.Tensor) -> float:

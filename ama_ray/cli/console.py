@@ -6,27 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import PlainConsole
 
 if TYPE_CHECKING:
     from ama_ray.run import StoredRun
 
 RunFile = Annotated[Path, typer.Argument(help="The run file (YAML).", show_default=False)]
-RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
+RunFolderPath = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
 Trials = Annotated[int | None, typer.Option(help="Number of trials, instead of the run file's.")]
 Resuming = Annotated[
     Literal["auto", "never", "must"],
     typer.Option(help="Where the folder holds a run: auto goes on with it, never refuses, must insists."),
 ]
 
-console = Console()
+console = PlainConsole()
 
 
 def say(line: str) -> None:
     """Prints a line as it is."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def show_front(run: StoredRun) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from ama_ray.cli.commands import chat, init, jobs, points, results, search, serve
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 _commands = typer.Typer(name="ama-ray", no_args_is_help=True, pretty_exceptions_enable=False)
 for _command in (
@@ -38,9 +39,12 @@ def _show_where() -> None:
 
 
 def app() -> None:
-    """The entry point: a `UserError` is one sentence on standard error and exit code 2."""
+    """The entry point: a `UserError` is one line on standard error and exit code 2.
+
+    The line is the sentence of the error, and, where a run had begun, one that names its log.
+    """
     try:
         _commands()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(harmless(" ".join([f"error: {error}", *getattr(error, "__notes__", ())])), file=sys.stderr)
         sys.exit(2)

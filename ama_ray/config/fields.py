@@ -55,6 +55,14 @@ CheckpointSource = Annotated[str, BeforeValidator(_anchored_if_there), Called("f
 Space = Annotated[str | dict[str, Any], BeforeValidator(_anchored_space)]
 """The name of a bundled search space, a YAML file, or the space itself."""
 
+_HUB_ID = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)?")
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether the source of a checkpoint is the id of a model on the hub: it looks like one, and nothing lies there."""
+    return bool(_HUB_ID.fullmatch(source)) and not Path(source).expanduser().exists()
+
+
 HIGHEST_RATIO = 2.0
 """Aligned plus once more what alignment changed. Merges are of no use long before; what is beyond is a typing error."""
 

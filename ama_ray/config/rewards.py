@@ -38,6 +38,7 @@ class RewardSettings(Model):
     `weight`; every objective is maximised.
     """
 
+    kind: str = Field(description="how replies are scored")
     name: Name = Field("reward", description="of this reward, where there are several")
     objective: Name = Field("reward", description="what it counts towards; also a column of `trials.csv`")
     weight: float = Field(1.0, description="what it is multiplied by in its objective; below 0 for what is unwanted")

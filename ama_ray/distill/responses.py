@@ -38,7 +38,7 @@ def responses_of(inputs: Inputs, model: Any) -> list[Response]:
     from transformers import AutoTokenizer
 
     config, seed = inputs.config.distill, inputs.config.seed
-    tokenizer = AutoTokenizer.from_pretrained(inputs.pair.aligned.folder)
+    tokenizer = AutoTokenizer.from_pretrained(inputs.pair.aligned.folder, trust_remote_code=False)
     if config.responses is not None:
         responses = _read(config.responses, inputs, tokenizer, end_tokens(model)[:1])
     else:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ama_ray.errors import UserError
+from ama_ray.storage.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ class Verdict:
 
     Attributes:
         equal_prompts: Prompts, of `PROMPTS`, whose greedy tokens are all equal.
-        largest_difference: Of the log-probabilities of equal tokens, in nats.
+        largest_difference: The largest difference of the log-probabilities of equal tokens, in nats.
         passed: Whether a search may start.
         cached: Whether this was known from an earlier run.
     """
@@ -89,7 +90,7 @@ def compare(swapped: Outputs, fresh: Outputs, settings: EngineSettings) -> Verdi
 
 def refusal(verdict: Verdict, pair: Pair, settings: EngineSettings) -> UserError:
     """The error for a pair whose swap is not sound."""
-    architecture = (pair.aligned.config.get("architectures") or [pair.aligned.config.get("model_type")])[0]
+    architecture = (pair.config.get("architectures") or [pair.config.get("model_type")])[0]
     return UserError(
         f"{pair.aligned.folder}: {architecture} cannot be searched with {engine_version()} in {settings.dtype}: "
         "after a swap its engine does not equal a fresh engine on the exported merge "
@@ -104,10 +105,8 @@ class DeepCheckCache:
     def __init__(self, pair: Pair, groups: Groups, settings: EngineSettings, *, on_gpu: bool) -> None:
         """Finds the entry for this combination of model shape, groups, engine version, precision and device."""
         key: dict[str, Any] = {
-            "config": {
-                k: v for k, v in pair.aligned.config.items() if k not in ("_name_or_path", "transformers_version")
-            },
-            "tensors": {name: list(pair.aligned.tensors[name].shape) for name in pair.names},
+            "config": {k: v for k, v in pair.config.items() if k not in ("_name_or_path", "transformers_version")},
+            "tensors": {name: list(shape) for name, shape in pair.shapes.items()},
             "groups": groups.of,
             "equal": [name for name in pair.names if not pair.moved[name]],
             "versions": [engine_version(), f"torch {version('torch')}", f"ama_ray {version('ama_ray')}"],
@@ -129,11 +128,10 @@ class DeepCheckCache:
         if not verdict.passed:
             return
         fields = {"equal_prompts": verdict.equal_prompts, "largest_difference": verdict.largest_difference}
-        partial = self._file.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(fields), encoding="utf-8")
-            partial.replace(self._file)
+            with replacing(self._file) as file:
+                json.dump(fields, file)
 
 
 def engine_version() -> str:

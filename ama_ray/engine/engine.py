@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ama_ray.engine.prefix_tree import UNSCORED, ScoringError, plan
 from ama_ray.engine.requests import Continuations, Generation, NextToken
+from ama_ray.engine.worker.swap_extension import check_cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,12 +36,8 @@ class Engine(ABC):
         """Calls a method of `SwapExtension` in every worker; returns what the first one returned."""
 
     @abstractmethod
-    def _reset_cache(self) -> None:
-        """Empties the prefix cache.
-
-        Raises:
-            SwapError: vLLM did not.
-        """
+    def _empty_cache(self) -> bool:
+        """Has vLLM empty its prefix cache; returns whether it did."""
 
     @property
     @abstractmethod
@@ -75,6 +72,14 @@ class Engine(ABC):
             if places := [place for place, request in enumerate(requests) if isinstance(request, sort)]:
                 answers |= zip(places, method([requests[place] for place in places]), strict=True)
         return [answers[place] for place in range(len(requests))]
+
+    def _reset_cache(self) -> None:
+        """Empties the prefix cache.
+
+        Raises:
+            SwapError: vLLM did not.
+        """
+        check_cache(self._empty_cache())
 
     def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
         """Samples replies, `n` per request, in one batch."""

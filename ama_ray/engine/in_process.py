@@ -10,7 +10,6 @@ import torch
 from ama_ray.engine.engine import MAX_CANDIDATES, Engine
 from ama_ray.engine.placement import place
 from ama_ray.engine.requests import Answer
-from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -43,6 +42,7 @@ def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, 
         "max_logprobs": MAX_CANDIDATES,
         "seed": 0,
         "worker_extension_cls": WORKER,
+        "trust_remote_code": False,
     }
     if on_cpu:
         arguments |= {
@@ -119,9 +119,8 @@ class InProcessEngine(Engine):
         )
         return [Answer.of(output) for output in outputs]
 
-    def _reset_cache(self) -> None:
-        if not self._llm.reset_prefix_cache():
-            raise SwapError("vLLM did not reset its prefix cache, so scores could be those of other weights")
+    def _empty_cache(self) -> bool:
+        return bool(self._llm.reset_prefix_cache())
 
     def _call(self, method: str, *args: Any) -> Any:
         return self._llm.collective_rpc(method, args=args)[0]

@@ -76,9 +76,8 @@ class RemoteEngine(PairEngine):
         except ServerError as error:
             raise SwapError(str(error)) from error
 
-    def _reset_cache(self) -> None:
-        if not self._post(RESET, None):
-            raise SwapError("vLLM did not reset its prefix cache, so scores could be those of other weights")
+    def _empty_cache(self) -> bool:
+        return bool(self._post(RESET, None))
 
     def _post(self, path: str, body: Any) -> Any:
         try:

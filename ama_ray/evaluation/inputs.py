@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.dtype import resolved
+from ama_ray.environment import no_input
 from ama_ray.errors import UserError, one_line
 from ama_ray.evaluation.evaluation import SPLITS, Evaluation
 from ama_ray.evaluation.terms import objectives_of, on_test_split
@@ -120,7 +121,8 @@ def _tokenizer(folder: Path) -> Tokenizer:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder)
+        with no_input():
+            tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # tokenizers raises Exception itself
         raise UserError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)}).") from error
     return tokenizer

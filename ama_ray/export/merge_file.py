@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from ama_ray.config.data import Split
-from ama_ray.config.fields import HIGHEST_RATIO, Model
+from ama_ray.config.fields import HIGHEST_RATIO, Model, is_hub_id
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ama_ray.scores.trial import Estimate, ProbeResult
 
 NAME = "merge.json"
-_HUB_ID = re.compile(r"\w[\w.\-]*/\w[\w.\-]*")
 
 
 class Licence(Model):
@@ -40,7 +40,7 @@ class Parent(Model):
     @property
     def on_hub(self) -> bool:
         """Whether the source is the id of a model on the hub."""
-        return bool(_HUB_ID.fullmatch(self.source)) and not Path(self.source).exists()
+        return is_hub_id(self.source)
 
     @property
     def name(self) -> str:
@@ -77,7 +77,7 @@ class ScoredPoint(Model):
 
     @classmethod
     def of(cls, name: str, objectives: dict[str, Estimate], probes: dict[str, ProbeResult]) -> ScoredPoint:
-        """From the scores of a trial."""
+        """The point of a trial with these scores."""
         return cls(
             name=name,
             objectives={key: Value.of(each.value, each.se) for key, each in objectives.items()},

@@ -6,20 +6,27 @@ import base64
 import hashlib
 import io
 import json
-import tarfile
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.errors import UserError, one_line
+from ama_ray.storage.files import replacing
 from ama_ray.storage.names import IDENTITY, LOCK, RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
 BEGIN, END = "-----BEGIN RUN-----", "-----END RUN-----"
 LINE = 3 * 2**14
 """Bytes that one line holds: four thirds of it as text, well below what a message from Ray's job server may have."""
+GROWTH, SLACK = 2, 2**20
+"""A search that goes on may write so many times the bytes, and so many bytes more, while its folder is packed."""
 
 _DAMAGED = "the run's files did not arrive as they were sent; fetch them again."
 
@@ -36,23 +43,22 @@ def pack(folder: Path, write: Callable[[str], Any]) -> None:
     """
     if not (folder / RUN).is_file():
         raise UserError(f"{folder}: there is no run yet; a search makes its folder when it has read its inputs.")
+    paths = sorted(_whole_files(folder), key=lambda path: (path != folder / RUN, path))
+    write(f"{BEGIN} {sum(path.stat().st_size for path in paths)}")
     lines = _Lines(write)
-    write(BEGIN)
-    with tarfile.open(fileobj=lines, mode="w|gz") as archive:
-        # The run file comes first, by which an unfinished copy is known for a run.
-        for path in sorted(folder.rglob("*"), key=lambda path: (path != folder / RUN, path)):
-            if path.is_file() and not path.is_symlink() and not path.name.endswith((LOCK, ".partial")):
-                _add(archive, path, str(path.relative_to(folder)))
+    # The run file comes first, by which an unfinished copy is known for a run.
+    with zipfile.ZipFile(lines, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in paths:
+            # Read first, as a search may be writing it: its size is then that of what is packed.
+            archive.writestr(str(path.relative_to(folder)), path.read_bytes())
     lines.flush_rest()
     write(f"{END} {lines.digest.hexdigest()}")
 
 
-def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
-    # Read first, as a search may be writing it: its size is then that of what is packed.
-    data = path.read_bytes()
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mtime, entry.mode = len(data), int(path.stat().st_mtime), 0o644
-    archive.addfile(entry, io.BytesIO(data))
+def _whole_files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink() and not path.name.endswith((LOCK, ".partial")):
+            yield path
 
 
 class _Lines(io.RawIOBase):
@@ -80,7 +86,8 @@ class Receiver:
     """Takes the lines of `pack`, among others, and keeps the bytes in a file.
 
     Attributes:
-        other: The last line that was not of the parcel.
+        other: The last line that was not of the archive.
+        size: Bytes of all files together, as the sender said before the first of them.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -89,6 +96,7 @@ class Receiver:
         self._digest = hashlib.sha256()
         self._begun = False
         self.other = ""
+        self.size = 0
 
     def take(self, line: str) -> bool:
         """Takes one line; returns whether it was the last.
@@ -97,7 +105,8 @@ class Receiver:
             UserError: What came is not what was sent.
         """
         if not self._begun:
-            self._begun = line == BEGIN
+            self._begun = line.startswith(f"{BEGIN} ") and line.removeprefix(f"{BEGIN} ").isdecimal()
+            self.size = int(line.rsplit(maxsplit=1)[-1]) if self._begun else 0
             self.other = line.strip() or self.other
             return False
         if line.startswith(END):
@@ -113,20 +122,63 @@ class Receiver:
         return False
 
 
-def unpack(file: BinaryIO, folder: Path) -> None:
-    """Unpacks a parcel into a folder, over what an earlier one of the same run left there.
+def unpack(file: BinaryIO, folder: Path, size: int) -> None:
+    """Unpacks an archive into a folder, over what an earlier one of the same run left there.
+
+    The archive may be a stranger's. Every file is written below the folder, never through a link, and only regular
+    files are: an archive with another entry is refused whole, before anything is written. No more is unpacked than
+    what the sender said, and a search may grow by meanwhile.
+
+    Args:
+        file: The archive.
+        folder: The folder to write.
+        size: Bytes of all files together, as the sender said (`Receiver.size`).
 
     Raises:
-        UserError: The folder holds another run, or the parcel is none.
+        UserError: The folder holds another run, the archive is none or names a place outside of the folder, holds more
+            than it should, or the disk has no room for it.
     """
+    room = shutil.disk_usage(_there(folder)).free
+    if size > room:
+        raise UserError(f"{folder}: the run has {size} bytes, and the disk has {room} bytes free; make room for it.")
     file.seek(0)
     try:
-        with tarfile.open(fileobj=file, mode="r:gz") as archive:
-            packed = archive.extractfile(IDENTITY)
-            study = json.loads(packed.read())["study"] if packed else None
+        with zipfile.ZipFile(file) as archive:
+            targets = {entry: _target(entry, folder) for entry in archive.infolist()}
+            if (whole := sum(entry.file_size for entry in targets)) > GROWTH * size + SLACK:
+                raise UserError(
+                    f"{folder}: what came would unpack to {whole} bytes, where the run has {size}; refused."
+                )
+            study = json.loads(archive.read(IDENTITY))["study"]
             there = folder / IDENTITY
             if there.is_file() and json.loads(there.read_text(encoding="utf-8"))["study"] != study:
                 raise UserError(f"{folder}: there is another run; give the copy another folder.")
-            archive.extractall(folder, filter="data")
-    except (tarfile.TarError, KeyError, ValueError) as error:
+            for entry, target in targets.items():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                # An entry that is longer than it says raises BadZipFile.
+                with archive.open(entry) as packed, replacing(target, "wb") as copy:
+                    shutil.copyfileobj(packed, copy)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: what came is not the folder of a run ({one_line(error)}).") from error
+
+
+def _target(entry: zipfile.ZipInfo, folder: Path) -> Path:
+    """Where an entry of an archive is written.
+
+    Raises:
+        ValueError: That would be outside of the folder, or the entry is no regular file.
+    """
+    name, mode = PurePosixPath(entry.filename), entry.external_attr >> 16
+    plain = not entry.is_dir() and (stat.S_ISREG(mode) or not stat.S_IFMT(mode))
+    if not plain or name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
+        raise ValueError(f"it holds {entry.filename!r}, which is no plain file below the folder of a run")
+    target = folder / name
+    # What is there already may be a link, too.
+    if target.is_symlink() or not target.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{target} is a link, or lies behind one, to another place")
+    return target
+
+
+def _there(path: Path) -> Path:
+    """The nearest folder above a path that is there."""
+    return next(each for each in (path, *path.resolve().parents) if each.is_dir())

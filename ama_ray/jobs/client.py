@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
-from ama_ray.environment import variable
+from ama_ray.environment import ray_token, ray_token_place, variable
 from ama_ray.errors import UserError, one_line
+from ama_ray.jobs.address import ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ADDRESS = "http://127.0.0.1:8265"
-"""Where Ray's job server is, unless told otherwise: here, or at the end of a tunnel."""
-TOKEN = "~/.ray/auth_token"
 
 
 def connect(address: str) -> JobSubmissionClient:
@@ -44,7 +39,7 @@ def connect(address: str) -> JobSubmissionClient:
             return JobSubmissionClient()
         except AuthenticationError:
             # Ray's processes use a token that they find, its client only one that it was told to.
-            if not (token := _token()):
+            if not (token := ray_token()):
                 raise
             return JobSubmissionClient(headers={"Authorization": f"Bearer {token}"})
 
@@ -59,16 +54,8 @@ def asking(address: str, otherwise: str) -> Iterator[None]:
     try:
         yield
     except AuthenticationError:
-        place = "RAY_AUTH_TOKEN" if "RAY_AUTH_TOKEN" in os.environ else os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)
-        wrong = f"does not take the token of {place}" if _token() else f"asks for a token, and there is none in {place}"
+        place, known = ray_token_place(), ray_token()
+        wrong = f"does not take the token of {place}" if known else f"asks for a token, and there is none in {place}"
         raise UserError(f"{address}: this Ray cluster {wrong}; put the cluster's there (docs/cluster.md).") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{address}: {otherwise} ({one_line(error)}).") from error
-
-
-def _token() -> str:
-    """The token of Ray's clusters from where Ray looks for it; empty where there is none."""
-    if "RAY_AUTH_TOKEN" in os.environ:
-        return os.environ["RAY_AUTH_TOKEN"]
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).expanduser()
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""

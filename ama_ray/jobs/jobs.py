@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ama_ray.errors import UserError
 from ama_ray.jobs import archive, log
-from ama_ray.jobs.client import ADDRESS, asking, connect
+from ama_ray.jobs.address import ADDRESS
+from ama_ray.jobs.client import asking, connect
 from ama_ray.jobs.package import JobFiles
 from ama_ray.storage.run_folder import held
 
@@ -65,7 +66,7 @@ class Jobs:
         """Connects at the first question.
 
         Args:
-            address: Of Ray's job server.
+            address: The address of Ray's job server.
         """
         self.address = address
 
@@ -88,7 +89,7 @@ class Jobs:
             run: The run file.
             out: Folder for the results, instead of the run file's: an absolute path of the cluster.
             trials: Number of trials, instead of the run file's.
-            resume: As for `search`.
+            resume: What `search` takes under this name.
             working_dir: The folder that is sent; default: that of the run file.
 
         Returns:
@@ -193,7 +194,7 @@ class Jobs:
                 self.stop(packing)
                 with asking(self.address, f"{packing} cannot be removed"):
                     self._client.delete_job(packing)
-            archive.unpack(file, folder)
+            archive.unpack(file, folder, receiver.size)
 
     def _submit(
         self, command: list[str], name: str, metadata: dict[str, str], environment: dict[str, Any] | None = None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from ama_ray.storage.backoff import Backoff
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -37,14 +39,15 @@ def lines(
     Raises:
         OSError, RuntimeError, aiohttp.ClientError: The job server has not answered for half an hour.
     """
-    seen, rest, wait, lost = 0, "", FIRST_WAIT, 0.0
+    seen, rest = 0, ""
+    lost: Backoff | None = None
     while True:
         try:
             # Asked before the log is: what was written between its end and the job's is then in the next one.
             ended = has_ended()
             if lost:
                 tell("connected again")
-            skip, wait, lost = seen, FIRST_WAIT, 0.0
+            skip, lost = seen, None
             for text in _pieces(client, job):
                 fresh = text[skip:]
                 skip = max(0, skip - len(text))
@@ -60,11 +63,10 @@ def lines(
         except _LOST:
             if not lost:
                 tell("the connection to the cluster is lost; the job goes on, and so will this when it is back")
-                lost = time.monotonic()
-            if time.monotonic() - lost > PATIENCE:
+                lost = Backoff(FIRST_WAIT, LONGEST_WAIT)
+            if lost.seconds > PATIENCE:
                 raise
-            time.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+            lost.pause()
 
 
 def without_rays_own(log: Iterator[str]) -> Iterator[str]:

@@ -26,7 +26,7 @@ LEFT_BEHIND = ("runs", "__pycache__")
 
 @dataclass(frozen=True)
 class JobFiles:
-    """A run file that has been checked, and the working directory that it travels in.
+    """A run file that has been checked, and the working directory that is sent with it.
 
     Files of the working directory go along but for hidden ones, Python environments, `runs`, `out` and weights; what
     the run file names by a relative path always does.

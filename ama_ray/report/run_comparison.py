@@ -15,7 +15,7 @@ from ama_ray.errors import UserError
 from ama_ray.pareto.hypervolume import hypervolume
 from ama_ray.pareto.named_points import knee
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus
-from ama_ray.report.plots.panel import _COLOURS
+from ama_ray.report.plots.panel import COLOURS
 from ama_ray.run import StoredRun
 from ama_ray.storage.identity import PAIR
 from ama_ray.storage.names import IDENTITY
@@ -132,7 +132,7 @@ class RunComparison:
         axes = figure.add_subplot()
         reward = next(iter(self.runs.values())).objectives[0]
         for position, (name, pareto) in enumerate(self.runs.items()):
-            colour = _COLOURS[position % len(_COLOURS)]
+            colour = COLOURS[position % len(COLOURS)]
             x, y = _places(pareto.front, reward)
             label = f"{name}: hypervolume {self.hypervolume(pareto.front):.3f}"
             axes.plot(x, y, "o", color=colour, markersize=5, label=label, zorder=3)

@@ -40,8 +40,8 @@ def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, 
     `families.png` is what every family of probes costs along the front, `importance.png` which groups matter for which
     objective; they are left out where there is no front, or too few trials.
     `convergence.png` and `convergence.csv` are the hypervolume on the search split after every trial, and what of it
-    holds on other items (`held_out`, with its 95% interval; see `ama_ray.analysis.convergence.Halves`), which is known where the
-    run folder has `items/`.
+    holds on other items (`held_out`, with its 95% interval; see `ama_ray.analysis.convergence.SplitHalves`), which is
+    known where the run folder has `items/`.
 
     Args:
         run: The run.
@@ -100,7 +100,7 @@ def _asked(run: StoredRun) -> dict[str, Any]:
 
 
 def _write_steps(steps: Sequence[Step], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as file:
         writer = csv.writer(file)
         writer.writerow(["trials", "hypervolume", "held_out", "held_out_low", "held_out_high"])
         for step in steps:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.environment import key_of
 from ama_ray.errors import UserError, one_line
 from ama_ray.rewards.base import ScorerError
 from ama_ray.rewards.rubric import read_number
@@ -175,12 +175,7 @@ class JudgeClient:
         return line.replace(self._key(), "***") if self.settings.api_key_env else line
 
     def _key(self) -> str:
-        variable = self.settings.api_key_env
-        if variable is None:
-            return NO_KEY
-        key = os.environ.get(variable)
-        if not key:
-            raise ScorerError(
-                f"{self.name}: the environment variable {variable}, named in api_key_env, is not set here"
-            )
-        return key
+        try:
+            return key_of(self.settings.api_key_env, f"{self.name}: api_key_env") or NO_KEY
+        except UserError as error:  # where it is asked in the process of a trial, that trial has failed
+            raise ScorerError(str(error).removesuffix(".")) from None

@@ -120,7 +120,7 @@ def _head(config: Any) -> set[str]:
     from transformers import AutoModelForSequenceClassification
 
     with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(config)
+        model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
     return {name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")}
 
 

@@ -44,8 +44,8 @@ _PLACEHOLDER = re.compile(r"\{.*?\}")
 
 def _folder() -> Path:
     """The shipped search spaces: inside the package where it is installed, beside it in a checkout."""
-    here = Path(__file__).parent
-    return next(path for path in (here / "search_spaces", here.parent / "search_spaces") if path.is_dir())
+    package = Path(__file__).parents[1]
+    return next(path for path in (package / "search_spaces", package.parent / "search_spaces") if path.is_dir())
 
 
 class GroupRule(BaseModel):

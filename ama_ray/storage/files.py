@@ -17,7 +17,7 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a file that takes the place of another in one step, once its bytes are on disk.
 
     Args:
-        path: Of the file; it stays as it was where the context is left by an error.
+        path: The file; it stays as it was where the context is left by an error.
         mode: `w` for text (UTF-8, ends of lines as written), `wb` for bytes.
     """
     partial = path.with_name(f".{path.name}.partial")

@@ -20,7 +20,7 @@ def open_pair(config: RunConfig) -> Pair:
     """Opens the pair of a run.
 
     Args:
-        config: Of the run; where its folder has no `identity.json`, the pair is taken as it is.
+        config: The run file; where the folder of the run has no `identity.json`, the pair is taken as it is.
 
     Raises:
         UserError: A checkpoint is missing or off, or the pair is no longer the one that was searched.

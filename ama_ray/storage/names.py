@@ -16,6 +16,7 @@ JOURNAL = "study.journal"
 """The Optuna study, where it is in no database."""
 LOCK = ".lock"
 LOG = "log.txt"
+"""What the run told, and the warnings and tracebacks of its processes, by time."""
 
 FRONT = "front.csv"
 CONVERGENCE = "convergence.csv"

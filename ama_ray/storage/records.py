@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+import logging
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,7 @@ import numpy as np
 from ama_ray.errors import UserError
 from ama_ray.scores.trial import Reply, Trial
 from ama_ray.storage.files import replacing
+from ama_ray.storage.names import TRIALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +27,14 @@ if TYPE_CHECKING:
 
     from ama_ray.config import Split
     from ama_ray.scores.objectives import Items
+
+
+CHECK = "check"
+"""The last column: a checksum of the header and the row, by which a row that is cut off or changed is known."""
+_END = "\r\n"
+_RECORD = re.compile(r'(?:[^"\n]++|"[^"]*+"?)*+(?:\n|\Z)')
+"""A line of the file with its end; a field in quotes may hold the ends of lines, and the last line may be cut off."""
+_log = logging.getLogger(__name__)
 
 
 def write_trials(path: str | Path, trials: Iterable[Trial]) -> None:
@@ -41,13 +53,13 @@ class TrialsFile:
     """`trials.csv` of a run that goes on: written whole after every trial, but only what is new is put into words."""
 
     def __init__(self, path: str | Path) -> None:
-        """Of a path, at which there may be a file, which is replaced."""
+        """Writes to a path; a file that is there is replaced."""
         self._path = Path(path)
         self._columns: tuple[str, ...] = ()
         self._lines: dict[int, tuple[Trial, str]] = {}
 
     def write(self, trials: Iterable[Trial]) -> None:
-        """See `write_trials`."""
+        """Writes all trials, as `write_trials` does."""
         trials = list(trials)
         rows = {index: trial.to_row() for index, trial in enumerate(trials) if self._is_new(trial)}
         if any(row.keys() - set(self._columns) for row in rows.values()):
@@ -55,13 +67,15 @@ class TrialsFile:
             # Most trials lack columns, such as those of the report split: the fullest give the header its order.
             fullest_first = sorted(rows.values(), key=len, reverse=True)
             self._columns = tuple(dict.fromkeys(column for row in fullest_first for column in row))
+        header = _line((*self._columns, CHECK))
         lines = []
         for index, trial in enumerate(trials):
             if index in rows:
-                self._lines[trial.number] = trial, _line(rows[index].get(column, "") for column in self._columns)
+                body = _line(rows[index].get(column, "") for column in self._columns).removesuffix(_END)
+                self._lines[trial.number] = trial, f"{body},{_check(header, body)}{_END}"
             lines.append(self._lines[trial.number][1])
         with replacing(self._path) as file:
-            file.writelines((_line(self._columns), *lines))
+            file.writelines((header, *lines))
 
     def _is_new(self, trial: Trial) -> bool:
         return trial.number not in self._lines or self._lines[trial.number][0] is not trial
@@ -69,8 +83,12 @@ class TrialsFile:
 
 def _line(values: Iterable[Any]) -> str:
     line = io.StringIO()
-    csv.writer(line).writerow("" if _is_nan(value) else value for value in values)
+    csv.writer(line, lineterminator=_END).writerow("" if _is_nan(value) else value for value in values)
     return line.getvalue()
+
+
+def _check(header: str, body: str) -> str:
+    return hashlib.sha256((header + body).encode()).hexdigest()[:16]
 
 
 def read_trials(path: str | Path) -> list[Trial]:
@@ -88,20 +106,37 @@ def read_trials(path: str | Path) -> list[Trial]:
     path = Path(path)
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, restval=""))
+            header, *rows = _RECORD.findall(file.read())
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; a run writes it after its first trial.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable CSV file ({error}).") from None
+    if not f",{header}".endswith(f",{CHECK}{_END}"):
+        raise UserError(
+            f"{path}: its first line is no whole header that ends in {CHECK}; is this the trials.csv of a run?"
+        )
+    columns = _fields(header)
     trials = []
-    for position, row in enumerate(rows, start=1):
+    for position, row in enumerate(filter(None, rows), start=1):
+        if not row.endswith("\n"):
+            _log.warning("%s: its last row is cut off and left out.", path)
+            break
+        body, _, check = row.removesuffix(_END).rpartition(",")
+        if not row.endswith(_END) or check != _check(header, body):
+            raise UserError(
+                f"{path}: row {position} is not as it was written, by its {CHECK}; put the file back as it was."
+            )
         try:
-            trials.append(Trial.from_row(row))
+            trials.append(Trial.from_row(dict(zip(columns, _fields(body), strict=False))))
         except KeyError as error:
-            raise UserError(f"{path}: there is no column {error}; is this the trials.csv of a run?") from None
+            raise UserError(f"{path}: there is no column {error}; is this the {TRIALS} of a run?") from None
         except (TypeError, ValueError) as error:
-            raise UserError(f"{path}: trial {position} of the file cannot be read ({error}).") from None
+            raise UserError(f"{path}: row {position} cannot be read ({error}).") from None
     return trials
+
+
+def _fields(record: str) -> list[str]:
+    return next(csv.reader(io.StringIO(record, newline="")))
 
 
 def _is_nan(value: Any) -> bool:

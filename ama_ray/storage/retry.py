@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
 from ama_ray.errors import UserError, one_line
+from ama_ray.storage.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,20 +25,19 @@ def retry_write(action: Callable[[], Result], what: str, tell: Callable[[str], N
 
     Args:
         action: Writes; leaves nothing half-done when it fails.
-        what: Is written, for the sentence.
+        what: What is written, for the sentence.
         tell: Called with a line of text at every failure.
 
     Raises:
         UserError: It has failed for too long.
     """
-    began, wait = time.monotonic(), FIRST_WAIT
+    backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
     while True:
         try:
             return action()
         except (OSError, StorageInternalError, DBAPIError) as error:
             why = one_line(error)
-            if time.monotonic() - began + wait > PATIENCE:
+            if backoff.seconds + backoff.wait > PATIENCE:
                 raise UserError(f"{what}: cannot be written ({why}); the same command goes on from here.") from error
-            tell(f"{what}: cannot be written ({why}); trying again in {wait:.0f} s")
-        time.sleep(wait)
-        wait = min(2 * wait, LONGEST_WAIT)
+            tell(f"{what}: cannot be written ({why}); trying again in {backoff.wait:.0f} s")
+        backoff.pause()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.storage.files import replacing
-from ama_ray.storage.names import IDENTITY, LOCK, RUN, SUMMARY, TRIALS
+from ama_ray.storage.names import IDENTITY, LOCK, LOG, RUN, SUMMARY, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import read_trials
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ama_ray.evaluation.inputs import Inputs
+    from ama_ray.scores.objectives import Objectives
     from ama_ray.scores.trial import Trial
 
 Resume = Literal["auto", "never", "must"]
@@ -52,15 +52,29 @@ class RunFolder:
     trials: tuple[Trial, ...]
 
     @classmethod
-    def start(cls, inputs: Inputs, resume: Resume) -> RunFolder:
+    def start(
+        cls,
+        config: RunConfig,
+        digests: Mapping[str, str],
+        objectives: Objectives,
+        test_data: tuple[str, ...],
+        *,
+        resume: Resume,
+    ) -> RunFolder:
         """Prepares a held folder for a new run, or finds what is to be gone on with, and writes `run.yaml`.
+
+        Args:
+            config: The run file.
+            digests: What the scores of a trial depend on besides the run file, each as a hash.
+            objectives: What the objectives are made of.
+            test_data: The rewards and probes whose search items are from a test split.
+            resume: Whether the folder may hold a run, must not hold one, or has to.
 
         Raises:
             UserError: There is a run and should be none, or the other way round, or its trials could not be compared
                 with new ones: the sentence lists the differences.
         """
-        path, config = inputs.config.out, inputs.config
-        identity = inputs.digests
+        path = config.out
         there = (path / RUN).is_file()
         if resume == "must" and not there:
             raise UserError(f"{path}: there is no run to go on with; check `out`, or leave --resume must out.")
@@ -69,7 +83,7 @@ class RunFolder:
         trials = tuple(read_trials(path / TRIALS)) if there and (path / TRIALS).is_file() else ()
         # A run that was killed before its first trial ended has an identity, and suggestions in its study.
         known = _read(path / IDENTITY) if trials or (there and (path / IDENTITY).is_file()) else {}
-        differences = [*_differences(RunConfig.load(path / RUN), config), *_changed(known, identity)] if known else []
+        differences = [*_differences(RunConfig.load(path / RUN), config), *_changed(known, digests)] if known else []
         if differences and trials:
             raise UserError(
                 f"{path}: the trials of the run there would not be comparable with new ones, as these differ: "
@@ -77,10 +91,10 @@ class RunFolder:
             )
         if differences or not known:
             known = {"study": f"{path.name}-{uuid.uuid4().hex[:8]}"}
-        for name, text in ((IDENTITY, json.dumps(known | identity, indent=2) + "\n"), (RUN, config.to_yaml())):
+        for name, text in ((IDENTITY, json.dumps(known | dict(digests), indent=2) + "\n"), (RUN, config.to_yaml())):
             with replacing(path / name) as file:
                 file.write(text)
-        ObjectivesFile.of(inputs.objectives, inputs.test_data).write(path)
+        ObjectivesFile.of(objectives, test_data).write(path)
         return cls(path, known["study"], trials)
 
 
@@ -93,7 +107,7 @@ def held(path: Path) -> Iterator[None]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(each.name != LOCK for each in path.iterdir()) and not (path / RUN).is_file():
+        if any(each.name not in (LOCK, LOG) for each in path.iterdir()) and not (path / RUN).is_file():
             raise UserError(
                 f"{path}: this folder is not empty and not that of a run; give `out` another folder, or remove this "
                 "one."

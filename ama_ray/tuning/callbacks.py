@@ -10,14 +10,13 @@ from ray.tune import Callback
 
 from ama_ray.config.search import TRACKERS
 from ama_ray.errors import UserError, one_line
+from ama_ray.storage.names import TENSORBOARD
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ama_ray.config import RunConfig
 
 _LOGGED = ("share", "seconds", "ratios", "training_iteration")
-"""Of a result, besides the objectives: numbers, and what holds numbers. The rest is bulky, or Tune's own."""
+"""What is logged of a result besides the objectives: numbers, and dicts of numbers. The rest is Tune's own."""
 
 
 def make(config: RunConfig) -> list[Callback]:
@@ -41,7 +40,9 @@ def _make(name: str, config: RunConfig) -> Callback:
         )
     names, run = (*config.reward_objectives, "tax"), config.out.name
     if name == "tensorboard":
-        return _tensorboard(names, config.out / "tensorboard")
+        from ama_ray.tuning.tensorboard_internals import FolderTensorBoard
+
+        return _of_numbers(FolderTensorBoard, names)(config.out / TENSORBOARD)
     if name == "mlflow":
         from ray.air.integrations.mlflow import MLflowLoggerCallback
 
@@ -60,22 +61,6 @@ def _of_numbers(kind: Any, objectives: tuple[str, ...]) -> Any:
             super().log_trial_result(iteration, trial, kept)
 
     return OfNumbers
-
-
-def _tensorboard(objectives: tuple[str, ...], folder: Path) -> Callback:
-    from ray.tune.logger import TBXLoggerCallback
-
-    class InFolder(_of_numbers(TBXLoggerCallback, objectives)):  # type: ignore[misc]
-        """Writes to the folder of the run, as Tune's own folder ends with the search."""
-
-        def log_trial_start(self, trial: Any) -> None:
-            if trial in self._trial_writer:
-                self._trial_writer[trial].close()
-            place = folder / trial.config["split"] / str(trial.config["number"])
-            self._trial_writer[trial] = self._summary_writer_cls(str(place), flush_secs=30)
-            self._trial_result[trial] = {}
-
-    return InFolder()
 
 
 def _dotted(path: str) -> Callback:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def estimate(inputs: Inputs) -> Iterator[str]:
-    """A line for each thing that is known; time only where `out` holds trials of the same pair, items and scorers."""
+    """Yields a line for each thing that is known; of time only where `out` holds trials of the same pair and items."""
     config = inputs.config
     fewest = len(BASELINE_RATIOS) + 1
     report = f"{fewest} to {fewest + config.report.points} on the report split"
@@ -79,7 +79,7 @@ def _time(inputs: Inputs) -> str:
 
 
 def _seconds_before(inputs: Inputs) -> list[float]:
-    """Of the trials of the search that were scored before, where what they were scored on is the same."""
+    """What trials of the search took that were scored before, where their pair, items and scorers are the same."""
     out = inputs.config.out
     try:
         known = json.loads((out / IDENTITY).read_text(encoding="utf-8"))

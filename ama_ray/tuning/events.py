@@ -1,7 +1,8 @@
-"""What a search tells while it runs: events, and the lines that are made of them."""
+"""The events that a search sends while it runs, and the lines that are made of them."""
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from ama_ray.scores.trial import Trial
 
     Listener = Callable[["Event"], None]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class RunOpened:
     """The run file is in order.
 
     Attributes:
-        config: The run.
-        earlier: What an earlier process finished.
+        config: The run file.
+        earlier: The run with what an earlier process finished.
     """
 
     config: RunConfig
@@ -57,12 +60,12 @@ class TrialFinished:
     """A trial ended: complete, stopped or failed.
 
     Attributes:
-        trial: Seen on the split it was scored on.
-        line: What is said about it.
+        trial: The trial, seen on the split it was scored on.
+        line: A line of text about it.
         so_far: The front of the search with this trial; None after a trial on the report split.
-        engines: That there is room for now.
-        nodes: That are alive now.
-        seconds: Of all trials of this process by stage.
+        engines: How many engines there is room for now.
+        nodes: How many nodes are alive now.
+        seconds: Seconds that all trials of this process took, by stage.
     """
 
     trial: Trial
@@ -82,24 +85,29 @@ Event = Message | StageStarted | RunOpened | TrialStarted | TrialFinished | Stop
 
 
 class EventEmitter:
-    """Tells one listener; called with a line, it says that."""
+    """Sends events to one listener and to the log. Called with a line of text, it sends that as a `Message`."""
 
     def __init__(self, listen: Listener | None) -> None:
-        """Tells nobody where there is no listener."""
+        """Makes an emitter; without a listener, only the log gets the events."""
         self._listen = listen
 
     def __call__(self, line: str) -> None:
-        """Says a line."""
+        """Sends a line of text."""
         self.send(Message(line))
 
     def send(self, event: Event) -> None:
         """Sends an event."""
+        match event:  # a `StopRequested` comes from a signal's handler, where a file must not be written
+            case Message(line) | TrialFinished(line=line):
+                _log.info(line)
+            case StageStarted(what):
+                _log.info(what)
         if self._listen:
             self._listen(event)
 
 
 def lines(say: Callable[[str], None]) -> Listener:
-    """A listener that says the lines and leaves the rest out."""
+    """Makes a listener that passes on the lines of text, and no other events."""
 
     def listen(event: Event) -> None:
         if isinstance(event, Message | TrialFinished):
@@ -109,12 +117,12 @@ def lines(say: Callable[[str], None]) -> Listener:
 
 
 def trial_line(trial: Trial, trials: int, volume: float) -> str:
-    """What is said about a trial that ended.
+    """Makes the line of text about a trial that ended.
 
     Args:
-        trial: Seen on the split it was scored on.
-        trials: Of the search in all.
-        volume: Hypervolume of the search so far; NaN where it is not known, or nothing has changed.
+        trial: The trial, seen on the split it was scored on.
+        trials: How many trials the search has in all.
+        volume: The hypervolume of the search so far; NaN where it is not known, or nothing has changed.
     """
     won = "" if math.isnan(volume) else f"; hypervolume {volume:.3f}"
     if trial.state == "stopped":

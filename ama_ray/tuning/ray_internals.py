@@ -1,21 +1,29 @@
-"""`NewestFirstScheduler`: which of the trials that wait an idle engine is given."""
+"""Everything that uses what Ray and Tune keep to themselves."""
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray import cloudpickle
 from ray._private import ray_constants
+from ray._private.state import state
+from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from ama_ray.environment import variable
+from ama_ray.errors import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from ray.tune.execution.tune_controller import TuneController
+
+_log = logging.getLogger(__name__)
 
 
 class NewestFirstScheduler(FIFOScheduler):
@@ -26,7 +34,7 @@ class NewestFirstScheduler(FIFOScheduler):
     """
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """The latest trial that waits."""
+        """Chooses the latest trial that waits."""
         forget_results(tune_controller)
         if not any(trial.status == Trial.PENDING for trial in tune_controller.get_live_trials()):
             return None
@@ -34,11 +42,12 @@ class NewestFirstScheduler(FIFOScheduler):
 
 
 @contextmanager
-def _on_loopback() -> Iterator[None]:
-    """Ray's own switch for machines that are no cluster; without it, Ray listens on every interface of a Linux machine.
+def on_loopback() -> Iterator[None]:
+    """Has a Ray that is started meanwhile listen on loopback only, as it does on machines that are no cluster.
 
-    The switch is a constant that Ray reads from an environment variable when it is imported, which has happened by now;
-    and it must not stay on, as this process may join a cluster later.
+    Without it, Ray listens on every interface of a Linux machine. The switch is a constant that Ray reads from an
+    environment variable when it is imported, which has happened by now; and it must not stay on, as this process may
+    join a cluster later.
     """
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -48,12 +57,31 @@ def _on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
+def autoscaled_resources() -> Mapping[str, float]:
+    """The resources of all nodes that an autoscaler could start; it says no more than their sums."""
+    most: dict[str, float] | None = state.get_max_resources_from_cluster_config()
+    return most or {}
+
+
 def no_state_of_tune() -> AbstractContextManager[None]:
     """Has Tune write its own state at the end only: a run goes on from `trials.csv` and its study.
 
     Else it writes all trials again and again, which takes longer with every one, and keeps what it wrote.
     """
     return variable("TUNE_GLOBAL_CHECKPOINT_S", str(10**9))
+
+
+def why_failed(trial: Any) -> str:
+    """Says in one line why the actor of a Tune trial died or raised."""
+    # The error is in the trial's own folder: `get_pickled_error` looks where it has not been copied to yet.
+    path = trial.pickled_error_file
+    if not path or not Path(path).is_file():
+        return "the trial's process ended"
+    error = cloudpickle.loads(Path(path).read_bytes())
+    _log.error("trial %s ended by an error", trial, exc_info=error)
+    if isinstance(error, RayActorError):
+        return "its process died, or was ended as it took too long"
+    return one_line(error)
 
 
 def forget_trial(trial: Any) -> None:
@@ -71,7 +99,7 @@ def forget_results(tune_controller: Any) -> None:
     """Drops the results that actors have returned: Tune keeps them all, in the object store, as long as an actor lives.
 
     Args:
-        tune_controller: As Tune hands it to a scheduler.
+        tune_controller: The controller as Tune hands it to a scheduler.
     """
     actors = tune_controller._tune_controller._actor_manager
     awaited = actors._actor_task_events.get_futures()

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import torch
-from ray import tune
-from ray.tune.stopper import CombinedStopper
 
 from ama_ray.config import RunConfig
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.report import write_report
 from ama_ray.run import StoredRun
 from ama_ray.space.parametrization import parametrization
+from ama_ray.storage.log import failure_to_log, log_to
 from ama_ray.storage.mirror import mirrored
 from ama_ray.storage.run_folder import Resume, RunFolder, finished, held
 from ama_ray.tuning import callbacks, samplers
@@ -36,28 +32,20 @@ from ama_ray.tuning.events import (
     lines,
     trial_line,
 )
-from ama_ray.tuning.ray_internals import NewestFirstScheduler, no_state_of_tune
+from ama_ray.tuning.loop import run_trials
 from ama_ray.tuning.recorder import Recorder
-from ama_ray.tuning.searcher import RunSearcher
 from ama_ray.tuning.setup import prepare
 from ama_ray.tuning.signals import Interrupts, interrupts
-from ama_ray.tuning.stopping.failures import EndStopper
-from ama_ray.tuning.stopping.futility import FutilityStopper
-from ama_ray.tuning.study import open_study
-from ama_ray.tuning.suggester import StudySuggester
+from ama_ray.tuning.suggester import study_suggester
 from ama_ray.tuning.timing import Clock, Timing
-from ama_ray.tuning.trainable import SwapTrial, TrialContext, TrialContextReference
 from ama_ray.tuning.warm_start import first_points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from ama_ray.scores.trial import Trial
-    from ama_ray.space.parametrization import Parametrization
     from ama_ray.tuning.events import Listener
-    from ama_ray.tuning.setup import Prepared
-    from ama_ray.tuning.warm_start import FirstPoint
 
 
 def search(
@@ -73,13 +61,15 @@ def search(
     clock = Clock(began)
     clock.lap("import")
     config = _config(run, fields)
-    callbacks.make(config)  # what cannot be made is said before anything is started
+    callbacks.make(config)  # what cannot be made is refused before anything is started
     with ExitStack() as stack:
         stack.enter_context(held(config.out))
+        stack.enter_context(log_to(config))
         signals = stack.enter_context(interrupts())
         tell = EventEmitter(listen or (progress and lines(progress)))
         signals.notice = lambda: tell.send(StopRequested())
         keep = stack.enter_context(mirrored(config, tell))
+        stack.enter_context(failure_to_log(config))
         return _search(config, resume, tell, clock, signals, keep=keep)
 
 
@@ -98,7 +88,7 @@ def _search(
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
     shape = parametrization(inputs.groups.ranges, config.mean_ratio)
-    folder = RunFolder.start(inputs, resume)
+    folder = RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, resume=resume)
     config = inputs.config
     earlier = StoredRun(config.out, config, inputs.objectives, folder.trials, inputs.test_data)
     tell.send(RunOpened(config, earlier))
@@ -116,13 +106,11 @@ def _search(
         if "first trial" not in clock.laps:
             clock.lap("first trial")
         keep()
-        so_far = earlier.pareto_of(recorder.trials, "search") if trial.split == "search" else None
+        so_far = recorder.run.searched_pareto if trial.split == "search" else None
         line = trial_line(trial, config.trials, so_far.hypervolume if so_far else math.nan)
         tell.send(TrialFinished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds))
 
-    recorder = Recorder(
-        config.out, on_trial, tell, earlier, lambda number, split: tell.send(TrialStarted(number, split))
-    )
+    recorder = Recorder(earlier, on_trial, tell, lambda spec: tell.send(TrialStarted(spec.number, spec.split)))
     with ExitStack() as stack:
         tell.send(StageStarted("starting Ray"))
         stack.enter_context(scorers_by_value(inputs.evaluations["search"].rewards))
@@ -137,23 +125,22 @@ def _search(
         clock.lap("deep check")
         tell(f"deep check passed: {prepared.verdict}")
         tell.send(StageStarted("starting engines"))
-        searcher = _searcher(inputs, earlier, shape, first, folder, slots=slots(), tell=tell)
-        ended = _tune(inputs, earlier, prepared, searcher, recorder, slots=slots, signals=signals)
+        suggester = study_suggester(inputs, earlier, folder, shape, first, parallel=slots(), tell=tell)
+        ended = run_trials(inputs, prepared, suggester, recorder, slots=slots, signals=signals)
         engines = slots()
-    recorder.say_why_it_ended(config.trials, ended)
-    run = earlier.with_trials(recorder.trials)
+    recorder.say_why_it_ended(ended)
     engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
     timing = Timing.of(recorder.stage_seconds, clock.elapsed, engines, engine_start)
     write_report(
-        run,
+        recorder.run,
         timing.to_dict() | {"to_first_trial": clock.laps},
         ended,
         interrupted=signals.received is not None,
     )
-    signals.check(run)
+    signals.check(recorder.run)
     tell(f"first trial after {clock}")
     tell(str(timing))
-    return run
+    return recorder.run
 
 
 def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunConfig:
@@ -162,79 +149,3 @@ def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunCo
     if isinstance(run, RunConfig):
         return RunConfig.from_arguments(**(run.model_dump() | fields))
     return RunConfig.load(run, **fields)
-
-
-def _searcher(
-    inputs: Inputs,
-    run: StoredRun,
-    shape: Parametrization,
-    first: Sequence[FirstPoint],
-    folder: RunFolder,
-    *,
-    slots: int,
-    tell: Callable[[str], None],
-) -> StudySuggester:
-    config, objectives, constraints = inputs.config, run.objectives, run.constraints
-    in_study = sum(shape.expresses(point.ratios) for point in first)
-    setting = samplers.SamplerContext(
-        ranges=shape.ranges,
-        objectives=objectives,
-        trials=config.trials,
-        parallel=slots,
-        first=in_study,
-        seed=config.seed,
-        known=len(folder.trials),
-        moved=inputs.groups.moved(inputs.pair.moved),
-        constraints=constraints,
-        reference=config.reference,
-    )
-    sampler, chosen = samplers.make(config.sampler, setting)
-    tell(f"sampler: {chosen}")
-    study = open_study(folder, config.storage, len(objectives.names), sampler)
-    return StudySuggester(shape, objectives, study, first, constraints, finished=folder.trials, tell=tell)
-
-
-def _tune(
-    inputs: Inputs,
-    run: StoredRun,
-    prepared: Prepared,
-    searcher: StudySuggester,
-    recorder: Recorder,
-    *,
-    slots: Slots,
-    signals: Interrupts,
-) -> str:
-    """Runs the trials; returns why the search ended before its last trial, as `RunSearcher.ended`."""
-    config = inputs.config
-    torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
-    plan = TrialContextReference.of(TrialContext(inputs.evaluations, run.objectives, prepared), config.engine.timeout)
-    resources = {kind.lower(): amount for kind, amount in slots.want.items()}
-    stop = CombinedStopper(EndStopper(recorder, signals), FutilityStopper(run, recorder))
-    schedule = RunSearcher(inputs, run, searcher, recorder, slots)
-    with tempfile.TemporaryDirectory(prefix="ama_ray-tune-") as scratch, no_state_of_tune():
-        tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(SwapTrial, plan=plan), resources),
-            tune_config=tune.TuneConfig(
-                search_alg=schedule,
-                scheduler=NewestFirstScheduler(),
-                num_samples=-1,  # until the schedule is finished
-                max_concurrent_trials=slots.most + slots.waiting,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=scratch,
-                callbacks=[recorder, *callbacks.make(config)],
-                stop=stop,
-                verbose=0,
-                failure_config=tune.FailureConfig(),  # the schedule tries again
-                # With a checkpoint, though there is nothing in it, Tune keeps the items of every trial.
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
-        signals.check()
-        signals.deferred = True
-        tuner.fit()
-        signals.deferred = False
-    schedule.settle()
-    return schedule.ended

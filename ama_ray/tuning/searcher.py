@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.search import Searcher
@@ -14,12 +15,11 @@ from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.scores.trial import Trial
 from ama_ray.tuning.recorder import ATTEMPTS
 from ama_ray.tuning.stopping.plateau import HypervolumePlateau
+from ama_ray.tuning.trial_records import TrialSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from ama_ray.evaluation.inputs import Inputs
-    from ama_ray.run import StoredRun
     from ama_ray.tuning.recorder import Recorder
     from ama_ray.tuning.suggester import StudySuggester
 
@@ -29,47 +29,38 @@ class RunSearcher(Searcher):
 
     The uniform points, also those that the search did not start from, are scored on the report split where the sampler
     has nothing ready for an idle engine, and while the last trials of the search still run, so that no engine waits;
-    then come the points that are or could be on the front, and
-    last the twin of the knee: the uniform point with its mean ratio, against which it is compared.
+    then come the points that are or could be on the front, and last the twin of the knee: the uniform point with its
+    mean ratio, against which it is compared.
 
     Attributes:
         ended: Why the search ended before its last trial; empty where it did not.
     """
 
     def __init__(
-        self,
-        inputs: Inputs,
-        run: StoredRun,
-        searcher: StudySuggester,
-        recorder: Recorder,
-        slots: Callable[[], int],
+        self, groups: Sequence[str], suggester: StudySuggester, recorder: Recorder, slots: Callable[[], int]
     ) -> None:
         """Plans a run.
 
         Args:
-            inputs: The opened run.
-            run: Its objectives, constraints and reference point.
-            searcher: Chooses the ratios of the search.
-            recorder: Knows what has finished, also in an earlier process.
-            slots: How many engines can run side by side now.
+            groups: The names of the groups that have a ratio.
+            suggester: It chooses the ratios of the search.
+            recorder: It knows the run, and what has finished, also in an earlier process.
+            slots: Tells how many engines can run side by side now.
         """
-        names = run.objectives.names
+        names = recorder.run.objectives.names
         super().__init__(metric=list(names), mode=["max"] * (len(names) - 1) + ["min"])
-        self._config = inputs.config
-        self._groups = inputs.groups.names
-        self._run = run
-        self._searcher = searcher
+        self._config = recorder.run.config
+        self._groups = groups
+        self._suggester = suggester
         self._recorder = recorder
         self._slots = slots
-        self._patience = HypervolumePlateau(run)
+        self._plateau = HypervolumePlateau(recorder.run)
         self.ended = ""
-        self._searching: set[str] = set()
-        self._in_flight: dict[str, dict[str, Any]] = {}
-        self._again_after: deque[tuple[str, dict[str, Any]]] = deque()
-        self._first_id: dict[str, str] = {}
-        self._ended: deque[tuple[str, dict[str, Any] | None, bool]] = deque()
+        self._in_flight: dict[str, TrialSpec] = {}
+        self._again_after: deque[TrialSpec] = deque()
+        self._ended: deque[tuple[str, bool]] = deque()
         self._asked = {split: recorder.finished(split) for split in SPLITS}
-        self._again = {trial.number for trial in recorder.trials if trial.report}
+        self._again = {trial.number for trial in recorder.run.trials if trial.report}
         self._others = self._uniform_beside_the_search()
         self._queue: deque[Trial] = deque()
         self._steps: list[Callable[[], list[Trial] | None]] = [self._uniform, self._candidates, self._twin]
@@ -79,43 +70,43 @@ class RunSearcher(Searcher):
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial, None while it is not known yet or there is no room for it, or `FINISHED`."""
+        """Gives the next trial, None while it is not known yet or there is no room for it, or `FINISHED`."""
         self.settle()
         # One more than there are engines: the next ratios are known while all of them work.
         if len(self._in_flight) > self._slots():
             return None
-        if self._again_after:
-            self._first_id[trial_id], suggestion = self._again_after.popleft()
-            self._in_flight[trial_id] = suggestion
-            return suggestion
-        found = self._search(trial_id) if self._searches() else self._report()
-        if not isinstance(found, dict):
-            return None if self._in_flight else found  # what still runs may have to run again
-        suggestion = found | {"attempt": 1}
-        self._asked[suggestion["split"]] += 1
-        self._in_flight[trial_id] = suggestion
-        if suggestion["split"] == "search":
-            self._searching.add(trial_id)
-        return suggestion
+        spec = self._again_after.popleft() if self._again_after else self._next()
+        if spec is None:
+            return None
+        if isinstance(spec, str):
+            return None if self._in_flight else spec  # what still runs may have to run again
+        self._in_flight[trial_id] = spec
+        return spec.to_config()
+
+    def _next(self) -> TrialSpec | str | None:
+        spec = self._search() if self._searches() else self._report()
+        if isinstance(spec, TrialSpec):
+            self._asked[spec.split] += 1
+        return spec
 
     def _searches(self) -> bool:
         if self.ended or self._asked["search"] >= self._config.trials:
             return False
-        self.ended = self._patience.exhausted(self._recorder.trials) or ""
+        self.ended = self._plateau.reached(self._recorder.run.trials) or ""
         return not self.ended
 
-    def _search(self, trial_id: str) -> dict[str, Any] | None:
-        suggestion = self._searcher.suggest(trial_id)
-        if suggestion is None and len(self._in_flight) < self._slots():
+    def _search(self) -> TrialSpec | None:
+        spec = self._suggester.suggest()
+        if spec is None and len(self._in_flight) < self._slots():
             # An engine is idle. Tune would end it, did another become idle too, and starting one takes long.
             uniform = self._uniform()
             # Some are kept for the end of the search, when engines would wait for the last trials.
             if len(uniform) > self._slots():
                 return self._again_on_report(uniform[0])
-            suggestion = self._searcher.suggest(trial_id, wait=None)
-        return None if suggestion is None else suggestion | {"split": "search"}
+            spec = self._suggester.suggest(wait=None)
+        return spec
 
-    def _report(self) -> dict[str, Any] | str | None:
+    def _report(self) -> TrialSpec | str | None:
         while not self._queue and self._steps:
             ready = self._steps[0]()
             if ready is None:
@@ -124,18 +115,18 @@ class RunSearcher(Searcher):
             self._steps.pop(0)
         return self._again_on_report(self._queue.popleft()) if self._queue else str(Searcher.FINISHED)
 
-    def _again_on_report(self, trial: Trial) -> dict[str, Any]:
+    def _again_on_report(self, trial: Trial) -> TrialSpec:
         self._again.add(trial.number)
-        return {"number": trial.number, "origin": trial.origin, "ratios": trial.ratios, "split": "report"}
+        return TrialSpec(trial.number, trial.origin, trial.ratios, "report")
 
     def _uniform(self) -> list[Trial]:
         """The uniform points to score on the report split now: those of the search once they are complete there."""
-        ready = [t for t in self._recorder.trials if t.origin == "baseline" and t.state == "complete" and t.search]
+        ready = [t for t in self._recorder.run.trials if t.origin == "baseline" and t.state == "complete" and t.search]
         return [trial for trial in [*ready, *self._others] if trial.number not in self._again]
 
     def _uniform_beside_the_search(self) -> list[Trial]:
         """The uniform points that are scored on the report split only, and have not been."""
-        trials, config = self._recorder.trials, self._config
+        trials, config = self._recorder.run.trials, self._config
         done = [trial.uniform_ratio for trial in trials if trial.origin == "baseline" and trial.report]
         others = [ratio for ratio in BASELINE_RATIOS if ratio not in (*config.first_ratios, *done)]
         beside = len(trials) - self._recorder.finished("search")  # numbers that the search leaves out
@@ -148,32 +139,31 @@ class RunSearcher(Searcher):
     def _candidates(self) -> list[Trial] | None:
         if self._recorder.finished("search") < self._asked["search"]:
             return None
-        trials = [t for t in self._recorder.trials if t.state == "complete" and t.search is not None]
-        items = {trial.number: self._recorder.items.read("search", trial.number) for trial in trials}
+        run = self._recorder.run
+        items = {trial.number: run.items.read("search", trial.number) for trial in run.searched_pareto.scored}
+        chosen = candidates(run.searched_pareto, run.objectives, items, self._config.report.points)
         # A uniform trial may have been among the last to finish.
-        chosen = candidates(
-            self._run.pareto_of(trials, "search"), self._run.objectives, items, self._config.report.points
-        )
         return [*self._uniform(), *(trial for trial in chosen if trial.number not in self._again)]
 
     def _twin(self) -> list[Trial] | None:
         if self._recorder.finished("report") < self._asked["report"]:
             return None
+        run = self._recorder.run
         try:
-            knee = self._run.with_trials(self._recorder.trials).pareto.pick("knee")
+            knee = run.pareto.pick("knee")
         except UserError:
             return []
         if knee.uniform_ratio is not None:
             return []
         twin = dict.fromkeys(knee.ratios, knee.mean_ratio)
-        if any(trial.origin == "twin" and trial.ratios == twin for trial in self._recorder.trials):
+        if any(trial.origin == "twin" and trial.ratios == twin for trial in run.trials):
             return []
-        number = max(trial.number for trial in self._recorder.trials) + 1
+        number = max(trial.number for trial in run.trials) + 1
         return [Trial(number, "complete", "twin", twin)]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Notes that a trial ended. Tune calls this before the recorder, and the sampler is to hear of it after."""
-        self._ended.append((trial_id, result, error))
+        self._ended.append((trial_id, error))
 
     def settle(self) -> None:
         """Sees to the trials that have ended, which the recorder has on disk by now.
@@ -182,12 +172,12 @@ class RunSearcher(Searcher):
         The sampler hears of the others.
         """
         while self._ended:
-            trial_id, result, error = self._ended.popleft()
-            suggestion, first = self._in_flight.pop(trial_id), self._first_id.pop(trial_id, trial_id)
-            if error and suggestion["attempt"] < ATTEMPTS:
-                self._again_after.append((first, suggestion | {"attempt": suggestion["attempt"] + 1}))
-            elif first in self._searching:
-                self._searcher.on_trial_complete(first, result, error)
+            trial_id, error = self._ended.popleft()
+            spec = self._in_flight.pop(trial_id)
+            if error and spec.attempt < ATTEMPTS:
+                self._again_after.append(replace(spec, attempt=spec.attempt + 1))
+            elif spec.split == "search":
+                self._suggester.tell(spec, self._recorder.scores_of(spec.number))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: `trials.csv` and `items` hold what a run knows."""

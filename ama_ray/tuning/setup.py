@@ -1,4 +1,4 @@
-"""What a run does once, beside its trials: both endpoints into the object store, the deep check, the base's answers."""
+"""What a run does once, beside its trials: it stores both endpoints, does the deep check, and asks the base model."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Prepared:
 
     Attributes:
         source: Where trials get their engines.
-        base_answers: What the base model answered, by split, for the tax.
+        base_answers: What the base model answered, by split; the tax is measured from it.
         engine_seconds: Wall seconds that the trials waited for these engines, summed over the engines.
-        verdict: Of the deep check; here already.
+        verdict: What the deep check found; it is known already.
     """
 
     source: EngineSource
@@ -72,8 +72,8 @@ def prepare(inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False, 
     Args:
         inputs: The opened run.
         tell: Called with a line of text as a large pair is loaded.
-        deep: Do the deep check even where its verdict is known.
-        keep: Keep a copy of the endpoints on this process's node (`StoredEndpoints.keep`).
+        deep: Whether to do the deep check even where its verdict is known.
+        keep: Whether to keep a copy of the endpoints on this process's node (`StoredEndpoints.keep`).
 
     Raises:
         UserError: The engine does not start on this pair, or its swap is not sound (the deep check).

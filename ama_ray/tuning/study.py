@@ -10,10 +10,11 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.study import StudyDirection
 
 from ama_ray.errors import UserError, one_line
+from ama_ray.storage.names import JOURNAL
+from ama_ray.tuning.optuna_internals import NoLock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from ama_ray.storage.run_folder import RunFolder
 
-JOURNAL = "study.journal"
-
 
 def open_study(
     folder: RunFolder, storage: str | None, objectives: int, sampler: optuna.samplers.BaseSampler
@@ -31,13 +30,13 @@ def open_study(
     """Opens the study of a run, or makes it.
 
     Args:
-        folder: Of the run.
+        folder: The folder of the run.
         storage: An Optuna URL of a database; None for a journal in the folder.
-        objectives: How many; the last is minimised, all others maximised.
-        sampler: Chooses the ratios.
+        objectives: How many there are; the last is minimised, all others are maximised.
+        sampler: It chooses the ratios.
 
     Raises:
-        UserError: The database is not to be had.
+        UserError: The database cannot be reached.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -69,7 +68,7 @@ class _Journal(JournalFileBackend):
         """Cuts off what a killed process had not finished writing."""
         if path.is_file() and not (written := path.read_bytes()).endswith(b"\n"):
             os.truncate(path, written.rfind(b"\n") + 1)
-        super().__init__(str(path), _Held())
+        super().__init__(str(path), NoLock())
         self._path = path
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -80,14 +79,3 @@ class _Journal(JournalFileBackend):
         except OSError:
             os.truncate(self._path, before)
             raise
-
-
-class _Held(BaseJournalFileLock):
-    """No lock: the run's folder is held already, and a lock file of Optuna's would outlive a killed process."""
-
-    def acquire(self) -> bool:
-        """At once."""
-        return True
-
-    def release(self) -> None:
-        """Nothing to release."""

@@ -7,32 +7,46 @@ import math
 import warnings
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from ama_ray.storage.retry import retry_write
-from ama_ray.tuning.samplers import ScoreAware
+from ama_ray.tuning import samplers
+from ama_ray.tuning.optuna_internals import live_trial
+from ama_ray.tuning.samplers import SamplerContext, ScoreAware
+from ama_ray.tuning.study import open_study
+from ama_ray.tuning.trial_records import TrialSpec
 from ama_ray.tuning.warm_start import FirstPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import optuna
+
+    from ama_ray.evaluation.inputs import Inputs
+    from ama_ray.run import StoredRun
     from ama_ray.scores.constraints import Constraints
     from ama_ray.scores.objectives import Objectives
-    from ama_ray.scores.trial import Origin, Scores, Trial
+    from ama_ray.scores.trial import Scores, Trial
     from ama_ray.space.parametrization import Parametrization
+    from ama_ray.storage.run_folder import RunFolder
 
 READY_SECONDS = 0.02
 """How long Tune waits for a suggestion before it does something else."""
 
-Suggested = tuple[int, "Origin", dict[str, float], "optuna.Trial | None"]
-"""Number, origin, ratios, and the trial of the study where there is one."""
-
 _sampling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sampler")
+
+
+@dataclass(frozen=True)
+class _Suggestion:
+    """A trial to run, and the trial of the study that stands for it, where there is one."""
+
+    spec: TrialSpec
+    trial: optuna.Trial | None
 
 
 class StudySuggester:
@@ -58,42 +72,41 @@ class StudySuggester:
         """Takes up a study, new or known.
 
         Args:
-            parametrization: From what the sampler chooses to ratios.
-            objectives: Of the run; the study's are the same, in the same order.
+            parametrization: It makes ratios of what the sampler chooses.
+            objectives: What the objectives are made of; those of the study are the same, in the same order.
             study: Its sampler chooses after the first points.
-            first: Scored before, in this order.
-            constraints: Of the run.
+            first: The points to score before, in this order.
+            constraints: What trials of the front must satisfy.
             finished: Trials of an earlier process. What the study does not know of them it is told; what it knows and
                 they do not have was under way, and is suggested again, as the same trial of the study.
             tell: Called with a line of text while the study's storage is away.
         """
-        self._parametrisation = parametrization
+        self._parametrization = parametrization
         self._objectives = objectives
         self._constraints = constraints
         self._distributions: dict[str, BaseDistribution] = {
             name: FloatDistribution(*limits) for name, limits in parametrization.ranges.items()
         }
         self._study = study
-        self._insist = partial(retry_write, what="the study", tell=tell)
-        self._listener = study.sampler if isinstance(study.sampler, ScoreAware) else None
-        self._end_of: dict[str, float] = {}
+        self._retry = partial(retry_write, what="the study", tell=tell)
+        self._score_aware = study.sampler if isinstance(study.sampler, ScoreAware) else None
         self._ends: dict[float, Scores] = {}
-        self._running: dict[str, optuna.Trial] = {}
-        self._asked: Future[Suggested] | None = None
-        self._again: deque[Suggested] = deque()
+        self._running: dict[int, optuna.Trial] = {}
+        self._asked: Future[_Suggestion] | None = None
+        self._again: deque[_Suggestion] = deque()
         self._restore({trial.number: trial for trial in finished})
-        done = [*((t.origin, t.ratios) for t in finished if t.state != "failed"), *(s[1:3] for s in self._again)]
+        done = [(trial.origin, trial.ratios) for trial in finished if trial.state != "failed"]
+        done += [(suggestion.spec.origin, suggestion.spec.ratios) for suggestion in self._again]
         self._first = deque(point for point in first if (point.origin, point.ratios) not in done)
-        self._used = {*(trial.number for trial in finished), *(suggested[0] for suggested in self._again)}
+        self._used = {*(trial.number for trial in finished), *(suggestion.spec.number for suggestion in self._again)}
 
-    def suggest(self, trial_id: str, wait: float | None = READY_SECONDS) -> dict[str, Any] | None:
-        """The next trial: its number, origin and ratios; None while the sampler still thinks.
+    def suggest(self, wait: float | None = READY_SECONDS) -> TrialSpec | None:
+        """Suggests the next trial of the search; None while the sampler still thinks.
 
         The sampler takes a good part of a second, in which Tune must go on handing trials to idle engines; so it works
         in a thread of its own, and Tune asks again.
 
         Args:
-            trial_id: Of Tune.
             wait: Seconds to wait for the sampler; None waits until it is done.
         """
         if self._asked is None and not self._again:
@@ -102,33 +115,41 @@ class StudySuggester:
             ask = partial(self._ask, number, self._first.popleft() if self._first else None)
             self._asked = _sampling.submit(ask)
         try:
-            suggested = self._asked.result(timeout=wait) if self._asked else self._again.popleft()
+            suggestion = self._asked.result(timeout=wait) if self._asked else self._again.popleft()
         except TimeoutError:
             return None
         self._asked = None
-        number, origin, ratios, trial = suggested
-        if trial is not None:
-            self._running[trial_id] = trial
-        if origin == "baseline" and (ratio := next(iter(ratios.values()))) in (0, 1):
-            self._end_of[trial_id] = ratio
-        return {"number": number, "origin": origin, "ratios": ratios}
+        if suggestion.trial is not None:
+            self._running[suggestion.spec.number] = suggestion.trial
+        return suggestion.spec
 
-    def _ask(self, number: int, point: FirstPoint | None) -> Suggested:
-        if point is not None and not self._parametrisation.expresses(point.ratios):
-            return number, point.origin, point.ratios, None
-        trial = self._insist(partial(self._ask_study, point))
-        suggested = point or FirstPoint("sampler", self._parametrisation.to_ratios(trial.params))
+    def tell(self, spec: TrialSpec, scores: Scores | None) -> None:
+        """Tells the study what a suggested trial scored, or would have where it was stopped.
+
+        Args:
+            spec: The trial.
+            scores: Its scores; None where it failed, which a trial without finite objectives has too.
+        """
+        if scores and spec.origin == "baseline" and (ratio := next(iter(spec.ratios.values()))) in (0, 1):
+            self._tell_ends(ratio, scores)
+        self._tell(self._running.pop(spec.number, None), scores)
+
+    def _ask(self, number: int, point: FirstPoint | None) -> _Suggestion:
+        if point is not None and not self._parametrization.expresses(point.ratios):
+            return _Suggestion(TrialSpec(number, point.origin, point.ratios), None)
+        trial = self._retry(partial(self._ask_study, point))
+        suggested = point or FirstPoint("sampler", self._parametrization.to_ratios(trial.params))
         # The number comes last: a trial that has one has all the rest.
         for key, value in (("origin", suggested.origin), ("ratios", suggested.ratios), ("number", number)):
-            self._insist(partial(trial.set_user_attr, key, value))
-        return number, suggested.origin, suggested.ratios, trial
+            self._retry(partial(trial.set_user_attr, key, value))
+        return _Suggestion(TrialSpec(number, suggested.origin, suggested.ratios), trial)
 
     def _ask_study(self, point: FirstPoint | None) -> optuna.Trial:
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if "number" not in frozen.user_attrs:  # of an attempt that the storage cut short
                 self._study.tell(frozen.number, state=TrialState.FAIL)
         if point is not None and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            self._study.enqueue_trial(self._parametrisation.to_params(point.ratios))
+            self._study.enqueue_trial(self._parametrization.to_params(point.ratios))
         with warnings.catch_warnings():
             # The baseline is scored whole, also where a group's range is narrower.
             warnings.filterwarnings("ignore", message="Fixed parameter .* is out of range")
@@ -136,44 +157,81 @@ class StudySuggester:
 
     def _restore(self, finished: Mapping[int, Trial]) -> None:
         for frozen in self._study.get_trials(deepcopy=False):
-            number, trial = frozen.user_attrs.get("number"), optuna.Trial(self._study, frozen._trial_id)
+            known_as, trial = frozen.user_attrs, live_trial(self._study, frozen)
+            number = known_as.get("number")
             known = finished.get(number) if number is not None else None
             if frozen.state == TrialState.RUNNING and known:
                 self._tell(trial, known.search)
             elif frozen.state == TrialState.RUNNING and number is not None:
-                self._again.append((number, frozen.user_attrs["origin"], frozen.user_attrs["ratios"], trial))
+                self._again.append(_Suggestion(TrialSpec(number, known_as["origin"], known_as["ratios"]), trial))
             elif not frozen.state.is_finished():
                 self._study.tell(trial, state=TrialState.FAIL)  # never handed out
-            elif self._listener and known and known.search:
-                self._listener.tell(frozen.number, known.search)
+            elif self._score_aware and known and known.search:
+                self._score_aware.tell(frozen.number, known.search)
         stored = {frozen.user_attrs.get("number") for frozen in self._study.get_trials(deepcopy=False)}
         for done in finished.values():
-            if done.search and done.number not in stored and self._parametrisation.expresses(done.ratios):
-                self._tell(self._ask(done.number, FirstPoint(done.origin, done.ratios))[3], done.search)
+            if done.search and done.number not in stored and self._parametrization.expresses(done.ratios):
+                self._tell(self._ask(done.number, FirstPoint(done.origin, done.ratios)).trial, done.search)
             if done.search and done.origin == "baseline" and (ratio := done.uniform_ratio) in (0, 1):
                 self._tell_ends(float(ratio), done.search)
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tells the study how a trial ended; one without finite objectives failed."""
-        scores: Scores | None = None if error else (result or {}).get("scores")
-        if scores and trial_id in self._end_of:
-            self._tell_ends(self._end_of[trial_id], scores)
-        self._tell(self._running.pop(trial_id, None), scores)
 
     def _tell(self, trial: optuna.Trial | None, scores: Scores | None) -> None:
         if trial is None:
             return
         values = [scores.objectives[name].value for name in self._objectives.names] if scores else []
         if scores is None or not all(math.isfinite(value) for value in values):
-            self._insist(partial(self._study.tell, trial, state=TrialState.FAIL, skip_if_finished=True))
+            self._retry(partial(self._study.tell, trial, state=TrialState.FAIL, skip_if_finished=True))
             return
         for name, violation in (self._constraints.violations(scores) if self._constraints else {}).items():
-            self._insist(partial(trial.set_constraint, name, violation))
-        if self._listener:
-            self._listener.tell(trial.number, scores)
-        self._insist(partial(self._study.tell, trial, values, skip_if_finished=True))
+            self._retry(partial(trial.set_constraint, name, violation))
+        if self._score_aware:
+            self._score_aware.tell(trial.number, scores)
+        self._retry(partial(self._study.tell, trial, values, skip_if_finished=True))
 
     def _tell_ends(self, ratio: float, scores: Scores) -> None:
         self._ends[ratio] = scores
-        if self._listener and len(self._ends) == 2:
-            self._listener.tell_ends(self._ends[0], self._ends[1])
+        if self._score_aware and len(self._ends) == 2:
+            self._score_aware.tell_ends(self._ends[0], self._ends[1])
+
+
+def study_suggester(
+    inputs: Inputs,
+    run: StoredRun,
+    folder: RunFolder,
+    shape: Parametrization,
+    first: Sequence[FirstPoint],
+    *,
+    parallel: int,
+    tell: Callable[[str], None],
+) -> StudySuggester:
+    """Makes the sampler of a run, opens its study, and takes it up.
+
+    Args:
+        inputs: The opened run.
+        run: The run with the trials of an earlier process.
+        folder: The folder of the run, which names its study.
+        shape: It makes ratios of what the sampler chooses.
+        first: The points to score before the sampler chooses.
+        parallel: How many engines run side by side.
+        tell: Called with a line of text: the sampler's name, and while the study's storage is away.
+
+    Raises:
+        UserError: The sampler cannot be made, or the study cannot be opened.
+    """
+    config = inputs.config
+    context = SamplerContext(
+        ranges=shape.ranges,
+        objectives=run.objectives,
+        trials=config.trials,
+        parallel=parallel,
+        first=sum(shape.expresses(point.ratios) for point in first),
+        seed=config.seed,
+        known=len(run.trials),
+        moved=inputs.groups.moved(inputs.pair.moved),
+        constraints=run.constraints,
+        reference=config.reference,
+    )
+    sampler, name = samplers.make(config.sampler, context)
+    tell(f"sampler: {name}")
+    study = open_study(folder, config.storage, len(run.objectives.names), sampler)
+    return StudySuggester(shape, run.objectives, study, first, run.constraints, finished=run.trials, tell=tell)

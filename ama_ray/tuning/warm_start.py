@@ -57,7 +57,7 @@ def first_points(
 
     Args:
         inputs: The opened run.
-        parametrization: Of the run.
+        parametrization: What the sampler may choose.
         tell: Called with a line of text as points are distilled.
 
     Raises:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from ama_ray.scores.trial import Scores
-    from benchmarks.front.landscape import Landscape
+    from testing.landscape import Landscape
 
 WEIGHTS = (0.2, 0.4, 0.6, 0.8)
 """Of the reward, in the sums that CMA-ES maximises."""

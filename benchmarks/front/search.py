@@ -2,7 +2,7 @@
 
     python -m benchmarks.front.search --problem rsf:per-layer --seeds 10 --trials 80
 
-Contestants search the miniature's pairs, as `benchmarks.front.landscape` computes them. Every finished search is a file in
+Contestants search the miniature's pairs, as `testing.landscape` computes them. Every finished search is a file in
 the folder of results, and what is there is not done again: the command can be stopped and typed again, with more
 problems, seeds or trials. `--tables` prints what is there. Base and aligned count as trials of those who ask for them.
 """
@@ -21,7 +21,7 @@ import typer
 
 from benchmarks.front import search_tables
 from benchmarks.front.contestants import CONTESTANTS
-from benchmarks.front.landscape import Landscape
+from testing.landscape import Landscape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ama_ray.pareto.hypervolume import hypervolume, non_dominated
-from benchmarks.front.landscape import Landscape
+from testing.landscape import Landscape
 
 if TYPE_CHECKING:
     from pathlib import Path

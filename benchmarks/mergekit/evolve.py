@@ -1,8 +1,9 @@
-"""Runs mergekit-evolve 0.1.5 on a machine without a GPU, in an environment of its own (`benchmarks.peers.environments`).
+"""Runs mergekit-evolve 0.1.5 on a machine without a GPU, in an environment of its own.
 
     python evolve.py TIMES.json [arguments of mergekit-evolve]
 
-It runs as it is, but for what keeps it from running here at all:
+`benchmarks.peers.environments` makes the environment. The program runs as it is, but for what keeps it from running
+here at all:
 
 1. `lm_eval.models.vllm_causallms` is a stand-in: mergekit reads the name, though vLLM is not used, and no lm-eval that
    works with transformers 5 has it without vLLM.

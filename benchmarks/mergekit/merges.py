@@ -1,8 +1,9 @@
-"""Makes merges as their configurations say, with mergekit as it is, in an environment of its own (`benchmarks.peers.environments`).
+"""Makes merges as their configurations say, with mergekit as it is, in an environment of its own.
 
-python merges.py FOLDER...
+    python merges.py FOLDER...
 
-Reads FOLDER/mergekit.yaml and writes FOLDER/by-mergekit; prints a JSON object: why it could not, by folder.
+`benchmarks.peers.environments` makes the environment. Reads FOLDER/mergekit.yaml and writes FOLDER/by-mergekit; prints
+a JSON object: why it could not, by folder.
 """
 
 from __future__ import annotations

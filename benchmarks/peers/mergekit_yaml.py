@@ -5,9 +5,9 @@
 Every pair of the miniature with the shipped search spaces, and random pairs of the architectures of the tests (but
 GPT-NeoX, of which mergekit wants a buffer that transformers saves no more), in bfloat16 and float32, tied and untied,
 in several files, as an adapter, and past aligned; ratios are drawn. Exports each, has mergekit (in an environment of
-its own, see `benchmarks.peers.environments`) merge as the exported `mergekit.yaml` says, and compares all tensors of both. Prints
-a table and a JSON object; the exit code is 1 where a tensor differs by more than the rounding of bfloat16: by more
-than one step of it in some element.
+its own, see `benchmarks.peers.environments`) merge as the exported `mergekit.yaml` says, and compares all tensors of
+both. Prints a table and a JSON object; the exit code is 1 where a tensor differs by more than the rounding of bfloat16:
+by more than one step of it in some element.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from ama_ray.checkpoints.pair import Pair
@@ -32,8 +31,7 @@ from ama_ray.export.write import recipe, write
 from ama_ray.miniature import ROOT
 from ama_ray.space.search_space import SearchSpace
 from benchmarks.peers import environments
-from tests.checkpoints.test_lora import PLAIN, write_adapter
-from tests.support.checkpoints import ARCHITECTURES, make_pair
+from testing.checkpoints import ARCHITECTURES, LORA, make_pair, stored, write_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +94,7 @@ def cases(folder: Path) -> Iterator[Case]:
     _, narrow = make_pair(folder / "narrow", layers=3, dtype=torch.bfloat16)
     yield Case("llama float32 and bfloat16", wide, narrow)
     adapted = make_pair(folder / "adapted", layers=3, dtype=torch.bfloat16)[0]
-    write_adapter(adapted, folder / "adapter", **PLAIN)
+    write_adapter(adapted, folder / "adapter", **LORA)
     yield Case("llama bfloat16 with an adapter", adapted, folder / "adapter")
 
 
@@ -132,10 +130,6 @@ def compare(case: Case, ours: Path) -> Result:
         otherwise += [name] * (steps > 1)
     elements = sum(tensor.numel() for tensor in expected.values())
     return Result(len(expected), identical, different / elements, largest, most, otherwise)
-
-
-def stored(folder: Path) -> dict[str, torch.Tensor]:
-    return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
 
 
 def loaded(folder: Path) -> dict[str, torch.Tensor]:

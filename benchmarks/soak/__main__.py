@@ -4,9 +4,9 @@
 
 The first search is `benchmarks.speed.scale`'s, with trials that only sleep: all that is around the engines is real. The
 second is `ama-ray search` of the bundled pair, with short replies. Both use the sampler `random` and no early stopping.
-What the processes hold is sampled from outside; see `soak_watch`. Trials before `--warm-up` do not count, nor do those
-of the report, which are larger. A slope is flat if it is less than twice its standard error, or than 0.5 MB and 0.5
-file descriptors in 100 trials. The slope of the second half says whether what grew has come to an end.
+What the processes hold is sampled from outside; see `benchmarks.soak.watch`. Trials before `--warm-up` do not count,
+nor do those of the report, which are larger. A slope is flat if it is less than twice its standard error, or than
+0.5 MB and 0.5 file descriptors in 100 trials. The slope of the second half says whether what grew has come to an end.
 Prints a table and a JSON object.
 """
 

@@ -4,7 +4,7 @@
     python -m benchmarks.speed.choice --file items.jsonl     # rows: prompt, choices (list), gold (index)
 
 Makes a Llama of about 12 million random float32 weights and a byte-level BPE tokenizer, and scores the items from their
-texts with `EngineSettings.loglikelihoods` and with lm-evaluation-harness's `HFLM.loglikelihood`, at its best of some batch
+texts with `Engine.loglikelihoods` and with lm-evaluation-harness's `HFLM.loglikelihood`, at its best of some batch
 sizes. Each has a process of its own, as vllm alters transformers, with the same number of threads; they take turns, and
 neither keeps anything between repeats (`loglikelihoods` empties its cache first). Fails where a log-likelihood differs
 by more than 0.0001 or the accuracies differ. Prints a table and a JSON object.

@@ -2,11 +2,11 @@
 
     python -m benchmarks.speed.gpu --gigabytes 0.5 --gigabytes 16 --model qwen3-0.6b
 
-With torch alone: GB/s of `ama_ray.engine.worker.interpolation.write` over bfloat16 buffers of these sizes, endpoints on the device and
-in locked host memory, and of a copy on the device and of one to it. With vLLM, random weights of a real shape: seconds
-from ratios to the first token after a swap, after `reload_weights` of the written merge, and from a new engine, and
-whether greedy tokens equal the new engine's. Where there is no GPU it says so and ends. It has not run yet, as no
-machine with a GPU was at hand.
+With torch alone: GB/s of `ama_ray.engine.worker.interpolation.write` over bfloat16 buffers of these sizes, endpoints on
+the device and in locked host memory, and of a copy on the device and of one to it. With vLLM, random weights of a real
+shape: seconds from ratios to the first token after a swap, after `reload_weights` of the written merge, and from a new
+engine, and whether greedy tokens equal the new engine's. Where there is no GPU it says so and ends. It has not run yet,
+as no machine with a GPU was at hand.
 """
 
 from __future__ import annotations

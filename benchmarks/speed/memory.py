@@ -2,9 +2,9 @@
 
     python -m benchmarks.speed.memory --model 1.1b --engines 3
 
-Random bfloat16 weights (`benchmarks.speed.swap.SHAPES`). The opening is a run's own (`prepare`), watched ten times a second
-over all of its processes, Ray's included; then engines map the endpoints and swap, one after another. Counted are
-anonymous and shared memory, a page that several processes map once (proportional set size), without the file cache.
+Random bfloat16 weights (`benchmarks.speed.swap.SHAPES`). The opening is a run's own (`prepare`), watched ten times a
+second over all of its processes, Ray's included; then engines map the endpoints and swap, one after another. Counted
+are anonymous and shared memory, a page that several processes map once (proportional set size), without the file cache.
 Prints a table and a JSON object. `of_need`: the peak against what must be there, both endpoints beside the processes
 with one engine that has started.
 """

@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed.scale --sampler random --sampler auto
 
-The ideal is `actors / seconds` trials a second. Real are `search()`'s own searcher, schedule, recorder, stoppers, and
+The ideal is `actors / seconds` trials a second. Real are `search()`'s own suggester, searcher, recorder, stoppers, and
 its call of Tune, on a Ray of its own; every trial is `SwapTrial.step`, with items as many as the miniature's, scored by
 the run's objectives, written to `items/` and `trials.csv`. Stand-ins: an engine that only keeps the ratios, an
 evaluation that sleeps and makes its items up from them, and CPUs and memory of which Ray is told that they are there.

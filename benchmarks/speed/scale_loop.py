@@ -25,14 +25,16 @@ from ama_ray.miniature import ROOT
 from ama_ray.run import StoredRun
 from ama_ray.space.parametrization import parametrization
 from ama_ray.storage.run_folder import RunFolder
-from ama_ray.tuning import search
 from ama_ray.tuning.cluster.memory import engine_bytes
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.slots import Slots
 from ama_ray.tuning.events import trial_line
+from ama_ray.tuning.loop import run_trials
 from ama_ray.tuning.recorder import Recorder
 from ama_ray.tuning.signals import Interrupts
+from ama_ray.tuning.suggester import study_suggester
 from ama_ray.tuning.trainable import SwapTrial
+from ama_ray.tuning.trial_records import TrialResult
 from ama_ray.tuning.warm_start import first_points
 
 if TYPE_CHECKING:
@@ -50,11 +52,11 @@ def measure(actors: int, sampler: str, seconds: float, trials: int, out: Path | 
     """Runs a search on so many actors.
 
     Args:
-        actors: Side by side.
-        sampler: As in a run file.
-        seconds: That a trial sleeps.
-        trials: Of the search.
-        out: Folder for the run; default: one that is removed.
+        actors: How many run side by side.
+        sampler: Its name in a run file.
+        seconds: How long a trial sleeps.
+        trials: How many trials the search has.
+        out: The folder of the run; by default one that is removed.
 
     Returns:
         Trials of the search, trials a second of the steady part and the ideal, the shares of the ideal, wall seconds
@@ -73,19 +75,18 @@ def measure(actors: int, sampler: str, seconds: float, trials: int, out: Path | 
             slots = Slots(config, engine_bytes(inputs, on_gpu=False))
             assert slots() == actors
             shape = parametrization(inputs.groups.ranges, config.mean_ratio)
-            points, folder_of_run = first_points(inputs, shape), RunFolder(out, "scale", ())
-            run = StoredRun(out, config, inputs.objectives, ())
-            searcher = search._searcher(inputs, run, shape, points, folder_of_run, slots=actors, tell=lambda line: None)
+            first, run = first_points(inputs, shape), StoredRun(out, config, inputs.objectives, ())
+            study = RunFolder(out, "scale", ())
+            suggester = study_suggester(inputs, run, study, shape, first, parallel=actors, tell=lambda line: None)
 
             def note(trial: Trial) -> None:
-                volume = run.pareto_of(recorder.trials, "search").hypervolume if trial.split == "search" else math.nan
+                volume = recorder.run.searched_pareto.hypervolume if trial.split == "search" else math.nan
                 trial_line(trial, config.trials, volume)
 
-            recorder = Naps(out, note)
+            recorder = Naps(run, note)
+            meeting: Any = Meeting(out / "started", actors)
             before = time.time(), time.process_time()
-            with mock.patch.object(search, "SwapTrial", SleepTrial):
-                meeting: Any = Meeting(out / "started", actors)
-                search._tune(inputs, run, meeting, searcher, recorder, slots=slots, signals=Interrupts())
+            run_trials(inputs, meeting, suggester, recorder, slots=slots, signals=Interrupts(), trainable=SleepTrial)
             wall, busy = time.time() - before[0], time.process_time() - before[1]
     if recorder.last_failure:
         raise RuntimeError(recorder.last_failure)
@@ -123,37 +124,48 @@ class Naps(Recorder):
         searching: The naps of the search's trials.
     """
 
-    def __init__(self, out: Path, on_trial: Callable[[Trial], None]) -> None:
+    def __init__(self, run: StoredRun, on_trial: Callable[[Trial], None]) -> None:
         """See `Recorder`."""
-        super().__init__(out, on_trial)
+        super().__init__(run, on_trial)
         self.by_engine: dict[str, list[Interval]] = {}
         self.searching: list[Interval] = []
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Remembers, and records as ever."""
-        nap = trial.last_result["nap"]
-        self.by_engine.setdefault(trial.last_result["engine"], []).append(nap)
-        if trial.config["split"] == "search":
+        nap, result = trial.last_result["nap"], TrialResult.from_tune(trial.last_result)
+        self.by_engine.setdefault(result.engine, []).append(nap)
+        if result.spec.split == "search":
             self.searching.append(nap)
         super().on_trial_complete(iteration, trials, trial, **info)
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """In the place of `Prepared`: where the engines wait for each other, and no answers of base."""
+    """Stands in for `Prepared`, and for its source of engines: the engines wait for each other; base has no answers.
+
+    Attributes:
+        folder: Here the engines leave a file each.
+        engines: How many there are.
+    """
 
     folder: Path
     engines: int
 
-    def join(self) -> None:
-        """Returns when all engines are there."""
+    @property
+    def source(self) -> Meeting:
+        """Where the trials get their engines."""
+        return self
+
+    def get(self) -> StandInEngine:
+        """Returns an engine when all engines are there."""
         self.folder.mkdir(exist_ok=True)
         (self.folder / uuid.uuid4().hex).touch()
         while len(list(self.folder.iterdir())) < self.engines:
             time.sleep(0.01)
+        return StandInEngine()
 
     def get_base_answers(self, split: str) -> Answers:
-        """None; `Sleep` knows what base scores."""
+        """There are none; `Sleep` knows what base scores."""
         return Answers(())
 
 
@@ -170,10 +182,10 @@ class StandInEngine:
 
 @dataclass(frozen=True)
 class Sleep:
-    """In the place of an `Evaluation`: sleeps, and makes items up.
+    """Stands in for an `Evaluation`: it sleeps, and makes items up.
 
     Attributes:
-        requests: Of the evaluation it stands for.
+        requests: The requests of the evaluation that it stands for.
         rewards: The number of items by reward.
         probes: The number of items by probe.
         seconds: How long to sleep.
@@ -198,7 +210,7 @@ class Sleep:
 
     @property
     def context_length(self) -> int:
-        """Of no interest to an engine that does nothing."""
+        """This is of no interest to an engine that does nothing."""
         return 1
 
     def evaluate(self, engine: StandInEngine, base: Callable[[], Answers]) -> Measured:
@@ -235,16 +247,10 @@ def _fixed(name: str, size: int) -> np.random.Generator:
 
 
 class SleepTrial(SwapTrial):
-    """The product's trainable with a stand-in for its engine."""
+    """The product's trainable, whose engine is a stand-in."""
 
-    def _start(self) -> None:
-        self._plan = self._reference.get()
-        meeting: Any = self._plan.prepared
-        meeting.join()
-        self._engine: Any = StandInEngine()
-        self._identity = {"engine": uuid.uuid4().hex, "engine_seconds": 0.0}
-        self._base = {}
+    engine: Any
 
     def step(self) -> dict[str, Any]:
         """See `SwapTrial`; the result also says when the trial slept."""
-        return super().step() | {"nap": self._engine.nap}
+        return super().step() | {"nap": self.engine.nap}

@@ -3,7 +3,7 @@
     python -m benchmarks.speed.swap --model miniature --model 150m --model 1.1b --threads 2
 
 Random bfloat16 weights of a Llama shape (1.1b: TinyLlama's, arXiv 2401.02385), or the miniature's own float32 ones. In
-one process, with the same threads throughout: `EngineSettings.swap`, its checks and the reset of the cache included; one
+one process, with the same threads throughout: `Engine.swap`, its checks and the reset of the cache included; one
 `torch.lerp` over plain buffers, which is the bound; and a merge written to disk and read by vLLM's `reload_weights`. In
 processes of their own, imports not counted: a new engine on that file, and mergekit's linear merge to disk. Ratios
 differ from swap to swap in every group. Prints a table and a JSON object, with the largest error of the arithmetic

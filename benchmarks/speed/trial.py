@@ -4,9 +4,9 @@
 
 The bundled pair, four probes of 200 items, the same number of threads for all. Ours is a whole `search()` with one
 engine (and a single reply as its reward), trials as they follow each other once the first has ended. mergekit-evolve
-keeps its model in memory, in its own environment (`benchmarks.peers.environments`), with what it takes to run it without a GPU
-(`benchmarks/mergekit/evolve.py`): `as it is` evaluates item by item, `mended` in batches. The loop counts no imports.
-That all do the same work is checked: their scores at one uniform merge are printed.
+keeps its model in memory, in its own environment (`benchmarks.peers.environments`), with what it takes to run it
+without a GPU (`benchmarks/mergekit/evolve.py`): `as it is` evaluates item by item, `mended` in batches. The loop counts
+no imports. That all do the same work is checked: their scores at one uniform merge are printed.
 
 Then our trial with 128 replies of up to 28 tokens besides: how much of it is spent outside vLLM, and where.
 Prints tables and a JSON object.

@@ -32,7 +32,7 @@ def time_search(folder: Path, trials: int, threads: int) -> dict[str, Any]:
     import ray
 
     from ama_ray import search
-    from ama_ray.tuning.ray_internals import _on_loopback
+    from ama_ray.tuning.ray_internals import on_loopback
 
     ended: list[float] = []
 
@@ -40,7 +40,7 @@ def time_search(folder: Path, trials: int, threads: int) -> dict[str, Any]:
         if line.startswith("trial "):
             ended.append(time.perf_counter())
 
-    with _on_loopback():
+    with on_loopback():
         ray.init(
             address="local",
             num_cpus=threads,

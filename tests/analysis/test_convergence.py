@@ -11,56 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ama_ray.analysis.convergence import SPLITS, SplitHalves, estimate, gain, hypervolume_trace
-from ama_ray.config import RunConfig
+from ama_ray.analysis.convergence import SPLITS, SplitHalves, Step, estimate, gain, hypervolume_trace
 from ama_ray.pareto.pareto_set import ParetoSet
-from ama_ray.scores.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.scores.constraints import Constraints
 from ama_ray.scores.trial import Trial
+from tests.support.made_up_search import LARGE, LINE, OBJECTIVES, SIZES, search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from ama_ray.scores.trial import Origin
-
-    Model = dict[str, NDArray[np.float64]]
-
-OBJECTIVES = Objectives(
-    (RewardTerm("kind", "reward", 1.0, "prompts"), RewardTerm("safe", "reward", 0.5, "others")),
-    (ProbeTerm("facts", "knowledge", "mean"), ProbeTerm("text", "language", "perplexity")),
-)
-SIZES = {"kind": 30, "safe": 21, "facts": 40, "text": 25}
-ENDS = {0: (0.0, 0.0), 1: (2.0, 0.5)}
-"""Reward and tax of base and aligned, in units of the made-up models."""
-
-
-def model(draw: np.random.Generator, reward: float, tax: float, common: Mapping[str, NDArray[np.float64]]) -> Model:
-    """Items of a model with this reward and tax: paired by what is common to all models, with some noise of its own."""
-    noise = {name: 0.95 * each + 0.3 * draw.normal(size=each.shape) for name, each in common.items()}
-    tokens = np.linspace(20, 60, len(common["text"]))
-    return {
-        "kind": (reward + noise["kind"])[:, None],
-        "safe": noise["safe"][:, None],
-        "facts": (noise["facts"] < 1.2 - 3 * tax).astype(float)[:, None],
-        "text": np.stack([tokens * np.log(3 + tax + 0.2 * noise["text"]), tokens], axis=1),
-    }
-
-
-def search(
-    truths: Sequence[tuple[float, float]], seed: int, sizes: Mapping[str, int] = SIZES
-) -> tuple[list[Trial], dict[int, Model]]:
-    """Base, aligned, and trials with these rewards and taxes."""
-    draw = np.random.default_rng(seed)
-    common = {name: draw.normal(size=size) for name, size in sizes.items()}
-    items = {n: model(draw, *truth, common) for n, truth in enumerate([*ENDS.values(), *truths])}
-    trials = []
-    for number, each in items.items():
-        ratios = {"a": float(number), "b": float(number)} if number in ENDS else {"a": 0.1, "b": 0.01 * number}
-        origin: Origin = "baseline" if number in ENDS else "sampler"
-        trials.append(Trial(number, "complete", origin, ratios, OBJECTIVES.scores(each, items[0])))
-    return trials, items
+    from tests.support.made_up_search import Model
 
 
 def filled(items: Mapping[int, Model], seed: int = 0) -> SplitHalves:
@@ -147,7 +107,9 @@ def test_the_trace_has_a_step_for_every_trial_of_the_search() -> None:
     failed = Trial(6, "failed", "sampler", trials[3].ratios, reason="no")
     twin = Trial(7, "complete", "twin", {"a": 0.5, "b": 0.5}, report=trials[2].search)
     shuffled = [*trials[::-1], twin, failed, stopped]
-    steps = hypervolume_trace(ParetoSet(shuffled, split="search"), OBJECTIVES, items)
+    pareto = ParetoSet(shuffled)
+    searched = [trial for trial in shuffled if trial is not twin]
+    steps = hypervolume_trace(pareto, searched, OBJECTIVES, items)
     assert [step.trials for step in steps] == list(range(1, 8))
     assert math.isnan(steps[0].hypervolume)
     assert math.isnan(steps[0].held_out.value)
@@ -164,16 +126,13 @@ def test_the_trace_has_a_step_for_every_trial_of_the_search() -> None:
         assert step.held_out.value == pytest.approx(np.mean(finite))
         assert step.held_out.se == pytest.approx(np.std(finite, ddof=1))
     assert steps[4].held_out == steps[5].held_out == steps[6].held_out
-    unknown = hypervolume_trace(ParetoSet(shuffled, split="search"))
+    unknown = hypervolume_trace(pareto, searched)
     assert [step.hypervolume for step in unknown[1:]] == [step.hypervolume for step in steps[1:]]
     assert all(math.isnan(step.held_out.value) for step in unknown)
-    assert hypervolume_trace(ParetoSet([]), OBJECTIVES, {}) == []
+    assert hypervolume_trace(ParetoSet([]), [], OBJECTIVES, {}) == []
 
 
-LARGE = {"kind": 200, "safe": 60, "facts": 200, "text": 120}
-LINE = [(0.4, 0.02), (0.9, 0.06), (1.3, 0.12), (1.7, 0.22)]
-
-
+@pytest.mark.long
 def test_luck_is_no_gain_and_a_gain_is_one() -> None:
     lucky, luckier, better = [], [], []
     for seed in range(25):
@@ -191,6 +150,7 @@ def test_luck_is_no_gain_and_a_gain_is_one() -> None:
     assert all(each.value > each.se for each in better)
 
 
+@pytest.mark.long
 def test_the_intervals_hold_the_truth_of_what_was_chosen() -> None:
     held, above = 0, []
     draw = np.random.default_rng(5)
@@ -211,42 +171,36 @@ def test_the_intervals_hold_the_truth_of_what_was_chosen() -> None:
     assert abs(held_out) < 0.6 * seen
 
 
-def test_constraints_and_the_reference_of_the_run_count(tmp_path: Path) -> None:
+def test_constraints_and_the_reference_of_the_run_count() -> None:
     trials, items = search([(1.9, 0.1), (1.2, 0.1)], seed=4)
-    fields = {
-        "base": "org/base",
-        "aligned": "org/aligned",
-        "reward": {"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
-        "tax": [{"kind": "choice", "name": "facts", "family": "knowledge", "file": "f.jsonl"}],
-        "out": tmp_path,
-    }
-    bounded = RunConfig.from_arguments(**fields, constraints={"reward": f"<= {trials[2].reward - 0.01}"})
-    pareto = ParetoSet(trials, bounded, "search")
+
+    def bounded(**bounds: str) -> ParetoSet:
+        return ParetoSet(trials, Constraints.parse(bounds, OBJECTIVES.probes))
+
+    def steps_of(pareto: ParetoSet) -> list[Step]:
+        return hypervolume_trace(pareto, pareto.trials, OBJECTIVES, items)
+
+    pareto = bounded(reward=f"<= {trials[2].reward - 0.01}")
     assert 2 in {trial.number for trial in pareto.left_out}
-    steps = hypervolume_trace(pareto, OBJECTIVES, items)
+    steps = steps_of(pareto)
     assert steps[2].held_out == steps[1].held_out
     assert steps[3].hypervolume == pareto.hypervolume
     # Neither base nor aligned need satisfy them.
-    high = RunConfig.from_arguments(**fields, constraints={"reward": f">= {trials[2].reward - 0.01}", "tax": "<= 0.4"})
-    alone = ParetoSet(trials, high, "search")
+    alone = bounded(reward=f">= {trials[2].reward - 0.01}", tax="<= 0.4")
     assert [trial.number for trial in alone.left_out] == [0, 1, 3]
-    before, after = (hypervolume_trace(alone, OBJECTIVES, items)[count].held_out for count in (1, 2))
+    before, after = (steps_of(alone)[count].held_out for count in (1, 2))
     assert (before.value, before.se) == (0, 0)
     assert after.value == pytest.approx(alone.hypervolume, abs=2 * after.se)
-    without = [trial for trial in trials if trial.number != 2]
-    others = hypervolume_trace(ParetoSet(without, None, "search"), OBJECTIVES, items)
-    assert others[-1].held_out.value != pytest.approx(
-        hypervolume_trace(ParetoSet(trials, None, "search"), OBJECTIVES, items)[-1].held_out.value
-    )
-    far = RunConfig.from_arguments(**fields, reference={"tax": 50.0})
-    wide = hypervolume_trace(ParetoSet(trials, far, "search"), OBJECTIVES, items)
+    others = steps_of(ParetoSet([trial for trial in trials if trial.number != 2]))
+    assert others[-1].held_out.value != pytest.approx(steps_of(ParetoSet(trials))[-1].held_out.value)
+    wide = steps_of(ParetoSet(trials, worst={"tax": 50.0}))
     assert wide[-1].held_out.value > 5 * steps[-1].held_out.value
 
 
 def test_without_a_trade_or_with_single_items_nothing_is_known() -> None:
     trials, items = search([(1.0, 0.1)], seed=5)
     flat = [replace(trial, search=trials[0].search) for trial in trials]
-    assert all(math.isnan(step.held_out.value) for step in hypervolume_trace(ParetoSet(flat), OBJECTIVES, items))
+    assert all(math.isnan(step.held_out.value) for step in hypervolume_trace(ParetoSet(flat), flat, OBJECTIVES, items))
     single = {n: {name: array[:1] for name, array in each.items()} for n, each in items.items()}
     halves = filled(single)
     assert math.isnan(gain(ParetoSet(trials, split="search"), 1, halves).value)

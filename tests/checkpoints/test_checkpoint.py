@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models
 from ama_ray.checkpoints.checkpoint import INDEX, read_config, read_tensors, read_vocabulary
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
-from tests.support.checkpoints import edit, make_pair
+from testing.checkpoints import edit, make_pair
 
 
 def test_an_index_must_match_its_files(tmp_path: Path) -> None:
@@ -28,10 +28,12 @@ def test_an_index_must_match_its_files(tmp_path: Path) -> None:
 
 def test_what_the_hub_refuses_becomes_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> None:
-        raise LocalEntryNotFoundError("No route to the hub.\nMore lines.")
+        raise LocalEntryNotFoundError("401 Client Error.\n\nNo route to the hub.")
 
     monkeypatch.setattr("ama_ray.checkpoints.checkpoint.snapshot_download", unreachable)
-    with pytest.raises(UserError, match=r"someone/model: no such folder, and not .* hub \(No route to the hub\.\);"):
+    with pytest.raises(
+        UserError, match=r"someone/model: no such folder, and not .* hub \(LocalEntry\w+: No route to the hub\.\);"
+    ):
         Pair.open("someone/model", str(tmp_path))
 
 

@@ -7,7 +7,6 @@ import pickle
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import peft
 import pytest
 import torch
 import transformers
@@ -17,46 +16,26 @@ from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.lora import CONFIG, WEIGHTS
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
-from tests.support.checkpoints import copied, make_pair
+from testing.checkpoints import LORA, copied, make_pair, write_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PLAIN: dict[str, Any] = {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "v_proj"]}
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "plain": ("llama", PLAIN),
-    "all-linear": ("llama", PLAIN | {"target_modules": "all-linear"}),
+    "plain": ("llama", LORA),
+    "all-linear": ("llama", LORA | {"target_modules": "all-linear"}),
     "patterns": (
         "llama",
-        PLAIN | {"rank_pattern": {"layers.1.self_attn.q_proj": 2}, "alpha_pattern": {"v_proj": 16}},
+        LORA | {"rank_pattern": {"layers.1.self_attn.q_proj": 2}, "alpha_pattern": {"v_proj": 16}},
     ),
-    "rslora": ("llama", PLAIN | {"use_rslora": True}),
-    "saved-head": ("llama", PLAIN | {"modules_to_save": ["lm_head"]}),
-    "embeddings": ("llama", PLAIN | {"target_modules": ["embed_tokens", "up_proj"]}),
+    "rslora": ("llama", LORA | {"use_rslora": True}),
+    "saved-head": ("llama", LORA | {"modules_to_save": ["lm_head"]}),
+    "embeddings": ("llama", LORA | {"target_modules": ["embed_tokens", "up_proj"]}),
     "gpt2": ("gpt2", {"r": 4, "target_modules": ["c_attn", "c_fc", "c_proj"], "fan_in_fan_out": True}),
     "gpt2-head": ("gpt2", {"r": 4, "target_modules": ["c_proj", "lm_head"]}),
-    "square-told-otherwise": ("llama", PLAIN | {"target_modules": ["q_proj", "o_proj"], "fan_in_fan_out": True}),
+    "square-told-otherwise": ("llama", LORA | {"target_modules": ["q_proj", "o_proj"], "fan_in_fan_out": True}),
 }
-
-
-def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.Tensor]:
-    """Writes a random adapter over a checkpoint.
-
-    Returns:
-        The weights of PEFT's own merge.
-    """
-    torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_pretrained(base)
-    config = peft.LoraConfig(task_type="CAUSAL_LM", **settings)
-    adapted = peft.get_peft_model(model, config)
-    with torch.no_grad():
-        for parameter in adapted.parameters():
-            if parameter.requires_grad:
-                parameter.copy_(torch.randn(parameter.shape) * 0.1)
-    adapted.save_pretrained(folder)
-    merged: dict[str, torch.Tensor] = adapted.merge_and_unload().state_dict()
-    return merged
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -90,7 +69,7 @@ def test_a_pair_with_an_adapter_is_peft_s_merge(form: str, dtype: torch.dtype, t
 
 def test_the_adapter_s_own_tokenizer_and_chat_template_are_used(tmp_path: Path) -> None:
     base, _ = make_pair(tmp_path, layers=1)
-    write_adapter(base, tmp_path / "adapter", **PLAIN)
+    write_adapter(base, tmp_path / "adapter", **LORA)
     plain = Pair.open(str(base), str(tmp_path / "adapter"))
     assert plain.engine_folder == plain.tokenizer_folder == base
     tokenizer = transformers.AutoTokenizer.from_pretrained(base)
@@ -169,13 +148,13 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base, aligned = make_pair(folder, layers=1)
     for path in aligned.iterdir():
         path.unlink()
-    write_adapter(base, aligned, **PLAIN)
+    write_adapter(base, aligned, **LORA)
     return folder
 
 
 def test_an_adapter_on_tied_embeddings_is_refused(tmp_path: Path) -> None:
     base, _ = make_pair(tmp_path, layers=1, tied=True)
-    write_adapter(base, tmp_path / "adapter", **PLAIN | {"target_modules": ["embed_tokens", "q_proj"]})
+    write_adapter(base, tmp_path / "adapter", **LORA | {"target_modules": ["embed_tokens", "q_proj"]})
     with pytest.raises(UserError, match="changes tied embeddings"):
         Pair.open(str(base), str(tmp_path / "adapter"))
 

@@ -10,13 +10,13 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
-from safetensors.torch import load_file
 
 from ama_ray.checkpoints.merging import export, interpolate
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
 from ama_ray.space.search_space import SearchSpace
-from tests.support.checkpoints import ARCHITECTURES, edit_weights, make_pair
+from testing.checkpoints import ARCHITECTURES, edit_weights, make_pair, stored
+from tests.support.rounding import half_ulp
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 ratios = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0]), st.floats(0, 1))
@@ -25,12 +25,6 @@ values = st.lists(st.tuples(st.floats(-6e4, 6e4, width=32), st.floats(-6e4, 6e4,
 
 # Small enough that nothing overflows float16, three times as large.
 beyond = st.lists(st.tuples(st.floats(-2e4, 2e4, width=32), st.floats(-2e4, 2e4, width=32)), min_size=1, max_size=40)
-
-
-def half_ulp(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    info = torch.finfo(dtype)
-    exponent = torch.floor(torch.log2(exact.abs().clamp_min(info.tiny)))
-    return 0.5 * info.eps * torch.exp2(exponent)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -74,10 +68,6 @@ def test_out_is_written_in_place(dtype: torch.dtype) -> None:
 
 def opened(paths: tuple[Path, Path]) -> Pair:
     return Pair.open(str(paths[0]), str(paths[1]))
-
-
-def stored(folder: Path) -> dict[str, torch.Tensor]:
-    return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ama_ray.checkpoints.checkpoint import INDEX
 from ama_ray.checkpoints.checkpoint import SINGLE as WEIGHTS
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
-from tests.support.checkpoints import ARCHITECTURES, copied, edit, edit_weights, make_pair
+from testing.checkpoints import ARCHITECTURES, copied, edit, edit_weights, make_pair
 
 Paths = tuple[Path, Path]
 
@@ -212,3 +213,25 @@ def test_an_overflow_of_the_conversion_is_named(paths: Paths) -> None:
 
 def test_equal_checkpoints_leave_nothing_to_search(paths: Paths) -> None:
     refused((paths[0], paths[0]), "all tensors are equal, so there is nothing to search")
+
+
+def test_a_pair_whose_values_change_places_has_another_checksum(tmp_path: Path) -> None:
+    """Sums of values are the same in any order, and so are no checksum."""
+    base, aligned = make_pair(tmp_path)
+    before = Pair.open(str(base), str(aligned))
+    edit_weights(aligned, lambda tensors: tensors.update({name: tensor.flip(0) for name, tensor in tensors.items()}))
+    after = Pair.open(str(base), str(aligned))
+    assert after.checksum != before.checksum
+    assert after.checksums[0] == before.checksums[0]
+    assert after.checksums[1] != before.checksums[1]
+
+
+def test_a_tensor_of_another_shape_with_the_same_bytes_has_another_checksum(tmp_path: Path) -> None:
+    checksums = set()
+    for shape in ((6, 4), (4, 6)):
+        folder = tmp_path / str(shape[0])
+        for path in make_pair(folder):
+            values = torch.arange(24.0) + len(path.name)
+            edit_weights(path, partial(dict.update, odd=values.reshape(shape)))
+        checksums.add(Pair.open(str(folder / "base"), str(folder / "aligned")).checksum)
+    assert len(checksums) == 2

@@ -14,19 +14,21 @@ import pytest
 
 from ama_ray.cli.output import event_fields, listener
 from ama_ray.errors import UserError
-from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.tuning.events import Message, StageStarted, StopRequested, TrialFinished, TrialStarted
 from ama_ray.tuning.signals import Interrupted
-from tests.cli.conftest import made_up
+from tests.support.runs import run_of
+from tests.support.trials import five_trials
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Command, MakeRun
+    from ama_ray.run import StoredRun
+    from tests.support.command import Command
+    from tests.support.runs import MakeRun
 
 EVENTS = [
     StageStarted("starting Ray"),
     Message("sampler: random"),
     TrialStarted(4, "search"),
-    TrialFinished(made_up()[4], "trial 4 of 40", ParetoSet(made_up()), 2, 1, {"swap": 1.0}),
+    TrialFinished(five_trials()[4], "trial 4 of 40", run_of(five_trials()).pareto, 2, 1, {"swap": 1.0}),
     StopRequested(),
 ]
 
@@ -60,13 +62,13 @@ def test_debug_shows_where_an_error_comes_from(run: Command, tmp_path: Path) -> 
 def told(monkeypatch: pytest.MonkeyPatch, result: Any = None) -> None:
     """Has a search tell the events above and end."""
 
-    def search(run: Path, **given: Any) -> ParetoSet:
+    def search(run: Path, **given: Any) -> StoredRun:
         for event in EVENTS:
             if given["listen"]:
                 given["listen"](event)
         if isinstance(result, BaseException):
             raise result
-        return ParetoSet(made_up())
+        return run_of(five_trials())
 
     monkeypatch.setattr("ama_ray.tuning.search.search", search)
 
@@ -95,13 +97,13 @@ def test_json_prints_an_object_for_every_event_and_the_front(run: Command, monke
 
 
 def test_json_has_no_nan() -> None:
-    nothing = TrialFinished(made_up()[0], "", ParetoSet(made_up()[:1]), 1, 1, {})
+    nothing = TrialFinished(five_trials()[0], "", run_of(five_trials()[:1]).pareto, 1, 1, {})
     assert math.isnan(nothing.so_far.hypervolume if nothing.so_far else 0)
     json.dumps(event_fields(nothing), allow_nan=False)
 
 
 def test_an_interrupted_search_shows_its_front_and_how_to_go_on(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    told(monkeypatch, Interrupted(2, ParetoSet(made_up())))
+    told(monkeypatch, Interrupted(2, run_of(five_trials())))
     ended = run("search", "run.yaml")
     assert ended.code == 130
     assert "The front on the search split" in ended.out
@@ -120,7 +122,7 @@ def test_resume_and_extend_are_the_search_in_its_folder(
 ) -> None:
     asked: list[Any] = []
 
-    def search(run: Path, **given: Any) -> ParetoSet:
+    def search(run: Path, **given: Any) -> StoredRun:
         asked.append((run, given["resume"], given["out"], given.get("trials")))
         raise Interrupted(2)
 

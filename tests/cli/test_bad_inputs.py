@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from ama_ray.cli import main
-from ama_ray.config import RunConfig
-from ama_ray.errors import UserError
-from tests.support.checkpoints import copied, make_pair
+from testing.checkpoints import copied, make_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +59,6 @@ class Case:
 FACT = {"prompt": "w9", "choices": ["w8", "w7"], "gold": 0}
 NORM = "model.norm.weight"
 EMBED = "model.embed_tokens.weight"
-
 BAD: dict[str, tuple[Callable[[Case], object], str]] = {
     # The run file.
     "no file": (lambda c: c.folder.joinpath("run.yaml").unlink(), "there is no such run file"),
@@ -271,36 +266,3 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert error.count("\n") == 1
     assert "Traceback" not in error
     assert words in error
-
-
-KEYS = st.sampled_from([*RunConfig.model_fields, "kind", "prompts", "file", "name", "scorer", "n", "nonsense"])
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(["./base", "choice"])
-)
-VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8
-)
-SOUND: dict[str, Any] = {
-    "base": "org/base",
-    "aligned": "org/aligned",
-    "reward": {"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "reward.py:score"},
-    "tax": [{"name": "facts", "family": "knowledge", "kind": "choice", "file": "facts.jsonl"}],
-    "out": "out",
-}
-
-
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(changes=st.dictionaries(KEYS, VALUES, max_size=4))
-def test_a_random_run_file_is_read_or_refused_with_one_sentence(changes: dict[str, Any], tmp_path: Path) -> None:
-    path = tmp_path / "run.yaml"
-    path.write_text(yaml.safe_dump(SOUND | changes, allow_unicode=True), encoding="utf-8")
-    try:
-        RunConfig.load(path)
-    except UserError as error:
-        assert "\n" not in str(error)
-        assert str(error).startswith(str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +15,14 @@ from ama_ray.cli.chat.loop import talk
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.miniature import ROOT
+from ama_ray.storage.records import read_trials, write_trials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cli.conftest import Command, MakeRun
+    from tests.support.command import Command
+    from tests.support.runs import MakeRun
 
 PROMPTS = RunConfig.load(ROOT / "run.yaml").reward[0].prompts
 FRAME = Frame("user : ", " reply :")
@@ -80,11 +83,11 @@ def test_the_point_changes_in_the_middle_of_a_conversation(
     assert third["messages"] == [{"role": "user", "content": "three"}]
     # A reply cannot move the cursor.
     assert shown[1:] == [
-        "knee [2Jsays hi",
+        r"knee \x1b[2Jsays hi",
         "now talking to base",
-        "base [2Jsays hi",
+        r"base \x1b[2Jsays hi",
         "what was said is forgotten",
-        "base [2Jsays hi",
+        r"base \x1b[2Jsays hi",
     ]
 
 
@@ -165,7 +168,7 @@ def test_serve_refuses_in_one_sentence(options: list[str], words: str, run: Comm
 def test_serve_needs_a_front(run: Command, make_run: MakeRun, tmp_path: Path) -> None:
     assert "no run.yaml" in run("serve", tmp_path).err
     folder = make_run()
-    rows = (folder / "trials.csv").read_text().splitlines(keepends=True)
-    (folder / "trials.csv").write_text(rows[0] + rows[1].replace("complete", "failed"))
+    first, *_ = read_trials(folder / "trials.csv")
+    write_trials(folder / "trials.csv", [replace(first, state="failed")])
     ended = run("serve", folder)
     assert (ended.code, ended.err) == (2, "error: No trial is complete, so that there is no front to serve.\n")

@@ -10,8 +10,8 @@ import yaml
 
 import ama_ray
 from ama_ray.config import RunConfig
-from tests.cli.conftest import Command
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
+from tests.support.command import Command
 
 
 @pytest.fixture(scope="module")

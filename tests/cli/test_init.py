@@ -14,7 +14,7 @@ from ama_ray.config import RunConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Command
+    from tests.support.command import Command
 
 
 def test_init_writes_a_run_file_from_its_defaults(run: Command, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from ama_ray.cli.live.scatter import scatter
 from ama_ray.cli.live.time_left import TimeLeft
 from ama_ray.cli.live.view import LiveView
 from ama_ray.cli.live.watched import Watched
-from ama_ray.config import RunConfig
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.scores.trial import Trial
 from ama_ray.tuning.events import (
@@ -24,16 +23,10 @@ from ama_ray.tuning.events import (
     TrialStarted,
     trial_line,
 )
-from tests.cli.conftest import made_up
+from tests.support.runs import config_of, run_of
+from tests.support.trials import five_trials
 
-CONFIG = RunConfig.from_arguments(
-    base="org/base",
-    aligned="org/aligned",
-    reward={"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
-    tax=[{"kind": "choice", "name": "arc", "family": "reasoning", "file": "arc.jsonl"}],
-    out="runs/none",
-    trials=10,
-)
+CONFIG = config_of(trials=10)
 SECONDS = {"swap": 1.0, "generate": 7.0, "score": 2.0}
 
 
@@ -46,7 +39,7 @@ class Clock:
 
 def finished(trials: list[Trial]) -> TrialFinished:
     last = trials[-1]
-    so_far = ParetoSet(trials, CONFIG, "search") if last.split == "search" else None
+    so_far = ParetoSet(trials) if last.split == "search" else None
     line = trial_line(last, CONFIG.trials, so_far.hypervolume if so_far else float("nan"))
     return TrialFinished(last, line, so_far, 2, 1, SECONDS)
 
@@ -74,9 +67,9 @@ def view(clock: Clock) -> LiveView:
 
 
 def run_all(view: LiveView, clock: Clock) -> list[Trial]:
-    view.hear(RunOpened(CONFIG, ParetoSet([], CONFIG)))
+    view.hear(RunOpened(CONFIG, run_of([], trials=10)))
     trials: list[Trial] = []
-    for trial in made_up():
+    for trial in five_trials():
         view.hear(TrialStarted(trial.number, "search"))
         clock.now += 20
         trials.append(trial)
@@ -88,7 +81,7 @@ def test_steps_before_the_first_trial_show_for_how_long_they_last(view: LiveView
     view.hear(StageStarted("starting Ray"))
     clock.now += 65
     assert "starting Ray, 1 min 05 s" in drawn(view)
-    view.hear(RunOpened(CONFIG, ParetoSet([], CONFIG)))
+    view.hear(RunOpened(CONFIG, run_of([], trials=10)))
     out = drawn(view)
     assert "0 of 10 trials" in out
     assert "time left: not known yet" in out
@@ -103,7 +96,7 @@ def test_a_search_shows_its_trials_front_volumes_time_and_engines(view: LiveView
     assert "starting engines" not in out
     assert "5 of 10 trials" in out
     assert "2 running, 5 complete, 0 stopped early, 0 failed" in out
-    pareto = ParetoSet(trials, CONFIG)
+    pareto = ParetoSet(trials)
     assert f"hypervolume {pareto.hypervolume:.3f}, uniform {pareto.uniform_hypervolume:.3f}" in out
     assert "2 engines on 1 node; swap 10%, generate 70%, score 20%" in out
     assert "3.500 ± 0.100" in out
@@ -151,7 +144,7 @@ def test_a_narrow_terminal_has_no_scatter_and_a_signal_is_answered(clock: Clock)
 
 
 def test_a_run_that_is_gone_on_with_starts_from_what_it_has(view: LiveView) -> None:
-    view.hear(RunOpened(CONFIG, ParetoSet(made_up(), CONFIG)))
+    view.hear(RunOpened(CONFIG, run_of(five_trials(), trials=10)))
     out = drawn(view)
     assert "5 of 10 trials" in out
     assert "3.500 ± 0.100" in out
@@ -174,8 +167,8 @@ def test_time_left_is_the_mean_gap_and_widens_with_what_is_not_known() -> None:
 
 
 def test_a_scatter_has_its_ends_in_its_corners() -> None:
-    lines = scatter(ParetoSet(made_up(), CONFIG), width=20, height=5).plain.splitlines()
+    lines = scatter(ParetoSet(five_trials()), width=20, height=5).plain.splitlines()
     assert lines[1] == "4.00 │  ●                ●"
     assert lines[-1].split() == ["0.000", "tax", "0.400"]
     assert lines[5].startswith("0.00 │●")
-    assert scatter(ParetoSet([], CONFIG)).plain == ""
+    assert scatter(ParetoSet([])).plain == ""

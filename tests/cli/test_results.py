@@ -11,7 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Command, MakeRun
+    from tests.support.command import Command
+    from tests.support.runs import MakeRun
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from ama_ray.distill.sampling import sample
 from ama_ray.errors import UserError
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
-from tests.support.checkpoints import edit, make_pair
+from testing.checkpoints import edit, make_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,6 +192,7 @@ def test_the_losses_are_those_of_the_exported_points_and_the_same_every_time(
         assert point.loss < point.start_loss
 
 
+@pytest.mark.long
 def test_the_best_ratios_with_a_mean_are_found_on_the_miniature(tmp_path: Path) -> None:
     # One mean leaves two groups one degree of freedom, which a grid can search.
     space = {"groups": [{"name": "one", "tensors": ["*embed*", "*layers.[05].*"]}, {"name": "two"}]}
@@ -225,12 +226,14 @@ def test_a_pull_keeps_the_ratios_together(open_run: Callable[..., Inputs], tmp_p
     assert spread(epsilon=5) < 0.5 * free
 
 
+@pytest.mark.long
 def test_the_command_prints_and_writes_the_points_and_does_without_vllm(tmp_path: Path) -> None:
     fields = yaml.safe_load((ROOT / "run.yaml").read_text()) | {"space": "three-parts"}
     fields |= {"distill": {"means": [0.4], "samples": 1, "keep": 0.5, "items": 32}}
     (tmp_path / "run.yaml").write_text(RunConfig.parse(fields, "run.yaml", ROOT).to_yaml())
     program = (
-        "import sys; from ama_ray import cli; cli._commands(standalone_mode=False); assert 'vllm' not in sys.modules"
+        "import sys\nfrom ama_ray.cli import main\nmain._commands(standalone_mode=False)\n"
+        "assert 'vllm' not in sys.modules"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program, "distill", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "points.json")],

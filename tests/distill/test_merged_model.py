@@ -17,7 +17,7 @@ from ama_ray.distill.layout import layout_of, load_model
 from ama_ray.distill.merged_model import MergedModel
 from ama_ray.errors import UserError
 from ama_ray.space.search_space import Groups, SearchSpace
-from tests.support.checkpoints import ARCHITECTURES, make_pair
+from testing.checkpoints import ARCHITECTURES, make_pair
 
 if TYPE_CHECKING:
     from pathlib import Path

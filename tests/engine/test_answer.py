@@ -11,8 +11,6 @@ from tests.support.words import StandInEngine, WordTokenizer
 if TYPE_CHECKING:
     import pytest
 
-    from ama_ray.engine.requests import Request
-
 
 def test_answers_are_in_the_order_of_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = WordTokenizer()
@@ -26,7 +24,7 @@ def test_answers_are_in_the_order_of_the_requests(monkeypatch: pytest.MonkeyPatc
 
     for name in ("generate", "loglikelihoods", "next_tokens"):
         monkeypatch.setattr(engine, name, partial(noted, name, getattr(engine, name)))
-    requests: list[Request] = [
+    requests: list[Any] = [
         Continuations((0,), ((1,), (2,))),
         Generation((0, 2), max_tokens=1, n=2),
         Continuations((0,), ((1, 2),)),

@@ -8,7 +8,7 @@ from ama_ray.config import EngineSettings
 from ama_ray.engine import deep_check
 from ama_ray.engine.deep_check import DeepCheckCache, Outputs
 from ama_ray.space.search_space import SearchSpace
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
 
 FLOAT32 = EngineSettings(dtype="float32")
 

@@ -12,7 +12,7 @@ import torch
 
 from ama_ray.config import EngineSettings
 from ama_ray.engine import deep_check
-from tests.support.checkpoints import ARCHITECTURES, edit, edit_weights, make_pair
+from testing.checkpoints import ARCHITECTURES, edit, edit_weights, make_pair
 from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
@@ -54,6 +54,13 @@ SHAPES = [
     Case(architecture, layers, tied=architecture in ALWAYS_TIED) for architecture in ARCHITECTURES for layers in (4, 26)
 ]
 SOUND = list(dict.fromkeys(SETTINGS + SHAPES))
+ALWAYS = [
+    Case("llama", 4, tied=False),
+    Case("llama", 4, tied=True, dtype="bfloat16"),
+    Case("llama", 1, tied=False, eager=False),
+    Case("mixtral", 4, tied=False),
+]
+"""One of each kind; the others, which take minutes, are slow."""
 WRONG = Case("mixtral", 2, tied=False, repack_experts=False)
 
 
@@ -100,7 +107,9 @@ def results(
     pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("case", SOUND, ids=str)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case in ALWAYS else pytest.mark.slow) for case in SOUND], ids=str
+)
 def test_a_swap_equals_a_fresh_engine(case: Case, results: Mapping[Case, Future[Result]]) -> None:
     result = results[case].result()
     print(f"{case}: {result.merge}")

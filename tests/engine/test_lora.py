@@ -10,8 +10,7 @@ from ama_ray.config import RunConfig
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.tuning.setup import run_deep_check
-from tests.checkpoints.test_lora import PLAIN, write_adapter
-from tests.engine.worker.test_swap_extension import SETTINGS
+from testing.checkpoints import LORA, write_adapter
 from tests.support import live_engine
 from tests.support.processes import OwnProcess
 
@@ -23,9 +22,9 @@ pytestmark = pytest.mark.engine
 
 def test_only_what_an_adapter_touches_is_stored_twice(tmp_path: Path) -> None:
     (tmp_path / "base").symlink_to(ROOT / "base")
-    write_adapter(tmp_path / "base", tmp_path / "aligned", **PLAIN)
+    write_adapter(tmp_path / "base", tmp_path / "aligned", **LORA)
     process = OwnProcess()
-    process.run(live_engine.start, tmp_path, "uniform", SETTINGS, 64)
+    process.run(live_engine.start, tmp_path, "uniform", live_engine.SETTINGS, 64)
     spans = process.run(live_engine.spans)
     process.run(live_engine.ask, "swap", {"all": 0.5})
     process.close()
@@ -40,7 +39,7 @@ def test_only_what_an_adapter_touches_is_stored_twice(tmp_path: Path) -> None:
 
 
 def test_the_deep_check_passes(tmp_path: Path) -> None:
-    write_adapter(ROOT / "base", tmp_path / "adapter", **PLAIN)
+    write_adapter(ROOT / "base", tmp_path / "adapter", **LORA)
     config = RunConfig.load(ROOT / "run.yaml", aligned=tmp_path / "adapter", out=tmp_path / "out")
     verdict = run_deep_check(Inputs.open(config))
     assert verdict.passed

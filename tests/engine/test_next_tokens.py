@@ -12,8 +12,8 @@ import transformers
 from ama_ray.config import EngineSettings
 from ama_ray.engine.engine import MAX_CANDIDATES
 from ama_ray.engine.requests import NextToken
+from testing.checkpoints import make_pair
 from tests.support import live_engine
-from tests.support.checkpoints import make_pair
 from tests.support.processes import OwnProcess
 
 if TYPE_CHECKING:

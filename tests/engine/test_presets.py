@@ -21,10 +21,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ama_ray.config import RunConfig
 from ama_ray.evaluation.evaluation import Answers, Evaluation
+from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.scores.metrics import METRICS
-from ama_ray.scores.objectives import Objectives
-from tests.support.checkpoints import edit
+from testing.checkpoints import edit
+from tests.support import constant_reward
 from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def prepare(folder: Path) -> tuple[RunConfig, Evaluation]:
         reward={
             "kind": "function",
             "prompts": {"file": folder / "a.jsonl", "report_file": folder / "b.jsonl"},
-            "scorer": f"{Path(__file__).parent}/constant.py:score",
+            "scorer": f"{constant_reward.__file__}:score",
             "sampling": {"max_tokens": 2},
         },
         tax=[{"preset": name, "file": DATA / file, "items": ITEMS} for name, file in FILES.items()],
@@ -161,7 +162,7 @@ def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
         for request, texts in zip(asked[name], answered[name], strict=True):
             assert texts == [reply(model, tokenizer, request)]
 
-    scores = {term.name: METRICS[term.metric].score(items[term.name]) for term in Objectives.of(config).probes}
+    scores = {term.name: METRICS[term.metric].score(items[term.name]) for term in objectives_of(config).probes}
     assert scores.keys() == FILES.keys()
 
     def prompts(name: str) -> list[str]:

@@ -18,7 +18,7 @@ from ama_ray.space.search_space import SearchSpace
 from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_source import StoredEndpoints
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

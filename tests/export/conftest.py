@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from ama_ray.checkpoints.pair import Pair
-from ama_ray.config import RunConfig
 from ama_ray.scores.trial import ProbeResult, Scores, Trial
 from ama_ray.space.search_space import SearchSpace
-from ama_ray.storage.records import write_trials
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
+from tests.support.runs import run_of, write_run
 from tests.support.trials import scores
 
-MakeExportRun = Callable[..., Path]
-IDENTITY = {"study": "s-1", "base and aligned": "1", "the items of arc (search split)": "2", "/home/me/reward.py": "3"}
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.runs import MakeRun
+
+DIGESTS = {"study": "s-1", "base and aligned": "1", "the items of arc (search split)": "2", "/home/me/reward.py": "3"}
 
 
 def scored(reward: float, tax: float) -> Scores:
@@ -27,7 +28,7 @@ def scored(reward: float, tax: float) -> Scores:
 
 
 @pytest.fixture
-def make_export_run(tmp_path: Path) -> MakeExportRun:
+def make_export_run(tmp_path: Path) -> MakeRun:
     def make(pair: tuple[Path, Path] | None = None, space: str = "per-layer", **checkpoint: Any) -> Path:
         """Trials: base, aligned, the uniform point between, one on both splits (3), one on the search split (4)."""
         base, aligned = pair or make_pair(tmp_path / "pair", **checkpoint)
@@ -46,20 +47,9 @@ def make_export_run(tmp_path: Path) -> MakeExportRun:
             Trial(3, "complete", "sampler", ratios(None), scored(3.7, 0.11), scored(3.71, 0.12)),
             Trial(4, "stopped", "sampler", ratios(None), scored(2.0, 0.3), share=0.25),
         ]
-        folder = tmp_path / "run"
-        folder.mkdir()
-        config = RunConfig.from_arguments(
-            base=str(base),
-            aligned=str(aligned),
-            space=space,
-            reward={"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
-            tax=[{"kind": "choice", "name": "arc", "family": "reasoning", "file": "arc.jsonl"}],
-            out=folder,
-        )
-        (folder / "run.yaml").write_text(config.to_yaml())
-        (folder / "identity.json").write_text(json.dumps(IDENTITY | {"base and aligned": opened.checksum}))
+        run = run_of(trials, tmp_path / "run", base=str(base), aligned=str(aligned), space=space)
+        folder = write_run(run, DIGESTS | {"base and aligned": opened.checksum})
         (folder / "summary.json").write_text(json.dumps({"versions": {"python": "3.11.9", "vllm": "0.32.0"}}))
-        write_trials(folder / "trials.csv", trials)
         return folder
 
     return make

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from huggingface_hub import constants
 
+from ama_ray.cli import main
 from ama_ray.errors import UserError
 from ama_ray.export import check_repo_id
+from ama_ray.export.hub import push
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.export.conftest import MakeExportRun
+    from tests.support.runs import MakeRun
 
 TOKEN = "hf_" + "secret" * 5
 
@@ -92,14 +93,21 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Hub]:
+    """The hub of this process; what it is sent with is printed nowhere."""
     server = Hub()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
+    # huggingface_hub has read its environment when it was imported; a token it looks up each time.
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
     yield server
     server.shutdown()
     thread.join()
     server.server_close()
+    assert TOKEN not in "".join(capfd.readouterr())
 
 
 @pytest.fixture
@@ -111,70 +119,58 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-CODE = """
-import sys
-from pathlib import Path
-from ama_ray.errors import UserError
-from ama_ray.export import push
-try:
-    print(push(Path(sys.argv[1]), sys.argv[2], private=sys.argv[3:] == ["--private"]))
-except UserError as error:
-    sys.exit(f"error: {error}")
-"""
-
-
-def start(hub: Hub, *command: object, home: Path, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
-    # A process of its own, as huggingface_hub reads its environment when it is imported.
-    place = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HUB_OFFLINE": "0", "HF_HOME": str(home)}
-    ended = subprocess.run(
-        [sys.executable, *map(str, command)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | place | ({"HF_TOKEN": token} if token else {}),
-    )
-    assert TOKEN not in ended.stdout + ended.stderr
-    return ended
-
-
-def test_export_sends_all_files(hub: Hub, make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_export_sends_all_files(
+    hub: Hub,
+    make_export_run: MakeRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     arguments = ["export", make_export_run(layers=1), "--point", "3", "-o", tmp_path / "out", "--push", "me/merged"]
-    ended = start(hub, "-m", "ama_ray.cli", *arguments, "--private", home=tmp_path / "hf")
-    assert ended.returncode == 0, ended.stderr
-    assert f"http://127.0.0.1:{hub.server_port}/me/merged has it." in ended.stdout
+    monkeypatch.setattr(sys, "argv", ["ama-ray", *map(str, arguments), "--private"])
+    with pytest.raises(SystemExit) as ended:
+        main.app()
+    shown, problems = capfd.readouterr()
+    assert not ended.value.code, problems
+    assert TOKEN not in shown + problems
+    assert f"http://127.0.0.1:{hub.server_port}/me/merged has it." in shown
     assert hub.files == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert hub.files.keys() >= {"README.md", "merge.json", "mergekit.yaml", "model.safetensors", "tokenizer.json"}
     assert hub.private == {"me/merged": True}
 
 
-def test_what_was_to_be_private_is_not_sent_to_a_public_model(hub: Hub, folder: Path, tmp_path: Path) -> None:
+def refused(folder: Path, name: str = "me/merged", *, private: bool = False) -> str:
+    """The sentence with which a push ends, which never holds the token."""
+    with pytest.raises(UserError) as raised:
+        push(folder, name, private=private)
+    assert "\n" not in str(raised.value)
+    assert TOKEN not in str(raised.value)
+    return str(raised.value)
+
+
+def test_what_was_to_be_private_is_not_sent_to_a_public_model(hub: Hub, folder: Path) -> None:
     hub.private["me/merged"] = False
-    ended = start(hub, "-c", CODE, folder, "merged", "--private", home=tmp_path / "hf")
-    assert ended.returncode == 1
-    assert "it is there already, and public; nothing was sent" in ended.stderr
+    assert "it is there already, and public; nothing was sent" in refused(folder, "merged", private=True)
     assert not hub.files
-    sent = start(hub, "-c", CODE, folder, "merged", home=tmp_path / "hf")
-    assert sent.returncode == 0, sent.stderr
+    assert push(folder, "merged") == f"http://127.0.0.1:{hub.server_port}/me/merged"
     assert hub.files == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize(("token", "status"), [("", 0), ("hf_wrong", 0), (TOKEN, 403), (TOKEN, 500)])
-def test_what_the_hub_refuses_is_one_sentence(hub: Hub, token: str, status: int, folder: Path, tmp_path: Path) -> None:
+def test_what_the_hub_refuses_is_one_sentence(
+    hub: Hub, token: str, status: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
     hub.refuses = status
-    ended = start(hub, "-c", CODE, folder, "me/merged", home=tmp_path / "hf", token=token)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("error: --push me/merged: the hub did not take it (")
-    assert ended.stderr.count("\n") == 1
-    assert f"{folder} is complete, and `hf upload me/merged {folder}` sends it again" in ended.stderr
+    told = refused(folder)
+    assert told.startswith("--push me/merged: the hub did not take it (")
+    assert f"{folder} is complete, and `hf upload me/merged {folder}` sends it again" in told
     assert not hub.files
 
 
-def test_a_hub_that_is_not_there_is_one_sentence(hub: Hub, folder: Path, tmp_path: Path) -> None:
-    hub.shutdown()
-    hub.server_close()
-    ended = start(hub, "-c", CODE, folder, "me/merged", home=tmp_path / "hf")
-    assert ended.stderr.startswith("error: --push me/merged: the hub did not take it (")
-    assert ended.stderr.count("\n") == 1
+def test_a_hub_that_is_not_there_is_one_sentence(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert refused(folder).startswith("--push me/merged: the hub did not take it (")
 
 
 @pytest.mark.parametrize("name", ["me/my/merge", "-merge", "a merge", ""])

@@ -1,4 +1,4 @@
-"""`mergekit.yaml` means the merge. Mergekit itself makes it in `benchmarks.peers.mergekit_yaml`: its pins clash with ours."""
+"""`mergekit.yaml` means the merge. Mergekit itself, whose pins clash with ours, makes it in `benchmarks.peers`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ama_ray.api import Run
 from ama_ray.export.merge_file import Group, MergeFile, Parent
 from ama_ray.export.mergekit import filters, mergekit_yaml
 from ama_ray.miniature import ROOT
-from ama_ray.pareto.pareto_set import ParetoSet
-from tests.checkpoints.test_merging import half_ulp, stored
-from tests.support.checkpoints import edit_weights, make_pair
+from testing.checkpoints import edit_weights, make_pair, stored
+from tests.support.rounding import half_ulp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.export.conftest import MakeExportRun
+    from tests.support.runs import MakeRun
 
 words = st.sampled_from(["model", "layers", "0", "1", "10", "w", "weight"])
 names = st.lists(words, min_size=1, max_size=4).map(".".join)
@@ -44,9 +44,9 @@ def interpreted(config: dict[str, Any], name: str, tensors: dict[str, torch.Tens
 
 @pytest.mark.parametrize("space", ["uniform", "three-parts", "per-layer", "attention-mlp"])
 def test_all_tensors_of_the_miniature_are_equal_to_rounding(
-    space: str, make_export_run: MakeExportRun, tmp_path: Path
+    space: str, make_export_run: MakeRun, tmp_path: Path
 ) -> None:
-    out = ParetoSet.open(make_export_run((ROOT / "base", ROOT / "rsf"), space)).export(3, tmp_path / "out")
+    out = Run.open(make_export_run((ROOT / "base", ROOT / "rsf"), space)).export(3, tmp_path / "out")
     config = yaml.safe_load((out / "mergekit.yaml").read_text())
     assert (config["base_model"], config["dtype"]) == (str(ROOT / "rsf"), "bfloat16")
     ends = {str(ROOT / end): stored(ROOT / end) for end in ("base", "rsf")}
@@ -98,7 +98,7 @@ def test_names_that_mergekit_would_read_otherwise_and_adapters_are_spelt_out() -
     assert adapted["base_model"] == {"model": {"path": "org/base"}, "lora": {"path": "org/adapter"}}
 
 
-def test_there_is_none_where_mergekit_would_make_something_else(make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_there_is_none_where_mergekit_would_make_something_else(make_export_run: MakeRun, tmp_path: Path) -> None:
     integers = make_pair(tmp_path / "integers", layers=1)
     precisions = make_pair(tmp_path / "precisions", layers=1)
     for one, two in zip(integers, precisions, strict=True):
@@ -112,6 +112,6 @@ def test_there_is_none_where_mergekit_would_make_something_else(make_export_run:
     }
     for name, (pair, space, why) in cases.items():
         (tmp_path / "run").rename(tmp_path / f"before-{name}") if (tmp_path / "run").exists() else None
-        out = ParetoSet.open(make_export_run(pair, space)).export(3, tmp_path / f"out-{name}")
+        out = Run.open(make_export_run(pair, space)).export(3, tmp_path / f"out-{name}")
         assert not (out / "mergekit.yaml").exists()
         assert why in (out / "README.md").read_text()

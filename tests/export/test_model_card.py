@@ -9,14 +9,14 @@ import pytest
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
+from ama_ray.api import Run
 from ama_ray.export.merge_file import Group, Licence, MergeFile, Parent
 from ama_ray.export.model_card import model_card
-from ama_ray.pareto.pareto_set import ParetoSet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.export.conftest import MakeExportRun
+    from tests.support.runs import MakeRun
 
 MIT, OTHER = Licence(id="mit"), Licence(id="other", name="tulu", link="https://example.org/licence")
 
@@ -45,8 +45,8 @@ def merge(base: Licence | None, aligned: Licence | None) -> MergeFile:
     )
 
 
-def test_scores_with_intervals_beside_those_of_the_parents(make_export_run: MakeExportRun, tmp_path: Path) -> None:
-    out = ParetoSet.open(make_export_run(layers=2)).export(3, tmp_path / "out")
+def test_scores_with_intervals_beside_those_of_the_parents(make_export_run: MakeRun, tmp_path: Path) -> None:
+    out = Run.open(make_export_run(layers=2)).export(3, tmp_path / "out")
     card = ModelCard.load(out / "README.md")
     assert fields(card) == {
         "base_model": ["base", "aligned"],
@@ -73,16 +73,16 @@ def test_scores_with_intervals_beside_those_of_the_parents(make_export_run: Make
     assert "/home/me" not in card.text
 
 
-def test_a_trial_without_a_report_is_told_by_the_search(make_export_run: MakeExportRun, tmp_path: Path) -> None:
-    out = ParetoSet.open(make_export_run(layers=1)).export(4, tmp_path / "out")
+def test_a_trial_without_a_report_is_told_by_the_search(make_export_run: MakeRun, tmp_path: Path) -> None:
+    out = Run.open(make_export_run(layers=1)).export(4, tmp_path / "out")
     card = ModelCard.load(out / "README.md")
     assert tables(card)[1][1][1:3] == ["2.00 (1.80 to 2.20)", "-0.20 (-0.40 to -0.00)".replace("-0.00", "0.00")]
     assert "from the search split" in card.text
     assert "scored on 25% of the items" in card.text
 
 
-def test_base_itself_is_compared_with_aligned_only(make_export_run: MakeExportRun, tmp_path: Path) -> None:
-    out = ParetoSet.open(make_export_run(layers=1)).export("base", tmp_path / "out")
+def test_base_itself_is_compared_with_aligned_only(make_export_run: MakeRun, tmp_path: Path) -> None:
+    out = Run.open(make_export_run(layers=1)).export("base", tmp_path / "out")
     assert tables(ModelCard.load(out / "README.md"))[1][0] == ["", "this merge", "aligned"]
 
 
@@ -125,11 +125,11 @@ CARDS = {
 
 
 @pytest.mark.parametrize("form", CARDS)
-def test_a_licence_is_read_from_a_parent_s_card(form: str, make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_a_licence_is_read_from_a_parent_s_card(form: str, make_export_run: MakeRun, tmp_path: Path) -> None:
     run = make_export_run(layers=1)
     text, expected = CARDS[form]
     (tmp_path / "pair" / "aligned" / "README.md").write_text(text)
-    out = ParetoSet.open(run).export(3, tmp_path / "out")
+    out = Run.open(run).export(3, tmp_path / "out")
     parents = MergeFile.load(out / "merge.json")
     assert parents.base.licence is None
     assert parents.aligned.licence == (Licence(id=expected) if expected else None)

@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from ama_ray.api import Run
 from ama_ray.checkpoints.lora import CONFIG
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
 from ama_ray.export import reproduce
 from ama_ray.export.merge_file import MergeFile
-from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.space.search_space import SearchSpace
-from tests.checkpoints.test_lora import PLAIN, write_adapter
-from tests.checkpoints.test_merging import stored
-from tests.support.checkpoints import edit, edit_weights, make_pair
+from testing.checkpoints import LORA, edit, edit_weights, make_pair, stored, write_adapter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.export.conftest import MakeExportRun
+    from tests.support.runs import MakeRun
 
 FORMS: dict[str, dict[str, Any]] = {
     "float32": {},
@@ -40,9 +38,9 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_weights_are_made_again_bit_for_bit(form: str, make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_the_weights_are_made_again_bit_for_bit(form: str, make_export_run: MakeRun, tmp_path: Path) -> None:
     run = make_export_run(layers=3, **FORMS[form])
-    first = ParetoSet.open(run).export(3, tmp_path / "first")
+    first = Run.open(run).export(3, tmp_path / "first")
     # Neither the run nor its search space is needed.
     shutil.rmtree(run)
     again = reproduce(first / "merge.json", tmp_path / "again")
@@ -53,10 +51,10 @@ def test_the_weights_are_made_again_bit_for_bit(form: str, make_export_run: Make
     assert written.keys() >= {"README.md", "merge.json", "mergekit.yaml", "config.json", "tokenizer.json"}
 
 
-def test_so_are_those_of_an_adapter(make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_so_are_those_of_an_adapter(make_export_run: MakeRun, tmp_path: Path) -> None:
     base, _ = make_pair(tmp_path / "pair", layers=2, dtype=torch.bfloat16)
-    write_adapter(base, tmp_path / "adapter", **PLAIN)
-    first = ParetoSet.open(make_export_run((base, tmp_path / "adapter"))).export(3, tmp_path / "first")
+    write_adapter(base, tmp_path / "adapter", **LORA)
+    first = Run.open(make_export_run((base, tmp_path / "adapter"))).export(3, tmp_path / "first")
     again = reproduce(first / "merge.json", tmp_path / "again")
     assert digests(again) == digests(first)
     assert MergeFile.load(first / "merge.json").aligned.adapter
@@ -66,13 +64,13 @@ def test_so_are_those_of_an_adapter(make_export_run: MakeExportRun, tmp_path: Pa
         reproduce(first / "merge.json", tmp_path / "other")
 
 
-def test_an_export_is_the_average_that_the_run_asked_for(make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_an_export_is_the_average_that_the_run_asked_for(make_export_run: MakeRun, tmp_path: Path) -> None:
     run = make_export_run(layers=2)
-    pareto = ParetoSet.open(run)
-    out = pareto.export("knee", tmp_path / "out")
+    opened = Run.open(run)
+    out = opened.export("knee", tmp_path / "out")
     base, aligned, merged = (stored(tmp_path / folder) for folder in ("pair/base", "pair/aligned", "out"))
     groups = SearchSpace.load("per-layer").resolve(tuple(aligned))
-    expected = groups.ratio_of(pareto.pick("knee").ratios)
+    expected = groups.ratio_of(opened.pick("knee").ratios)
     assert MergeFile.load(out / "merge.json").ratio_of == expected
     for name, tensor in merged.items():
         exact = (1 - expected[name]) * base[name].double() + expected[name] * aligned[name].double()
@@ -80,9 +78,9 @@ def test_an_export_is_the_average_that_the_run_asked_for(make_export_run: MakeEx
 
 
 def test_parents_may_lie_elsewhere_and_in_other_files_but_hold_the_same_values(
-    make_export_run: MakeExportRun, tmp_path: Path
+    make_export_run: MakeRun, tmp_path: Path
 ) -> None:
-    first = ParetoSet.open(make_export_run(layers=2)).export(3, tmp_path / "first")
+    first = Run.open(make_export_run(layers=2)).export(3, tmp_path / "first")
     file = first / "merge.json"
     for name in ("base", "aligned"):
         (tmp_path / "pair" / name).rename(tmp_path / name)
@@ -108,8 +106,8 @@ def test_checksums_do_not_depend_on_the_files(tmp_path: Path) -> None:
     assert one.checksums[0] != one.checksums[1]
 
 
-def test_what_comes_out_otherwise_is_not_kept(make_export_run: MakeExportRun, tmp_path: Path) -> None:
-    first = ParetoSet.open(make_export_run(layers=2)).export(3, tmp_path / "first")
+def test_what_comes_out_otherwise_is_not_kept(make_export_run: MakeRun, tmp_path: Path) -> None:
+    first = Run.open(make_export_run(layers=2)).export(3, tmp_path / "first")
     file = tmp_path / "merge.json"
     file.write_text((first / "merge.json").read_text())
     edit(file, lambda fields: fields["files"].update({"model.safetensors": "0"}))
@@ -132,10 +130,8 @@ def test_what_comes_out_otherwise_is_not_kept(make_export_run: MakeExportRun, tm
         (lambda fields: fields["groups"][1].update(tensors=fields["groups"][0]["tensors"]), "is in two groups"),
     ],
 )
-def test_a_file_that_is_off_is_one_sentence(
-    change: Any, words: str, make_export_run: MakeExportRun, tmp_path: Path
-) -> None:
-    file = ParetoSet.open(make_export_run(layers=1)).export("base", tmp_path / "first") / "merge.json"
+def test_a_file_that_is_off_is_one_sentence(change: Any, words: str, make_export_run: MakeRun, tmp_path: Path) -> None:
+    file = Run.open(make_export_run(layers=1)).export("base", tmp_path / "first") / "merge.json"
     edit(file, change)
     with pytest.raises(UserError, match=rf"merge\.json: not a merge\.json of this version: .*{words}"):
         reproduce(file, tmp_path / "again")
@@ -152,9 +148,9 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
         reproduce(tmp_path / "none.json", tmp_path / "again")
 
 
-def test_a_pair_that_is_no_longer_the_run_s_is_refused(make_export_run: MakeExportRun, tmp_path: Path) -> None:
+def test_a_pair_that_is_no_longer_the_run_s_is_refused(make_export_run: MakeRun, tmp_path: Path) -> None:
     run = make_export_run(layers=2)
     edit_weights(tmp_path / "pair" / "aligned", lambda tensors: next(iter(tensors.values())).add_(1.0))
     with pytest.raises(UserError, match=r"not those that .*run was searched with, by its identity\.json"):
-        ParetoSet.open(run).export(3, tmp_path / "out")
+        Run.open(run).export(3, tmp_path / "out")
     assert not (tmp_path / "out").exists()

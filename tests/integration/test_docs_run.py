@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 import ama_ray
-from ama_ray import ParetoSet
-from tests.support.doc_blocks import ROOT, blocks
-from tests.test_docs import RUN
+from ama_ray import Run
+from tests.support.doc_blocks import ROOT, RUN, blocks
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # the tutorial is one fixture: minutes on a busy machine
 TUTORIAL = "tutorial.md"
@@ -56,11 +55,11 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_tutorial_ends_with_a_front_a_page_and_a_checkpoint(mine: Path) -> None:
-    run = ParetoSet.open(mine / "runs" / "first")
-    assert run.split == "report"
-    assert run.aligned.reward > run.base.reward
-    assert run.aligned.tax > 0
-    assert len(run) > 2
+    run = Run.open(mine / "runs" / "first")
+    assert run.pareto.split == "report"
+    assert run.pareto.aligned.reward > run.pareto.base.reward
+    assert run.pareto.aligned.tax > 0
+    assert len(run.pareto) > 2
     assert (mine / "runs" / "first" / "report.html").is_file()
     assert (mine / "merged" / "model.safetensors").is_file()
 
@@ -98,6 +97,6 @@ def test_a_run_goes_on_and_is_extended(folder: Path) -> None:
 @pytest.mark.parametrize("snippet", [block.text for block in OTHERS if block.language == "python"])
 def test_a_snippet_runs(snippet: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The search itself has run already.
-    monkeypatch.setattr(ama_ray, "search", lambda file: ParetoSet.open("runs/my-run"), raising=False)
+    monkeypatch.setattr(ama_ray, "search", lambda file: Run.open("runs/my-run"), raising=False)
     exec(snippet, {})
     assert Path("merged/model.safetensors").is_file()

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ama_ray.miniature import ROOT
-from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.run import StoredRun
 from testing.search_process import ENGINE
 from tests.support.ray_head import RayHead, ray_head
 
@@ -151,11 +151,11 @@ def test_a_submitted_search_survives_its_client_and_goes_on_after_it_was_stopped
         look()
         assert re.search(rf"{job}.*running", ama_ray("status"))
         ama_ray("fetch", job, "-o", str(tmp_path / "early"))
-        early = ParetoSet.open(tmp_path / "early")
+        early = StoredRun.open(tmp_path / "early")
         stopped = ama_ray("stop", job)
         assert "ended by SIGTERM; the same command goes on from here" in stopped
         assert f"{job}: stopped; submitted again, the search goes on with what is in {out}" in stopped
-    before = ParetoSet.open(out)
+    before = StoredRun.open(out)
     assert 0 < len(early.searched) <= len(before.searched) < MANY
 
     # Another working directory, and so another folder on the cluster.
@@ -167,8 +167,8 @@ def test_a_submitted_search_survives_its_client_and_goes_on_after_it_was_stopped
     assert f"{out}: {len(before.searched)} of {trials} trials are there; going on" in printed
     assert "The front on the report split" in printed
     ama_ray("fetch", printed.split()[1], "-o", str(tmp_path / "fetched"))
-    fetched = ParetoSet.open(tmp_path / "fetched")
-    assert fetched.trials == ParetoSet.open(out).trials
+    fetched = StoredRun.open(tmp_path / "fetched")
+    assert fetched.trials == StoredRun.open(out).trials
     assert len(fetched.searched) == trials
-    assert fetched.split == "report"
+    assert fetched.pareto.split == "report"
     assert (tmp_path / "fetched" / "front.png").read_bytes() == (Path(out) / "front.png").read_bytes()

@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 import ama_ray
-from ama_ray import ParetoSet, RunConfig
+from ama_ray import Run, RunConfig
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.evaluation.evaluation import SPLITS
+from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
+from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.probes.registry import name_and_family
-from ama_ray.scores.objectives import Objectives
-from ama_ray.storage.records import ItemStore
 from testing import servers
 
 pytestmark = pytest.mark.engine
@@ -28,10 +28,16 @@ TRIALS = 14
 
 
 @dataclass
-class Run:
-    front: ParetoSet
+class Searched:
+    """A run that a search returned, with its folder and what it said."""
+
+    run: Run
     out: Path
     lines: list[str]
+
+    @property
+    def front(self) -> ParetoSet:
+        return self.run.pareto
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -43,14 +49,14 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     out = tmp_path_factory.mktemp("search") / "run"
     lines: list[str] = []
-    front = ama_ray.search(ROOT / "run.yaml", trials=TRIALS, early_stopping=False, out=out, progress=lines.append)
-    return Run(front, out, lines)
+    found = ama_ray.search(ROOT / "run.yaml", trials=TRIALS, early_stopping=False, out=out, progress=lines.append)
+    return Searched(found, out, lines)
 
 
-def test_trials_csv_has_the_promised_columns_and_a_row_per_trial(run: Run) -> None:
+def test_trials_csv_has_the_promised_columns_and_a_row_per_trial(run: Searched) -> None:
     probes = [probe.name for probe in RunConfig.load(ROOT / "run.yaml").tax]
     scores = [
         *("reward", "reward_se", "tax", "tax_se"),
@@ -67,7 +73,7 @@ def test_trials_csv_has_the_promised_columns_and_a_row_per_trial(run: Run) -> No
     assert set(run.rows["state"]) == {"complete"}
 
 
-def test_the_uniform_baseline_is_always_among_the_trials(run: Run) -> None:
+def test_the_uniform_baseline_is_always_among_the_trials(run: Searched) -> None:
     baseline = run.rows[run.rows["origin"] == "baseline"]
     ratios = baseline[[f"ratio.{group}" for group in GROUPS]]
     assert (ratios.nunique(axis=1) == 1).all()
@@ -75,7 +81,7 @@ def test_the_uniform_baseline_is_always_among_the_trials(run: Run) -> None:
     assert (run.rows["origin"] == "sampler").sum() == TRIALS - len(FIRST_RATIOS)
 
 
-def test_base_pays_no_tax_and_aligned_pays_for_its_reward(run: Run) -> None:
+def test_base_pays_no_tax_and_aligned_pays_for_its_reward(run: Searched) -> None:
     base, aligned = run.front.base, run.front.aligned
     assert base.tax == 0
     assert base.tax_se == 0
@@ -85,7 +91,7 @@ def test_base_pays_no_tax_and_aligned_pays_for_its_reward(run: Run) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "report."])
-def test_tax_is_the_mean_over_families(run: Run, prefix: str) -> None:
+def test_tax_is_the_mean_over_families(run: Searched, prefix: str) -> None:
     rows = run.rows
     families: dict[str, list[str]] = {}
     for name, family in map(name_and_family, RunConfig.load(ROOT / "run.yaml").tax):
@@ -94,9 +100,9 @@ def test_tax_is_the_mean_over_families(run: Run, prefix: str) -> None:
     pd.testing.assert_series_equal(by_family.mean(axis=1), rows[f"{prefix}tax"], check_names=False)
 
 
-def test_the_front_and_what_it_is_compared_with_are_scored_again_on_the_report_split(run: Run) -> None:
+def test_the_front_and_what_it_is_compared_with_are_scored_again_on_the_report_split(run: Searched) -> None:
     reported = set(run.rows[run.rows["report.reward"].notna()]["number"])
-    as_searched = run.front.search_split
+    as_searched = run.run.searched_pareto
     assert {trial.number for trial in (*as_searched.front, *as_searched.uniform)} <= reported
     assert run.front.split == "report"
     assert all(trial.split == "report" for trial in run.front)
@@ -107,13 +113,14 @@ def test_the_front_and_what_it_is_compared_with_are_scored_again_on_the_report_s
     if knee.uniform_ratio is None:
         assert twins["ratio.head"].tolist() == pytest.approx([knee.mean_ratio])
     summary = json.loads((run.out / "summary.json").read_text())
-    assert summary["optimism"] == pytest.approx(run.front.optimism)
+    assert summary["optimism"] == pytest.approx(run.run.optimism)
     # More replies and items than in the search.
     assert run.front.aligned.reward_se < as_searched.aligned.reward_se
 
 
-def test_every_score_is_that_of_the_items_on_disk(run: Run) -> None:
-    store, objectives = ItemStore(run.out / "items"), Objectives.of(RunConfig.load(run.out / "run.yaml"))
+def test_every_score_is_that_of_the_items_on_disk(run: Searched) -> None:
+    store, objectives = run.run.items, run.run.objectives
+    assert objectives == objectives_of(RunConfig.load(run.out / "run.yaml"))
     for split in SPLITS:
         base = store.read(split, run.front.base.number)
         for trial in run.front.trials:
@@ -124,33 +131,35 @@ def test_every_score_is_that_of_the_items_on_disk(run: Run) -> None:
                 assert again.objectives["reward"].se == pytest.approx(seen.reward_se)
 
 
-def test_the_paper_s_table_comes_from_one_command(run: Run) -> None:
+def test_the_paper_s_table_comes_from_one_command(run: Searched) -> None:
     command = [sys.executable, "-m", "ama_ray.cli", "table", str(run.out), "--max-tax", "0.2"]
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for name in ("base", "aligned", "uniform 0.8", "uniform 0.6", "uniform 0.4", "uniform 0.2", "knee"):
         assert name in table
 
 
-def test_the_run_folder_holds_the_result_and_no_weights(run: Run) -> None:
+def test_the_run_folder_holds_the_result_and_no_weights(run: Searched) -> None:
     names = {path.name for path in run.out.iterdir()}
     assert names == {
         *(f"{name}.{ending}" for name in ("convergence", "families", "front") for ending in ("png", "svg")),
         *("convergence.csv", "front.csv", "replies.jsonl", "report.html"),
-        *("items", "run.yaml", "summary.json", "trials.csv", "identity.json", "study.journal", ".lock"),
+        *("items", "run.yaml", "summary.json", "trials.csv", "identity.json", "objectives.json"),
+        *("study.journal", "log.txt", ".lock"),
     }
     assert not [path for path in run.out.rglob("*") if path.suffix in (".safetensors", ".bin", ".pt")]
     assert RunConfig.load(run.out / "run.yaml").trials == TRIALS
     front = pd.read_csv(run.out / "front.csv")
     assert front["number"].tolist() == [trial.number for trial in run.front]
     assert front["report.reward"].tolist() == pytest.approx([trial.reward for trial in run.front])
-    again = ParetoSet.open(run.out)
-    assert again.front == run.front.front
-    assert again.hypervolume == run.front.hypervolume
+    again = Run.open(run.out)
+    assert again.pareto.front == run.front.front
+    assert again.pareto.hypervolume == run.front.hypervolume
+    assert again.objectives == run.run.objectives
     assert run.front.hypervolume >= run.front.uniform_hypervolume
-    assert run.front.search_split.hypervolume >= run.front.search_split.uniform_hypervolume
+    assert run.run.searched_pareto.hypervolume >= run.run.searched_pareto.uniform_hypervolume
 
 
-def test_the_run_prints_where_its_time_went(run: Run) -> None:
+def test_the_run_prints_where_its_time_went(run: Searched) -> None:
     timing = json.loads((run.out / "summary.json").read_text())["timing"]
     assert "orchestration" in run.lines[-1]
     spent = sum(timing[stage] for stage in ("engine_start", "swap", "generate", "score"))
@@ -166,7 +175,7 @@ def by_transformers(folder: Path, split: str) -> dict[str, float]:
 import json, sys
 from pathlib import Path
 from transformers import AutoTokenizer, LlamaForCausalLM
-from ama_ray.miniature.evaluate import probe_score, read_rows
+from ama_ray.miniature.recipe.evaluate import probe_score, read_rows
 model = LlamaForCausalLM.from_pretrained(sys.argv[1], dtype="float32").eval()
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], padding_side="left")
 files = sorted(path for path in Path(sys.argv[2]).glob("*.jsonl") if path.stem != "prompts")
@@ -178,22 +187,22 @@ print(json.dumps({path.stem: probe_score(model, tokenizer, read_rows(path)) / 10
 
 
 @pytest.mark.parametrize("number", [1, 5, TRIALS - 1])
-def test_an_exported_point_scores_in_transformers_as_in_the_search(run: Run, number: int, tmp_path: Path) -> None:
-    folder = run.front.export(number, tmp_path / "merged")
+def test_an_exported_point_scores_in_transformers_as_in_the_search(run: Searched, number: int, tmp_path: Path) -> None:
+    folder = run.run.export(number, tmp_path / "merged")
     trial = run.front.trials[number]
     assert trial.search is not None
     expected = {name: probe.score for name, probe in trial.search.probes.items()}
     assert by_transformers(folder, "search") == pytest.approx(expected)
 
 
-def test_the_knee_scores_in_transformers_as_on_the_report_split(run: Run, tmp_path: Path) -> None:
+def test_the_knee_scores_in_transformers_as_on_the_report_split(run: Searched, tmp_path: Path) -> None:
     knee = run.front.pick("knee")
-    folder = run.front.export(knee, tmp_path / "merged")
+    folder = run.run.export(knee, tmp_path / "merged")
     expected = {name: probe.score for name, probe in knee.probes.items()}
     assert by_transformers(folder, "report") == pytest.approx(expected)
 
 
-def test_show_and_export_work_on_the_folder_from_the_command_line(run: Run, tmp_path: Path) -> None:
+def test_show_and_export_work_on_the_folder_from_the_command_line(run: Searched, tmp_path: Path) -> None:
     def ama(*arguments: str | Path) -> str:
         command = [sys.executable, "-m", "ama_ray.cli", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -219,26 +228,26 @@ def score(rows, replies):
     (tmp_path / "moody.py").write_text(scorer)
     fields: dict[str, Any] = yaml.safe_load(RunConfig.load(ROOT / "run.yaml").to_yaml())
     fields["reward"][0]["scorer"] = str(tmp_path / "moody.py:score")
-    fields |= {"trials": 20, "space": "three-parts", "early_stopping": False, "out": str(tmp_path / "out")}
-    front = ama_ray.search(**fields)
+    fields |= {"trials": 12, "space": "three-parts", "early_stopping": False, "out": str(tmp_path / "out")}
+    front = ama_ray.search(**fields).pareto
     rows = pd.read_csv(tmp_path / "out" / "trials.csv")
     # The rest are of the report split only.
-    searched = rows[rows["number"] < 20]
+    searched = rows[rows["number"] < 12]
     failed = searched[searched["state"] == "failed"]
     assert (searched["tax"].notna() | (searched["state"] == "failed")).all()
-    assert 0 < len(failed) < 20
+    assert 0 < len(failed) < 12
     assert failed["reason"].str.contains("moody.py:score (?:raised ValueError: no taste today|returned nan)").all()
     assert searched[searched["state"] == "complete"]["reward"].notna().all()
     assert all(trial.state == "complete" and math.isfinite(trial.reward) for trial in front)
 
 
-def test_a_search_on_a_server_of_our_own_has_the_same_scores(run: Run, tmp_path: Path) -> None:
+def test_a_search_on_a_server_of_our_own_has_the_same_scores(run: Searched, tmp_path: Path) -> None:
     server = servers.start(ROOT / "base", ROOT / "rsf", tmp_path / "log", "--dtype", "float32", "--max-model-len", "64")
     try:
         lines: list[str] = []
         engine = {"dtype": "float32", "url": server.url}
         fields: dict[str, Any] = {"trials": 3, "engine": engine, "report": {"points": 1}, "out": tmp_path / "run"}
-        front = ama_ray.search(ROOT / "run.yaml", progress=lines.append, **fields)
+        front = ama_ray.search(ROOT / "run.yaml", progress=lines.append, **fields).pareto
     finally:
         server.close()
     assert any(line.startswith("deep check passed: 16 of 16") for line in lines)

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 import ama_ray
-from ama_ray import ParetoSet
 from ama_ray.miniature import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ama_ray.pareto.pareto_set import ParetoSet
 
 pytestmark = pytest.mark.engine
 TRIALS = 14
@@ -44,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ParetoSet, Path]:
         lines = [json.dumps({"text": f"{row['prompt']} {row['answer']}"}) + "\n" for row in rows[:40]]
         (folder / f"text-{part}.jsonl").write_text("".join(lines))
     shared: dict[str, Any] = {"prompts": split("prompts"), "sampling": {"max_tokens": 28, "n": 1}, "kind": "function"}
-    front = ama_ray.search(
+    found = ama_ray.search(
         base=str(ROOT / "base"),
         aligned=str(ROOT / "rsf"),
         space="three-parts",
@@ -66,7 +67,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ParetoSet, Path]:
         report={"points": 3, "samples": 1},
         out=folder / "run",
     )
-    return front, folder / "run"
+    return found.pareto, folder / "run"
 
 
 def test_three_objectives_reach_the_front_and_the_files(run: tuple[ParetoSet, Path]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-import tarfile
+import stat
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,17 +15,12 @@ from hypothesis import strategies as st
 
 from ama_ray.errors import UserError
 from ama_ray.jobs import archive
+from tests.support.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RUN = {"run.yaml": b"a: 1\n", "identity.json": b'{"study": "one"}'}
-
-
-def write(path: Path, text: str = "x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
+RUN = {"run.yaml": b"a: 1\n", "identity.json": b'{"study": "one"}', "log.txt": b"a line\n"}
 
 
 def packed(folder: Path) -> list[str]:
@@ -37,7 +33,7 @@ def unpacked(lines: list[str], folder: Path) -> None:
     file = io.BytesIO()
     receiver = archive.Receiver(file)
     assert any(receiver.take(line) for line in ["noise", *lines])
-    archive.unpack(file, folder)
+    archive.unpack(file, folder, receiver.size)
 
 
 def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -74,7 +70,7 @@ def test_a_later_copy_replaces_an_earlier_one_and_no_other_run(tmp_path: Path) -
         packed(tmp_path / "nowhere")
 
 
-def test_a_damaged_parcel_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     for name, data in RUN.items():
         write(tmp_path / "there" / name, data.decode())
     begin, body, end = packed(tmp_path / "there")
@@ -83,18 +79,63 @@ def test_a_damaged_parcel_is_refused(tmp_path: Path) -> None:
             unpacked([begin, damaged, end], tmp_path / "here")
 
 
-@pytest.mark.parametrize("name", ["../outside", "/tmp/ama-ray-outside"])
-def test_nothing_is_written_outside_of_the_folder(tmp_path: Path, name: str) -> None:
+def parcel(entries: dict[str, bytes], modes: dict[str, int] | None = None) -> io.BytesIO:
+    """An archive with any names, as a stranger could make one."""
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz") as packed:
-        for each, data in {**RUN, name: b"bad"}.items():
-            entry = tarfile.TarInfo(each)
-            entry.size = len(data)
-            packed.addfile(entry, io.BytesIO(data))
-        link = tarfile.TarInfo("link")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        packed.addfile(link)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, data in {**RUN, **entries}.items():
+            entry = zipfile.ZipInfo("x")
+            entry.filename, entry.compress_type = name, zipfile.ZIP_DEFLATED
+            entry.external_attr = (modes or {}).get(name, 0o100644) << 16
+            packed.writestr(entry, data)
+    return file
+
+
+OUTSIDE = ["../outside", "/tmp/ama-ray-outside", "items/../../outside", "..", "items\\..\\..\\outside", "items/"]
+SPECIAL = {"a link": stat.S_IFLNK, "a fifo": stat.S_IFIFO, "a device": stat.S_IFBLK, "a folder": stat.S_IFDIR}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_nothing_is_written_outside_of_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="what came is not the folder of a run"):
-        archive.unpack(file, tmp_path / "here" / "deeper")
-    assert not (tmp_path / "here" / "outside").exists()
+        archive.unpack(parcel({name: b"bad"}), tmp_path / "here" / "deeper", 1000)
+    assert not list(tmp_path.rglob("*"))
     assert not Path("/tmp/ama-ray-outside").exists()
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_only_regular_files_are_unpacked(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(UserError, match="no plain file"):
+        archive.unpack(parcel({"items/x": b"/etc/passwd"}, {"items/x": SPECIAL[kind] | 0o777}), tmp_path / "here", 1000)
+
+
+def test_long_names_over_links_write_nothing_outside(tmp_path: Path) -> None:
+    """The kind of CVE-2025-4517: a path that is too long to be resolved, behind links of the same archive."""
+    long = "/".join(["d" * 247] * 16)
+    entries = {f"{long}/l": ("../" * 17).encode(), f"{long}/l/outside": b"bad"}
+    with pytest.raises((UserError, OSError)):
+        archive.unpack(parcel(entries, {f"{long}/l": stat.S_IFLNK | 0o777}), tmp_path / "here", 1000)
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("linked", ["items", "items/search", "trials.csv"])
+def test_a_link_that_is_there_already_leads_nowhere(tmp_path: Path, linked: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    write(tmp_path / "elsewhere" / "kept", "kept")
+    target = tmp_path / "here" / linked
+    target.parent.mkdir(parents=True)
+    target.symlink_to(tmp_path / "elsewhere" / ("kept" if linked == "trials.csv" else ""))
+    name = linked if linked == "trials.csv" else f"{linked}/1.npz"
+    with pytest.raises(UserError, match="is a link, or lies behind one"):
+        archive.unpack(parcel({name: b"bad"}), tmp_path / "here", 1000)
+    assert dict(contents(tmp_path / "elsewhere")) == {"kept": b"kept"}
+
+
+def test_no_more_is_unpacked_than_the_sender_said(tmp_path: Path) -> None:
+    bomb = parcel({"items/search/1.npz": b"\0" * 2**26})
+    assert len(bomb.getvalue()) < 2**17
+    with pytest.raises(UserError, match=r"would unpack to .* bytes, where the run has 1000"):
+        archive.unpack(bomb, tmp_path / "here", 1000)
+    with pytest.raises(UserError, match="make room for it"):
+        archive.unpack(parcel({}), tmp_path / "here", 2**60)
+    assert not (tmp_path / "here").exists()

@@ -53,8 +53,8 @@ def connect(tmp_path: Path) -> Callable[[str], str]:
     In a process of its own: in one that has started Ray, Ray has turned its tokens on for good.
     """
     program = (
-        "import sys; from ama_ray.errors import UserError; from ama_ray.tuning import job_server\n"
-        "try: job_server.connect(sys.argv[1])\n"
+        "import sys; from ama_ray.errors import UserError; from ama_ray.jobs import client\n"
+        "try: client.connect(sys.argv[1])\n"
         "except UserError as error: print(error)"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}

@@ -16,7 +16,7 @@ from ama_ray.errors import UserError
 from ama_ray.jobs import log, package
 from ama_ray.jobs.jobs import Jobs
 from ama_ray.jobs.package import JobFiles
-from tests.jobs.test_archive import write
+from tests.support.files import write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -66,6 +66,7 @@ def test_scores_json_agrees_with_a_new_evaluation_of_base(
     assert evaluate.probe_score(load(ROOT / "base"), tokenizer, items) == pytest.approx(logged["facts"], abs=1)
 
 
+@pytest.mark.long
 def test_recipe_runs_end_to_end(tmp_path: Path) -> None:
     settings = Settings(rounds=1, prompts=2, samples=2, learning_rate=1e-3, strength=0.1)
     recipe = Recipe((4, 4), (4, 4), steps=2, alignments=dict.fromkeys(ALGORITHMS, settings))

@@ -10,14 +10,16 @@ import pytest
 from rich.console import Console
 
 from ama_ray.analysis.bootstrap import compare
-from ama_ray.config import BASELINE_RATIOS, RunConfig
+from ama_ray.config import BASELINE_RATIOS
 from ama_ray.errors import UserError
-from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.report.paper_table import PaperTable
 from ama_ray.report.text import paper_table
-from ama_ray.scores.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.run import StoredRun
+from ama_ray.scores.objectives import Objectives
+from ama_ray.scores.terms import ProbeTerm, RewardTerm
 from ama_ray.scores.trial import Trial
 from ama_ray.storage.records import ItemStore, write_trials
+from tests.support.runs import config_of, run_of, write_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from ama_ray.scores.trial import Origin
 
 OBJECTIVES = Objectives(
-    (RewardTerm("reward", "reward", 1.0, "prompts"),),
+    (RewardTerm("reward", "reward", 1.0, 0),),
     (
         ProbeTerm("arc", "common sense", "mean"),
         ProbeTerm("piqa", "common sense", "mean"),
@@ -35,17 +37,12 @@ OBJECTIVES = Objectives(
         ProbeTerm("wiki", "language", "perplexity"),
     ),
 )
-FIELDS = {
-    "base": "org/base",
-    "aligned": "org/aligned",
-    "reward": {"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
-    "tax": [
-        {"kind": "choice", "name": "arc", "family": "common sense", "file": "a.jsonl"},
-        {"kind": "choice", "name": "piqa", "family": "common sense", "file": "b.jsonl"},
-        {"kind": "exact", "name": "squad", "family": "reading", "file": "c.jsonl"},
-        {"kind": "perplexity", "name": "wiki", "family": "language", "file": "d.jsonl"},
-    ],
-}
+TAX = [
+    {"kind": "choice", "name": "arc", "family": "common sense", "file": "a.jsonl"},
+    {"kind": "choice", "name": "piqa", "family": "common sense", "file": "b.jsonl"},
+    {"kind": "exact", "name": "squad", "family": "reading", "file": "c.jsonl"},
+    {"kind": "perplexity", "name": "wiki", "family": "language", "file": "d.jsonl"},
+]
 NOISE = np.random.default_rng(0).normal(size=(5, 200))
 
 
@@ -82,9 +79,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         add("twin", (0.5, 0.5))
     else:
         trials.append(Trial(13, "stopped", "sampler", {"a": 0.0, "b": 1.0}, OBJECTIVES.scores(base, base)))
-    write_trials(tmp_path / "trials.csv", trials)
-    (tmp_path / "run.yaml").write_text(RunConfig.from_arguments(**FIELDS, out=tmp_path).to_yaml())
-    return tmp_path
+    return write_run(run_of(trials, tmp_path, objectives=OBJECTIVES, tax=TAX))
 
 
 def terminal(table: PaperTable, width: int) -> str:
@@ -105,7 +100,7 @@ def test_it_has_the_rows_the_families_and_the_comparisons(folder: Path) -> None:
         ("language", 1, False),
         ("tax", 1, False),
     ]
-    pareto = ParetoSet.open(folder)
+    pareto = StoredRun.open(folder).pareto
     knee = table.rows[-1]
     assert knee.trial.number == 11
     arc, piqa = (knee.trial.probes[name] for name in ("arc", "piqa"))
@@ -132,11 +127,11 @@ def test_it_has_the_rows_the_families_and_the_comparisons(folder: Path) -> None:
 def test_the_split_is_told(folder: Path) -> None:
     table = PaperTable.open(folder)
     (note,) = table.notes
-    assert ParetoSet.open(folder).split in note
+    assert StoredRun.open(folder).pareto.split in note
 
 
 def test_other_picks_are_shown_and_one_point_only_once(folder: Path) -> None:
-    pareto = ParetoSet.open(folder)
+    pareto = StoredRun.open(folder).pareto
     table = PaperTable.open(folder, max_tax=pareto.pick("knee").tax, min_reward=4.2)
     assert [row.label for row in table.rows][-2:] == [
         f"knee and tax ≤ {pareto.pick('knee').tax:g}",
@@ -148,10 +143,8 @@ def test_other_picks_are_shown_and_one_point_only_once(folder: Path) -> None:
 
 
 def test_a_pick_is_not_compared_with_itself(folder: Path) -> None:
-    pareto = ParetoSet.open(folder)
-    table = PaperTable.of(
-        pareto, OBJECTIVES, ItemStore(folder / "items"), {"cheap": pareto.base, "half": pareto.uniform[5]}
-    )
+    run = StoredRun.open(folder)
+    table = PaperTable.of(run, {"cheap": run.pareto.base, "half": run.pareto.uniform[5]})
     cheap, half = table.blocks
     assert [row.label for row in cheap.against] == ["aligned"]
     assert [row.trial.number for row in half.against][:2] == [0, 10]
@@ -206,7 +199,7 @@ def test_a_run_without_items_says_so(folder: Path) -> None:
 
 
 def test_without_a_trade_there_is_no_knee(folder: Path) -> None:
-    pareto = ParetoSet.open(folder)
+    pareto = StoredRun.open(folder).pareto
     upside_down = [replace(t, ratios={k: 1 - v for k, v in t.ratios.items()}) for t in pareto.trials]
     write_trials(folder / "trials.csv", upside_down)
     table = PaperTable.open(folder)
@@ -217,11 +210,11 @@ def test_without_a_trade_there_is_no_knee(folder: Path) -> None:
 def test_constraints_are_noted_and_keep_picks(folder: Path) -> None:
     run, knee = folder / "run.yaml", PaperTable.open(folder).rows[-1].trial
     bounds = {"family.common sense": f"<= {knee.probes['arc'].tax / 2 + knee.probes['piqa'].tax / 2 - 0.01}"}
-    run.write_text(RunConfig.from_arguments(**FIELDS, out=folder, constraints=bounds).to_yaml())
+    run.write_text(config_of(folder, tax=TAX, constraints=bounds).to_yaml())
     table = PaperTable.open(folder)
     assert table.rows[-1].trial.number != knee.number
     assert any(note.startswith("Front: trials with family.common sense <= ") for note in table.notes)
-    run.write_text(RunConfig.from_arguments(**FIELDS, out=folder, constraints={"reward": ">= 99"}).to_yaml())
+    run.write_text(config_of(folder, tax=TAX, constraints={"reward": ">= 99"}).to_yaml())
     none = PaperTable.open(folder)
     assert not none.blocks
     assert any("No trial satisfies reward >= 99" in note for note in none.notes)

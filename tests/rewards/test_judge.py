@@ -2,8 +2,11 @@
 
 import logging
 import pickle
+import sqlite3
+import stat
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 
 from ama_ray.errors import UserError
 from ama_ray.rewards.base import PreparedReward, ScorerError
+from ama_ray.rewards.verdict_cache import JudgeCache
 from tests.support.judge_server import Served, serving
 from tests.support.rewards import prepare
 
@@ -164,7 +168,7 @@ def test_the_key_comes_from_the_environment_and_shows_nowhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     judge = {"api_key_env": "JUDGE_KEY"}
-    with pytest.raises(UserError, match=r"the environment variable JUDGE_KEY, named in api_key_env, is not set"):
+    with pytest.raises(UserError, match=r"api_key_env: the environment variable JUDGE_KEY is not set"):
         read(tmp_path, server.url, judge)
     monkeypatch.setenv("JUDGE_KEY", KEY)
     reward = read(tmp_path, server.url, judge)
@@ -184,7 +188,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(UserError, match=r"its verdicts cannot be kept in .*/file/ama_ray/verdicts .*XDG_CACHE_HOME"):
+    with pytest.raises(UserError, match=r"its verdicts cannot be kept in .*/file/ama_ray/judges .*XDG_CACHE_HOME"):
         read(tmp_path, server.url)
 
 
@@ -247,3 +251,29 @@ def test_a_judge_that_cannot_be_asked_is_refused_in_the_run_file(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         prepare(tmp_path, **{"kind": "judge"} | fields)
+
+
+class Bomb:
+    """Leaves a trace where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self._trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._trace,)
+
+
+def test_nothing_in_the_cache_is_run_and_it_is_the_user_s_alone(tmp_path: Path) -> None:
+    question, trace = {"model": "m", "text": "which?"}, tmp_path / "trace"
+    with JudgeCache.open() as cache:
+        cache.keep(question, "7")
+        assert cache.get(question) == "7"
+        assert cache.get({"model": "m", "text": "what?"}) is None
+    (file,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    for planted in (pickle.dumps(Bomb(trace)), pickle.dumps(Bomb(trace), protocol=0).decode()):
+        with closing(sqlite3.connect(file)) as database, database, suppress(sqlite3.IntegrityError):
+            database.execute("UPDATE verdicts SET answer = ?", (planted,))
+        with JudgeCache.open() as cache:
+            assert isinstance(cache.get(question), str)
+    assert not trace.exists()

@@ -17,7 +17,7 @@ import transformers
 
 from ama_ray.errors import UserError
 from ama_ray.rewards.base import PreparedReward, ScorerError
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
 from tests.support.classifiers import save_tokenizer
 from tests.support.rewards import prepare
 

@@ -17,7 +17,7 @@ from ama_ray.engine.classifier.process import OwnProcess
 from ama_ray.errors import UserError
 from ama_ray.rewards.base import ScorerError
 from ama_ray.rewards.model import ModelScores
-from tests.support.checkpoints import edit, edit_weights, make_pair
+from testing.checkpoints import edit, edit_weights, make_pair
 from tests.support.classifiers import make_classifier, save_tokenizer
 from tests.support.rewards import prepare
 
@@ -85,6 +85,7 @@ def test_both_splits_share_a_model_that_no_pickle_holds(tmp_path: Path, folder: 
     assert len(pickle.dumps(search)) < 5000
 
 
+@pytest.mark.long
 def test_preparing_loads_nothing_heavy(tmp_path: Path, folder: Path) -> None:
     code = """
 import sys

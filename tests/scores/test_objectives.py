@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ama_ray.scores.metrics import METRICS, jackknife
-from ama_ray.scores.objectives import Objectives, ProbeTerm, RewardTerm
+from ama_ray.scores.objectives import Objectives
+from ama_ray.scores.terms import ProbeTerm, RewardTerm
 
 ITEMS = st.lists(st.booleans(), min_size=2, max_size=30)
 TAX = (
@@ -31,7 +32,7 @@ def test_tax_is_the_mean_over_families_of_the_mean_over_probes(
         for name, items in base.items()
     }
     reward = {"reward": column([2, 5.5])}
-    objectives = Objectives((RewardTerm("reward", "reward", 1.0, "prompts"),), TAX)
+    objectives = Objectives((RewardTerm("reward", "reward", 1.0, 0),), TAX)
     assert objectives.names == ("reward", "tax")
     scores = objectives.scores(merged | reward, base)
 
@@ -58,10 +59,10 @@ def test_rewards_of_one_objective_are_added_by_weight_and_paired_where_they_shar
     kind, short, safe = (column(generator.normal(size=n)) for n in (50, 50, 20))
     objectives = Objectives(
         (
-            RewardTerm("kind", "helpful", 1.0, "a"),
-            RewardTerm("safe", "harmless", 1.0, "b"),
-            RewardTerm("short", "helpful", -0.5, "a"),
-            RewardTerm("calm", "helpful", 2.0, "b"),
+            RewardTerm("kind", "helpful", 1.0, 0),
+            RewardTerm("safe", "harmless", 1.0, 1),
+            RewardTerm("short", "helpful", -0.5, 0),
+            RewardTerm("calm", "helpful", 2.0, 1),
         ),
         (TAX[0],),
     )
@@ -77,7 +78,7 @@ def test_rewards_of_one_objective_are_added_by_weight_and_paired_where_they_shar
 
 
 def test_where_lower_is_better_the_tax_is_the_rise() -> None:
-    objectives = Objectives((RewardTerm("r", "r", 1.0, "p"),), (ProbeTerm("text", "language", "perplexity"),))
+    objectives = Objectives((RewardTerm("r", "r", 1.0, 0),), (ProbeTerm("text", "language", "perplexity"),))
     base = np.array([[10.0, 5.0], [6.0, 4.0], [8.0, 6.0]])
     merged = base + np.array([1.0, 0.0])
     scores = objectives.scores({"r": column([1, 2]), "text": merged}, {"text": base})

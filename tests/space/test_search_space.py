@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ama_ray.errors import UserError
 from ama_ray.space.search_space import SearchSpace
 
-SHIPPED = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 SELF_ATTN = [f"self_attn.{x}_proj.weight" for x in "qkvo"]
 NORMS = ["input_layernorm.weight", "post_attention_layernorm.weight"]
 LLAMA = [*SELF_ATTN, *NORMS, *(f"mlp.{x}_proj.weight" for x in ("gate", "up", "down"))]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +24,7 @@ def run(tmp_path: Path) -> Path:
     (folder / "trials.csv").write_text("number\n0\n")
     (folder / "identity.json").write_text(json.dumps({"study": "mine"}))
     (folder / "run.yaml").write_text("seed: 0\n")
+    (folder / "log.txt").write_text("a line\n")
     (folder / ".lock").write_text("process 1")
     return folder
 
@@ -72,7 +75,30 @@ def test_an_empty_bucket_has_nothing_to_pull(tmp_path: Path) -> None:
     assert not Mirror(f"file://{tmp_path}/bucket", tmp_path).pull()
 
 
-@pytest.mark.parametrize("url", ["nonsense://bucket/run", "s3://", "file:///proc/no/such"])
+class Refusal(BaseHTTPRequestHandler):
+    """What a store answers to whoever may not write there."""
+
+    def do_HEAD(self) -> None:
+        self.send_error(403)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_bucket_that_is_not_ours_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with HTTPServer(("127.0.0.1", 0), Refusal) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            with pytest.raises(UserError, match=r"^mirror: s3://.* cannot be used .*ACCESS_DENIED"):
+                Mirror(f"s3://bucket/run?endpoint_override=127.0.0.1:{server.server_port}&scheme=http", tmp_path)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("url", ["nonsense://bucket/run", "s3://bucket/run?what=1", "file:///proc/no/such"])
 def test_an_address_that_cannot_be_used_is_one_sentence(url: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^mirror: .* cannot be used"):
         Mirror(url, tmp_path)

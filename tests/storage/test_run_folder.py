@@ -18,7 +18,7 @@ from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.scores.trial import Estimate, Scores, Trial
 from ama_ray.storage.records import write_trials
-from ama_ray.storage.run_folder import RunFolder, finished, held
+from ama_ray.storage.run_folder import Resume, RunFolder, finished, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +39,13 @@ def changed(inputs: Inputs, **fields: Any) -> Inputs:
     return replace(inputs, config=config)
 
 
+def start(inputs: Inputs, resume: Resume) -> RunFolder:
+    return RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, resume=resume)
+
+
 def begin(inputs: Inputs) -> RunFolder:
     with held(inputs.config.out):
-        folder = RunFolder.start(inputs, "auto")
+        folder = start(inputs, "auto")
     scores = Scores({"reward": Estimate(1.5, 0.1), "tax": Estimate(0.2, 0.05)})
     write_trials(inputs.config.out / "trials.csv", [Trial(0, "complete", "baseline", {"a": 0.5}, scores)])
     return folder
@@ -50,20 +54,20 @@ def begin(inputs: Inputs) -> RunFolder:
 def test_a_run_is_taken_up_with_its_trials_and_its_study(inputs: Inputs) -> None:
     before = begin(inputs)
     with held(inputs.config.out):
-        again = RunFolder.start(inputs, "auto")
+        again = start(inputs, "auto")
     assert before.trials == ()
     assert [trial.number for trial in again.trials] == [0]
     assert again.study == before.study
-    assert RunFolder.start(inputs, "must").trials == again.trials
+    assert start(inputs, "must").trials == again.trials
 
 
 def test_a_run_that_ended_before_its_first_trial_keeps_its_study_unless_it_changes(inputs: Inputs) -> None:
     inputs.config.out.mkdir(parents=True)
-    first = RunFolder.start(inputs, "auto")
-    assert RunFolder.start(inputs, "auto").study == first.study
-    other = RunFolder.start(changed(inputs, seed=1), "auto").study
+    first = start(inputs, "auto")
+    assert start(inputs, "auto").study == first.study
+    other = start(changed(inputs, seed=1), "auto").study
     assert other != first.study
-    assert RunFolder.start(changed(inputs, seed=1), "auto").study == other
+    assert start(changed(inputs, seed=1), "auto").study == other
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_a_run_that_ended_before_its_first_trial_keeps_its_study_unless_it_chang
 def test_what_leaves_old_scores_as_they_are_may_change(inputs: Inputs, fields: dict[str, Any]) -> None:
     begin(inputs)
     more = changed(inputs, **fields)
-    assert RunFolder.start(more, "auto").trials
+    assert start(more, "auto").trials
     assert RunConfig.load(inputs.config.out / "run.yaml") == more.config
 
 
@@ -97,7 +101,7 @@ def test_what_leaves_old_scores_as_they_are_may_change(inputs: Inputs, fields: d
 def test_what_makes_old_trials_incomparable_is_listed(inputs: Inputs, fields: dict[str, Any], sentence: str) -> None:
     begin(inputs)
     with pytest.raises(UserError, match=sentence) as caught:
-        RunFolder.start(changed(inputs, **fields), "auto")
+        start(changed(inputs, **fields), "auto")
     assert str(inputs.config.out) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -106,14 +110,15 @@ def test_another_pair_or_other_items_at_the_same_paths_are_noticed(inputs: Input
     begin(inputs)
     other = replace(inputs.pair, checksum="other")
     with pytest.raises(UserError, match="as these differ: the contents of base and aligned"):
-        RunFolder.start(replace(inputs, pair=other), "auto")
+        start(replace(inputs, pair=other), "auto")
     search = inputs.evaluations["search"]
     fewer = replace(search, probes=(replace(search.probes[0], requests=search.probes[0].requests[1:]),))
     items = {**inputs.evaluations, "search": replace(fewer, probes=(*fewer.probes, *search.probes[1:]))}
     with pytest.raises(UserError, match=r"the contents of the items of facts \(search split\);"):
-        RunFolder.start(replace(inputs, evaluations=items), "auto")
+        start(replace(inputs, evaluations=items), "auto")
 
 
+@pytest.mark.long
 def test_digests_are_those_of_another_process(miniature: Inputs) -> None:
     ours = miniature.digests
     assert set(map(len, ours.values())) == {64}
@@ -133,17 +138,17 @@ def digests() -> dict[str, str]:
 def test_a_run_without_a_trial_may_be_changed_at_will(inputs: Inputs) -> None:
     begun = begin(inputs)
     (inputs.config.out / "trials.csv").unlink()
-    other = RunFolder.start(changed(inputs, seed=3, space="uniform"), "auto")
+    other = start(changed(inputs, seed=3, space="uniform"), "auto")
     assert other.trials == ()
     assert other.study != begun.study
 
 
 def test_never_and_must_say_what_is_in_the_way(inputs: Inputs) -> None:
     with held(inputs.config.out), pytest.raises(UserError, match="there is no run to go on with"):
-        RunFolder.start(inputs, "must")
+        start(inputs, "must")
     begin(inputs)
     with pytest.raises(UserError, match="there is a run already; give `out` another folder"):
-        RunFolder.start(inputs, "never")
+        start(inputs, "never")
 
 
 def test_two_processes_do_not_share_a_folder_and_a_killed_one_leaves_it(tmp_path: Path) -> None:
@@ -176,14 +181,14 @@ def hold(path: str, connection: Any) -> None:
         (lambda out: (out / "identity.json").write_text("[]"), "identity.json: missing or damaged"),
         (lambda out: (out / "identity.json").unlink(), "identity.json: missing or damaged"),
         (lambda out: (out / "run.yaml").write_text("base: 1"), "run.yaml: base: "),
-        (lambda out: (out / "trials.csv").write_text("number\n1\n"), "trials.csv: there is no column"),
+        (lambda out: (out / "trials.csv").write_text("number\n1\n"), "trials.csv: its first line is no whole header"),
     ],
 )
 def test_a_damaged_folder_is_named(inputs: Inputs, spoil: Callable[[Path], object], sentence: str) -> None:
     begin(inputs)
     spoil(inputs.config.out)
     with pytest.raises(UserError, match=sentence):
-        RunFolder.start(inputs, "auto")
+        start(inputs, "auto")
 
 
 def test_a_run_has_finished_once_all_was_searched_and_reported(inputs: Inputs, tmp_path: Path) -> None:
@@ -207,6 +212,6 @@ def test_a_run_has_finished_once_all_was_searched_and_reported(inputs: Inputs, t
 def test_the_folder_that_ray_makes_for_a_job_may_differ(inputs: Inputs) -> None:
     job = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_{}/base"
     begin(changed(inputs, base=job.format("0a")))
-    assert RunFolder.start(changed(inputs, base=job.format("1b")), "auto").trials
+    assert start(changed(inputs, base=job.format("1b")), "auto").trials
     with pytest.raises(UserError, match=r"these differ: base \(was base, is base-2\)"):
-        RunFolder.start(changed(inputs, base=job.format("1b") + "-2"), "auto")
+        start(changed(inputs, base=job.format("1b") + "-2"), "auto")

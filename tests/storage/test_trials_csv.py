@@ -72,7 +72,7 @@ def test_trials_that_lack_columns_leave_them_in_order(tmp_path: Path, written: l
     write_trials(tmp_path / "trials.csv", written)
     with (tmp_path / "trials.csv").open(newline="", encoding="utf-8") as file:
         header, failed, *_ = list(csv.reader(file))
-    assert header == list(written[-1].to_row())
+    assert header == [*written[-1].to_row(), "check"]
     assert failed[header.index("arc.score")] == failed[header.index("reward")] == ""
     assert read_trials(tmp_path / "trials.csv")[0].reason == FAILED.reason
 
@@ -97,14 +97,15 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: p
     assert len(read_trials(path)) == 1
 
 
-HEADER = b"number,state,reason,origin,share,reward\n"
+HEADER = b"number,state,reason,origin,share,reward,check\r\n"
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"a,b\n1,2\n", "no column 'number'"),
-        (HEADER + b"0,complete,,sampler,1,0.5\nx,complete,,sampler,1,1\n", "trial 2 of the file"),
+        (b"a,b\r\n1,2\r\n", "no whole header that ends in check"),
+        (b"number,check", "no whole header that ends in check"),
+        (HEADER + b"0,complete,,sampler,1,0.5,0123456789abcdef\r\n", "row 1 is not as it was written"),
         (b"\xff\xfe\x00", "not a readable CSV file"),
     ],
 )
@@ -117,3 +118,46 @@ def test_a_foreign_file_is_refused(tmp_path: Path, content: bytes, complaint: st
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no such file"):
         read_trials(tmp_path / "trials.csv")
+
+
+ROWS = [replace(FAILED, reason='engine died, "oom"\r\nat layer 3, naïve'), DONE, REPORTED]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("whole") / "trials.csv"
+    write_trials(path, ROWS)
+    return path.read_bytes()
+
+
+def readable(path: Path, content: bytes) -> list[Trial] | None:
+    """The trials; None where the file is refused with one sentence."""
+    path.write_bytes(content)
+    try:
+        return read_trials(path)
+    except UserError as error:
+        assert "\n" not in str(error)
+        return None
+
+
+def test_a_file_that_is_cut_off_at_any_byte_has_its_whole_rows_or_is_refused(tmp_path: Path, whole: bytes) -> None:
+    counts = set()
+    for end in range(len(whole)):
+        found = readable(tmp_path / "trials.csv", whole[:end])
+        if found is not None:
+            assert repr(found) == repr(ROWS[: len(found)])
+            counts.add(len(found))
+    assert counts == {0, 1, 2}
+
+
+def test_a_row_that_is_cut_off_is_told(tmp_path: Path, whole: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    assert readable(tmp_path / "trials.csv", whole[:-3]) == ROWS[:2]
+    assert "its last row is cut off and left out" in caplog.text
+
+
+def test_a_changed_byte_changes_no_trial(tmp_path: Path, whole: bytes) -> None:
+    for place in range(len(whole)):
+        changed = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+        found = readable(tmp_path / "trials.csv", changed)
+        assert found is None or repr(found) == repr(ROWS[: len(found)])
+        assert found is None or place >= len(whole) - 2  # the end of the last row

@@ -8,7 +8,7 @@ import tokenizers
 import torch
 import transformers
 
-from tests.support.checkpoints import VOCABULARY
+from testing.checkpoints import VOCABULARY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,13 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+RUN = {"check", "compare", "export", "extend", "init", "pick", "report", "resume", "search", "show", "table"}
+"""The commands that tests/integration/test_docs_run.py runs as they stand; `extend` with two trials more instead of
+forty, `init` with answers."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.config import EngineSettings
 from ama_ray.engine.in_process import InProcessEngine
 from ama_ray.space.search_space import SearchSpace
 from tests.support.equality import endpoints
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ama_ray.config import EngineSettings
     from ama_ray.engine.endpoints import Endpoints, Span
+
+SETTINGS = EngineSettings(dtype="float32", kv_cache_gib=1 / 32)
+"""Of a small engine, whose sums are exact enough to be compared."""
 
 _engines: list[tuple[InProcessEngine, Endpoints]] = []
 

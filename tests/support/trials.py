@@ -39,6 +39,17 @@ def trial(
     return Trial(number, "complete", origin, ratios, scores((reward, tax), errors), later)
 
 
+def five_trials(shift: float = 0.0) -> list[Trial]:
+    """Base, aligned, the uniform point between, two of a sampler: trial 4, its reward `shift` higher, is the knee."""
+    return [
+        trial(0, 0.0, 0.0, 0.0),
+        trial(1, 4.0, 0.4, 1.0),
+        trial(2, 2.0, 0.2, 0.5),
+        trial(3, 1.5, 0.01),
+        trial(4, 3.5 + shift, 0.05),
+    ]
+
+
 def with_objectives(trial: Trial, errors: Sequence[float] | None = None, **values: float) -> Trial:
     """A trial that scored otherwise on the search split; a failed one as it is."""
     if trial.search is None:

@@ -40,8 +40,8 @@ class StandInEngine(Engine):
     def _call(self, method: str, *args: Any) -> Any:
         raise NotImplementedError("there is no vLLM behind it")
 
-    def _reset_cache(self) -> None:
-        """There is none."""
+    def _empty_cache(self) -> bool:
+        return True
 
     @property
     def _vocabulary_size(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.tuning import callbacks
+from ama_ray.tuning.trial_records import TrialSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ def tags(folder: Path) -> dict[str, float]:
 
 def test_tensorboard_gets_a_folder_per_trial_and_split(tmp_path: Path) -> None:
     (tensorboard,) = callbacks.make(config(tmp_path, "tensorboard"))
-    settings: dict[str, Any] = {"number": 7, "split": "search", "ratios": {"a": 0.25}}
+    settings = TrialSpec(7, "sampler", {"a": 0.25}).to_config()
     trial = type("Trial", (), {"config": settings, "evaluated_params": settings})()
     result = {"reward": 3.5, "tax": 0.02, "ratios": {"a": 0.25}, "seconds": {"swap": 0.5}, "training_iteration": 1}
     tensorboard.on_trial_start(iteration=0, trials=[], trial=trial)

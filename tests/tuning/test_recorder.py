@@ -1,85 +1,80 @@
+"""What the recorder keeps of a trial that Tune has ended, and when it ends the search."""
+
+from __future__ import annotations
+
 import pickle
-import tempfile
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ray.exceptions import RayActorError
 
+from ama_ray.config import RunConfig, Split
+from ama_ray.miniature import ROOT
+from ama_ray.run import StoredRun
+from ama_ray.scores.objectives import Objectives
+from ama_ray.scores.terms import ProbeTerm, RewardTerm
 from ama_ray.scores.trial import Estimate, ProbeResult, Reply, Scores
 from ama_ray.storage.records import read_trials
 from ama_ray.tuning.recorder import ATTEMPTS, FAILURES_IN_A_ROW, Recorder
 from ama_ray.tuning.signals import Interrupts
 from ama_ray.tuning.stopping.failures import EndStopper
+from ama_ray.tuning.trial_records import TrialResult, TrialSpec
+from tests.support.tune_trial import TuneTrial
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ama_ray.scores.trial import Trial
 
 SCORES = Scores({"reward": Estimate(1.5, 0.1), "tax": Estimate(0.2, 0.05)}, {"facts": ProbeResult(0.7, 0.1, 0.2, 0.05)})
+OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("facts", "f", "mean"),))
+SECONDS = {"swap": 0.01, "generate": 1.0, "score": 0.5}
 
 
-@dataclass
-class TuneTrial:
-    """What the recorder reads of Tune's own trial object."""
+def new_run(folder: Path) -> StoredRun:
+    return StoredRun(folder, RunConfig.load(ROOT / "run.yaml", out=folder), OBJECTIVES, ())
 
-    config: dict[str, Any]
-    last_result: dict[str, Any] = field(default_factory=dict)
-    error: Exception | None = None
-    run_metadata: Any = field(
-        default_factory=lambda: SimpleNamespace(
-            metric_analysis={"tax": {"max": 1.0}}, metric_n_steps={"tax": {"5": [1.0]}}
-        )
+
+def spec(number: int, split: Split = "search", attempt: int = ATTEMPTS) -> TrialSpec:
+    return TrialSpec(number, "sampler", {"a": 0.25, "b": 0.5}, split, attempt)
+
+
+def completed(spec: TrialSpec) -> TrialResult:
+    return TrialResult(
+        spec,
+        f"engine-{spec.number % 2}",
+        10.0 + spec.number % 2,
+        SECONDS,
+        state="complete",
+        scores=SCORES,
+        items={"facts": np.full((3, 1), spec.number)},
+        tokens={"prompt": 5},
     )
-    _default_result_or_future: Any = "a reference into the object store"
-
-    @property
-    def pickled_error_file(self) -> str | None:
-        if self.error is None:
-            return None
-        with tempfile.NamedTemporaryFile(delete=False) as file:
-            pickle.dump(self.error, file)
-        return file.name
 
 
-def complete(number: int, split: str = "search") -> TuneTrial:
-    result = {
-        "engine": f"engine-{number % 2}",
-        "engine_seconds": 10.0 + number % 2,
-        "scores": SCORES,
-        "items": {"facts": np.full((3, 1), number)},
-        "tokens": {"prompt": 5},
-        "share": 1.0,
-        "seconds": {"swap": 0.01, "generate": 1.0, "score": 0.5},
-    }
-    config = {
-        "number": number,
-        "origin": "sampler",
-        "ratios": {"a": 0.25, "b": 0.5},
-        "split": split,
-        "attempt": ATTEMPTS,
-    }
-    return TuneTrial(config, result)
+def tune_trial(result: TrialResult) -> TuneTrial:
+    return TuneTrial(result.spec.to_config(), result.to_tune())
 
 
-def failed(number: int, reason: str, split: str = "search") -> TuneTrial:
-    trial = complete(number, split)
-    seconds = {"swap": 0.01, "generate": 1.0, "score": 0.5}
-    trial.last_result = {"engine": "engine-0", "engine_seconds": 10.0, "reason": reason, "seconds": seconds}
-    return trial
+def complete(number: int, split: Split = "search") -> TuneTrial:
+    return tune_trial(completed(spec(number, split)))
+
+
+def failed(number: int, reason: str, split: Split = "search") -> TuneTrial:
+    return tune_trial(TrialResult(spec(number, split), "engine-0", 10.0, SECONDS, state="failed", reason=reason))
 
 
 def test_every_finished_trial_is_on_disk_at_once(tmp_path: Path) -> None:
     seen: list[Trial] = []
-    recorder = Recorder(tmp_path, seen.append)
+    recorder = Recorder(new_run(tmp_path), seen.append)
     for number in (1, 0):
         recorder.on_trial_complete(0, [], complete(number))
-        assert read_trials(tmp_path / "trials.csv") == recorder.trials
+        assert read_trials(tmp_path / "trials.csv") == list(recorder.run.trials)
     recorder.on_trial_complete(0, [], failed(2, "the scorer returned nan"))
-    recorder.on_trial_error(0, [], TuneTrial(complete(3).config, error=RuntimeError("a\nswap failed")))
-    recorder.on_trial_error(0, [], TuneTrial(complete(4).config, error=AssertionError()))
-    recorder.on_trial_error(0, [], TuneTrial(complete(5).config))
+    recorder.on_trial_error(0, [], TuneTrial(spec(3).to_config(), error=RuntimeError("a\nswap failed")))
+    recorder.on_trial_error(0, [], TuneTrial(spec(4).to_config(), error=AssertionError()))
+    recorder.on_trial_error(0, [], TuneTrial(spec(5).to_config()))
     trials = read_trials(tmp_path / "trials.csv")
     assert [trial.number for trial in trials] == [0, 1, 2, 3, 4, 5]
     assert [trial.state for trial in trials] == [*["complete"] * 2, *["failed"] * 4]
@@ -92,13 +87,13 @@ def test_every_finished_trial_is_on_disk_at_once(tmp_path: Path) -> None:
     assert trials[2].seconds["generate"] == 1.0
     assert trials[0].probes["facts"].score == 0.7
     assert len(seen) == 6
-    assert recorder.items.read("search", 1)["facts"].tolist() == [[1], [1], [1]]
+    assert recorder.run.items.read("search", 1)["facts"].tolist() == [[1], [1], [1]]
     assert recorder.stage_seconds["generate"] == 3.0
 
 
 def test_tune_keeps_nothing_that_grows_with_the_results(tmp_path: Path) -> None:
     trial = complete(0)
-    Recorder(tmp_path, lambda trial: None).on_trial_complete(0, [], trial)
+    Recorder(new_run(tmp_path), lambda trial: None).on_trial_complete(0, [], trial)
     assert not trial.run_metadata.metric_analysis
     assert not trial.run_metadata.metric_n_steps
     assert trial._default_result_or_future is None
@@ -106,13 +101,12 @@ def test_tune_keeps_nothing_that_grows_with_the_results(tmp_path: Path) -> None:
 
 def test_the_report_adds_to_a_trial_and_its_failure_takes_nothing_away(tmp_path: Path) -> None:
     seen: list[Trial] = []
-    recorder = Recorder(tmp_path, seen.append)
+    recorder = Recorder(new_run(tmp_path), seen.append)
     for number in (0, 1):
         recorder.on_trial_complete(0, [], complete(number))
     recorder.on_trial_complete(0, [], complete(0, "report"))
     recorder.on_trial_complete(0, [], failed(1, "judge away", "report"))
-    twin = complete(2, "report")
-    twin.config["origin"] = "twin"
+    twin = tune_trial(completed(replace(spec(2, "report"), origin="twin")))
     recorder.on_trial_complete(0, [], twin)
     scored, lost, alone = read_trials(tmp_path / "trials.csv")
     assert (scored.search, scored.report, scored.tokens) == (SCORES, SCORES, {"prompt": 10})
@@ -125,14 +119,14 @@ def test_the_report_adds_to_a_trial_and_its_failure_takes_nothing_away(tmp_path:
 
 def test_replies_of_the_report_are_kept_once_also_when_a_run_goes_on(tmp_path: Path) -> None:
     for text in ("first", "again"):
-        recorder = Recorder(tmp_path, lambda trial: None)
+        recorder = Recorder(new_run(tmp_path), lambda trial: None)
         recorder.on_trial_complete(0, [], complete(0))
         for number in (0, 1):
-            trial = complete(number, "report")
-            trial.last_result["replies"] = (Reply("how are you?", text), Reply("and now?", ""))
+            replies = (Reply("how are you?", text), Reply("and now?", ""))
+            trial = tune_trial(replace(completed(spec(number, "report")), replies=replies))
             recorder.on_trial_complete(0, [], trial)
-            assert "replies" not in trial.last_result
-    kept = recorder.replies.read()
+            assert not [value for value in trial.last_result.values() if isinstance(value, TrialResult)]
+    kept = recorder.run.replies.read()
     assert {number: [each.reply for each in replies] for number, replies in kept.items()} == {
         0: ["again", ""],
         1: ["again", ""],
@@ -140,14 +134,14 @@ def test_replies_of_the_report_are_kept_once_also_when_a_run_goes_on(tmp_path: P
 
 
 def test_each_engine_start_counts_once(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, lambda trial: None)
+    recorder = Recorder(new_run(tmp_path), lambda trial: None)
     for number in range(4):
         recorder.on_trial_complete(0, [], complete(number))
     assert sum(recorder.engine_seconds.values()) == 21
 
 
 def test_failures_in_a_row_stop_the_run(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, lambda trial: None)
+    recorder = Recorder(new_run(tmp_path), lambda trial: None)
     for number in range(FAILURES_IN_A_ROW - 1):
         recorder.on_trial_complete(0, [], failed(number, "nan"))
     recorder.on_trial_complete(0, [], complete(4))
@@ -160,19 +154,20 @@ def test_failures_in_a_row_stop_the_run(tmp_path: Path) -> None:
 
 def test_trials_that_run_again_count_as_failures_until_one_succeeds(tmp_path: Path) -> None:
     lines: list[str] = []
-    recorder = Recorder(tmp_path, lambda trial: None, lines.append)
+    recorder = Recorder(new_run(tmp_path), lambda trial: None, lines.append)
     for _ in range(FAILURES_IN_A_ROW - 1):
-        recorder.on_trial_error(0, [], TuneTrial(complete(7).config | {"attempt": 1}, error=RayActorError()))
-    assert lines[0] == "trial 7: its process died, or was ended as it took too long; it runs again with another engine"
+        recorder.on_trial_error(0, [], TuneTrial(spec(7, attempt=1).to_config(), error=RayActorError()))
+    again = "its process died, or was ended as it took too long; it runs again with another engine"
+    assert lines[0] == f"trial 7: {again}; see {tmp_path / 'log.txt'}"
     assert not recorder.failing
     recorder.on_trial_complete(0, [], complete(7))
-    recorder.on_trial_error(0, [], TuneTrial(complete(8).config | {"attempt": 1}, error=RuntimeError("no")))
+    recorder.on_trial_error(0, [], TuneTrial(spec(8, attempt=1).to_config(), error=RuntimeError("no")))
     assert not recorder.failing
     assert recorder.finished("search") == 1
 
 
 def test_tune_can_pickle_a_recorder_whose_listener_cannot_be(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as file:
-        recorder = Recorder(tmp_path, lambda trial: print(trial, file=file))
+        recorder = Recorder(new_run(tmp_path), lambda trial: print(trial, file=file))
         recorder.on_trial_complete(0, [], complete(0))
-        assert pickle.loads(pickle.dumps(recorder)).trials == recorder.trials
+        assert pickle.loads(pickle.dumps(recorder)).run.trials == recorder.run.trials

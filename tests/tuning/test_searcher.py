@@ -2,102 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, RunConfig
-from ama_ray.miniature import ROOT
-from ama_ray.pareto.pareto_set import ParetoSet
-from ama_ray.scores.objectives import Objectives, ProbeTerm, RewardTerm
-from ama_ray.space.parametrization import Box
-from ama_ray.storage.records import read_trials, write_trials
-from ama_ray.storage.run_folder import RunFolder
-from ama_ray.tuning import samplers
-from ama_ray.tuning.recorder import ATTEMPTS, Recorder
-from ama_ray.tuning.samplers import Setting
-from ama_ray.tuning.searcher import RunSearcher
-from ama_ray.tuning.study import open_study
-from ama_ray.tuning.suggester import StudySuggester
-from ama_ray.tuning.warm_start import FirstPoint
-from tests.tuning.test_recorder import TuneTrial
+from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
+from ama_ray.storage.records import write_trials
+from ama_ray.tuning.recorder import ATTEMPTS
+from tests.support.scheduled_run import POINTS, TRIALS, Run, run_to_the_end
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ama_ray.scores.objectives import Items
     from ama_ray.scores.trial import Trial
-
-OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, "p"),), (ProbeTerm("facts", "f", "mean"),))
-RANGES = {"a": (0.0, 1.0), "b": (0.0, 1.0)}
-TRIALS, POINTS = 15, 3
-
-
-def model(ratios: dict[str, float]) -> Items:
-    """The reward grows with both ratios; only the first costs facts."""
-    rng = np.random.default_rng(0)
-    return {
-        "reward": (sum(ratios.values()) + 0.01 * rng.normal(size=50))[:, None],
-        "facts": (rng.random(50) > ratios["a"]).astype(float)[:, None],
-    }
-
-
-class Run:
-    """Asks a schedule, as Tune does, and answers for the engine."""
-
-    def __init__(self, folder: Path, slots: int = 1, trials: int = TRIALS, *, resumed: bool = False) -> None:
-        folder.mkdir(exist_ok=True)
-        fields = {"trials": trials, "report": {"points": POINTS}, "out": folder}
-        inputs: Any = SimpleNamespace(
-            config=RunConfig.load(ROOT / "run.yaml", **fields), groups=SimpleNamespace(names=tuple(RANGES))
-        )
-        earlier = ParetoSet(read_trials(folder / "trials.csv"), inputs.config) if resumed else None
-        self.recorder = Recorder(folder, lambda trial: None, earlier=earlier)
-        first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in FIRST_RATIOS]
-        known = len(earlier.trials) if earlier else 0
-        sampler, _ = samplers.make("tpe", Setting(RANGES, OBJECTIVES, trials, 1, len(first), seed=0, known=known))
-        study = open_study(RunFolder(folder, "study", ()), None, len(OBJECTIVES.names), sampler)
-        self.study = study
-        searcher = StudySuggester(Box(RANGES), OBJECTIVES, study, first, finished=earlier.trials if earlier else ())
-        # On a busy machine the sampler of these tests, which has next to nothing to do, may need its time all the same.
-        suggest, in_time = searcher.suggest, 30.0
-        patched: Any = searcher
-        patched.suggest = lambda trial_id, wait=in_time: suggest(trial_id, wait)
-        self.schedule = RunSearcher(inputs, OBJECTIVES, searcher, self.recorder, lambda: self.slots)
-        self.slots = slots
-        self.asked: list[dict[str, Any]] = []
-
-    def next(self, patience: int = 200) -> Any:
-        """The next suggestion; None where none comes however often Tune asks."""
-        for _ in range(patience):
-            if (config := self.schedule.suggest(str(len(self.asked)))) is not None:
-                if isinstance(config, dict):
-                    self.asked.append(config)
-                return config
-        return None
-
-    def finish(self, position: int, error: bool = False) -> None:
-        config = self.asked[position]
-        items = model(config["ratios"])
-        scores = OBJECTIVES.scores(items, model(dict.fromkeys(RANGES, 0.0)))
-        values = {name: estimate.value for name, estimate in scores.objectives.items()}
-        result = {"engine": "e", "engine_seconds": 1.0, "items": items, "scores": scores, "share": 1.0}
-        result |= {"tokens": {}, "seconds": {}, **values}
-        self.schedule.on_trial_complete(str(position), None if error else result, error)
-        if error:
-            self.recorder.on_trial_error(0, [], TuneTrial(config, error=RuntimeError("no")))
-        else:
-            self.recorder.on_trial_complete(0, [], TuneTrial(config, result))
-
-
-def run_to_the_end(run: Run, lost: int | None = None) -> None:
-    while (config := run.next()) != Searcher.FINISHED:
-        assert config is not None
-        run.finish(len(run.asked) - 1, error=config["number"] == lost)
 
 
 def test_the_search_comes_first_then_the_points_to_score_again_and_last_the_twin_of_the_knee(tmp_path: Path) -> None:
@@ -115,7 +34,7 @@ def test_the_search_comes_first_then_the_points_to_score_again_and_last_the_twin
     assert min(chosen) > max(searched)
     twin = run.asked[-1]
     assert (twin["origin"], twin["number"], len(set(twin["ratios"].values()))) == ("twin", TRIALS + others, 1)
-    assert run.recorder.trials[-1].report is not None
+    assert run.recorder.run.trials[-1].report is not None
 
 
 def test_an_idle_engine_gets_a_uniform_point_while_the_sampler_thinks(tmp_path: Path) -> None:
@@ -123,15 +42,15 @@ def test_an_idle_engine_gets_a_uniform_point_while_the_sampler_thinks(tmp_path: 
     for position in range(len(FIRST_RATIOS)):
         assert run.next()["split"] == "search"
         run.finish(position)
-    sampler: Any = run.schedule._searcher
+    sampler: Any = run.suggester
     thinking = sampler.suggest
-    sampler.suggest = lambda trial_id, wait=0.0: None if wait is not None else thinking(trial_id, None)
-    first = [run.schedule.suggest(str(100 + i)) for i in range(2)]
+    sampler.suggest = lambda wait=0.0: None if wait is not None else thinking(None)
+    first = [run.searcher.suggest(str(100 + i)) for i in range(2)]
     assert [(config["split"], config["origin"]) for config in first if isinstance(config, dict)] == [
         ("report", "baseline")
     ] * 2
     # Both engines are at work, so Tune may ask again.
-    assert run.schedule.suggest("102") is None
+    assert run.searcher.suggest("102") is None
 
 
 def test_no_engine_waits_for_the_last_trials_of_the_search(tmp_path: Path) -> None:
@@ -175,7 +94,7 @@ def test_a_trial_whose_engine_dies_is_handed_out_again_as_the_same_trial(tmp_pat
     for number, asked in attempts.items():
         assert [each["attempt"] for each in asked] == list(range(1, min(ATTEMPTS, dies.get(number, 0) + 1) + 1))
         assert len({tuple(each["ratios"].values()) for each in asked}) == 1
-    states = {trial.number: trial.state for trial in run.recorder.trials}
+    states = {trial.number: trial.state for trial in run.recorder.run.trials}
     assert [number for number, state in states.items() if state == "failed"] == [9]
     stored = {each.user_attrs["number"]: each.state.name for each in run.study.get_trials()}
     assert stored == {n: "FAIL" if n == 9 else "COMPLETE" for n in range(TRIALS)}
@@ -209,15 +128,15 @@ def test_a_killed_run_goes_on_without_a_trial_lost_or_doubled(
     while len(killed.asked) < killed_after and isinstance(killed.next(), dict):
         if len(killed.asked) >= under_way:
             killed.finish(len(killed.asked) - under_way)
-    if asked := killed.schedule._searcher._asked:
+    if asked := killed.suggester._asked:
         asked.result()  # its thread would die with the process
-    finished = [trial for trial in killed.recorder.trials if trial.search or trial.report]
+    finished = [trial for trial in killed.recorder.run.trials if trial.search or trial.report]
     (tmp_path / "killed" / "study.journal").open("a").write('{"op_code": 4, "worker')
-    write_trials(tmp_path / "killed" / "trials.csv", killed.recorder.trials)
+    write_trials(tmp_path / "killed" / "trials.csv", killed.recorder.run.trials)
 
     again = Run(tmp_path / "killed", resumed=True)
     run_to_the_end(again)
-    trials = {trial.number: trial for trial in again.recorder.trials}
+    trials = {trial.number: trial for trial in again.recorder.run.trials}
     assert sum(trial.search is not None for trial in trials.values()) == TRIALS
     for trial in finished:
         assert trials[trial.number].search == trial.search
@@ -243,9 +162,9 @@ def test_a_finished_run_can_be_given_more_trials(tmp_path: Path) -> None:
     searched = [c["number"] for c in more.asked if c["split"] == "search"]
     assert len(searched) == 5
     assert min(searched) > TRIALS
-    numbers = [trial.number for trial in more.recorder.trials]
+    numbers = [trial.number for trial in more.recorder.run.trials]
     assert len(numbers) == len(set(numbers))
-    assert sum(trial.search is not None for trial in more.recorder.trials) == TRIALS + 5
+    assert sum(trial.search is not None for trial in more.recorder.run.trials) == TRIALS + 5
 
 
 def test_a_study_that_was_lost_is_made_again_from_what_is_on_disk(tmp_path: Path) -> None:

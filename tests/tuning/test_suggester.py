@@ -1,97 +1,40 @@
+"""Suggestions of a study, and what it is told of their trials."""
+
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import optuna
 import pytest
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from ama_ray.config import BASELINE_RATIOS
 from ama_ray.scores.constraints import Constraints
-from ama_ray.scores.objectives import Objectives, ProbeTerm, RewardTerm
-from ama_ray.scores.trial import Estimate, ProbeResult, Scores
 from ama_ray.space.parametrization import parametrization
-from ama_ray.tuning import samplers
-from ama_ray.tuning.samplers import Setting
 from ama_ray.tuning.suggester import StudySuggester
 from ama_ray.tuning.warm_start import FirstPoint
+from tests.support.suggestions import RANGES, finish, objectives, result, searcher, study, suggest
 
-RANGES = {"embed": (0.0, 1.0), "layer-0.attention": (0.2, 0.8), "head": (0.0, 1.0)}
-PROBES = (
-    ProbeTerm("fr", "translation", "mean"),
-    ProbeTerm("de", "translation", "mean"),
-    ProbeTerm("f", "facts", "mean"),
-)
-
-
-def objectives(*rewards: str) -> Objectives:
-    return Objectives(tuple(RewardTerm(name, name, 1.0, "p") for name in rewards), PROBES)
-
-
-def searcher(
-    seed: int = 0,
-    *rewards: str,
-    name: str = "gp",
-    mean_ratio: float | None = None,
-    constraints: Constraints | None = None,
-    warm: list[dict[str, float]] | None = None,
-) -> StudySuggester:
-    """With the uniform points first, and any others after them."""
-    kept, shape = objectives(*(rewards or ("reward",))), parametrization(RANGES, mean_ratio)
-    first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in BASELINE_RATIOS]
-    first += [FirstPoint("warm start", ratios) for ratios in warm or []]
-    in_study = sum(shape.expresses(point.ratios) for point in first)
-    sampler, _ = samplers.make(name, Setting(shape.ranges, kept, 40, 1, in_study, seed))
-    return StudySuggester(shape, kept, study(sampler, len(kept.names)), first, constraints)
-
-
-def study(sampler: optuna.samplers.BaseSampler, objectives: int = 2) -> optuna.Study:
-    directions = [StudyDirection.MAXIMIZE] * (objectives - 1) + [StudyDirection.MINIMIZE]
-    return optuna.create_study(directions=directions, sampler=sampler)
-
-
-def suggest(searcher: StudySuggester, trial_id: str) -> dict[str, Any]:
-    """Asks until there is an answer, as Tune does."""
-    while (config := searcher.suggest(trial_id)) is None:
-        pass
-    return config
-
-
-def result(tax: float = 0.1, **rewards: float) -> dict[str, Any]:
-    """As a trial reports it, with values and scores."""
-    values = rewards | {"tax": tax}
-    estimates = {name: Estimate(value, 0.01) for name, value in values.items()}
-    taxes = {"fr": (0.1, 0.03), "de": (0.3, 0.04), "f": (tax, 0.02)}
-    probes = {name: ProbeResult(0.5, 0.1, *each) for name, each in taxes.items()}
-    return {**values, "scores": Scores(estimates, probes)}
-
-
-def finish(searcher: StudySuggester, count: int, start: int = 0) -> list[dict[str, float]]:
-    vectors = []
-    for index in range(start, start + count):
-        ratios = suggest(searcher, str(index))["ratios"]
-        vectors.append(ratios)
-        searcher.on_trial_complete(str(index), result(reward=math.fsum(ratios.values()) / 3, tax=ratios["head"] ** 2))
-    return vectors
+if TYPE_CHECKING:
+    from ama_ray.scores.trial import Scores
 
 
 def test_first_points_come_first_and_are_told_apart() -> None:
     warm = {"embed": 0.5, "layer-0.attention": 0.6, "head": 0.9}
     asked = searcher(warm=[warm])
-    configs = [suggest(asked, str(index)) for index in range(len(BASELINE_RATIOS) + 3)]
-    assert [config["number"] for config in configs] == list(range(len(configs)))
-    baseline, others = configs[: len(BASELINE_RATIOS)], configs[len(BASELINE_RATIOS) :]
+    specs = [suggest(asked) for _ in range(len(BASELINE_RATIOS) + 3)]
+    assert [spec.number for spec in specs] == list(range(len(specs)))
+    baseline, others = specs[: len(BASELINE_RATIOS)], specs[len(BASELINE_RATIOS) :]
     # Whole, although one range is narrower.
-    assert [set(config["ratios"].values()) for config in baseline] == [{ratio} for ratio in BASELINE_RATIOS]
-    assert {config["origin"] for config in baseline} == {"baseline"}
-    assert (others[0]["origin"], others[0]["ratios"]) == ("warm start", warm)
-    assert {config["origin"] for config in others[1:]} == {"sampler"}
+    assert [set(spec.ratios.values()) for spec in baseline] == [{ratio} for ratio in BASELINE_RATIOS]
+    assert {spec.origin for spec in baseline} == {"baseline"}
+    assert (others[0].origin, others[0].ratios) == ("warm start", warm)
+    assert {spec.origin for spec in others[1:]} == {"sampler"}
 
 
 def test_suggestions_stay_in_range_and_repeat_with_the_seed() -> None:
-    first, again, other = (finish(searcher(seed), 16) for seed in (1, 1, 2))
+    first, again, other = (finish(searcher(seed), 14) for seed in (1, 1, 2))
     assert first == again
     assert first != other
     for ratios in first[len(BASELINE_RATIOS) :]:
@@ -99,27 +42,24 @@ def test_suggestions_stay_in_range_and_repeat_with_the_seed() -> None:
         assert all(low <= ratios[group] <= high for group, (low, high) in RANGES.items())
 
 
-@pytest.mark.parametrize(
-    "told", [None, {}, {"reward": 1.0, "reason": "why"}, result(reward=1.0, tax=math.nan), result(reward=math.inf)]
-)
-def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on(told: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize("told", [None, result(reward=1.0, tax=math.nan), result(reward=math.inf)])
+def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on(told: Scores | None) -> None:
     asked = searcher()
     finish(asked, 12)
-    suggest(asked, "bad")
-    asked.on_trial_complete("bad", told, error=told is None)
-    finish(asked, 3, start=13)
+    asked.tell(suggest(asked), told)
+    finish(asked, 1)
     states = [trial.state for trial in asked._study.get_trials()]
     assert states.count(TrialState.FAIL) == 1
-    assert states.count(TrialState.COMPLETE) == 15
+    assert states.count(TrialState.COMPLETE) == 13
     assert states.count(TrialState.RUNNING) == 0
 
 
 def test_three_objectives_are_searched_too() -> None:
     asked = searcher(0, "helpful", "harmless")
-    for index in range(14):
-        ratios = suggest(asked, str(index))["ratios"]
-        told = result(helpful=ratios["embed"], harmless=1 - ratios["head"], tax=ratios["embed"] ** 2)
-        asked.on_trial_complete(str(index), told)
+    for _ in range(13):
+        spec = suggest(asked)
+        ratios = spec.ratios
+        asked.tell(spec, result(helpful=ratios["embed"], harmless=1 - ratios["head"], tax=ratios["embed"] ** 2))
     study = asked._study
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
     assert all(len(trial.values) == 3 for trial in study.get_trials())
@@ -128,13 +68,12 @@ def test_three_objectives_are_searched_too() -> None:
 def test_violations_are_told() -> None:
     bounds = Constraints({"tax": ("<=", 0.15), "probe.f": ("<=", 0.05)})
     asked = searcher(constraints=bounds)
-    for index, tax in enumerate([0.1, 0.3]):
-        suggest(asked, str(index))
-        asked.on_trial_complete(str(index), result(reward=1.0, tax=tax))
+    for tax in (0.1, 0.3):
+        asked.tell(suggest(asked), result(reward=1.0, tax=tax))
     told = [trial.constraints for trial in asked._study.get_trials()]
     assert told[0] == pytest.approx({"tax": -0.05, "probe.f": 0.05})
     assert told[1] == pytest.approx({"tax": 0.15, "probe.f": 0.25})
-    finish(asked, 12, start=2)  # the Gaussian process wants as many constraints of every trial
+    finish(asked, 12)  # the Gaussian process wants as many constraints of every trial
 
 
 class Listening(optuna.samplers.RandomSampler):
@@ -155,13 +94,12 @@ def test_a_listener_hears_of_every_trial_of_the_study_and_of_both_ends() -> None
     first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in (0.0, 1.0, 0.5)]
     asked = StudySuggester(shape, objectives("reward"), study(sampler), first)
     told = [result(reward=float(i)) for i in range(6)]
-    for index in range(6):
-        suggest(asked, str(index))
+    specs = [suggest(asked) for _ in range(6)]
     for index in (1, 0, 2, 3, 4, 5):  # aligned is done before base
-        asked.on_trial_complete(str(index), told[index])
-    assert sampler.ends == [(told[0]["scores"], told[1]["scores"])]
+        asked.tell(specs[index], told[index])
+    assert sampler.ends == [(told[0], told[1])]
     # By number in the study, which base and aligned are not in.
-    assert sampler.told == {index - 2: told[index]["scores"] for index in range(2, 6)}
+    assert sampler.told == {index - 2: told[index] for index in range(2, 6)}
 
 
 @pytest.mark.parametrize("name", ["gp", "tpe", "nsga2", "random"])

@@ -8,9 +8,11 @@ import pytest
 
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, RunConfig
 from ama_ray.errors import UserError
+from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.scores.trial import Trial
 from ama_ray.space.parametrization import parametrization
+from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import write_trials
 from ama_ray.tuning.warm_start import FirstPoint, first_points
 from tests.support.trials import scores
@@ -42,6 +44,7 @@ def earlier_run(folder: Path, groups: tuple[str, ...], ratios: list[list[float]]
     """A run whose points are all on the front, but the last, which another beats; base and aligned with them."""
     folder.mkdir()
     (folder / "run.yaml").write_text(RunConfig.load(ROOT / "run.yaml", out=folder).to_yaml())
+    ObjectivesFile.of(objectives_of(RunConfig.load(ROOT / "run.yaml"))).write(folder)
     ends = [[0.0] * len(groups), *ratios, [1.0] * len(groups)]
     last = len(ends) - 1
     trials = [

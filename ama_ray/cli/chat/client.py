@@ -14,7 +14,7 @@ from ama_ray.errors import UserError, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Asked = dict[str, Any]
+ChatRequest = dict[str, Any]
 """Either `prompt`, a text to be continued, or `messages`, a conversation for the chat template."""
 
 
@@ -74,7 +74,7 @@ class ChatClient:
             return False
         return True
 
-    def size(self, point: str, asked: Asked) -> tuple[int, int]:
+    def size(self, point: str, asked: ChatRequest) -> tuple[int, int]:
         """Tokens of what is asked, and tokens of context that there are.
 
         Raises:
@@ -87,7 +87,7 @@ class ChatClient:
         fields = answer.json()
         return fields["count"], fields["max_model_len"]
 
-    def reply(self, point: str, asked: Asked, stop: list[str]) -> Iterator[str]:
+    def reply(self, point: str, asked: ChatRequest, stop: list[str]) -> Iterator[str]:
         """Yields a reply in the pieces in which it comes.
 
         Raises:

@@ -13,7 +13,7 @@ from ama_ray.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ama_ray.cli.chat.client import Asked
+    from ama_ray.cli.chat.client import ChatRequest
     from ama_ray.config.rewards import Prompts
 
 
@@ -65,7 +65,7 @@ class Conversation:
     frame: Frame | None
     exchanges: list[tuple[str, str]] = field(default_factory=list)
 
-    def asked(self, message: str) -> Asked:
+    def asked(self, message: str) -> ChatRequest:
         """What a server is to be asked for the reply to one more message."""
         if self.frame is None:
             said = [

@@ -10,6 +10,7 @@ from ama_ray.cli.chat.client import ChatClient, ChatError
 from ama_ray.cli.chat.conversation import Conversation, Frame
 from ama_ray.cli.console import say
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +22,6 @@ HELP = """\
 /points      the points there are
 /new         forget what was said
 /quit        the end, as Ctrl+D; Ctrl+C ends a reply that is coming, or the conversation"""
-# A model's text is not to move the cursor or to set the window's title.
-_HARMLESS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def talk(client: ChatClient, point: str, prompts: Prompts) -> None:
@@ -101,7 +100,7 @@ class _Talk:
                 for piece in self._client.reply(self._point, asked, stop):
                     shown = piece if reply else piece.lstrip()
                     reply += shown
-                    print(shown.translate(_HARMLESS), end="", flush=True)
+                    print(harmless(shown), end="", flush=True)
             print()
         except ChatError as error:
             say(f"no reply: {error}")

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from ama_ray.cli.commands.serve import KeyVariable, key_of
-from ama_ray.cli.console import RunArgument, say
+from ama_ray.cli.commands.serve import KEY_OPTION, KeyVariable
+from ama_ray.cli.console import RunFolderPath, say
+from ama_ray.environment import key_of
 from ama_ray.errors import UserError
 
 
 def chat(  # noqa: PLR0917
-    run: RunArgument,
+    run: RunFolderPath,
     point: Annotated[str, typer.Option(help="As ama-ray serve names it: knee, trial-17, base, ...")] = "knee",
     url: Annotated[str | None, typer.Option(help="Of a running ama-ray serve; default: one is started.")] = None,
     api_key_env: KeyVariable = None,
@@ -29,8 +30,8 @@ def chat(  # noqa: PLR0917
     from ama_ray.run import StoredRun
 
     if api_key_env and not url:
-        raise UserError("--api-key-env: is for a server that runs already; name its address with --url.")
-    key = key_of(api_key_env)
+        raise UserError(f"{KEY_OPTION}: is for a server that runs already; name its address with --url.")
+    key = key_of(api_key_env, KEY_OPTION)
     stored = StoredRun.open(run)
     served = named_points.served(stored.pareto)
     # The server may be of an earlier state of the run, or an old one of another: it is asked again.

@@ -10,6 +10,7 @@ import typer
 
 from ama_ray.cli.console import say
 from ama_ray.errors import UserError
+from ama_ray.storage.names import RUN
 
 BASE, ALIGNED = "path/or/hub-id-before-RLHF", "path/or/hub-id-after-RLHF"
 PROMPTS, SCORER, PROBES = "prompts.jsonl", "reward.py:score", "arc_easy,squad"
@@ -42,7 +43,7 @@ _MODEL = """\
 
 
 def init(  # noqa: PLR0917
-    file: Annotated[Path, typer.Argument(help="The run file to write.")] = Path("run.yaml"),
+    file: Annotated[Path, typer.Argument(help="The run file to write.")] = Path(RUN),
     base: Annotated[str | None, typer.Option(help="The checkpoint before RLHF.")] = None,
     aligned: Annotated[str | None, typer.Option(help="The checkpoint after RLHF.")] = None,
     prompts: Annotated[str | None, typer.Option(help="The reward prompts (JSON lines).")] = None,

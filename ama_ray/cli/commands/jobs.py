@@ -12,14 +12,15 @@ from rich.table import Table
 
 from ama_ray.cli.console import Resuming, RunFile, Trials, console, say
 from ama_ray.errors import UserError
+from ama_ray.jobs.address import ADDRESS
+from ama_ray.report.text.terminal import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ama_ray.jobs.jobs import Job, Jobs
 
-ADDRESS = "http://127.0.0.1:8265"
-ServerAddress = Annotated[str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Ray's job server, on the head.")]
+ServerOption = Annotated[str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="Ray's job server, on the head.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job, as submit and status name it.", show_default=False)]
 LINES = 20
 """Of the log, that status shows of one job."""
@@ -30,7 +31,7 @@ PATIENCE = 3600
 def submit(
     run: RunFile,
     *,
-    address: ServerAddress = ADDRESS,
+    address: ServerOption = ADDRESS,
     out: Annotated[str | None, typer.Option(help="Folder for the results, on the cluster: an absolute path.")] = None,
     trials: Trials = None,
     resume: Resuming = "auto",
@@ -66,7 +67,7 @@ def submit(
 
 def status(
     job: Annotated[str | None, typer.Argument(metavar="JOB", help="Also the end of its log.")] = None,
-    address: ServerAddress = ADDRESS,
+    address: ServerOption = ADDRESS,
 ) -> None:
     """What became of submitted searches. Example: ama-ray status my-run-3f9a1c."""
     from ama_ray.jobs.jobs import Jobs
@@ -81,7 +82,7 @@ def status(
         _show_end(jobs, job)
 
 
-def stop(job: JobId, address: ServerAddress = ADDRESS) -> None:
+def stop(job: JobId, address: ServerOption = ADDRESS) -> None:
     """End a submitted search in good order. Example: ama-ray stop my-run-3f9a1c."""
     from ama_ray.jobs.jobs import Jobs
 
@@ -98,7 +99,7 @@ def stop(job: JobId, address: ServerAddress = ADDRESS) -> None:
 def fetch(
     job: JobId,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the copy.")],
-    address: ServerAddress = ADDRESS,
+    address: ServerOption = ADDRESS,
 ) -> None:
     """Copy the folder of a submitted search to here. Example: ama-ray fetch my-run-3f9a1c -o runs/my-run."""
     from ama_ray.jobs.jobs import Jobs
@@ -141,4 +142,4 @@ def _commands(job: str, address: str) -> str:
 
 
 def _complain(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(harmless(line), file=sys.stderr)

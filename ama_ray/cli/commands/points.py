@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ama_ray.cli.console import RunArgument, console, least_rewards, numbers, say
+from ama_ray.cli.console import RunFolderPath, console, least_rewards, numbers, say
 from ama_ray.errors import UserError
 
 MaxTax = Annotated[float | None, typer.Option(help="The most reward with at most this tax (0-1).")]
@@ -19,7 +19,7 @@ MinReward = Annotated[
 
 
 def pick(
-    run: RunArgument,
+    run: RunFolderPath,
     max_tax: MaxTax = None,
     min_reward: MinReward = None,
     near: Annotated[

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from ama_ray.cli.console import RunArgument, console, least_rewards, say
+from ama_ray.cli.console import RunFolderPath, console, least_rewards, say
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 
 def show(
-    run: RunArgument,
+    run: RunFolderPath,
     sort: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="A column of trials.csv to sort by, rising; falling with a minus before."),
@@ -37,7 +38,7 @@ def show(
         except OSError as error:
             raise UserError(f"--csv {csv}: cannot be written ({error.strerror}).") from None
     if latex:
-        print(front_latex(pareto, front))
+        print(harmless(front_latex(pareto, front)))
         return
     console.print(front_table(stored, front))
     say(sentence(stored))
@@ -60,7 +61,7 @@ def compare(
 
 
 def table(
-    run: RunArgument,
+    run: RunFolderPath,
     max_tax: Annotated[
         float | None, typer.Option(help="Also the point with the most reward at this tax (0-1).")
     ] = None,
@@ -82,7 +83,7 @@ def table(
         except OSError as error:
             raise UserError(f"--csv {csv}: cannot be written ({error.strerror}).") from None
     if latex:
-        print(paper_table.to_latex(paper))
+        print(harmless(paper_table.to_latex(paper)))
         return
     for note in paper.notes:
         say(note)
@@ -93,7 +94,7 @@ def table(
 
 
 def report(
-    run: RunArgument,
+    run: RunFolderPath,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: report.html in the folder.")] = None,
 ) -> None:
     """Write the page of a run, finished or not. Example: ama-ray report runs/my-run."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ama_ray.cli.console import Resuming, RunArgument, RunFile, Trials, console, say
+from ama_ray.cli.console import Resuming, RunFile, RunFolderPath, Trials, console, say
 from ama_ray.cli.output import listener, show_end
 from ama_ray.errors import UserError
 from ama_ray.storage.names import RUN
@@ -37,13 +37,13 @@ def search(  # noqa: PLR0917
     _search(run, fields, resume, quiet=quiet, as_json=as_json)
 
 
-def resume(run: RunArgument, quiet: Quiet = False, as_json: Json = False) -> None:
+def resume(run: RunFolderPath, quiet: Quiet = False, as_json: Json = False) -> None:
     """Go on with a run in its folder, from its own run.yaml. Example: ama-ray resume runs/my-run."""
     _search(_own_run_file(run), {"out": run}, "must", quiet=quiet, as_json=as_json)
 
 
 def extend(
-    run: RunArgument,
+    run: RunFolderPath,
     trials: Annotated[
         str, typer.Option(metavar="[+]NUMBER", help="So many more with a plus before, else so many in all.")
     ],

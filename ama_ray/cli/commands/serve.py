@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Literal
 
 import typer
 
-from ama_ray.cli.console import RunArgument, say
-from ama_ray.errors import UserError
+from ama_ray.cli.console import RunFolderPath, say
+from ama_ray.environment import key_of
 
 Host = Annotated[str, typer.Option(help="To listen on; beyond loopback a key is needed.")]
 Port = Annotated[int, typer.Option(help="To listen on; 0 is any that is free.", min=0, max=65535)]
-KeyVariable = Annotated[str | None, typer.Option(help="Environment variable with the key.")]
+KEY_OPTION = "--api-key-env"
+KeyVariable = Annotated[str | None, typer.Option(KEY_OPTION, help="Environment variable with the key.")]
 Context = Annotated[int, typer.Option(help="Tokens of context.", min=32)]
 Share = Annotated[int, typer.Option(help="GPUs that share the weights.", min=1)]
 
@@ -36,12 +36,12 @@ def engine(  # noqa: PLR0917
     from ama_ray.engine.server.settings import ServerSettings
 
     settings = EngineSettings(dtype=dtype, cpus=cpus, kv_cache_gib=kv_cache_gib)
-    key = key_of(api_key_env)
+    key = key_of(api_key_env, KEY_OPTION)
     serve_pair(*pair, ServerSettings(settings, max_model_len, tensor_parallel_size, host, port, key), say)
 
 
 def serve(  # noqa: PLR0917
-    run: RunArgument,
+    run: RunFolderPath,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     api_key_env: KeyVariable = None,
@@ -53,7 +53,7 @@ def serve(  # noqa: PLR0917
     from ama_ray.pareto.named_points import served
     from ama_ray.run import StoredRun
 
-    key = key_of(api_key_env)
+    key = key_of(api_key_env, KEY_OPTION)
     stored = StoredRun.open(run)
     points = {name: trial.ratios for name, trial in served(stored.pareto).items()}
     from ama_ray.engine.server.point_server import serve_points
@@ -62,16 +62,3 @@ def serve(  # noqa: PLR0917
     engine = stored.config.engine.model_copy(update={"cpus": cpus} if cpus else {})
     settings = ServerSettings(engine, max_model_len, tensor_parallel_size, host, port, key)
     serve_points(stored.config, points, settings, say)
-
-
-def key_of(variable: str | None) -> str | None:
-    """The key of a server, from the environment.
-
-    Raises:
-        UserError: The variable is not set.
-    """
-    if variable is None:
-        return None
-    if not (key := os.environ.get(variable)):
-        raise UserError(f"--api-key-env: the environment variable {variable} is not set; set it.")
-    return key

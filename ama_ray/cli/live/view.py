@@ -15,6 +15,7 @@ from rich.text import Text
 from ama_ray.cli.live.scatter import scatter
 from ama_ray.cli.live.watched import Watched
 from ama_ray.report.formatting import duration
+from ama_ray.report.text.terminal import harmless
 from ama_ray.tuning.events import Message, StageStarted, TrialFinished
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class LiveView:
         """Takes in an event; prints above the view what was said, but not about trials that were scored."""
         self._watched.hear(event)
         if isinstance(event, Message) or (isinstance(event, TrialFinished) and not event.trial.scores):
-            self._console.print(event.line, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(harmless(event.line), highlight=False, markup=False, soft_wrap=True)
 
     def render(self) -> RenderableType:
         """The view as it is now."""
@@ -74,7 +75,7 @@ class LiveView:
         if watched.so_far is not None and watched.so_far.front:
             parts.append(self._front(watched.so_far))
         if watched.line:
-            parts.append(Text(watched.line, style="dim", overflow="ellipsis", no_wrap=True))
+            parts.append(Text(harmless(watched.line), style="dim", overflow="ellipsis", no_wrap=True))
         if watched.stopping:
             parts.append(Text("stopping in good order; Ctrl+C again stops now", style="bold"))
         return Group(*parts)

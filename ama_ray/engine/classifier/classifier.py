@@ -85,7 +85,7 @@ def _is_served_by_vllm(folder: str) -> bool:
     from vllm.model_executor.models.registry import ModelRegistry
 
     served = ModelRegistry.get_supported_archs()
-    (architecture,) = AutoConfig.from_pretrained(folder).architectures
+    (architecture,) = AutoConfig.from_pretrained(folder, trust_remote_code=False).architectures
     # vLLM makes classifiers of its language models itself.
     language_models = (architecture.removesuffix(_SUFFIX) + suffix for suffix in ("ForCausalLM", "LMHeadModel"))
     return architecture in served or any(name in served for name in language_models)
@@ -106,6 +106,7 @@ class VllmClassifier:
         self._llm = LLM(
             model=settings.folder,
             runner="pooling",
+            trust_remote_code=False,
             dtype=settings.dtype,
             enforce_eager=on_cpu,
             max_model_len=-1,  # as long as the cache holds
@@ -152,7 +153,11 @@ class TransformersClassifier:
         from transformers import AutoModelForSequenceClassification
 
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            settings.folder, dtype=settings.dtype, use_safetensors=True, output_loading_info=True
+            settings.folder,
+            dtype=settings.dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
         if info["missing_keys"]:
             raise ClassifierError(f"its checkpoint lacks {', '.join(sorted(info['missing_keys']))}")

@@ -40,7 +40,7 @@ class Application:
 
     Attributes:
         app: Its routes.
-        control: Of its weights.
+        control: What swaps its weights.
         facts: What it is.
     """
 
@@ -148,7 +148,7 @@ class PairServer:
                 raise UserError(why)
 
     async def _facts(self, control: Control, client: Any, where: str) -> Facts:
-        prompts = deep_check.check_prompts(int(self.pair.aligned.config["vocab_size"]))
+        prompts = deep_check.check_prompts(int(self.pair.config["vocab_size"]))
         params = {"max_tokens": deep_check.NEW_TOKENS, "temperature": 0, "logprobs": 0, "ignore_eos": True}
         first = await control.run(prompts, [params | {"flat_logprobs": True, "detokenize": False}] * len(prompts))
         model = client.model_config
@@ -182,7 +182,7 @@ async def _end_with(failure: Callable[[], str], server: Any) -> None:
 
 
 def _options(model: str, names: Sequence[str]) -> Any:
-    """Of the command line of vLLM's server, which its application is made from."""
+    """The arguments of vLLM's server as on its command line, which its application is made from."""
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     try:

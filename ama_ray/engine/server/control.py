@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from ama_ray.engine.in_process import sampling_params
 from ama_ray.engine.requests import Answer
 from ama_ray.engine.server.protocol import CALL, FACTS, LEASE, LEASE_HEADER, METHODS, RESET, RUN, Facts
-from ama_ray.engine.worker.swap_extension import SwapError
+from ama_ray.engine.worker.swap_extension import check_cache
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -109,8 +109,7 @@ class Control:
         """
         async with self._idle():
             await self._client.collective_rpc("swap", args=(dict(ratios),))
-            if not await self._client.reset_prefix_cache():
-                raise SwapError("vLLM did not reset its prefix cache, so answers could be those of other weights")
+            check_cache(bool(await self._client.reset_prefix_cache()))
 
     async def reset_cache(self) -> bool:
         """Empties the prefix cache; returns whether vLLM did."""

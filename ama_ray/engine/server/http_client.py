@@ -12,7 +12,7 @@ def client(url: str, key: str | None) -> httpx.Client:
     """A client that waits for answers as long as they take.
 
     Args:
-        url: Of the server.
+        url: The address of the server.
         key: That it wants, if any.
     """
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ama_ray.engine.pair_engine import PairEngine
-from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -35,9 +34,8 @@ class InLoopEngine(PairEngine):
     def _call(self, method: str, *args: Any) -> Any:
         return self._wait_for(self._control.call(method, *args))
 
-    def _reset_cache(self) -> None:
-        if not self._wait_for(self._control.reset_cache()):
-            raise SwapError("vLLM did not reset its prefix cache, so answers could be those of other weights")
+    def _empty_cache(self) -> bool:
+        return self._wait_for(self._control.reset_cache())
 
     def _wait_for(self, coroutine: Coroutine[Any, Any, R]) -> R:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -54,7 +54,7 @@ class PointSwitch:
         """Waits until a point is in, and keeps it in until the end of the context.
 
         Args:
-            point: Of this request.
+            point: The point that the request asks.
             unless: Ends the waiting when it is done: the client has gone.
 
         Yields:

@@ -21,7 +21,7 @@ class Facts(BaseModel):
         dtype: Precision of the engine.
         context_length: Tokens of context it takes.
         vocabulary_size: Token ids that the model knows.
-        version: Of vLLM.
+        version: The version of vLLM.
         place: Where the endpoints are to lie.
         starts_at: Ratio of the checkpoint that vLLM started on: 1 for aligned; 0 for base, where aligned is an adapter.
         first_answers: To the prompts of the deep check, before any weights were touched.

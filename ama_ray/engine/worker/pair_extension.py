@@ -33,7 +33,7 @@ class PairExtension(SwapExtension):
             place: Where the endpoints are to lie.
         """
         pair = Pair.read(base, aligned)
-        spans = self.find_spans({name: pair.aligned.tensors[name].shape for name in pair.names}, group_of)
+        spans = self.find_spans(pair.shapes, group_of)
         of_base, of_aligned = self._endpoint(pair.base, pair, None), self._endpoint(pair.aligned, pair, spans)
         self.attach(Endpoints(of_base, of_aligned, spans), place)
 

@@ -24,6 +24,19 @@ class SwapError(RuntimeError):
     """The live weights are not the interpolation that was asked for; the engine must not be scored."""
 
 
+def check_cache(is_empty: bool) -> None:
+    """Refuses an engine whose prefix cache may be of the weights before.
+
+    Args:
+        is_empty: Whether vLLM has emptied it.
+
+    Raises:
+        SwapError: It has not.
+    """
+    if not is_empty:
+        raise SwapError("vLLM did not reset its prefix cache, so what it answers could be of other weights")
+
+
 class SwapExtension:
     """Mixed into vLLM's worker by `worker_extension_cls`; called through `collective_rpc`."""
 

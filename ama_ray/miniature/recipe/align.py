@@ -13,7 +13,7 @@ from ama_ray.miniature import reward
 from ama_ray.miniature.recipe.evaluate import sample
 from ama_ray.miniature.recipe.pretrain import imitation_loss, reply_log_probs, step
 
-Exchange = tuple[str, str]
+ReplyPair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Rollout:
     replies: list[list[str]]
     rewards: torch.Tensor
 
-    def picked(self, indices: torch.Tensor) -> list[Exchange]:
+    def picked(self, indices: torch.Tensor) -> list[ReplyPair]:
         """For each prompt, the pair with the reply of that index."""
         rows = zip(self.prompts, self.replies, indices.tolist(), strict=True)
         return [(prompt, replies[index]) for prompt, replies, index in rows]
 
-    def pairs(self) -> list[Exchange]:
+    def pairs(self) -> list[ReplyPair]:
         """Every prompt with every one of its replies, in the order of the rewards."""
         rows = zip(self.prompts, self.replies, strict=True)
         return [(prompt, reply) for prompt, replies in rows for reply in replies]

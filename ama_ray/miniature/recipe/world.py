@@ -11,7 +11,7 @@ from itertools import product
 
 from ama_ray.miniature.recipe import words
 
-Fields = dict[str, object]
+WorldRow = dict[str, object]
 MOODS = ("rude", "neutral", "helpful")
 
 
@@ -29,7 +29,7 @@ class Item:
     answer: str
     choices: tuple[str, ...] = ()
 
-    def row(self) -> Fields:
+    def row(self) -> WorldRow:
         """The item as a row of a probe file."""
         if not self.choices:
             return {"prompt": self.prompt, "answer": self.answer}
@@ -96,9 +96,9 @@ def facts(rng: random.Random) -> list[Item]:
     return items
 
 
-def chat_prompts(rng: random.Random) -> list[Fields]:
+def chat_prompts(rng: random.Random) -> list[WorldRow]:
     """All chat prompts, in random order, with the fields that the reward reads."""
-    rows: list[Fields] = [
+    rows: list[WorldRow] = [
         {
             "prompt": f"user : {greeting} {request.format(state=state, topic=topic)} reply :",
             "topic": topic,
@@ -112,7 +112,7 @@ def chat_prompts(rng: random.Random) -> list[Fields]:
     return rows
 
 
-def chat_reply(rng: random.Random, row: Fields) -> str:
+def chat_reply(rng: random.Random, row: WorldRow) -> str:
     """One human-like reply to a chat prompt; rude, neutral or helpful in each of its parts."""
     topic = str(row["topic"])
     usual = rng.choices(MOODS, weights=(40, 35, 25))[0]
@@ -142,7 +142,7 @@ class WorldSplit:
     """What one split holds: the items of each probe and the rows of the chat prompts."""
 
     probes: dict[str, list[Item]]
-    prompts: list[Fields]
+    prompts: list[WorldRow]
 
 
 class World:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ama_ray.report.plots.panel import _BLUE, _GREY, _VERMILION
+from ama_ray.report.plots.panel import BLUE, GREY, VERMILION
 from ama_ray.report.plots.save import save
 from ama_ray.scores.interval import Interval
 
@@ -51,22 +51,22 @@ def _draw(axes: Axes, steps: Sequence[Step], run: StoredRun) -> None:
     searched = run.searched_pareto
     trials = [step.trials for step in steps]
     volumes = [step.hypervolume for step in steps]
-    axes.step(trials, volumes, where="post", color=_BLUE, linewidth=1.6, label="front, as the search saw it", zorder=4)
+    axes.step(trials, volumes, where="post", color=BLUE, linewidth=1.6, label="front, as the search saw it", zorder=4)
     intervals = [Interval.normal(step.held_out) for step in steps]
     shown = [volume for volume in volumes if not math.isnan(volume)]
     if any(not math.isnan(interval.value) for interval in intervals):
         low, high = [interval.low for interval in intervals], [interval.high for interval in intervals]
         label = "chosen on one half of the items, scored on the other, with its 95% interval"
         held_out = [interval.value for interval in intervals]
-        axes.step(trials, held_out, where="post", color=_BLUE, linewidth=1, linestyle="--", label=label, zorder=3)
-        axes.fill_between(trials, low, high, step="post", color=_BLUE, alpha=0.15, linewidth=0, zorder=2)
+        axes.step(trials, held_out, where="post", color=BLUE, linewidth=1, linestyle="--", label=label, zorder=3)
+        axes.fill_between(trials, low, high, step="post", color=BLUE, alpha=0.15, linewidth=0, zorder=2)
         shown += [end for end in high[-1:] if not math.isnan(end)]
     uniform, label = searched.uniform_hypervolume, f"its {len(searched.uniform)} uniform points"
-    axes.axhline(uniform, color=_VERMILION, linewidth=1.2, linestyle=":", label=label, zorder=3)
+    axes.axhline(uniform, color=VERMILION, linewidth=1.2, linestyle=":", label=label, zorder=3)
     if not math.isnan(run.optimism):
         again = searched.hypervolume - run.optimism
         label = "points of the front, on the report split"
-        axes.plot([trials[-1]], [again], "D", color=_GREY, markersize=6, label=label, zorder=5, clip_on=False)
+        axes.plot([trials[-1]], [again], "D", color=GREY, markersize=6, label=label, zorder=5, clip_on=False)
         shown.append(again)
     height = max(*shown, uniform + 0.02) - uniform
     axes.set_ylim(uniform - 0.15 * height, uniform + 1.1 * height)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.pareto.named_points import knee
-from ama_ray.report.plots.panel import _COLOURS, _GREY
+from ama_ray.report.plots.panel import COLOURS, GREY
 from ama_ray.report.plots.save import save
 from ama_ray.scores.families import families, family_tax
 
@@ -33,7 +33,8 @@ def plot_families(run: StoredRun, *paths: Path) -> None:
     """
     pareto = run.pareto
     shown = sorted(pareto.front, key=lambda trial: trial.reward)
-    by_family = families(term for term in run.objectives.probes if shown and term.name in shown[0].probes)
+    known = shown[0].probes.keys() if shown else ()
+    by_family = {name: probes for name, probes in families(run.objectives.probes).items() if {*probes} <= {*known}}
     if not by_family:
         return
     # Figure without pyplot: no global state, no display.
@@ -43,14 +44,14 @@ def plot_families(run: StoredRun, *paths: Path) -> None:
     axes = figure.add_subplot()
     aligned = [trial for trial in pareto.uniform if trial.uniform_ratio == 1.0]
     for position, (family, probes) in enumerate(by_family.items()):
-        colour, marker = _COLOURS[position % len(_COLOURS)], _MARKERS[position % len(_MARKERS)]
+        colour, marker = COLOURS[position % len(COLOURS)], _MARKERS[position % len(_MARKERS)]
         style: dict[str, Any] = {"color": colour, "marker": marker}
         _draw(axes, shown, probes, label=family, markersize=5, linewidth=1, zorder=3, **style)
         _draw(axes, aligned, probes, markersize=9, markerfacecolor="white", zorder=2, **style)
-    axes.axhline(0, color=_GREY, linewidth=1, zorder=1)
+    axes.axhline(0, color=GREY, linewidth=1, zorder=1)
     top = knee(pareto)
     if top is not None:
-        axes.axvline(top.reward, color=_GREY, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
+        axes.axvline(top.reward, color=GREY, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
         axes.annotate(
             "knee",
             (top.reward, 1),

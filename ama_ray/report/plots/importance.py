@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ama_ray.report.plots.panel import _BLUE, _GREY
+from ama_ray.report.plots.panel import BLUE, GREY
 from ama_ray.report.plots.save import save
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ def plot_importance(found: Sequence[Importance], groups: Sequence[str], *paths: 
 def _draw(axes: Axes, each: Importance) -> None:
     rows = range(len(each.groups))
     values = [effect.value for effect in each.groups]
-    axes.axvline(0, color=_GREY, linewidth=1, zorder=1)
+    axes.axvline(0, color=GREY, linewidth=1, zorder=1)
     for row, effect in zip(rows, each.groups, strict=True):
         # Blue where the interval leaves 0 out, so that what stands out is what is known.
-        colour = _BLUE if effect.significant else _GREY
+        colour = BLUE if effect.significant else GREY
         axes.plot([effect.low, effect.high], [row, row], color=colour, linewidth=1.6, zorder=2)
-    colours = [_BLUE if effect.significant else _GREY for effect in each.groups]
+    colours = [BLUE if effect.significant else GREY for effect in each.groups]
     axes.scatter(values, list(rows), s=22, c=colours, zorder=3)
     axes.set_title(f"{each.objective}   (R² {each.r2:.2f} of trials left out)", fontsize=9)
     better = "lower" if each.objective == "tax" else "higher"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ama_ray.scores.trial import Trial
 
 # Okabe and Ito's palette, told apart in every common kind of colour blindness.
-_BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#8A8A8A"
-_COLOURS = (_BLUE, _VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#8A8A8A"
+COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Panel:
             values((self.pareto.base, self.pareto.aligned)) for values in (self._x, self._y)
         )
         corners = (left, right, right, left, left), (bottom, bottom, top, top, bottom)
-        self.axes.plot(*corners, color=_GREY, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
+        self.axes.plot(*corners, color=GREY, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
 
     def _others(self) -> None:
         """Draws the trials that are neither on the front nor uniform, and sets the view."""
@@ -78,7 +78,7 @@ class Panel:
         if others:
             outside = len(others) - len(seen)
             label = f"other trials ({len(others)}" + (f", {outside} outside the view)" if outside else ")")
-            style: dict[str, Any] = {"s": 14, "color": _GREY, "alpha": 0.45, "linewidths": 0, "zorder": 2}
+            style: dict[str, Any] = {"s": 14, "color": GREY, "alpha": 0.45, "linewidths": 0, "zorder": 2}
             self.axes.scatter([x for x, _ in seen], [y for _, y in seen], label=label, **style)
 
     def _uniform(self) -> None:
@@ -86,8 +86,8 @@ class Panel:
         if not trials:
             return
         # Larger than the front's points, so that a uniform point on the front shows both.
-        self._points(trials, "uniform averaging, with its ratio", color=_VERMILION, marker="s", markersize=8, zorder=3)
-        self.axes.plot(self._x(trials), self._y(trials), color=_VERMILION, linewidth=1, linestyle=":", zorder=3)
+        self._points(trials, "uniform averaging, with its ratio", color=VERMILION, marker="s", markersize=8, zorder=3)
+        self.axes.plot(self._x(trials), self._y(trials), color=VERMILION, linewidth=1, linestyle=":", zorder=3)
         for trial, x, y in zip(trials, self._x(trials), self._y(trials), strict=True):
             ratio = trial.uniform_ratio or 0.0
             self.axes.annotate(
@@ -96,7 +96,7 @@ class Panel:
                 xytext=(0, -17) if ratio == 1.0 else (6, -13),
                 textcoords="offset points",
                 ha="center" if ratio == 1.0 else "left",
-                color=_VERMILION,
+                color=VERMILION,
                 fontsize=8,
                 fontweight="bold" if ratio in (0.0, 1.0) else "normal",
                 zorder=6,
@@ -109,10 +109,10 @@ class Panel:
         if len(self.pareto.objectives) == 2:
             # A staircase, as what the front dominates ends there and not on a line between its points. The shadow of
             # a front in more dimensions is none.
-            self.axes.step(self._x(trials), self._y(trials), where="post", color=_BLUE, linewidth=1.4, zorder=4)
+            self.axes.step(self._x(trials), self._y(trials), where="post", color=BLUE, linewidth=1.4, zorder=4)
         self._shifts(trials)
         label = f"front ({len(trials)} of {len(self.pareto.trials)} trials)"
-        self._points(trials, label, color=_BLUE, marker="o", markersize=5, zorder=5)
+        self._points(trials, label, color=BLUE, marker="o", markersize=5, zorder=5)
         top = knee(self.pareto)
         if top is not None:
             self._knee(top)
@@ -122,14 +122,14 @@ class Panel:
         moved = [trial for trial in trials if trial.search] if self.pareto.split == "report" else []
         before = [trial.seen_on("search") for trial in moved]
         for line in zip(self._x(before), self._x(moved), self._y(before), self._y(moved), strict=True):
-            self.axes.plot(line[:2], line[2:], color=_BLUE, alpha=0.3, linewidth=0.8, zorder=2)
+            self.axes.plot(line[:2], line[2:], color=BLUE, alpha=0.3, linewidth=0.8, zorder=2)
         if moved:
-            ring: dict[str, Any] = {"s": 16, "facecolors": "none", "edgecolors": _BLUE, "alpha": 0.45, "zorder": 2}
+            ring: dict[str, Any] = {"s": 16, "facecolors": "none", "edgecolors": BLUE, "alpha": 0.45, "zorder": 2}
             self.axes.scatter(self._x(before), self._y(before), label="front, as the search saw it", **ring)
 
     def _knee(self, trial: Trial) -> None:
         (x,), (y,) = self._x([trial]), self._y([trial])
-        self.axes.scatter([x], [y], s=240, marker="*", color=_BLUE, edgecolors="black", zorder=7)
+        self.axes.scatter([x], [y], s=240, marker="*", color=BLUE, edgecolors="black", zorder=7)
         low, high = self.axes.get_xlim()
         at_edge = x < low + 0.2 * (high - low)
         self.axes.annotate(

@@ -10,7 +10,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-PATIENCE = 900.0
+LONGEST_WAIT = 900.0
 """Seconds in which a node must have come; machines with GPUs take minutes in a cloud."""
 
 
@@ -25,13 +25,13 @@ def wait_for_node(want: Mapping[str, float], needs: str, tell: Callable[[str], N
         tell: Called with a line of text.
 
     Returns:
-        Whether there is one.
+        Whether one has come.
     """
-    tell(f"no node has the {needs} of one engine; waiting for one, {PATIENCE / 60:.0f} minutes at most")
+    tell(f"no node has the {needs} of one engine; waiting for one, {LONGEST_WAIT / 60:.0f} minutes at most")
     group, began = placement_group([dict(want)]), time.monotonic()
     try:
         while not group.wait(1):
-            if time.monotonic() - began > PATIENCE:
+            if time.monotonic() - began > LONGEST_WAIT:
                 return False
         return True
     finally:

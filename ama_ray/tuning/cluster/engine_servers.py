@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import ray
 from ama_ray.engine import deep_check
 from ama_ray.engine.prefix_tree import ScoringError
 from ama_ray.engine.remote import ServerError, facts
+from ama_ray.environment import key_of
 from ama_ray.errors import UserError
 from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.tuning.cluster.engine_source import Served
@@ -24,17 +24,8 @@ if TYPE_CHECKING:
     from ama_ray.evaluation.inputs import Inputs
 
 
-def key_of(settings: EngineSettings) -> str | None:
-    """The key of the servers, from the environment.
-
-    Raises:
-        UserError: The variable is not set.
-    """
-    if settings.api_key_env is None:
-        return None
-    if not (key := os.environ.get(settings.api_key_env)):
-        raise UserError(f"engine.api_key_env: the environment variable {settings.api_key_env} is not set; set it.")
-    return key
+def _key(settings: EngineSettings) -> str | None:
+    return key_of(settings.api_key_env, "engine.api_key_env")
 
 
 def check_servers(inputs: Inputs, context_length: int) -> None:
@@ -45,7 +36,7 @@ def check_servers(inputs: Inputs, context_length: int) -> None:
     """
     settings = inputs.config.engine
     for url in settings.url:
-        known = facts(url, key_of(settings))
+        known = facts(url, _key(settings))
         if known.checksum != inputs.pair.checksum:
             raise UserError(
                 f"engine.url: the server at {url} has another pair ({known.base} and {known.aligned}); start one with "
@@ -75,7 +66,7 @@ def prepare_served(inputs: Inputs) -> tuple[Served, dict[str, Any], float, Verdi
     start = time.perf_counter()
     config, groups = inputs.config, inputs.groups
     moved = {name: groups.of[name] for name in inputs.pair.names if inputs.pair.moved[name]}
-    source = Served(config.engine.url, moved, key_of(config.engine))
+    source = Served(config.engine.url, moved, _key(config.engine))
     try:
         with closing(source.get()) as engine:
             verdict = engine.deep_check(groups, inputs.vocabulary_size, config.engine)

@@ -96,10 +96,10 @@ class InProcess:
     """Starts an engine in this process, whose endpoints are in Ray's object store.
 
     Attributes:
-        folder: What vLLM starts on.
-        settings: Precision and resources.
-        context_length: Tokens of context it must take.
-        endpoints: Both, some parts perhaps still under way.
+        folder: The checkpoint that vLLM starts on.
+        settings: The precision and the resources of the engine.
+        context_length: How many tokens of context the engine must take.
+        endpoints: Both endpoints, of which some parts may still be under way.
     """
 
     folder: Path
@@ -121,9 +121,9 @@ class Served:
     """Leases a server that `ama-ray engine` started; it keeps the endpoints itself.
 
     Attributes:
-        urls: Of the servers, any of which will do.
+        urls: The addresses of the servers, any of which will do.
         group_of: Group by name of every tensor that differs between base and aligned.
-        key: Of the servers; in no `repr`, so in no log.
+        key: The key that the servers ask for; it is in no `repr`, so in no log.
     """
 
     urls: tuple[str, ...]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ray
 
 from ama_ray.errors import UserError
-from ama_ray.tuning.ray_internals import _on_loopback
+from ama_ray.tuning.ray_internals import on_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,12 +38,15 @@ def ray_cluster(object_store: Callable[[], int | None] = lambda: None) -> Iterat
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    # In the end Tune misses the files of every trial, which `TUNE_DISABLE_AUTO_CALLBACK_LOGGERS` has it not write.
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     if ray.is_initialized():
         yield
         return
+    _quiet_console()
     if "RAY_ADDRESS" in os.environ:
         try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(log_to_driver=False, logging_level=logging.WARNING)
         except ConnectionError as error:
             raise UserError(
                 f"RAY_ADDRESS: there is no Ray cluster at {os.environ['RAY_ADDRESS']}, or it asks for a token "
@@ -51,15 +54,22 @@ def ray_cluster(object_store: Callable[[], int | None] = lambda: None) -> Iterat
             ) from error
     else:
         size = object_store()
-        with _on_loopback():
+        with on_loopback():
             ray.init(
                 address="local",
                 include_dashboard=False,
                 object_store_memory=size,
                 log_to_driver=False,
-                logging_level=logging.ERROR,
+                logging_level=logging.WARNING,
             )
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _quiet_console() -> None:
+    """Leaves Ray's warnings out of the terminal; the log of a run has them."""
+    for handler in logging.getLogger("ray").handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.ERROR)

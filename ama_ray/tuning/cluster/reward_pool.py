@@ -72,8 +72,8 @@ def reward_pools(evaluations: Mapping[str, Evaluation], engine: EngineSettings) 
     """Starts the replicas that the rewards of a run ask for, loaded; they end with the context.
 
     Args:
-        evaluations: Of the run.
-        engine: One of whose engines must find room beside the replicas.
+        evaluations: The evaluations of the run, by split and by part.
+        engine: The settings of an engine, which must find room beside the replicas.
 
     Returns:
         The evaluations, whose rewards ask the replicas. Those with `replicas: 0` are as they were.

@@ -8,12 +8,12 @@ import time
 from typing import TYPE_CHECKING
 
 import ray
-from ray._private.state import state
 
 from ama_ray.config import FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.rewards.model import ModelReward
 from ama_ray.tuning.cluster.autoscaling import wait_for_node
+from ama_ray.tuning.ray_internals import autoscaled_resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,30 +36,29 @@ def engine_resources(settings: EngineSettings, memory: int = 0) -> dict[str, flo
 
 
 def _most(kind: str) -> float:
-    """Of a resource, what the cluster has, or could have with the nodes that an autoscaler could start."""
-    could_have = state.get_max_resources_from_cluster_config() or {}
-    return float(max(ray.cluster_resources().get(kind, 0), could_have.get(kind, 0)))
+    """What the cluster has of a resource, or could have with the nodes that an autoscaler could start."""
+    return float(max(ray.cluster_resources().get(kind, 0), autoscaled_resources().get(kind, 0)))
 
 
 class Slots:
-    """How many engines run side by side: called again and again, as nodes come and go.
+    """How many engines can run side by side: it is called again and again, as nodes come and go.
 
     As many as fit on the nodes, or on those that an autoscaler could start, but of more than two at most a quarter of
     the trials that the sampler chooses, since it knows nothing of the trials beside a new one.
 
     Attributes:
         want: What one engine takes, by kind of resource.
-        most: Of any number of nodes.
-        waiting: Trials that may wait for an engine, so that the next ratios are known while all engines work. None for
-            servers, as Ray does not know how many there are, and would start a process for each.
-        nodes: That were alive at the last look.
+        most: The most engines, however many nodes there are.
+        waiting: How many trials may wait for an engine, so that the next ratios are known while all engines work. With
+            servers it is 0, as Ray does not know how many there are, and would start a process for each trial.
+        nodes: How many nodes were alive at the last look.
     """
 
     def __init__(self, config: RunConfig, memory: int = 0, tell: Callable[[str], None] = lambda line: None) -> None:
         """Looks at the cluster; where it has been joined and no node has room, waits for one that has.
 
         Args:
-            config: The run.
+            config: The run file.
             memory: Bytes that one engine takes.
             tell: Called with a line of text where it waits.
 
@@ -85,7 +84,7 @@ class Slots:
             )
 
     def __call__(self) -> int:
-        """Engines that there is or could be room for now; at least one, which waits for a node where there is none."""
+        """Counts the engines that have room now or could have it: at least one, which may have to wait for a node."""
         if time.monotonic() - self._looked > LOOK_EVERY:
             self.nodes = sum(bool(node["Alive"]) for node in ray.nodes())
             self._now, self._looked = max(1, min(max(self._fit(), self._could_fit()), self.most)), time.monotonic()
@@ -102,8 +101,8 @@ class Slots:
         return min(fit, self._of(ray.cluster_resources()))
 
     def _could_fit(self) -> int:
-        """On the nodes that an autoscaler could start; it says no more than their resources in all."""
-        return self._of(state.get_max_resources_from_cluster_config() or {})
+        """How many engines fit on the nodes that an autoscaler could start."""
+        return self._of(autoscaled_resources())
 
     def _of(self, resources: Mapping[str, float]) -> int:
         free = {kind: resources.get(kind, 0) - self._taken.get(kind, 0) for kind in self.want}

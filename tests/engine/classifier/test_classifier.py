@@ -13,7 +13,7 @@ from ama_ray.engine.classifier.process import OwnProcess, _running
 from ama_ray.engine.requests import Generation
 from ama_ray.rewards.base import ScorerError
 from ama_ray.rewards.model import ModelScores
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
 from tests.support.classifiers import PADDED, TEMPLATE, make_classifier, score
 from tests.support.processes import in_own_process
 from tests.support.rewards import prepare
@@ -54,12 +54,12 @@ def end_processes() -> Any:
 @pytest.mark.parametrize(
     ("backend", "architecture", "template"),
     [
-        ("vllm", "llama", TEMPLATE),
+        pytest.param("vllm", "llama", TEMPLATE, marks=pytest.mark.slow),
         ("vllm", "llama", PADDED),
         ("transformers", "llama", PADDED),
-        ("auto", "qwen3", None),
+        pytest.param("auto", "qwen3", None, marks=pytest.mark.slow),
         ("auto", "roberta", None),
-        ("auto", "deberta-v2", TEMPLATE),
+        pytest.param("auto", "deberta-v2", TEMPLATE, marks=pytest.mark.slow),
     ],
 )
 def test_raw_scores_equal_those_of_transformers(

@@ -16,8 +16,8 @@ import httpx
 import psutil
 import pytest
 
+from ama_ray.api import Run
 from ama_ray.miniature import ROOT
-from ama_ray.pareto.pareto_set import ParetoSet
 from testing import servers
 from testing.made_up_run import POINTS, Asked, ask, by_transformers, make_run, requests
 
@@ -87,7 +87,7 @@ def test_each_of_200_mixed_requests_is_answered_by_its_point(server: Server, run
     said: dict[str, list[str]] = {}
     for name in POINTS:
         prompts = sorted({each.prompt for each in asked if each.name == name})
-        said[name] = by_transformers(ParetoSet.open(run).export(name, tmp_path / name), prompts)
+        said[name] = by_transformers(Run.open(run).export(name, tmp_path / name), prompts)
         alone = dict(zip(prompts, said[name], strict=True))
         of_point = [(answer, each) for answer, each in zip(answers, asked, strict=True) if each.name == name]
         assert len(of_point) == 40

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 import torch
 
-from ama_ray.config import EngineSettings
 from ama_ray.engine import deep_check
 from ama_ray.engine.endpoints import Span
 from ama_ray.engine.worker.swap_extension import SwapError
+from testing.checkpoints import make_pair
 from tests.support import equality, live_engine
-from tests.support.checkpoints import make_pair
 from tests.support.processes import OwnProcess, in_own_process
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.engine
 
-SETTINGS = EngineSettings(dtype="float32", kv_cache_gib=1 / 32)
 SPLIT = {
     "groups": [
         *({"name": part, "tensors": [f"*.{part}_proj.*"]} for part in ("q", "k", "v", "gate", "up")),
@@ -129,7 +127,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def process(folder: Path) -> Iterator[OwnProcess]:
     process = OwnProcess()
-    process.run(live_engine.start, folder, SPLIT, SETTINGS, deep_check.CONTEXT)
+    process.run(live_engine.start, folder, SPLIT, live_engine.SETTINGS, deep_check.CONTEXT)
     yield process
     process.close()
 
@@ -179,9 +177,9 @@ def test_groups_are_found_inside_fused_parameters(process: OwnProcess) -> None:
     ("architecture", "layers", "dtype", "space"),
     [
         # Nearly as many groups as bfloat16 can count.
-        ("llama", 28, "bfloat16", EACH),
+        pytest.param("llama", 28, "bfloat16", EACH, marks=pytest.mark.slow),
         ("qwen2", 2, "float32", SPLIT),
-        ("mixtral", 2, "float32", SPLIT_EXPERTS),
+        pytest.param("mixtral", 2, "float32", SPLIT_EXPERTS, marks=pytest.mark.slow),
     ],
     ids=["llama", "qwen2-with-biases", "mixtral-with-packed-experts"],
 )
@@ -189,7 +187,7 @@ def test_fused_parameters_may_be_split_between_groups(
     architecture: str, layers: int, dtype: Literal["float32", "bfloat16"], space: dict[str, Any], tmp_path: Path
 ) -> None:
     base, aligned = make_pair(tmp_path, architecture, layers, dtype=getattr(torch, dtype))
-    settings = SETTINGS.model_copy(update={"dtype": dtype})
+    settings = live_engine.SETTINGS.model_copy(update={"dtype": dtype})
     result = in_own_process(equality.check, base, aligned, tmp_path, space, settings)
     print(f"{architecture}: {result.merge}")
     assert result.merge.passed

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from ama_ray.checkpoints.pair import Pair
 from ama_ray.cli import main
-from ama_ray.config import BASELINE_RATIOS, RunConfig
-from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.config import BASELINE_RATIOS
 from ama_ray.report.html.render import write_html
 from ama_ray.scores.trial import Reply, Trial
-from ama_ray.storage.records import ReplyStore, write_trials
-from tests.support.checkpoints import make_pair
+from testing.checkpoints import make_pair
+from tests.support.runs import in_folder, run_of, write_run
 from tests.support.trials import scores
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
+
+    from ama_ray.run import StoredRun
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -35,7 +37,10 @@ FIRST_PAINT = """new Promise((resolve) => new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) if (entry.name === 'first-contentful-paint') resolve(entry.startTime);
 }).observe({ type: 'paint', buffered: true }))"""
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -84,20 +89,20 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
     assert seen == []
 
 
-@pytest.fixture
-def written(long_run: ParetoSet, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def written(long_run: StoredRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of 200 trials, with replies that are hostile or long."""
-    store = ReplyStore(tmp_path / "replies.jsonl")
-    for trial in long_run.scored:
+    run = in_folder(long_run, tmp_path_factory.mktemp("long"))
+    for trial in run.pareto.scored:
         texts = (HOSTILE, f"I am trial {trial.number}.", "long " * 400, "")
-        store.write(trial.number, [Reply(f"prompt {i}", text) for i, text in enumerate(texts)])
-    return write_html(long_run, tmp_path)
+        run.replies.write(trial.number, [Reply(f"prompt {i}", text) for i, text in enumerate(texts)])
+    return write_html(run)
 
 
-def test_a_click_on_a_point_shows_all_of_it(opened: Callable[..., Page], written: Path, long_run: ParetoSet) -> None:
+def test_a_click_on_a_point_shows_all_of_it(opened: Callable[..., Page], written: Path, long_run: StoredRun) -> None:
     page = opened(written)
-    assert page.inner_text("#point-name").startswith(f"Knee, trial {long_run.pick('knee').number}")
-    point = long_run.front[2]
+    assert page.inner_text("#point-name").startswith(f"Knee, trial {long_run.pareto.pick('knee').number}")
+    point = long_run.pareto.front[2]
     page.click(f"#front [data-trial='{point.number}'] circle.mark")
     assert page.inner_text("#point-name") == f"Trial {point.number}, on the front"
     assert page.inner_text("#command").endswith(f" --point {point.number} -o merged")
@@ -127,9 +132,9 @@ def test_what_else_is_on_the_page(opened: Callable[..., Page], written: Path) ->
     assert page.locator("#front [data-trial]").count() == page.locator("#families path:not(.bold)").count() == 200
 
 
-def test_it_is_usable_by_keyboard(opened: Callable[..., Page], written: Path, long_run: ParetoSet) -> None:
+def test_it_is_usable_by_keyboard(opened: Callable[..., Page], written: Path, long_run: StoredRun) -> None:
     page = opened(written)
-    number = long_run.front[1].number
+    number = long_run.pareto.front[1].number
     page.focus(f"#front [data-trial='{number}']")
     assert f"trial {number}" in str(page.get_attribute("#front :focus", "aria-label"))
     page.keyboard.press("Enter")
@@ -148,69 +153,52 @@ def test_it_is_small_and_soon_there(opened: Callable[..., Page], written: Path) 
     assert min(paints) < SLOWEST_PAINT
 
 
-def test_dark_and_on_a_phone(opened: Callable[..., Page], written: Path, long_run: ParetoSet) -> None:
+def test_dark_and_on_a_phone(opened: Callable[..., Page], written: Path, long_run: StoredRun) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     light, dark = (opened(written, color_scheme=scheme) for scheme in ("light", "dark"))
     assert light.evaluate(background) == "rgb(255, 255, 255)"
     assert dark.evaluate(background) == "rgb(20, 23, 27)"
     phone = opened(written, viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
-    number = long_run.base.number
+    number = long_run.pareto.base.number
     phone.tap(f"#front [data-trial='{number}'] rect.mark", force=True)  # another point may lie over it
     assert f"trial {number}" in phone.inner_text("#point-name").lower()
 
 
 @pytest.mark.parametrize("case", ["empty", "before its report", "no trade", "unsatisfied", "bounded"])
 def test_unusual_runs(
-    opened: Callable[..., Page], request: pytest.FixtureRequest, run: ParetoSet, case: str, tmp_path: Path
+    opened: Callable[..., Page], request: pytest.FixtureRequest, run: StoredRun, case: str, tmp_path: Path
 ) -> None:
     cases = {
-        "empty": ParetoSet([]),
+        "empty": run.with_trials([]),
         "before its report": run,
-        "no trade": ParetoSet([trial for trial in run.trials if trial.uniform_ratio != 1.0]),
+        "no trade": run.with_trials([trial for trial in run.trials if trial.uniform_ratio != 1.0]),
         "unsatisfied": request.getfixturevalue("unsatisfied"),
         "bounded": request.getfixturevalue("bounded"),
     }
-    page = opened(write_html(cases[case], tmp_path))
+    page = opened(write_html(in_folder(cases[case], tmp_path)))
     assert page.inner_text("h2 >> nth=0") == "The front"
 
 
-def test_several_rewards_choose_their_axes(opened: Callable[..., Page], several: ParetoSet, tmp_path: Path) -> None:
-    page = opened(write_html(several, tmp_path))
+def test_several_rewards_choose_their_axes(opened: Callable[..., Page], several: StoredRun, tmp_path: Path) -> None:
+    page = opened(write_html(in_folder(several, tmp_path)))
     page.select_option("#front-tools select >> nth=0", label="harmless")
     assert "harmless" in str(page.text_content("#front svg"))
-    assert page.locator("#importance h3").count() == len(several.objectives)
+    assert page.locator("#importance h3").count() == len(several.pareto.objectives)
 
 
 def test_the_command_on_the_page_exports_the_point(
     opened: Callable[..., Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base, aligned = make_pair(tmp_path)
-    run = tmp_path / "a run's folder"
-    run.mkdir()
-    config = RunConfig.from_arguments(
-        base=str(base),
-        aligned=str(aligned),
-        reward={"kind": "function", "prompts": {"file": tmp_path / "p.jsonl"}, "scorer": f"{tmp_path}/s.py:score"},
-        tax=[{"kind": "choice", "name": "facts", "family": "knowledge", "file": tmp_path / "facts.jsonl"}],
-        out=run,
-    )
-    (run / "run.yaml").write_text(config.to_yaml())
     groups = ["embed", *(f"layer-{i}" for i in range(4)), "head"]
     ratios = [np.full(6, ratio) for ratio in BASELINE_RATIOS] + [np.array([0, 0.2, 0.4, 0.6, 0.8, 0.5])]
     values = [(4 * r.mean(), 0.5 * r.mean() ** 2 - 0.05 * r.std()) for r in ratios]
-    write_trials(
-        run / "trials.csv",
-        [
-            Trial(
-                n,
-                "complete",
-                "baseline" if n < 11 else "sampler",
-                dict(zip(groups, r.tolist(), strict=True)),
-                scores(v),
-            )
-            for n, (r, v) in enumerate(zip(ratios, values, strict=True))
-        ],
-    )
+    trials = [
+        Trial(n, "complete", "baseline" if n < 11 else "sampler", dict(zip(groups, r.tolist(), strict=True)), scores(v))
+        for n, (r, v) in enumerate(zip(ratios, values, strict=True))
+    ]
+    made = run_of(trials, tmp_path / "a run's folder", base=str(base), aligned=str(aligned))
+    run = write_run(made, {"base and aligned": Pair.open(str(base), str(aligned)).checksum})
 
     def command(line: list[str]) -> None:
         monkeypatch.setattr(sys, "argv", line)

@@ -9,50 +9,51 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ama_ray.analysis.importance import Importance, importance_of_run
-from ama_ray.pareto.pareto_set import ParetoSet
-from ama_ray.report import write_report
+from ama_ray.analysis.importance import Importance
 from ama_ray.report.plots.families import plot_families
 from ama_ray.report.plots.importance import plot_importance
-from ama_ray.scores.families import family_tax, members
 from ama_ray.scores.interval import Interval
-from ama_ray.scores.trial import ProbeResult, Scores
-from tests.report.plots.test_front import degenerate, size
+from ama_ray.scores.terms import ProbeTerm
+from ama_ray.scores.trial import Scores
+from tests.support.pictures import UNUSUAL, size, unusual
+from tests.support.runs import run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ama_ray.run import StoredRun
 
-@pytest.mark.filterwarnings("error")
-def test_a_run_gets_both_as_png_and_svg(reported: ParetoSet, tmp_path: Path) -> None:
-    write_report(reported, tmp_path, {})
-    assert size(tmp_path / "families.png") == (1200, 690)
-    assert size(tmp_path / "importance.png") == (1200, round(150 * (1.9 + 0.19 * 8)))
-    families, groups = ((tmp_path / f"{name}.svg").read_text(encoding="utf-8") for name in ("families", "importance"))
+
+def test_a_run_gets_both_as_png_and_svg(report_folder: Path) -> None:
+    assert size(report_folder / "families.png") == (1200, 690)
+    assert size(report_folder / "importance.png") == (1200, round(150 * (1.9 + 0.19 * 8)))
+    families, groups = (
+        (report_folder / f"{name}.svg").read_text(encoding="utf-8") for name in ("families", "importance")
+    )
     assert all(f">{name}</text>" in families for name in ("arc", "squad", "drop", "fr-en", "knee"))
     assert all(f">layers.{i}</text>" in groups for i in range(8))
     assert "change of tax, lower is better" in groups
-    before = (tmp_path / "importance.svg").read_bytes()
-    write_report(reported, tmp_path, {})
-    assert (tmp_path / "importance.svg").read_bytes() == before
 
 
-@pytest.mark.parametrize("case", ["empty", "one", "no tax", "no baseline", "no errors known", "outlier"])
+@pytest.mark.parametrize("case", UNUSUAL)
 @pytest.mark.filterwarnings("error")
-def test_unusual_runs(run: ParetoSet, case: str, tmp_path: Path) -> None:
-    pareto = ParetoSet(degenerate(run)[case])
-    (tmp_path / "importance.png").write_bytes(b"")
-    write_report(pareto, tmp_path, {})
-    assert (tmp_path / "families.png").exists() == bool(pareto.front)
-    assert bool((tmp_path / "importance.png").read_bytes()) == (case not in ("empty", "one"))
+def test_unusual_runs(run: StoredRun, case: str, tmp_path: Path) -> None:
+    odd = unusual(run, case, tmp_path)
+    plot_families(odd, tmp_path / "families.png")
+    assert (tmp_path / "families.png").exists() == bool(odd.pareto.front)
+    effects = odd.importance()
+    assert bool(effects) == (case not in ("empty", "one"))
+    if effects:
+        plot_importance(effects, list(odd.trials[0].ratios), tmp_path / "importance.png")
+        assert size(tmp_path / "importance.png")[1] == round(150 * (1.9 + 0.19 * 8))
 
 
 @pytest.mark.filterwarnings("error")
-def test_several_rewards_have_a_panel_each(several: ParetoSet, tmp_path: Path) -> None:
+def test_several_rewards_have_a_panel_each(several: StoredRun, tmp_path: Path) -> None:
     plot_families(several, tmp_path / "families.png")
-    plot_importance(importance_of_run(several), [*several.trials[0].ratios], tmp_path / "importance.png")
+    plot_importance(several.importance(), [*several.trials[0].ratios], tmp_path / "importance.png")
     assert size(tmp_path / "families.png") == (1200, 690)
-    assert size(tmp_path / "importance.png")[0] == round(150 * (1.2 + 3.4 * len(several.objectives)))
+    assert size(tmp_path / "importance.png")[0] == round(150 * (1.2 + 3.4 * len(several.pareto.objectives)))
 
 
 @pytest.mark.filterwarnings("error")
@@ -67,20 +68,27 @@ def test_as_many_groups_as_there_are_keep_to_a_page(tmp_path: Path) -> None:
     assert ">layer-4</text>" not in text
 
 
-def test_a_family_is_the_mean_of_its_probes(reported: ParetoSet, bounded: ParetoSet) -> None:
-    scores = Scores({}, {"a": ProbeResult(0.5, 0.02, 0.1, 0.03), "b": ProbeResult(0.5, 0.02, 0.3, 0.04)})
-    tax = family_tax(scores, ["a", "b"])
-    assert [tax.value, tax.se] == pytest.approx([0.2, 0.025])
-    assert repr(family_tax(scores, ["a", "c"]).value) == "nan"
-    assert members(reported, ["a", "b"]) == {"a": ["a"], "b": ["b"]}
-    assert members(bounded, ["arc", "b"]) == {"reasoning": ["arc"]}
-    assert members(bounded, ["b"]) == {}
+@pytest.mark.filterwarnings("error")
+def test_a_family_without_scores_of_all_its_probes_is_left_out(reported: StoredRun, tmp_path: Path) -> None:
+    families = {
+        "arc": "reasoning",
+        "squad": "reading",
+        "drop": "reading",
+        "fr-en": "translation",
+        "de-en": "translation",
+    }
+    probes = tuple(ProbeTerm(name, family, "mean") for name, family in families.items())
+    run = run_of(reported.trials, objectives=replace(reported.objectives, probes=probes))
+    plot_families(run, tmp_path / "families.svg")
+    drawn = (tmp_path / "families.svg").read_text(encoding="utf-8")
+    assert all(f">{family}</text>" in drawn for family in ("reasoning", "reading"))
+    assert ">translation</text>" not in drawn
 
 
 @pytest.mark.filterwarnings("error")
-def test_without_probes_there_is_no_picture(run: ParetoSet, tmp_path: Path) -> None:
+def test_without_probes_there_is_no_picture(run: StoredRun, tmp_path: Path) -> None:
     bare = [replace(t, search=Scores(t.search.objectives)) if t.search else t for t in run.trials]
-    plot_families(ParetoSet(bare), tmp_path / "families.png")
+    plot_families(run.with_trials(bare), tmp_path / "families.png")
     assert not (tmp_path / "families.png").exists()
 
 

@@ -57,8 +57,8 @@ def test_a_ray_that_is_connected_already_is_used_and_left_running() -> None:
 
 
 def test_the_number_of_engines_follows_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ama_ray.tuning.cluster.ray_cluster.LOOK_EVERY", 0.0)
-    monkeypatch.setattr("ama_ray.tuning.cluster.autoscaling.PATIENCE", 1.0)
+    monkeypatch.setattr("ama_ray.tuning.cluster.slots.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("ama_ray.tuning.cluster.autoscaling.LONGEST_WAIT", 1.0)
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     config = RunConfig.load(ROOT / "run.yaml")
     with cluster(0) as nodes:

@@ -16,7 +16,7 @@ from ama_ray.rewards.base import PreparedReward, ScorerError
 from ama_ray.rewards.model import ModelScores
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.reward_pool import Pool, reward_pools
-from tests.support.checkpoints import edit_weights
+from testing.checkpoints import edit_weights
 from tests.support.classifiers import make_classifier, score
 from tests.support.rewards import prepare
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from ama_ray.miniature import ROOT
 from ama_ray.miniature.recipe import evaluate
-from benchmarks.front.landscape import Landscape
+from testing.landscape import Landscape
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.long
 
 
 def test_a_landscape_has_the_scores_of_transformers(tmp_path: Path) -> None:

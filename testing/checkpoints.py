@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "gpt_neox", "opt", "gpt2", "mixtral")
+LORA: dict[str, Any] = {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "v_proj"]}
+"""The settings of a plain LoRA adapter."""
 VOCABULARY = {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3} | {f"w{i}": i for i in range(4, 300)}
 
 _HEADS = {"num_attention_heads": 2, "max_position_embeddings": 128, "hidden_size": 64}
@@ -89,6 +91,32 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], objec
     tensors = {name: tensor.clone() for name, tensor in load_file(folder / "model.safetensors").items()}
     change(tensors)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def stored(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint, from all of its files."""
+    return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
+
+
+def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.Tensor]:
+    """Writes a random LoRA adapter over a checkpoint.
+
+    Returns:
+        The weights of PEFT's own merge.
+    """
+    import peft
+
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    config = peft.LoraConfig(task_type="CAUSAL_LM", **settings)
+    adapted = peft.get_peft_model(model, config)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(torch.randn(parameter.shape) * 0.1)
+    adapted.save_pretrained(folder)
+    merged: dict[str, torch.Tensor] = adapted.merge_and_unload().state_dict()
+    return merged
 
 
 def _tokenizer() -> Any:

@@ -22,7 +22,7 @@ from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.miniature.reward import score
 from ama_ray.space.search_space import SearchSpace
-from benchmarks.front.decoder import Decoder
+from testing.decoder import Decoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
