@@ -68,6 +68,7 @@ def test_trials_csv_has_the_promised_columns_and_a_row_per_trial(run: Searched) 
         *scores,
         *(f"report.{column}" for column in scores),
         *("seconds.swap", "seconds.generate", "seconds.score"),
+        "check",
     ]
     assert run.searched["number"].tolist() == list(range(TRIALS))
     assert set(run.rows["state"]) == {"complete"}
