@@ -15,7 +15,7 @@ setup: $(STAMP)
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	grep -v '^torch==' requirements.lock | $(BIN)/pip install --quiet --no-deps -r /dev/stdin
-	$(BIN)/pip install --quiet '$(TORCH)'
+	$(BIN)/pip install --quiet --no-warn-conflicts '$(TORCH)'
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 

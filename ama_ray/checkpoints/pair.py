@@ -83,9 +83,9 @@ class Pair:
         configs = [read_config(folder) for folder in folders]
         warnings = list(compare_configs(folders, configs))
         compare_vocabularies(folders)
-        low, high = (_whole(*each) for each in zip((base, aligned), folders, configs, strict=True))
-        warnings += compare_headers(low, high)
-        return cls(low, high, tuple(warnings), {})
+        before, after = (_whole(*each) for each in zip((base, aligned), folders, configs, strict=True))
+        warnings += compare_headers(before, after)
+        return cls(before, after, tuple(warnings), {})
 
     @classmethod
     def _with_adapter(cls, base: str, aligned: str) -> Pair:

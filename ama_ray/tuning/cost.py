@@ -13,6 +13,7 @@ import torch
 from ama_ray.config import BASELINE_RATIOS
 from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.errors import UserError
+from ama_ray.rewards.judge import JudgeReward
 from ama_ray.storage.names import IDENTITY, TRIALS
 from ama_ray.storage.records import read_trials
 from ama_ray.tuning.cluster.memory import engine_bytes, store_bytes
@@ -42,7 +43,7 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     judged = [
         sum(request.n for request in reward.requests)
         for reward in inputs.evaluations["search"].rewards
-        if reward.settings.kind == "judge"
+        if isinstance(reward.settings, JudgeReward)
     ]
     if judged:
         yield f"judges: {sum(judged)} replies of each trial of the search; what that costs, its first trial shows"

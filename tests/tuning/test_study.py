@@ -68,6 +68,7 @@ def test_any_optuna_dashboard_can_open_the_journal(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    pytest.importorskip("pgserver", reason="pgserver has no build for this Python")
     with Postgres(tmp_path_factory.mktemp("postgres") / "data") as server:
         yield server
 

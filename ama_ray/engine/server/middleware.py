@@ -34,16 +34,16 @@ ASKED: ContextVar[str] = ContextVar("ASKED")
 class PointMiddleware:
     """Middleware that lets a request through while the point that it names as its model is in."""
 
-    def __init__(self, app: ASGIApp, dial: PointSwitch, points: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, switch: PointSwitch, points: Mapping[str, str]) -> None:
         """Guards an application.
 
         Args:
             app: vLLM's.
-            dial: What switches its weights from point to point.
-            points: Point of the dial by every name that a request may use.
+            switch: What switches the weights from point to point.
+            points: The point of every name that a request may use.
         """
         self._app = app
-        self._dial = dial
+        self._switch = switch
         self._points = points
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +85,7 @@ class PointMiddleware:
         token = ASKED.set(name)
         try:
             at_once = scope["path"] in COUNTING
-            async with nullcontext(True) if at_once else self._dial.at(self._points[name], unless=gone) as is_in:
+            async with nullcontext(True) if at_once else self._switch.at(self._points[name], unless=gone) as is_in:
                 if is_in:
                     await self._app(scope, replay, send)
         except DialError as error:

@@ -81,28 +81,28 @@ class _Serving:
     seconds: list[float] = field(default_factory=list)
 
     async def guard(self, application: Application) -> Guarded:
-        """Has the dial stand between clients and vLLM's application."""
+        """Has the point switch stand between clients and vLLM's application."""
         # Not on the event loop, which answers what the engine is asked.
         await asyncio.to_thread(self._check, application, asyncio.get_running_loop())
         same = {name: [n for n, ratios in self.points.items() if ratios == mine] for name, mine in self.points.items()}
         point_of = {name: names[0] for name, names in same.items()}
         title = {names[0]: _title(names) for names in same.values()}
 
-        async def switch(point: str) -> None:
+        async def swap(point: str) -> None:
             start = time.perf_counter()
             await application.control.swap(self.points[point])
             self.seconds.append(time.perf_counter() - start)
             self.tell(f"{title[point]}: switched in {1000 * self.seconds[-1]:.1f} ms")
 
-        dial = PointSwitch(switch)
+        switch = PointSwitch(swap)
 
         def failure() -> str:
-            return f"A swap has failed ({one_line(dial.failure)}); start the server again." if dial.failure else ""
+            return f"A swap has failed ({one_line(switch.failure)}); start the server again." if switch.failure else ""
 
         # Answers say by which point: vLLM would name the first of its models in all of them.
         application.app.state.openai_serving_models.model_name = lambda lora_request=None: ASKED.get()
         self.tell(f"points: {', '.join(title.values())}")
-        return Guarded(PointMiddleware(application.app, dial, point_of), failure)
+        return Guarded(PointMiddleware(application.app, switch, point_of), failure)
 
     def _check(self, application: Application, loop: asyncio.AbstractEventLoop) -> None:
         """Loads both endpoints, and compares swaps with vLLM's own loading as a search does with a server.

@@ -38,6 +38,8 @@ def ray_cluster(object_store: Callable[[], int | None] = lambda: None) -> Iterat
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    # In the end Tune misses the files of every trial, which `TUNE_DISABLE_AUTO_CALLBACK_LOGGERS` has it not write.
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     if ray.is_initialized():
         yield
         return
@@ -68,8 +70,6 @@ def ray_cluster(object_store: Callable[[], int | None] = lambda: None) -> Iterat
 
 def _quiet_console() -> None:
     """Leaves Ray's warnings out of the terminal; the log of a run has them."""
-    # In the end Tune misses the files of every trial, which `TUNE_DISABLE_AUTO_CALLBACK_LOGGERS` has it not write.
-    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     for handler in logging.getLogger("ray").handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(logging.ERROR)
