@@ -29,7 +29,7 @@ test-all: setup lint
 	$(BIN)/pytest -n 2
 
 unit: setup
-	$(BIN)/pytest -n 2 -m 'not engine and not long and not slow'
+	$(BIN)/pytest -n 2 --hypothesis-profile quick -m 'not engine and not long and not slow'
 
 lint: setup
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("ama_ray", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20)
 settings.load_profile("ama_ray")
 
 # Before torch is imported. The tests' models are tiny, and more threads than free cores spin instead of working.
@@ -40,7 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What tests and their processes inherit: no network, and caches of their own, empty at the start.
 
-    No certificates of authorities either: each client of HTTP would read all of them, for servers on loopback.
+    No certificates of authorities either: each client of HTTP would read all of them, for servers on loopback. Nor does
+    anything wait until its bytes are on the disk, as no test cuts the power.
 
     The processes that share the tests share the caches, so that a deep check is done once in all.
     """
@@ -49,5 +51,7 @@ def quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+        patch.delenv("SSL_CERT_FILE", raising=False)
         patch.setenv("SSL_CERT_DIR", str(folder))
+        patch.setattr(os, "fsync", lambda descriptor: None)
         yield

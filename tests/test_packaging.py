@@ -36,6 +36,7 @@ def test_packages_are_found_and_not_listed_by_hand() -> None:
     assert wheel == {"packages": ["ama_ray"], "force-include": {"search_spaces": "ama_ray/search_spaces"}}
 
 
+@pytest.mark.long
 def test_every_file_of_the_package_is_installed(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
@@ -46,6 +47,7 @@ def test_every_file_of_the_package_is_installed(tmp_path: Path) -> None:
     assert installed == {file for file in files if "__pycache__" not in file.parts}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [["."], ["ama_ray", "--optional-dependencies-dev-groups", "dev"]], ids=" ".join)
 def test_what_is_imported_is_declared_and_the_other_way_round(arguments: list[str]) -> None:
     done = deptry(ROOT, *arguments)

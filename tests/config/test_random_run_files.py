@@ -35,7 +35,7 @@ SOUND: dict[str, Any] = {
 }
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4 * settings().max_examples, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(KEYS, VALUES, max_size=4))
 def test_a_random_run_file_is_read_or_refused_with_one_sentence(changes: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"

@@ -149,6 +149,7 @@ def test_a_row_that_cannot_be_used_is_named(
         distill(open_run(distill={"responses": write(tmp_path, row)}))
 
 
+@pytest.mark.long
 def test_means_out_of_reach_and_scorers_that_fail_are_named(open_run: Callable[..., Inputs], tmp_path: Path) -> None:
     half = {"groups": [{"name": "all", "range": [0, 0.5]}]}
     with pytest.raises(UserError, match=r"distill\.means: .* between 0 and 0.5, so 0.6 cannot be"):
@@ -171,6 +172,7 @@ def nll(folder: Path, responses: list[Response]) -> float:
     return torch.cat(losses).mean().item()
 
 
+@pytest.mark.long
 def test_the_losses_are_those_of_the_exported_points_and_the_same_every_time(
     open_run: Callable[..., Inputs], tmp_path: Path
 ) -> None:
@@ -213,6 +215,7 @@ def test_the_best_ratios_with_a_mean_are_found_on_the_miniature(tmp_path: Path) 
     assert point.loss - best < 0.1 * (point.start_loss - best)
 
 
+@pytest.mark.long
 def test_a_pull_keeps_the_ratios_together(open_run: Callable[..., Inputs], tmp_path: Path) -> None:
     rows = [{"prompt": f"w{n}", "response": f" w{n + 1}"} for n in range(10, 90)]
     file = write(tmp_path, *rows)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 
 @contextmanager
 def serving(token: str | None) -> Iterator[tuple[str, list[str | None]]]:

@@ -46,6 +46,7 @@ def test_what_is_not_known_is_null_and_test_data_comes_first(test_data_run: Stor
     assert summary["optimism"] is None
 
 
+@pytest.mark.long
 def test_the_summary_has_what_the_run_asked_for(bounded: StoredRun, unsatisfied: StoredRun, tmp_path: Path) -> None:
     write_report(in_folder(bounded, tmp_path), {})
     summary = json.loads((tmp_path / "summary.json").read_text())

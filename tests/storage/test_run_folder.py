@@ -151,6 +151,7 @@ def test_never_and_must_say_what_is_in_the_way(inputs: Inputs) -> None:
         start(inputs, "never")
 
 
+@pytest.mark.long
 def test_two_processes_do_not_share_a_folder_and_a_killed_one_leaves_it(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

@@ -33,6 +33,7 @@ def test_first_points_come_first_and_are_told_apart() -> None:
     assert {spec.origin for spec in others[1:]} == {"sampler"}
 
 
+@pytest.mark.long
 def test_suggestions_stay_in_range_and_repeat_with_the_seed() -> None:
     first, again, other = (finish(searcher(seed), 14) for seed in (1, 1, 2))
     assert first == again
@@ -42,6 +43,7 @@ def test_suggestions_stay_in_range_and_repeat_with_the_seed() -> None:
         assert all(low <= ratios[group] <= high for group, (low, high) in RANGES.items())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("told", [None, result(reward=1.0, tax=math.nan), result(reward=math.inf)])
 def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on(told: Scores | None) -> None:
     asked = searcher()
@@ -54,6 +56,7 @@ def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on(told: Scores | 
     assert states.count(TrialState.RUNNING) == 0
 
 
+@pytest.mark.long
 def test_three_objectives_are_searched_too() -> None:
     asked = searcher(0, "helpful", "harmless")
     for _ in range(13):

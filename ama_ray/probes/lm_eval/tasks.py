@@ -80,5 +80,8 @@ def _forget_modules(include: Path | None) -> None:
     lm-evaluation-harness registers the modules beside task files by their path, and pickle takes what is registered
     for importable everywhere.
     """
-    for module in [module for module in sys.modules if include and module.startswith(str(include.resolve()))]:
+    if include is None:
+        return
+    folder = str(include.resolve())
+    for module in [module for module in sys.modules if module.startswith(folder)]:
         del sys.modules[module]

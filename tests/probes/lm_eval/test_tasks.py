@@ -95,6 +95,7 @@ def test_corpus_scores(folder: Path, tokenizer: Any, metric: str) -> None:
     assert loading.metric(probe(folder, "mini_translation", metric=metric)) == metric
 
 
+@pytest.mark.long
 def test_what_greedy_decoding_gives_is_asked_only_where_it_counts(folder: Path, tokenizer: Any) -> None:
     _, perplexity = loaded(folder, tokenizer, "mini_last")
     assert not any(isinstance(request, NextToken) for request in perplexity.requests)
@@ -123,6 +124,7 @@ def test_what_greedy_decoding_gives_is_asked_only_where_it_counts(folder: Path, 
     assert 0 < (accuracy.statistics(right, right) == 0).sum() < len(accuracy.documents)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("metric", "ours"), [("word_perplexity", "perplexity"), ("bits_per_byte", "bits-per-byte")])
 def test_rolling_likelihood_of_texts(folder: Path, tokenizer: Any, metric: str, ours: str) -> None:
     _, items = loaded(folder, tokenizer, "mini_text", metric=metric)
@@ -140,6 +142,7 @@ def test_rolling_likelihood_of_texts(folder: Path, tokenizer: Any, metric: str, 
     assert METRICS[ours].score(items.statistics(answers, answers)) == pytest.approx(expected)
 
 
+@pytest.mark.long
 def test_long_contexts_lose_their_start_and_long_texts_are_scored_in_windows(folder: Path, tokenizer: Any) -> None:
     limit = 8
     for name in ("mini_facts", "mini_text"):
@@ -159,6 +162,7 @@ def test_long_contexts_lose_their_start_and_long_texts_are_scored_in_windows(fol
                 assert len(question.windows) > 1
 
 
+@pytest.mark.long
 def test_a_probe_with_functions_of_its_own_travels(folder: Path, tokenizer: Any, tmp_path: Path) -> None:
     _, items = loaded(folder, tokenizer, "mini_near", items=10)
     replies = dict.fromkeys(prompts(items), " 1 1")

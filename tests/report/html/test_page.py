@@ -65,9 +65,7 @@ def test_test_data_is_said_first(test_data_run: StoredRun, tmp_path: Path) -> No
     assert "report split was not scored" in text
 
 
-def test_the_run_folder_gets_the_page_and_pictures_for_papers(
-    reported: StoredRun, report_folder: Path, tmp_path: Path
-) -> None:
+def test_the_run_folder_gets_the_page_and_pictures_for_papers(report_folder: Path) -> None:
     text = (report_folder / "report.html").read_text(encoding="utf-8")
     summary = json.loads((report_folder / "summary.json").read_text())
     assert summary["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -77,6 +75,10 @@ def test_the_run_folder_gets_the_page_and_pictures_for_papers(
         drawn = (report_folder / f"{name}.svg").read_text(encoding="utf-8")
         assert drawn.startswith("<?xml")
         assert "<text" in drawn
+
+
+@pytest.mark.long
+def test_the_same_run_has_the_same_pictures(reported: StoredRun, report_folder: Path, tmp_path: Path) -> None:
     write_report(in_folder(reported, tmp_path), {})
     for name in ("front", "convergence", "families", "importance"):
         assert (tmp_path / f"{name}.svg").read_bytes() == (report_folder / f"{name}.svg").read_bytes()

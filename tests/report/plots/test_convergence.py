@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from ama_ray.run import StoredRun
 
+pytestmark = pytest.mark.long  # a picture takes a third of a second; the unit tests draw each once, in a report
+
 
 def rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "convergence.csv").open(newline="") as file:

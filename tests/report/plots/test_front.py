@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from ama_ray.run import StoredRun
 
+pytestmark = pytest.mark.long  # a picture takes a third of a second; the unit tests draw each once, in a report
+
 
 def test_it_writes_a_png(run: StoredRun, tmp_path: Path) -> None:
     path = tmp_path / "front.png"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from ama_ray.run import StoredRun
 
+pytestmark = pytest.mark.long  # a picture takes a third of a second; the unit tests draw each once, in a report
+
 
 def test_a_run_gets_both_as_png_and_svg(report_folder: Path) -> None:
     assert size(report_folder / "families.png") == (1200, 690)

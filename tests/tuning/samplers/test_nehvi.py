@@ -106,6 +106,7 @@ def test_it_finds_in_fifteen_trials_more_than_chance_does_in_four_hundred(free: 
     assert free[0].volume > random_volume(0, 400)
 
 
+@pytest.mark.long
 def test_the_same_seed_makes_the_same_choices_and_leaves_the_generator_of_the_process_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
@@ -116,6 +117,7 @@ def test_the_same_seed_makes_the_same_choices_and_leaves_the_generator_of_the_pr
     assert all(0 <= ratio <= 1 for ratios in first for ratio in ratios.values())
 
 
+@pytest.mark.long
 def test_trials_that_are_still_running_are_not_chosen_again() -> None:
     search = Search().run(6)
     running = [list(search.ask().params.values()) for _ in range(3)]
@@ -135,6 +137,7 @@ def test_a_bound_on_a_probe_steers_the_search(free: list[Search]) -> None:
     assert steered > share(free) + 0.2
 
 
+@pytest.mark.long
 def test_where_nothing_can_be_won_it_looks_elsewhere_rather_than_again() -> None:
     search = Search(constraints=Constraints({"reward": (">=", 40.0)})).run(8)
     points = [list(ratios.values()) for ratios in search.ratios[3:]]

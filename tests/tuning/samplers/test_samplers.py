@@ -21,6 +21,8 @@ from ama_ray.tuning.samplers.auto import choose
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+GP = pytest.param("gp", marks=pytest.mark.long)
+"""Its models take seconds."""
 RANGES = {"a": (0.0, 1.0), "b": (0.0, 0.4), "c": (0.0, 1.0)}
 
 
@@ -53,7 +55,7 @@ def searched(sampler: optuna.samplers.BaseSampler, first: Sequence[float], trial
     return study
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "nehvi"])
+@pytest.mark.parametrize("name", [GP, *(name for name in SAMPLERS if name not in ("gp", "nehvi"))])
 @pytest.mark.parametrize("narrow", [False, True])
 def test_every_name_searches_within_the_ranges_after_points_outside_them(name: str, narrow: bool) -> None:
     sampler, chosen = samplers.make(name, setting())
@@ -65,7 +67,7 @@ def test_every_name_searches_within_the_ranges_after_points_outside_them(name: s
         assert all(low <= trial.params[name] <= high for name, (low, high) in RANGES.items())
 
 
-@pytest.mark.parametrize("name", ["gp", "tpe", "random", "nsga2"])
+@pytest.mark.parametrize("name", [GP, "tpe", "random", "nsga2"])
 def test_the_seed_decides(name: str) -> None:
     def params(seed: int) -> list[dict[str, float]]:
         sampler, _ = samplers.make(name, SamplerContext(RANGES, of_rewards(1), 40, 1, 11, seed))

@@ -164,6 +164,7 @@ def test_the_tolerated_loss_is_shared_by_the_trials(recorder: Recorder) -> None:
     assert again("trial", first(0.6, 1.5, 0.6))
 
 
+@pytest.mark.long
 def test_good_trials_with_a_reward_of_zeros_and_ones_are_hardly_ever_stopped(tmp_path: Path) -> None:
     """Few items often agree by chance, most of all with such scores; 30 finished trials to be compared with."""
     rng = np.random.default_rng(1)
