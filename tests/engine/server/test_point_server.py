@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,6 +19,7 @@ import pytest
 
 from ama_ray.api import Run
 from ama_ray.miniature import ROOT
+from ama_ray.storage.records import read_trials, write_trials
 from testing import servers
 from testing.made_up_run import POINTS, Asked, ask, by_transformers, make_run, requests
 
@@ -154,8 +156,9 @@ def test_a_conversation_starts_and_ends_a_server_of_its_own(tmp_path: Path) -> N
 
 def test_a_run_of_another_space_is_refused_before_vllm_starts(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    rows = (run / "trials.csv").read_text()
-    (run / "trials.csv").write_text(rows.replace("ratio.head", "ratio.tail"))
+    trials = read_trials(run / "trials.csv")
+    tails = [{group.replace("head", "tail"): ratio for group, ratio in trial.ratios.items()} for trial in trials]
+    write_trials(run / "trials.csv", [replace(trial, ratios=tail) for trial, tail in zip(trials, tails, strict=True)])
     command = [sys.executable, "-m", "ama_ray.cli", "serve", str(run), "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
