@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ama_ray.analysis.convergence import Step
     from ama_ray.analysis.importance import Importance
     from ama_ray.config import Split
+    from ama_ray.scores.interval import Interval
     from ama_ray.scores.objectives import Objectives
     from ama_ray.scores.trial import Trial
 
@@ -87,7 +88,17 @@ class StoredRun:
 
     def pareto_of(self, trials: Sequence[Trial], split: Split) -> ParetoSet:
         """The front of some trials, by the run's constraints and from its reference point on."""
-        return ParetoSet(trials, self.constraints, self.config.reference, split)
+        return ParetoSet(trials, self.constraints, self.config.reference, split, self._won(split))
+
+    def _won(self, split: Split) -> dict[str, Interval]:
+        """How much more of each reward aligned has than base, paired; empty where their items are not there."""
+        scored = [t for t in self.trials if t.origin == "baseline" and t.state == "complete" and t.seen_on(split).scores]
+        numbers = {trial.uniform_ratio: trial.number for trial in scored}
+        ends = [numbers[ratio] for ratio in (0.0, 1.0) if ratio in numbers]
+        if len(ends) < 2 or not self.items.has(split, *ends):
+            return {}
+        base, aligned = (self.items.read(split, number) for number in ends)
+        return self.objectives.gains(aligned, base)
 
     @cached_property
     def searched_pareto(self) -> ParetoSet:

@@ -171,9 +171,9 @@ class ItemStore:
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable file of items ({error}).") from None
 
-    def has(self, split: Split) -> bool:
-        """Whether any trial has items of this split."""
-        return (self.folder / split).is_dir()
+    def has(self, split: Split, *numbers: int) -> bool:
+        """Whether any trial has items of this split, and these trials do."""
+        return (self.folder / split).is_dir() and all(self._path(split, number).is_file() for number in numbers)
 
     def _path(self, split: Split, number: int) -> Path:
         return self.folder / split / f"{number}.npz"
