@@ -92,7 +92,9 @@ class StoredRun:
 
     def _won(self, split: Split) -> dict[str, Interval]:
         """How much more of each reward aligned has than base, paired; empty where their items are not there."""
-        scored = [t for t in self.trials if t.origin == "baseline" and t.state == "complete" and t.seen_on(split).scores]
+        scored = [
+            t for t in self.trials if t.origin == "baseline" and t.state == "complete" and t.seen_on(split).scores
+        ]
         numbers = {trial.uniform_ratio: trial.number for trial in scored}
         ends = [numbers[ratio] for ratio in (0.0, 1.0) if ratio in numbers]
         if len(ends) < 2 or not self.items.has(split, *ends):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 2_000_000
 """Numbers of draws that are held at once."""
+_JEFFREYS = 0.5**0.5
+"""Standard deviation of the noise of one model, in items: of the difference of two it is 1."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,10 @@ def resample(
 ) -> list[Resampled]:
     """Scores models on the items as they are and on resamples, the same ones for every model; see `compare`.
 
-    Resamples of few items vary too little, and those of 16 right answers not at all. So scores of bounded items vary
-    by `1 / (items + 2)` more, each model's by itself: of one model's score that is the variance of one more 0 and one
-    more 1, of the difference of two that of one more -1 and one more 1, the rule of `Metric.paired_error`. All else is
+    Resamples of few items vary too little, and those of 16 right answers not at all. So scores of bounded items get
+    noise, each model's its own: the difference of two models varies as with half an item more where only one is right,
+    and half an item more where only the other one is, which is Jeffreys' prior for the four outcomes of a pair
+    (`Metric.paired_error` has whole items, as intervals of 1.96 standard errors to both sides need). All else is
     expanded, so that the percentiles of a mean are the ends of Student's interval (Hesterberg 2015, What teachers
     should know about the bootstrap: the expanded percentile interval).
 
@@ -112,7 +115,7 @@ def resample(
         if count < 2:
             values[:, 1:] = np.nan  # one item says nothing of the spread
         elif METRICS[metric].of_bounded_items and bounded:
-            values[:, 1:] += noise.normal(size=(len(parts), resamples)) / (count + 2)
+            values[:, 1:] += _JEFFREYS / (count + 1) * noise.normal(size=(len(parts), resamples))
         else:
             values[:, 1:] += (expansion(count) - 1) * (values[:, 1:] - values[:, :1])
         return values

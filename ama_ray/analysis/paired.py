@@ -49,7 +49,7 @@ def _of_metric(metric: Metric, models: Sequence[Matrix]) -> Matrix:
     if not metric.of_bounded_items:
         without = np.array([metric.without_each(items) for items in models])
         # The jackknife's variance of a difference is the sum of squares of the models' distance.
-        return _squares(without) * ((without.shape[1] - 1) / without.shape[1])
+        return np.asarray(_squares(without) * ((without.shape[1] - 1) / without.shape[1]))
     values = np.array([items[:, 0] for items in models])
     count = values.shape[1]
     if count < 2:
@@ -57,7 +57,7 @@ def _of_metric(metric: Metric, models: Sequence[Matrix]) -> Matrix:
     means = values.mean(axis=1)
     # With one more -1 and one more 1, which draw the mean of the differences towards 0.
     squares = _squares(values) + 2 + (means[:, None] - means) ** 2 * 2 * count / (count + 2)
-    return squares / ((count + 1) * (count + 2))
+    return np.asarray(squares / ((count + 1) * (count + 2)))
 
 
 def _of_means(values: Matrix) -> Matrix:
@@ -65,7 +65,7 @@ def _of_means(values: Matrix) -> Matrix:
     count = values.shape[1]
     if count < 2:
         return np.full((len(values), len(values)), np.nan)
-    return _squares(values) / (count * (count - 1))
+    return np.asarray(_squares(values) / (count * (count - 1)))
 
 
 def _squares(values: Matrix) -> Matrix:
@@ -73,4 +73,4 @@ def _squares(values: Matrix) -> Matrix:
     centred = values - values.mean(axis=1, keepdims=True)
     products = centred @ centred.T
     own = products.diagonal()
-    return np.maximum(own[:, None] + own - 2 * products, 0)
+    return np.asarray(np.maximum(own[:, None] + own - 2 * products, 0))

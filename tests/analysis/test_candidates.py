@@ -104,7 +104,9 @@ def test_the_least_dominated_come_after_the_front() -> None:
     made = [at(0, 0.0, 0.0, 0.0), at(9, 1.0, 1.0, 1.0), at(1, 0.8, 0.1), at(2, 0.7, 0.11), at(3, 0.79, 0.11)]
     trials = [trial for trial, _ in made]
     # Differences of noise alone, of which the standard error is about 0.2.
-    items = {t.number: {"reward": noise[i % 4], "qa": np.hstack([noise[(i + 1) % 4], ones])} for i, t in enumerate(trials)}
+    items = {
+        t.number: {"reward": noise[i % 4], "qa": np.hstack([noise[(i + 1) % 4], ones])} for i, t in enumerate(trials)
+    }
     assert [trial.number for trial in candidates(ParetoSet(trials), PLAIN, items, most=9)] == [1, 3, 2]
     assert [trial.number for trial in candidates(ParetoSet(trials), PLAIN, items, most=2)] == [1, 3]
 

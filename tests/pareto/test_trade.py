@@ -67,8 +67,7 @@ def test_the_line_itself_is_not_above_it() -> None:
         ([ALIGNED], "the base model has no complete trial (uniform ratio 0)"),
         (
             [BASE, made(1, (5.0, 10.0, 0.4), 1.0)],
-            "the aligned model does not raise the reward harmless (aligned minus base 0, "
-            "95% interval -0.277 to 0.277)",
+            "the aligned model does not raise the reward harmless (aligned minus base 0, 95% interval -0.277 to 0.277)",
         ),
         (
             [BASE, made(1, (5.0, 30.0, -0.01), 1.0)],

@@ -1,0 +1,203 @@
+"""`ResampledTrade`: the trials of a run between base and aligned, on their items and on resamples of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ama_ray.analysis.bootstrap import resample
+from ama_ray.pareto.hypervolume import hypervolumes, non_dominated_each
+from ama_ray.scores.interval import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.scores.objectives import Items, Objectives
+
+    Array = NDArray[np.float64]
+    Choice = NDArray[np.intp]
+
+
+class ResampledTrade:
+    """Trials on resampled items, the same ones for all trials, as shares of the way from base to aligned.
+
+    What is said of a point that was chosen for its scores is too good, on the average (the winner's curse). In every
+    resample all is chosen anew, and what it says there of its choice is compared with what the items as they are say of
+    the same choice: by as much the items may have fooled us. This is the bootstrap's estimate of optimism (Efron 1983,
+    Estimating the error rate of a prediction rule; Efron and Tibshirani 1993, An Introduction to the Bootstrap, section
+    17.6), with percentiles besides the mean. As the values as they are stand in for the truth, and are themselves
+    spread by noise, it is approximate; `benchmarks.front.claims` has what the intervals cover.
+
+    Attributes:
+        numbers: Of the trials, in the order of the arrays.
+        drawn: Objectives on every resample, shape (resamples, trials, objectives); base's tax is 0.
+        known: The same on the items as they are, shape (trials, objectives).
+    """
+
+    def __init__(
+        self, pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items], *, resamples: int, seed: int
+    ) -> None:
+        """Resamples.
+
+        Args:
+            pareto: The run on one split.
+            objectives: Of the run.
+            items: Of every trial among `pareto.scored` on that split, by its number.
+            resamples: How many.
+            seed: Of the resampling.
+        """
+        trials = pareto.scored
+        self.numbers = [trial.number for trial in trials]
+        left_out = {trial.number for trial in pareto.left_out}
+        uniform = {trial.number for trial in pareto.uniform} - left_out
+        self._allowed = np.array([t.origin != "twin" and t.number not in left_out for t in trials])
+        self._uniform = np.array([number in uniform for number in self.numbers])
+        models = resample(objectives, [items[number] for number in self.numbers], seed=seed, resamples=resamples)
+        names = pareto.objectives
+        values = np.stack([np.stack([model.objectives[name] for name in names], axis=-1) for model in models], axis=1)
+        self._base = self._aligned = 0
+        if "base" in pareto.trade.ends:
+            self._base = self.numbers.index(pareto.base.number)
+            values[..., -1] -= values[:, [self._base], -1]
+        self.known, self.drawn = values[0], values[1:]
+        self._shares: tuple[Array, Array] | None = None
+        self._references = np.zeros((1 + resamples, len(names)))
+        if not pareto.no_trade:
+            self._aligned = self.numbers.index(pareto.aligned.number)
+            shares = self._between(values)
+            worst = np.array([pareto.worst.get(name, np.nan) for name in names])
+            base, span = values[:, self._base], values[:, self._aligned] - values[:, self._base]
+            corner = np.where(np.isnan(worst), [0.0] * (len(names) - 1) + [1.0], (worst - base) / span)
+            # Where a resample has no box, it says nothing.
+            self._boxed = np.asarray((span > 0).all(axis=1))[1:]
+            self._references = corner
+            self._shares = shares[0], shares[1:]
+
+    def on_front(self) -> dict[int, float]:
+        """By trial, the share of the resamples in which no other one beats it."""
+        known = self.drawn[np.isfinite(self.drawn).all(axis=(1, 2))]  # none, where a source has a single item
+        masks = non_dominated_each(np.where(self._allowed[:, None], known, np.nan))
+        shares = masks.mean(axis=0).tolist() if len(known) else [np.nan] * len(self.numbers)
+        return dict(zip(self.numbers, shares, strict=True))
+
+    def volumes(self) -> tuple[Interval, Interval, Interval]:
+        """Hypervolume of the front, of the uniform front, and their difference.
+
+        What the points that were chosen truly win; both fronts are chosen anew in every resample.
+        """
+        front, uniform = self._volume(self._allowed), self._volume(self._uniform)
+        return (
+            Interval.of_draws(front[0], front[1:]),
+            Interval.of_draws(uniform[0], uniform[1:]),
+            Interval.of_draws(front[0] - uniform[0], (front - uniform)[1:]),
+        )
+
+    def volume_of(self, numbers: Sequence[int]) -> Interval:
+        """Hypervolume of points that other items have chosen."""
+        assert self._shares
+        inside = np.isin(self.numbers, numbers) & self._allowed
+        drawn = self._hypervolumes(np.where(inside[:, None], self._shares[1], np.nan), self._references[1:])
+        value = self._alone(inside)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return Interval.of_draws(value, value * value / drawn[self._boxed])
+
+    def knee(self) -> int:
+        """The position of the knee on the items as they are."""
+        assert self._shares
+        return int(self._knees(self._shares[0][None])[0])
+
+    def shares_at_knee(self, uniform: int | None) -> tuple[list[Interval], list[Interval], Interval]:
+        """How far the knee is from base to aligned in every objective; the same of the uniform point beside it.
+
+        Args:
+            uniform: The position of the uniform point with the highest reward at no more tax; None without one.
+
+        Returns:
+            Intervals by objective of the knee, those of the uniform point (none without one), and how much more of the
+            reward than that the knee has, as a share of what aligned won, the mean over the rewards.
+        """
+        assert self._shares
+        drawn = self._shares[1]
+        knees = self._knees(drawn)
+        at = np.arange(len(drawn))
+        beside = np.zeros(len(drawn), np.intp) if uniform is None else self._best_uniform(drawn, drawn[at, knees, -1])
+        chosen = self.knee(), uniform if uniform is not None else self._base
+        # Once with the errors of what was chosen anew, once with those of the points that were chosen: the first knows
+        # the winner's curse, and corrects a little too much where points are close; the interval holds both.
+        anew = self._plausible(chosen, (knees, beside))
+        same = self._plausible(chosen, tuple(np.full(len(drawn), each) for each in chosen))
+        value = self._shares[0]
+
+        def both(value: float, part: slice | int, objective: slice | int) -> Interval:
+            return _hull([Interval.of_draws(value, draws[:, part, objective]) for draws in (anew, same)])
+
+        count = drawn.shape[2]
+        at_knee = [both(float(value[chosen[0], i]), 0, i) for i in range(count)]
+        if uniform is None:
+            return at_knee, [], Interval(np.nan, np.nan, np.nan)
+        at_uniform = [both(float(value[chosen[1], i]), 1, i) for i in range(count)]
+        more = [draws[:, 0, :-1].mean(axis=1) - draws[:, 1, :-1].mean(axis=1) for draws in (anew, same)]
+        gain = float(value[chosen[0], :-1].mean() - value[chosen[1], :-1].mean())
+        return at_knee, at_uniform, _hull([Interval.of_draws(gain, each) for each in more])
+
+    def _plausible(self, chosen: tuple[int, int], errors_of: tuple[Choice, ...]) -> Array:
+        """Shares of the points that were chosen, less what resampling has shown others to be wrong by.
+
+        Returns:
+            Shape (resamples with a box, points, objectives).
+        """
+        at = np.arange(len(self.drawn))
+        ends = np.full(len(at), self._base), np.full(len(at), self._aligned)
+        points = (self._base, *chosen, self._aligned)
+        errors = [self.drawn[at, each] - self.known[each] for each in (ends[0], *errors_of, ends[1])]
+        values = np.stack([self.known[p] - error for p, error in zip(points, errors, strict=True)], axis=1)
+        base, span = values[:, :1], values[:, -1:] - values[:, :1]
+        boxed = (span > 0).all(axis=(1, 2))
+        return np.asarray(((values - base)[boxed] / span[boxed])[:, 1:-1])
+
+    def _volume(self, among: NDArray[np.bool_]) -> Array:
+        """The hypervolume of a front chosen among some trials, then what is plausible of it, by resample.
+
+        Every resample chooses a front. What it says of that, against what the items as they are say of the same points,
+        is by how many times too much the items say of theirs.
+        """
+        assert self._shares
+        drawn = np.where(among[:, None], self._shares[1], np.nan)[self._boxed]
+        chosen = non_dominated_each(drawn)
+        value = self._alone(among)
+        known = np.broadcast_to(self._shares[0], drawn.shape)
+        truly = self._hypervolumes(np.where(chosen[..., None], known, np.nan), self._references[:1])
+        says = self._hypervolumes(drawn, self._references[1:][self._boxed])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.append(value, value * truly / says)
+
+    def _alone(self, among: NDArray[np.bool_]) -> float:
+        assert self._shares
+        points = np.where(among[:, None], self._shares[0], np.nan)
+        return float(self._hypervolumes(points[None], self._references[:1])[0])
+
+    @staticmethod
+    def _hypervolumes(sets: Array, references: Array) -> Array:
+        return hypervolumes(sets, np.broadcast_to(references, (len(sets), references.shape[1])))
+
+    def _between(self, values: Array) -> Array:
+        base = values[:, [self._base]]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((values - base) / (values[:, [self._aligned]] - base))
+
+    def _knees(self, shares: Array) -> Choice:
+        """The points farthest above the line from base to aligned, shape (sets,)."""
+        above = shares[..., :-1].mean(axis=2) - shares[..., -1]
+        return np.asarray(np.where(self._allowed & np.isfinite(above), above, -np.inf).argmax(axis=1))
+
+    def _best_uniform(self, shares: Array, taxes: Array) -> Choice:
+        affordable = self._uniform & (shares[..., -1] <= taxes[:, None])
+        return np.asarray(np.where(affordable, shares[..., :-1].mean(axis=2), -np.inf).argmax(axis=1))
+
+
+def _hull(intervals: Sequence[Interval]) -> Interval:
+    return Interval(intervals[0].value, min(i.low for i in intervals), max(i.high for i in intervals))
