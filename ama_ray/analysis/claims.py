@@ -106,6 +106,13 @@ class Claims:
                 return _letters(position)
         return ""
 
+    def alike(self, number: int) -> tuple[int, ...]:
+        """The other points of the group of a point of the front."""
+        for members in self.groups:
+            if number in members:
+                return tuple(member for member in members if member != number)
+        return ()
+
 
 def groups(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items]) -> tuple[tuple[int, ...], ...]:
     """The points of a front that do not differ beyond error, together.

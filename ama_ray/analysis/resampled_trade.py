@@ -85,25 +85,16 @@ class ResampledTrade:
         return dict(zip(self.numbers, shares, strict=True))
 
     def volumes(self) -> tuple[Interval, Interval, Interval]:
-        """Hypervolume of the front, of the uniform front, and their difference.
-
-        What the points that were chosen truly win; both fronts are chosen anew in every resample.
-        """
+        """Hypervolume of the front, of the uniform front, and their difference: what the points of them truly win."""
         front, uniform = self._volume(self._allowed), self._volume(self._uniform)
-        return (
-            Interval.of_draws(front[0], front[1:]),
-            Interval.of_draws(uniform[0], uniform[1:]),
-            Interval.of_draws(front[0] - uniform[0], (front - uniform)[1:]),
-        )
+        return _both(*front), _both(*uniform), _both(front[0] - uniform[0], *_minus(front[1:], uniform[1:]))
 
     def volume_of(self, numbers: Sequence[int]) -> Interval:
         """Hypervolume of points that other items have chosen."""
-        assert self._shares
         inside = np.isin(self.numbers, numbers) & self._allowed
-        drawn = self._hypervolumes(np.where(inside[:, None], self._shares[1], np.nan), self._references[1:])
-        value = self._alone(inside)
+        value, says = self._says(inside)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return Interval.of_draws(value, value * value / drawn[self._boxed])
+            return Interval.of_draws(value, value * value / says)
 
     def knee(self) -> int:
         """The position of the knee on the items as they are."""
@@ -126,23 +117,19 @@ class ResampledTrade:
         at = np.arange(len(drawn))
         beside = np.zeros(len(drawn), np.intp) if uniform is None else self._best_uniform(drawn, drawn[at, knees, -1])
         chosen = self.knee(), uniform if uniform is not None else self._base
-        # Once with the errors of what was chosen anew, once with those of the points that were chosen: the first knows
-        # the winner's curse, and corrects a little too much where points are close; the interval holds both.
         anew = self._plausible(chosen, (knees, beside))
         same = self._plausible(chosen, tuple(np.full(len(drawn), each) for each in chosen))
         value = self._shares[0]
 
-        def both(value: float, part: slice | int, objective: slice | int) -> Interval:
-            return _hull([Interval.of_draws(value, draws[:, part, objective]) for draws in (anew, same)])
+        def shares(part: int) -> list[Interval]:
+            return [_both(float(value[chosen[part], i]), anew[:, part, i], same[:, part, i]) for i in range(count)]
 
         count = drawn.shape[2]
-        at_knee = [both(float(value[chosen[0], i]), 0, i) for i in range(count)]
         if uniform is None:
-            return at_knee, [], Interval(np.nan, np.nan, np.nan)
-        at_uniform = [both(float(value[chosen[1], i]), 1, i) for i in range(count)]
+            return shares(0), [], Interval(np.nan, np.nan, np.nan)
         more = [draws[:, 0, :-1].mean(axis=1) - draws[:, 1, :-1].mean(axis=1) for draws in (anew, same)]
         gain = float(value[chosen[0], :-1].mean() - value[chosen[1], :-1].mean())
-        return at_knee, at_uniform, _hull([Interval.of_draws(gain, each) for each in more])
+        return shares(0), shares(1), _both(gain, *more)
 
     def _plausible(self, chosen: tuple[int, int], errors_of: tuple[Choice, ...]) -> Array:
         """Shares of the points that were chosen, less what resampling has shown others to be wrong by.
@@ -159,26 +146,31 @@ class ResampledTrade:
         boxed = (span > 0).all(axis=(1, 2))
         return np.asarray(((values - base)[boxed] / span[boxed])[:, 1:-1])
 
-    def _volume(self, among: NDArray[np.bool_]) -> Array:
-        """The hypervolume of a front chosen among some trials, then what is plausible of it, by resample.
+    def _volume(self, among: NDArray[np.bool_]) -> tuple[float, Array, Array]:
+        """The hypervolume of a front chosen among some trials; what is plausible of it, by resample.
 
-        Every resample chooses a front. What it says of that, against what the items as they are say of the same points,
-        is by how many times too much the items say of theirs.
+        Every resample chooses a front, and says too much of it, by so many times what the items as they are say of the
+        same points. Hypervolumes are ratios, and so are their errors.
+
+        Returns:
+            The hypervolume, then draws by the fronts chosen anew, then by the front that was chosen.
         """
         assert self._shares
-        drawn = np.where(among[:, None], self._shares[1], np.nan)[self._boxed]
-        chosen = non_dominated_each(drawn)
-        value = self._alone(among)
-        known = np.broadcast_to(self._shares[0], drawn.shape)
+        chosen = non_dominated_each(np.where(among[:, None], self._shares[1], np.nan)[self._boxed])
+        known = np.broadcast_to(self._shares[0], (*chosen.shape, self._shares[0].shape[1]))
         truly = self._hypervolumes(np.where(chosen[..., None], known, np.nan), self._references[:1])
-        says = self._hypervolumes(drawn, self._references[1:][self._boxed])
+        value, says = self._says(among)
+        (front,) = non_dominated_each(np.where(among[:, None], self._shares[0], np.nan)[None])
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.append(value, value * truly / says)
+            return value, _less(value, says / truly), _less(value, self._says(front)[1] / value)
 
-    def _alone(self, among: NDArray[np.bool_]) -> float:
+    def _says(self, among: NDArray[np.bool_]) -> tuple[float, Array]:
+        """The hypervolume of some trials on the items as they are, and on every resample with a box."""
         assert self._shares
         points = np.where(among[:, None], self._shares[0], np.nan)
-        return float(self._hypervolumes(points[None], self._references[:1])[0])
+        drawn = np.where(among[:, None], self._shares[1], np.nan)[self._boxed]
+        value = self._hypervolumes(points[None], self._references[:1])
+        return float(value[0]), self._hypervolumes(drawn, self._references[1:][self._boxed])
 
     @staticmethod
     def _hypervolumes(sets: Array, references: Array) -> Array:
@@ -199,5 +191,21 @@ class ResampledTrade:
         return np.asarray(np.where(affordable, shares[..., :-1].mean(axis=2), -np.inf).argmax(axis=1))
 
 
-def _hull(intervals: Sequence[Interval]) -> Interval:
-    return Interval(intervals[0].value, min(i.low for i in intervals), max(i.high for i in intervals))
+def _less(value: float, times: Array) -> Array:
+    """What is plausible of a value that says so many times too much."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(value / times)
+
+
+def _minus(ours: Sequence[Array], theirs: Sequence[Array]) -> list[Array]:
+    return [one - other for one, other in zip(ours, theirs, strict=True)]
+
+
+def _both(value: float, anew: Array, same: Array) -> Interval:
+    """The interval that holds those of two kinds of draws: by what was chosen anew, and by what was chosen.
+
+    The first knows the winner's curse, and corrects a little too much where points are close together; the second does
+    not correct.
+    """
+    first, second = (Interval.of_draws(value, draws) for draws in (anew, same))
+    return Interval(value, min(first.low, second.low), max(first.high, second.high))
