@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 2_000_000
 """Numbers of draws that are held at once."""
-_JEFFREYS = 0.5**0.5
-"""Standard deviation of the noise of one model, in items: of the difference of two it is 1."""
+_PRIOR = 0.5
+"""Standard deviation of the noise of one model, in items; of the difference of two, its square is 1/2."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,12 @@ def resample(
     """Scores models on the items as they are and on resamples, the same ones for every model; see `compare`.
 
     Resamples of few items vary too little, and those of 16 right answers not at all. So scores of bounded items get
-    noise, each model's its own: the difference of two models varies as with half an item more where only one is right,
-    and half an item more where only the other one is, which is Jeffreys' prior for the four outcomes of a pair
-    (`Metric.paired_error` has whole items, as intervals of 1.96 standard errors to both sides need). All else is
-    expanded, so that the percentiles of a mean are the ends of Student's interval (Hesterberg 2015, What teachers
-    should know about the bootstrap: the expanded percentile interval).
+    noise, each model's its own: the difference of two models varies as with a quarter of an item more where only one is
+    right, and a quarter where only the other one is. That is a prior of one item, spread over the four outcomes of a
+    pair (Perks 1947, Some observations on inverse probability). `Metric.paired_error` has whole items, which intervals
+    of 1.96 standard errors need; here these would be too wide (`benchmarks.front.claims`). All else is expanded, so
+    that the percentiles of a mean are the ends of Student's interval (Hesterberg 2015, What teachers should know about
+    the bootstrap: the expanded percentile interval).
 
     Args:
         objectives: Of the run.
@@ -115,7 +116,7 @@ def resample(
         if count < 2:
             values[:, 1:] = np.nan  # one item says nothing of the spread
         elif METRICS[metric].of_bounded_items and bounded:
-            values[:, 1:] += _JEFFREYS / (count + 1) * noise.normal(size=(len(parts), resamples))
+            values[:, 1:] += _PRIOR / (count + 1) * noise.normal(size=(len(parts), resamples))
         else:
             values[:, 1:] += (expansion(count) - 1) * (values[:, 1:] - values[:, :1])
         return values

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ama_ray.analysis.claims import Claims
     from ama_ray.run import StoredRun
     from ama_ray.scores.interval import Interval
     from ama_ray.scores.trial import Estimate, ProbeResult, Trial
@@ -33,22 +34,19 @@ def front_fields(run: StoredRun) -> dict[str, Any]:
         "hypervolume": value_or_null(pareto.hypervolume),
         "uniform_hypervolume": value_or_null(pareto.uniform_hypervolume),
         "claims": claim_fields(run),
-        "points": [
-            trial_fields(trial)
-            | {
-                "on_front": value_or_null(claims.on_front.get(trial.number, math.nan)),
-                "group": claims.group(trial.number),
-            }
-            for trial in pareto.front
-        ],
+        "points": [trial_fields(trial) | _place(claims, trial) for trial in pareto.front],
     }
 
 
 def front_row(run: StoredRun, trial: Trial) -> dict[str, Any]:
     """A row of `front.csv`: that of `trials.csv`, how likely the trial is on the front, and the letter of its group."""
-    claims = run.claims
-    probability = claims.on_front.get(trial.number, math.nan)
-    return trial.to_row() | {"front.probability": probability, "front.group": claims.group(trial.number)}
+    place = _place(run.claims, trial)
+    return trial.to_row() | {f"front.{key}": "" if each is None else each for key, each in place.items()}
+
+
+def _place(claims: Claims, trial: Trial) -> dict[str, float | str | None]:
+    probability = value_or_null(claims.on_front.get(trial.number, math.nan))
+    return {"probability": probability, "group": claims.group(trial.number)}
 
 
 def claim_fields(run: StoredRun) -> dict[str, Any]:

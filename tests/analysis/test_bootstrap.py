@@ -107,7 +107,7 @@ def test_the_same_items_are_drawn_for_both() -> None:
 def test_items_that_all_agree_are_no_certainty() -> None:
     a, _ = pair(5)
     same = compare(OBJECTIVES, a, a, resamples=20_000).probes["facts"]
-    reach = 1.96 / (len(a["facts"]) + 1)
+    reach = 1.96 * 0.5**0.5 / (len(a["facts"]) + 1)
     assert (same.value, same.low, same.high) == pytest.approx((0, -reach, reach), rel=0.05)
 
 

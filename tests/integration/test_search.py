@@ -114,7 +114,7 @@ def test_the_front_and_what_it_is_compared_with_are_scored_again_on_the_report_s
     if knee.uniform_ratio is None:
         assert twins["ratio.head"].tolist() == pytest.approx([knee.mean_ratio])
     summary = json.loads((run.out / "summary.json").read_text())
-    assert summary["optimism"] == pytest.approx(run.run.optimism)
+    assert summary["optimism"] == pytest.approx(run.run.optimism.value)
     # More replies and items than in the search.
     assert run.front.aligned.reward_se < as_searched.aligned.reward_se
 
