@@ -80,7 +80,9 @@ def test_errors_of_sixteen_answers_cover_the_truth(share: float) -> None:
 
 
 @pytest.mark.parametrize("count", [16, 40])
-@pytest.mark.parametrize(("worse", "better"), [(0.02, 0.02), (0.1, 0.0), (0.1, 0.02), (0.3, 0.1), (0.05, 0.0), (0.2, 0)])
+@pytest.mark.parametrize(
+    ("worse", "better"), [(0.02, 0.02), (0.1, 0.0), (0.1, 0.02), (0.3, 0.1), (0.05, 0.0), (0.2, 0)]
+)
 def test_paired_errors_of_few_answers_cover_the_truth(count: int, worse: float, better: float) -> None:
     """Likewise of all numbers of answers that only the one or only the other model has right."""
     covered = 0.0

@@ -22,8 +22,8 @@ LEGEND = (
     "In brackets: 95% intervals: of a reward Student's, of shares of right answers Wilson's, else 1.96 standard errors "
     "to both sides. Families: mean score of their probes, in points of 100 where the metric is from 0 to 1. tax: "
     "points (0-1) lost on the probes against base, mean over families. Differences: pick minus the other one, with the "
-    "95% interval of the paired bootstrap over items; *: 0 lies outside (each by itself, not corrected for how many are "
-    "looked at, nor for a pick that was chosen by these numbers)."
+    "95% interval of the paired bootstrap over items; *: 0 lies outside (each by itself, not corrected for how many "
+    "are looked at, nor for a pick that was chosen by these numbers)."
 )
 _COLUMNS = ("row", "trial", "mean_ratio", "against", "against_trial", "measure", "value", "low", "high", "significant")
 
