@@ -100,11 +100,9 @@ class Claims:
         )
 
     def group(self, number: int) -> str:
-        """The letter of the group of a point of the front: a, b, ..., z, aa, ...; empty for other trials."""
-        for position, members in enumerate(self.groups):
-            if number in members:
-                return _letters(position)
-        return ""
+        """The letter of the group of a point: a, ..., z, aa, ...; empty for one that is alone or off the front."""
+        several = [members for members in self.groups if len(members) > 1]
+        return next((_letters(i) for i, members in enumerate(several) if number in members), "")
 
     def alike(self, number: int) -> tuple[int, ...]:
         """The other points of the group of a point of the front."""

@@ -192,7 +192,7 @@ class ResampledTrade:
 
 
 def _less(value: float, times: Array) -> Array:
-    """What is plausible of a value that says so many times too much; of 0, which base and aligned alone have, only 0."""
+    """What is plausible of a value that says so many times too much; of 0, as of base and aligned alone, only 0."""
     if value == 0:
         return np.zeros(len(times))
     with np.errstate(divide="ignore", invalid="ignore"):

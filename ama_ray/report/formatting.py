@@ -22,10 +22,7 @@ def duration(seconds: float) -> str:
 
 
 PLUS_MINUS = "± is one standard error."
-BRACKETS = (
-    "In brackets: 95% intervals, by items drawn again with all that is chosen chosen anew; of points that were chosen, "
-    "what these truly have."
-)
+BRACKETS = "In brackets: 95% intervals by resampled items; they allow for the choice of the points by these same items."
 
 
 def decimals(values: Iterable[float]) -> int:

@@ -56,6 +56,7 @@ def claim_fields(run: StoredRun) -> dict[str, Any]:
         "hypervolume": interval_fields(claims.hypervolume),
         "uniform_hypervolume": interval_fields(claims.uniform),
         "difference": interval_fields(claims.difference),
+        "search_hypervolume": interval_fields(run.searched_claims.hypervolume),
         "knee": {name: interval_fields(each) for name, each in claims.knee.items()},
         "best_uniform": {name: interval_fields(each) for name, each in claims.beside.items()},
         "gain_over_uniform": interval_fields(claims.gain),

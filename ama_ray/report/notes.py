@@ -51,8 +51,9 @@ def volumes(run: StoredRun) -> str:
     )
     if math.isnan(run.optimism.value):
         return f"{told}."
+    searched = replace(run.searched_claims.hypervolume, value=run.searched_pareto.hypervolume)
     return (
-        f"{told}; on the search split {run.searched_pareto.hypervolume:.3f}. The search had fooled itself by "
+        f"{told}; on the search split {with_interval(searched, 'z.3f')}. The search had fooled itself by "
         f"{with_interval(run.optimism, 'z.3f')} (hypervolume of the points of its front, search minus report split)."
     )
 

@@ -89,7 +89,7 @@ def _objective(name: str, rows: Sequence[Trial]) -> list[str]:
 
 def _on_front(run: StoredRun, trial: Trial) -> str:
     probability = run.claims.on_front.get(trial.number, math.nan)
-    return "" if math.isnan(probability) else f"{probability:.0%} {run.claims.group(trial.number) or '-'}"
+    return "" if math.isnan(probability) else f"{probability:.0%} {run.claims.group(trial.number) or ' '}"
 
 
 def _score(trial: Trial, probe: str) -> str:
@@ -132,8 +132,8 @@ def _caption(run: StoredRun, shown: int, hidden: int, per_bar: int, top: float) 
         f"{pareto.no_front}." * bool(pareto.left_out and pareto.no_front),
         f"#: number of the trial. {', '.join(pareto.objectives[:-1])}: mean score of the sampled replies. tax: points "
         f"(0-1) lost on the probes against base, mean over families; below 0 is a gain. {PLUS_MINUS}",
-        "front: the share of resamples of the items in which no other point beats it; then a letter: points of the "
-        "front with the same one do not differ beyond error (paired, 95%)." * bool(run.claims.groups),
+        "front: the share of resamples of the items in which no other point beats it; then the same letter for points "
+        "of the front that do not differ beyond error (paired, 95%)." * bool(run.claims.groups),
         "Probe columns: the score, in the metric of the probe." * bool(shown)
         + f" {hidden} more probes are in trials.csv." * bool(hidden),
         f"ratios: share of aligned, {_BARS[0]} is 0 (base) and {_BARS[-1]} is {top:g}; one bar per {groups}, in the "

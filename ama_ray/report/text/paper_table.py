@@ -36,7 +36,10 @@ class _Grid:
 
     @classmethod
     def of_values(cls, table: PaperTable) -> _Grid:
-        places = [decimals(row.values[i].value for row in table.rows) for i in range(len(table.measures))]
+        shown = [
+            [end for row in table.rows for end in vars(row.values[i]).values()] for i in range(len(table.measures))
+        ]
+        places = [decimals(each) for each in shown]
         rows = [
             [f"{row.label} (#{row.trial.number})", *(_value(v, p) for v, p in zip(row.values, places, strict=True))]
             for row in table.rows

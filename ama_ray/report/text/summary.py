@@ -10,12 +10,12 @@ from ama_ray.pareto.named_points import best_uniform
 from ama_ray.pareto.trade import reward_called
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus, with_interval
 from ama_ray.report.notes import brackets, conditions, numbered, split_note, used_test_data, volumes
-from ama_ray.scores.interval import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ama_ray.run import StoredRun
+    from ama_ray.scores.interval import Interval
     from ama_ray.scores.trial import Trial
 
 
@@ -89,7 +89,7 @@ class _Told:
     def _share(self, trial: Trial, name: str, claims: Mapping[str, Interval]) -> str:
         """How far a trial is from base to aligned, with the interval of a claim where there is one."""
         value = self.pareto.trade.share(trial, name)
-        return with_interval(replace(claims[name], value=value), ".0%") if name in claims else f"{value:.0%}"
+        return with_interval(replace(claims[name], value=value), "z.0%") if name in claims else f"{value:z.0%}"
 
     def _alike(self, knee: Trial) -> str:
         """Which other points of the front cannot be told from the knee."""
@@ -130,4 +130,4 @@ class _Told:
             return ""
         mean = ", the mean over the rewards" * (len(self.rewards) > 1)
         doubt = ", not beyond error" * (not gain.significant)
-        return f", {with_interval(Interval(-gain.value, -gain.high, -gain.low), '+.0%')} against the knee{mean}{doubt}"
+        return f", {with_interval(gain, 'z.0%')} less than the knee{mean}{doubt}"
