@@ -123,7 +123,7 @@ def test_what_breaks_a_bound_is_on_no_front() -> None:
 
 def test_of_several_rewards_too() -> None:
     draw = np.random.default_rng(0)
-    means = {"kind": [0, 4, 2, 3, 2.5], "short": [0, 2, 1, 1, 2], "safe": [0, 3, 1, 2, 1]}
+    means: dict[str, list[float]] = {"kind": [0, 4, 2, 3, 2.5], "short": [0, 2, 1, 1, 2], "safe": [0, 3, 1, 2, 1]}
     models = [
         pair(1)[0] | {name: draw.normal(each[i], 0.5, pair(1)[0][name].shape) for name, each in means.items()}
         for i in range(5)

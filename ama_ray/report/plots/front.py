@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
 
 _PANEL_INCHES = 3.7
-_TITLE_COLUMNS = 90
+_TITLE_COLUMNS = 85
 _LEGEND: dict[str, Any] = {"fontsize": 9, "framealpha": 0.95, "title": "bars: one standard error", "title_fontsize": 8}
 
 
@@ -78,5 +78,6 @@ def _title(run: StoredRun) -> str:
     front, baseline = front_volume(run), uniform_volume(run)
     volumes = f"Hypervolume {front}, uniform averaging {baseline} (dashed box = 1); {pareto.split} split"
     title = f"No hypervolume: {pareto.no_trade}; {pareto.split} split" if pareto.no_trade else volumes
+    title = textwrap.fill(title, _TITLE_COLUMNS)
     asked = textwrap.fill(conditions(pareto), _TITLE_COLUMNS)
     return "\n".join(line for line in (used_test_data(run), title, asked) if line)
