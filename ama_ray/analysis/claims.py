@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from ama_ray.analysis.paired import paired_errors
 from ama_ray.analysis.resampled_trade import ResampledTrade
 from ama_ray.pareto.named_points import best_uniform, knee
 from ama_ray.scores.interval import QUANTILE, Interval
+from ama_ray.scores.sacrebleu_internals import CorpusMetric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 FEWER = 300
-"""Resamples where there are several rewards, whose hypervolumes are computed one by one."""
+"""Resamples where hypervolumes, of several rewards, or the scores of a corpus are computed one by one."""
 _UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
@@ -72,12 +73,15 @@ class Claims:
             objectives: Of the run.
             items: Of every trial among `pareto.scored` on that split, by its number.
             searched: Numbers of the points that the search's front had, where the split is the report split.
-            resamples: How many; 2000 by default, and 300 with several rewards.
+            resamples: How many; by default 2000, or 300 with several rewards, BLEU or chrF.
             seed: Of the resampling.
         """
         if not pareto.scored:
             return cls()
-        count = resamples or (RESAMPLES if len(pareto.objectives) == 2 else FEWER)
+        one_by_one = len(pareto.objectives) > 2 or any(
+            term.metric in get_args(CorpusMetric) for term in objectives.probes
+        )
+        count = resamples or (FEWER if one_by_one else RESAMPLES)
         drawn = ResampledTrade(pareto, objectives, items, resamples=count, seed=seed)
         of_points = {"on_front": drawn.on_front(), "groups": groups(pareto, objectives, items)}
         top = knee(pareto)
