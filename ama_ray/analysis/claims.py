@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from ama_ray.analysis.paired import paired_errors
 from ama_ray.analysis.resampled_trade import ResampledTrade
-from ama_ray.pareto.named_points import best_uniform, knee
+from ama_ray.pareto.named_points import best_uniform, knee, twin
 from ama_ray.scores.interval import QUANTILE, Interval
 from ama_ray.scores.sacrebleu_internals import CorpusMetric
 
@@ -36,6 +36,8 @@ class Claims:
         difference: The first minus the second.
         knee: How far the knee is from base (0) to aligned (1), by objective; empty without a knee.
         beside: The same of the uniform point with the highest reward at no more tax; empty without one.
+        over_twin: How much more of every objective the knee has than its twin, the uniform point of the same mean
+            ratio; empty where that was not scored.
         gain: The knee's share of the reward that aligned won, minus that of the uniform point beside it.
         again: Hypervolume of the points that the search's front had, on the report split.
         on_front: By trial, the share of resamples in which no other one beats it (0-1).
@@ -48,6 +50,7 @@ class Claims:
     difference: Interval = _UNKNOWN
     knee: Mapping[str, Interval] = field(default_factory=dict)
     beside: Mapping[str, Interval] = field(default_factory=dict)
+    over_twin: Mapping[str, Interval] = field(default_factory=dict)
     gain: Interval = _UNKNOWN
     again: Interval = _UNKNOWN
     on_front: Mapping[int, float] = field(default_factory=dict)
@@ -90,7 +93,10 @@ class Claims:
         best = best_uniform(pareto, top)
         names = pareto.objectives
         place = None if best is None or best.number == top.number else drawn.numbers.index(best.number)
-        at_knee, beside, gain = drawn.shares_at_knee(place)
+        here = drawn.numbers.index(top.number)
+        at_knee, beside, gain = drawn.shares_at_knee(here, place)
+        like = twin(pareto, top)
+        over_twin = drawn.knee_minus(here, drawn.numbers.index(like.number)) if like else []
         front, uniform, difference = drawn.volumes()
         return cls(
             hypervolume=front,
@@ -98,6 +104,7 @@ class Claims:
             difference=difference,
             knee=dict(zip(names, at_knee, strict=True)),
             beside=dict(zip(names, beside, strict=True)) if beside else {},
+            over_twin=dict(zip(names, over_twin, strict=True)) if like else {},
             gain=gain,
             again=drawn.volume_of(searched) if searched else _UNKNOWN,
             **of_points,  # type: ignore[arg-type]

@@ -96,15 +96,25 @@ class ResampledTrade:
         with np.errstate(divide="ignore", invalid="ignore"):
             return Interval.of_draws(value, value * value / says)
 
-    def knee(self) -> int:
-        """The position of the knee on the items as they are."""
-        assert self._shares
-        return int(self._knees(self._shares[0][None])[0])
+    def knee_minus(self, knee: int, other: int) -> list[Interval]:
+        """How much more of every objective the knee has than a trial that was not chosen for its scores.
 
-    def shares_at_knee(self, uniform: int | None) -> tuple[list[Interval], list[Interval], Interval]:
+        Args:
+            knee: The position of the knee on the items as they are.
+            other: That of the other trial.
+        """
+        assert self._shares
+        errors = self.drawn - self.known
+        value = self.known[knee] - self.known[other]
+        anew = errors[np.arange(len(errors)), self._knees(self._shares[1])]
+        draws = [value - (chosen - errors[:, other]) for chosen in (anew, errors[:, knee])]
+        return [_both(float(value[i]), *(each[:, i] for each in draws)) for i in range(len(value))]
+
+    def shares_at_knee(self, knee: int, uniform: int | None) -> tuple[list[Interval], list[Interval], Interval]:
         """How far the knee is from base to aligned in every objective; the same of the uniform point beside it.
 
         Args:
+            knee: The position of the knee on the items as they are.
             uniform: The position of the uniform point with the highest reward at no more tax; None without one.
 
         Returns:
@@ -116,7 +126,7 @@ class ResampledTrade:
         knees = self._knees(drawn)
         at = np.arange(len(drawn))
         beside = np.zeros(len(drawn), np.intp) if uniform is None else self._best_uniform(drawn, drawn[at, knees, -1])
-        chosen = self.knee(), uniform if uniform is not None else self._base
+        chosen = knee, uniform if uniform is not None else self._base
         anew = self._plausible(chosen, (knees, beside))
         same = self._plausible(chosen, tuple(np.full(len(drawn), each) for each in chosen))
         value = self._shares[0]

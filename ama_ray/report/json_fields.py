@@ -59,6 +59,7 @@ def claim_fields(run: StoredRun) -> dict[str, Any]:
         "search_hypervolume": interval_fields(run.searched_claims.hypervolume),
         "knee": {name: interval_fields(each) for name, each in claims.knee.items()},
         "best_uniform": {name: interval_fields(each) for name, each in claims.beside.items()},
+        "over_twin": {name: interval_fields(each) for name, each in claims.over_twin.items()},
         "gain_over_uniform": interval_fields(claims.gain),
         "optimism": interval_fields(run.optimism),
         "groups": [list(members) for members in claims.groups],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ama_ray.analysis.bootstrap import resample
+from ama_ray.analysis.bootstrap import compare, resample
 from ama_ray.analysis.claims import Claims, groups
 from ama_ray.analysis.paired import paired_errors
 from ama_ray.pareto.hypervolume import hypervolume, non_dominated
@@ -60,6 +60,22 @@ def test_values_are_those_of_the_front() -> None:
     assert claims.beside["reward"].value == 0
     every = [claims.hypervolume, claims.difference, claims.gain, *claims.knee.values()]
     assert all(each.low < each.value < each.high for each in every)
+
+
+def test_the_knee_is_compared_with_its_twin() -> None:
+    trials, items = search([*LINE, (0.7, 0.1)], 8, LARGE)
+    knee = ParetoSet(trials).pick("knee")
+    mean = dict.fromkeys(knee.ratios, knee.mean_ratio)
+    twin = replace(trials[-1], origin="twin", ratios=mean)
+    pareto = ParetoSet([*trials[:-1], twin], won=OBJECTIVES.gains(items[1], items[0]))
+    found = Claims.of(pareto, OBJECTIVES, items, seed=1).over_twin
+    alone = compare(OBJECTIVES, items[knee.number], items[twin.number]).objectives
+    for name in pareto.objectives:
+        assert found[name].value == pytest.approx(alone[name].value)
+        # What knows of the choice is wider, and lies lower.
+        assert found[name].high - found[name].low > 0.95 * (alone[name].high - alone[name].low)
+    assert found["reward"].low < alone["reward"].low + 0.02
+    assert Claims.of(ParetoSet(trials), OBJECTIVES, items, resamples=20).over_twin == {}
 
 
 def test_how_likely_a_point_is_on_the_front_is_counted() -> None:

@@ -83,13 +83,22 @@ class _Told:
         )
         return (
             f"The knee (trial {knee.number}) keeps {kept} at {self._cost(knee, at_knee)} ({self.value(knee, 'tax')}; "
-            f"aligned {self.value(aligned, 'tax')}); {self._uniform(knee)}.{self._alike(knee)}"
+            f"aligned {self.value(aligned, 'tax')}); {self._uniform(knee)}.{self._over_twin(knee)}"
+            f"{self._alike(knee)}"
         )
 
     def _share(self, trial: Trial, name: str, claims: Mapping[str, Interval]) -> str:
         """How far a trial is from base to aligned, with the interval of a claim where there is one."""
         value = self.pareto.trade.share(trial, name)
         return with_interval(replace(claims[name], value=value), "z.0%") if name in claims else f"{value:z.0%}"
+
+    def _over_twin(self, knee: Trial) -> str:
+        """What the knee has against uniform averaging at its mean ratio."""
+        over = self.run.claims.over_twin
+        if not over:
+            return ""
+        has = self._listed(f"{with_interval(each, f'+z.{self.places[name]}f')} {name}" for name, each in over.items())
+        return f" Against uniform averaging at the same mean ratio ({knee.mean_ratio:.3g}) it has {has}."
 
     def _alike(self, knee: Trial) -> str:
         """Which other points of the front cannot be told from the knee."""
