@@ -112,6 +112,7 @@ def test_files_have_them_too(known: StoredRun) -> None:
     (point,) = [each for each in page(known, []).points if each.number == points[0]["number"]]
     assert point.seen["search"].probability == points[0]["probability"]
     html = (known.folder / "report.html").read_text()
+    assert "<strong>7</strong> trials in the search" in html
     assert f"<strong>{known.claims.hypervolume.value:.3f} [" in html
 
 

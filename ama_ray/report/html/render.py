@@ -55,6 +55,7 @@ def write_html(
         .render(
             page=shown,
             pareto=run.pareto,
+            searched=len(run.searched),
             claims=run.claims,
             front_volume=front_volume(run),
             uniform_volume=uniform_volume(run),
