@@ -7,12 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ama_ray.analysis.claims import Claims
 from ama_ray.analysis.convergence import hypervolume_trace
 from ama_ray.analysis.importance import importance
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.scores.constraints import Constraints
+from ama_ray.scores.interval import Interval
 from ama_ray.storage.names import ITEMS, REPLIES, RUN, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import ItemStore, ReplyStore, read_trials
@@ -87,7 +89,19 @@ class StoredRun:
 
     def pareto_of(self, trials: Sequence[Trial], split: Split) -> ParetoSet:
         """The front of some trials, by the run's constraints and from its reference point on."""
-        return ParetoSet(trials, self.constraints, self.config.reference, split)
+        return ParetoSet(trials, self.constraints, self.config.reference, split, self._won(split))
+
+    def _won(self, split: Split) -> dict[str, Interval]:
+        """How much more of each reward aligned has than base, paired; empty where their items are not there."""
+        scored = [
+            t for t in self.trials if t.origin == "baseline" and t.state == "complete" and t.seen_on(split).scores
+        ]
+        numbers = {trial.uniform_ratio: trial.number for trial in scored}
+        ends = [numbers[ratio] for ratio in (0.0, 1.0) if ratio in numbers]
+        if len(ends) < 2 or not self.items.has(split, *ends):
+            return {}
+        base, aligned = (self.items.read(split, number) for number in ends)
+        return self.objectives.gains(aligned, base)
 
     @cached_property
     def searched_pareto(self) -> ParetoSet:
@@ -120,20 +134,45 @@ class StoredRun:
             return trial.uniform_ratio in self.config.first_ratios
         return trial.origin != "twin"
 
+    @cached_property
+    def claims(self) -> Claims:
+        """What is said of the front, with errors; nothing is known where the run folder lacks items."""
+        searched = self._search_front if self.pareto.split == "report" else ()
+        return self._claims_of(self.pareto, [trial.number for trial in searched])
+
+    @cached_property
+    def searched_claims(self) -> Claims:
+        """What the search said of its front, with errors; like `claims`."""
+        return self.claims if self.pareto.split == "search" else self._claims_of(self.searched_pareto)
+
+    def _claims_of(self, pareto: ParetoSet, searched: Sequence[int] = ()) -> Claims:
+        numbers = [trial.number for trial in pareto.scored]
+        if not self.items.has(pareto.split, *numbers):
+            return Claims()
+        items = {number: self.items.read(pareto.split, number) for number in numbers}
+        return Claims.of(pareto, self.objectives, items, searched, seed=self.config.seed)
+
     @property
-    def optimism(self) -> float:
-        """How much the search had fooled itself: search minus report, in hypervolume.
+    def _search_front(self) -> list[Trial]:
+        """The points of the search's front that were scored again."""
+        return [trial for trial in self.searched_pareto.front if trial.report]
+
+    @cached_property
+    def optimism(self) -> Interval:
+        """How much the search had fooled itself: search minus report, in hypervolume, with its 95% interval.
 
         The hypervolume of the search's front from the numbers of the search split, minus the hypervolume of the same
         points from the numbers of the report split, each normalised by base and aligned of its split. Points of the
         search's front that were not scored again count in neither; those that do not satisfy the constraints by the
-        report win nothing there. NaN before the report, and without a trade.
+        report win nothing there. What the search said is known; the error is that of the report. NaN before the report,
+        and without a trade.
         """
         if self.pareto.split == "search":
-            return math.nan
-        again = [trial for trial in self.searched_pareto.front if trial.report]
-        report = self.pareto.hypervolume_of([trial.seen_on("report") for trial in again])
-        return self.searched_pareto.hypervolume_of(again) - report
+            return Interval(math.nan, math.nan, math.nan)
+        said = self.searched_pareto.hypervolume_of(self._search_front)
+        again = self.claims.again
+        value = said - self.pareto.hypervolume_of([trial.seen_on("report") for trial in self._search_front])
+        return Interval(value, said - again.high, said - again.low)
 
     def convergence(self) -> list[Step]:
         """Where the search stood after each of its trials; what holds on other items, where the run has its items."""

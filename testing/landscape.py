@@ -67,7 +67,8 @@ class Landscape:
 
     def scores(self, ratios: Mapping[str, float], split: Split) -> Scores:
         """Rewards and taxes of a merge, with standard errors."""
-        return self.objectives.scores(self.items(ratios, split), self._base[split])
+        items = self.items(ratios, split) if any(ratios.values()) else self._base[split]
+        return self.objectives.scores(items, self._base[split])
 
     def items(self, ratios: Mapping[str, float], split: Split) -> Items:
         """The items of a merge.

@@ -46,7 +46,7 @@ def show_end(run: StoredRun, *, as_json: bool) -> None:
         return
     from ama_ray.report.json_fields import front_fields
 
-    print(json.dumps({"event": "front"} | front_fields(run.pareto)), flush=True)
+    print(json.dumps({"event": "front"} | front_fields(run)), flush=True)
 
 
 def _print_json(event: Event) -> None:

@@ -24,9 +24,9 @@ FIRST_RATIOS = (0.0, 1.0, 0.5)
 MOST_OBJECTIVES = 4
 RESERVED = (
     *("number", "state", "reason", "origin", "share"),
-    *("ratio", "report", "tokens", "seconds", "file", "allow_pickle"),
+    *("ratio", "report", "tokens", "seconds", "front", "file", "allow_pickle"),
 )
-"""Columns of `trials.csv`, beginnings of columns, and words that numpy's files of arrays keep for themselves."""
+"""Columns of `trials.csv` and `front.csv`, beginnings of columns, and words that numpy's files of arrays keep."""
 
 
 class Report(Model):

@@ -12,11 +12,14 @@ from pydantic import Field, ValidationError, model_validator
 from ama_ray.config.data import Split
 from ama_ray.config.fields import HIGHEST_RATIO, Model, is_hub_id
 from ama_ray.errors import UserError
+from ama_ray.scores.interval import Interval
+from ama_ray.scores.trial import Estimate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from ama_ray.scores.trial import Estimate, ProbeResult
+    from ama_ray.scores.trial import ProbeResult
 
 NAME = "merge.json"
 
@@ -57,15 +60,19 @@ class Group(Model):
 
 
 class Value(Model):
-    """An estimate and its standard error; None where it is not known."""
+    """An estimate, its standard error and its 95% interval; None where it is not known."""
 
     value: float | None
     se: float | None
+    low: float | None
+    high: float | None
 
     @classmethod
-    def of(cls, value: float, error: float) -> Value:
-        """JSON has no NaN."""
-        return cls(value=value if math.isfinite(value) else None, se=error if math.isfinite(error) else None)
+    def of(cls, value: float, error: float, known: Interval | None = None) -> Value:
+        """JSON has no NaN. Without a known interval, it is 1.96 standard errors to both sides."""
+        interval = known or Interval.normal(Estimate(value, error))
+        numbers = {"value": value, "se": error, "low": interval.low, "high": interval.high}
+        return cls(**{key: each if math.isfinite(each) else None for key, each in numbers.items()})
 
 
 class ScoredPoint(Model):
@@ -76,12 +83,20 @@ class ScoredPoint(Model):
     probes: dict[str, Value] = Field({}, description="score of each probe, in its metric")
 
     @classmethod
-    def of(cls, name: str, objectives: dict[str, Estimate], probes: dict[str, ProbeResult]) -> ScoredPoint:
-        """The point of a trial with these scores."""
+    def of(
+        cls,
+        name: str,
+        objectives: dict[str, Estimate],
+        probes: dict[str, ProbeResult],
+        intervals: Mapping[str, Interval],
+    ) -> ScoredPoint:
+        """The point of a trial with these scores, and `Objectives.intervals` as far as they are known."""
         return cls(
             name=name,
-            objectives={key: Value.of(each.value, each.se) for key, each in objectives.items()},
-            probes={key: Value.of(each.score, each.score_se) for key, each in probes.items()},
+            objectives={key: Value.of(each.value, each.se, intervals.get(key)) for key, each in objectives.items()},
+            probes={
+                key: Value.of(each.score, each.score_se, intervals.get(f"probe.{key}")) for key, each in probes.items()
+            },
         )
 
 

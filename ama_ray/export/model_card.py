@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from huggingface_hub import ModelCard, ModelCardData
 
 from ama_ray.report.formatting import decimals
-from ama_ray.scores.interval import Interval
-from ama_ray.scores.trial import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,9 +90,10 @@ def _rows(scores: tuple[ScoredPoint, ...]) -> Iterator[tuple[str, list[str]]]:
 def _interval(value: Value | None, places: int) -> str:
     if value is None or value.value is None:
         return ""
-    interval = Interval.normal(Estimate(value.value, math.nan if value.se is None else value.se))
     text = f"{value.value:z.{places}f}"
-    return text if math.isnan(interval.low) else f"{text} ({interval.low:z.{places}f} to {interval.high:z.{places}f})"
+    if value.low is None or value.high is None:
+        return text
+    return f"{text} ({value.low:z.{places}f} to {value.high:z.{places}f})"
 
 
 def _cell(text: str) -> str:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from ama_ray.errors import UserError
 from ama_ray.export.merge_file import Found, ScoredPoint
 from ama_ray.pareto import named_points
-from ama_ray.pareto.named_points import best_uniform
+from ama_ray.pareto.named_points import best_uniform, knee
 from ama_ray.report.formatting import replies_per_prompt
-from ama_ray.report.notes import split_note, used_test_data
+from ama_ray.report.notes import brackets, place, split_note, used_test_data
+from ama_ray.report.text.summary import told_of_knee
 from ama_ray.storage.files import known_json
 from ama_ray.storage.names import IDENTITY, SUMMARY
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ama_ray.pareto.pareto_set import ParetoSet
     from ama_ray.run import StoredRun
+    from ama_ray.scores.interval import Interval
     from ama_ray.scores.trial import Trial
 
 
@@ -52,9 +54,10 @@ def found(run: StoredRun, trial: Trial) -> Found:
         origin=trial.origin,
         split=pareto.split,
         scores=tuple(
-            ScoredPoint.of(name, each.objectives, each.probes) for name, each in _shown(pareto, trial).items()
+            ScoredPoint.of(name, each.objectives, each.probes, _intervals(run, each))
+            for name, each in _shown(pareto, trial).items()
         ),
-        notes=tuple(_notes(run, pareto, trial)),
+        notes=tuple(filter(None, _notes(run, pareto, trial))),
         search=dict(_search(run)),
         versions={name: str(number) for name, number in summary.get("versions", {}).items()},
         # Scorers go by their paths, which are of no use elsewhere.
@@ -73,10 +76,23 @@ def _shown(pareto: ParetoSet, trial: Trial) -> dict[str, Trial]:
     return {"this merge": trial, **others}
 
 
+def _intervals(run: StoredRun, trial: Trial) -> dict[str, Interval]:
+    """The intervals of the scores of a trial; none where its items are not known, as of a stopped one."""
+    if not run.items.has(trial.split, trial.number):
+        return {}
+    return run.objectives.intervals(run.items.read(trial.split, trial.number))
+
+
 def _notes(run: StoredRun, pareto: ParetoSet, trial: Trial) -> Iterator[str]:
     yield split_note(pareto)
     if pareto.split == "report" and any(each.number == trial.number for each in pareto.front):
         yield "Which points are on the front was decided by these numbers, so they still flatter it a little."
+    top = knee(pareto)
+    if top is not None and top.number == trial.number and pareto is run.pareto:
+        yield told_of_knee(run)
+        yield brackets(run)
+    elif pareto is run.pareto:
+        yield place(run, trial)
     if trial.share < 1:
         yield f"The search stopped this trial: it was scored on {trial.share:.0%} of the items of the search split."
     if used := used_test_data(run):

@@ -61,6 +61,45 @@ def hypervolume(
     return float(moocore.hypervolume(shares, ref=ref, maximise=maximised))
 
 
+def non_dominated_each(sets: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """`non_dominated` of many sets of points at once, shape (sets, points, objectives); a mask (sets, points)."""
+    if sets.shape[2] != 2:
+        return np.array([non_dominated(points) for points in sets]).reshape(sets.shape[:2])
+    known = np.isfinite(sets).all(axis=2)
+    rewards, taxes = np.where(known, sets[..., 0], -np.inf), np.where(known, sets[..., 1], np.inf)
+    # By rising tax, a point is beaten by none if its reward is above all before it.
+    order = np.lexsort((-rewards, taxes), axis=1)
+    rising = np.take_along_axis(rewards, order, axis=1)
+    before = np.pad(np.maximum.accumulate(rising, axis=1)[:, :-1], ((0, 0), (1, 0)), constant_values=-np.inf)
+    mask = np.zeros(known.shape, np.bool_)
+    np.put_along_axis(mask, order, rising > before, axis=1)
+    return mask
+
+
+def hypervolumes(sets: NDArray[np.float64], references: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The volume that each of many sets of points dominates, in their own units.
+
+    Args:
+        sets: Shape (sets, points, objectives): the rewards, then the tax; points that are not finite win nothing.
+        references: From which each counts, shape (sets, objectives).
+
+    Returns:
+        Shape (sets,).
+    """
+    if sets.shape[2] != 2:
+        maximised = _maximised(sets.shape[2])
+        known = (points[np.isfinite(points).all(axis=1)] for points in sets)
+        pairs = zip(known, references, strict=True)
+        return np.array([float(moocore.hypervolume(p, ref=ref, maximise=maximised)) for p, ref in pairs])
+    won = sets - references[:, None]
+    wins = np.isfinite(won).all(axis=2) & (won[..., 0] > 0) & (won[..., 1] < 0)
+    height, left = np.where(wins, won[..., 0], 0.0), np.where(wins, won[..., 1], 0.0)
+    order = np.argsort(left, axis=1)
+    height, left = (np.take_along_axis(each, order, axis=1) for each in (height, left))
+    right = np.pad(left[:, 1:], ((0, 0), (0, 1)))
+    return np.asarray((np.maximum.accumulate(height, axis=1) * (right - left)).sum(axis=1))
+
+
 def reference_point(
     base: Mapping[str, float], aligned: Mapping[str, float], named: Mapping[str, float]
 ) -> dict[str, float]:

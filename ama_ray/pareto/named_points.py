@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
@@ -90,6 +91,12 @@ def best_uniform(pareto: ParetoSet, point: Trial | None = None) -> Trial | None:
         return None
     affordable = [trial for trial in pareto.uniform_front if trial.tax <= point.tax]
     return max(affordable, key=pareto.trade.gain, default=None)
+
+
+def twin(pareto: ParetoSet, point: Trial) -> Trial | None:
+    """The twin of a point, the uniform point of the same mean ratio; None where none was scored."""
+    like = [trial for trial in pareto.scored if trial.origin == "twin" and trial.number != point.number]
+    return next((trial for trial in like if math.isclose(trial.mean_ratio, point.mean_ratio, abs_tol=1e-6)), None)
 
 
 def named(pareto: ParetoSet) -> dict[str, Trial]:

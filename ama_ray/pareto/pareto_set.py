@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ama_ray.config import Split
+    from ama_ray.scores.interval import Interval
     from ama_ray.scores.trial import Trial
 
 
@@ -52,12 +53,23 @@ class ParetoSet:
         constraints: Constraints | None = None,
         worst: Mapping[str, float] | None = None,
         split: Split = "search",
+        won: Mapping[str, Interval] | None = None,
     ) -> None:
-        """Makes the front of trials."""
+        """Makes the front of trials.
+
+        Args:
+            trials: All of a run.
+            constraints: Of the run file.
+            worst: Its `reference`.
+            split: Whose scores count.
+            won: What aligned won and lost against base on this split, where that is known item by item; see
+                `Trade.between`.
+        """
         self.trials = tuple(trials)
         self.constraints = constraints or Constraints()
         self.worst = dict(worst or {})
         self.split = split
+        self._won = won
         seen = [trial.seen_on(self.split) for trial in self.trials if trial.state == "complete"]
         self.scored = tuple(trial for trial in seen if trial.scores)
         self.objectives = next((tuple(trial.objectives) for trial in self.scored), ("reward", "tax"))
@@ -67,13 +79,13 @@ class ParetoSet:
         baselines = [t for t in self.scored if t.origin == "baseline" and t.uniform_ratio is not None]
         self.uniform = tuple(sorted(baselines, key=lambda trial: trial.uniform_ratio or 0.0))
         self.uniform_front = self._front(self.uniform)
-        self.trade = Trade.between(self.uniform, self.objectives)
+        self.trade = Trade.between(self.uniform, self.objectives, won)
         self.no_front = "" if self.front else self._why_no_front()
         self.no_trade = self.trade.why_none
 
     def with_trials(self, trials: Sequence[Trial]) -> ParetoSet:
         """The front of other trials, under the same constraints, from the same reference point, on the same split."""
-        return ParetoSet(trials, self.constraints, self.worst, self.split)
+        return ParetoSet(trials, self.constraints, self.worst, self.split, self._won)
 
     @cached_property
     def hypervolume(self) -> float:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
+from ama_ray.scores.interval import Interval
+from ama_ray.scores.trial import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ama_ray.scores.trial import Trial
 
@@ -21,7 +23,8 @@ class Trade:
     Attributes:
         objectives: Names: those of the rewards, maximised, then `tax`, minimised.
         ends: The uniform trials at ratio 0 and 1, as far as they are complete, by `base` and `aligned`.
-        why_none: Why there is nothing to trade, such as an aligned model that costs no tax; empty where there is.
+        why_none: Why there is nothing to trade, such as an aligned model that costs no tax beyond error; empty where
+            there is.
     """
 
     objectives: tuple[str, ...]
@@ -29,11 +32,24 @@ class Trade:
     why_none: str
 
     @classmethod
-    def between(cls, uniform: Sequence[Trial], objectives: tuple[str, ...]) -> Trade:
-        """Finds base and aligned among the uniform trials of a run, seen on one split."""
+    def between(
+        cls, uniform: Sequence[Trial], objectives: tuple[str, ...], won: Mapping[str, Interval] | None = None
+    ) -> Trade:
+        """Finds base and aligned among the uniform trials of a run, seen on one split.
+
+        There is a trade where aligned has more of every reward than base and costs a tax, each beyond error: the whole
+        95% interval of the difference is above 0.
+
+        Args:
+            uniform: The uniform trials.
+            objectives: Names: those of the rewards, then `tax`.
+            won: By objective, how much more than base aligned has, paired item by item. An objective that it does not
+                name has the errors of both models added as those of independent estimates: wider, as both answered the
+                same prompts; and exact for the tax, which is paired already.
+        """
         by_ratio = {trial.uniform_ratio: trial for trial in uniform}
         ends = {name: by_ratio[ratio] for name, ratio in (("base", 0.0), ("aligned", 1.0)) if ratio in by_ratio}
-        return cls(objectives, ends, _why_none(ends, objectives))
+        return cls(objectives, ends, _why_none(ends, objectives, won or {}))
 
     @property
     def base(self) -> Trial:
@@ -94,13 +110,21 @@ def _missing(name: str) -> str:
     return f"The {name} model has no complete trial (uniform ratio {0 if name == 'base' else 1})."
 
 
-def _why_none(ends: dict[str, Trial], objectives: tuple[str, ...]) -> str:
+def _why_none(ends: dict[str, Trial], objectives: tuple[str, ...], won: Mapping[str, Interval]) -> str:
     for name in ("base", "aligned"):
         if name not in ends:
             return f"t{_missing(name)[1:-1]}"
     base, aligned = ends["base"].objectives, ends["aligned"].objectives
     for name in objectives:
-        if not aligned[name].value > base[name].value:
+        gain = won.get(name) or _difference(aligned[name], base[name])
+        if not gain.low > 0:
             what = "costs no tax" if name == "tax" else f"does not raise the {reward_called(name)}"
-            return f"the aligned model {what} ({aligned[name].value:.4g}, base {base[name].value:.4g})"
+            beyond = " beyond error" if gain.value > 0 else ""
+            known = math.isfinite(gain.low)
+            error = f"95% interval {gain.low:.3g} to {gain.high:.3g}" if known else "its error is not known"
+            return f"the aligned model {what}{beyond} (aligned minus base {gain.value:.3g}, {error})"
     return ""
+
+
+def _difference(one: Estimate, other: Estimate) -> Interval:
+    return Interval.normal(Estimate(one.value - other.value, math.hypot(one.se, other.se)))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ama_ray.config import RunConfig
+    from ama_ray.scores.interval import Interval
 
 
 def duration(seconds: float) -> str:
@@ -21,6 +22,7 @@ def duration(seconds: float) -> str:
 
 
 PLUS_MINUS = "± is one standard error."
+BRACKETS = "In brackets: 95% intervals by resampled items; they allow for the choice of the points by these same items."
 
 
 def decimals(values: Iterable[float]) -> int:
@@ -28,6 +30,18 @@ def decimals(values: Iterable[float]) -> int:
     finite = [value for value in values if math.isfinite(value)]
     spread = max(finite, default=0.0) - min(finite, default=0.0)
     return 3 if spread == 0 else min(6, max(0, 2 - math.floor(math.log10(spread))))
+
+
+def with_interval(interval: Interval, written: str) -> str:
+    """An estimate with its 95% interval, where that is known, as in `0.93 [0.91, 0.95]`.
+
+    Args:
+        interval: The interval.
+        written: How its numbers are written, as in `z.3f`.
+    """
+    if math.isnan(interval.low):
+        return format(interval.value, written)
+    return f"{interval.value:{written}} [{interval.low:{written}}, {interval.high:{written}}]"
 
 
 def plus_minus(value: float, error: float, places: int) -> str:

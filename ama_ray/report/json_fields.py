@@ -6,7 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ama_ray.pareto.pareto_set import ParetoSet
+    from ama_ray.analysis.claims import Claims
+    from ama_ray.run import StoredRun
+    from ama_ray.scores.interval import Interval
     from ama_ray.scores.trial import Estimate, ProbeResult, Trial
 
 
@@ -24,14 +26,49 @@ def trial_fields(trial: Trial) -> dict[str, Any]:
     }
 
 
-def front_fields(pareto: ParetoSet) -> dict[str, Any]:
-    """A front as plain values for JSON."""
+def front_fields(run: StoredRun) -> dict[str, Any]:
+    """The front of a run as plain values for JSON."""
+    pareto, claims = run.pareto, run.claims
     return {
         "split": pareto.split,
         "hypervolume": value_or_null(pareto.hypervolume),
         "uniform_hypervolume": value_or_null(pareto.uniform_hypervolume),
-        "points": [trial_fields(trial) for trial in pareto.front],
+        "claims": claim_fields(run),
+        "points": [trial_fields(trial) | _place(claims, trial) for trial in pareto.front],
     }
+
+
+def front_row(run: StoredRun, trial: Trial) -> dict[str, Any]:
+    """A row of `front.csv`: that of `trials.csv`, how likely the trial is on the front, and the letter of its group."""
+    place = _place(run.claims, trial)
+    return trial.to_row() | {f"front.{key}": "" if each is None else each for key, each in place.items()}
+
+
+def _place(claims: Claims, trial: Trial) -> dict[str, float | str | None]:
+    probability = value_or_null(claims.on_front.get(trial.number, math.nan))
+    return {"probability": probability, "group": claims.group(trial.number)}
+
+
+def claim_fields(run: StoredRun) -> dict[str, Any]:
+    """What is said of the front, each as value, low and high of a 95% interval; what is not known is null."""
+    claims = run.claims
+    return {
+        "hypervolume": interval_fields(claims.hypervolume),
+        "uniform_hypervolume": interval_fields(claims.uniform),
+        "difference": interval_fields(claims.difference),
+        "search_hypervolume": interval_fields(run.searched_claims.hypervolume),
+        "knee": {name: interval_fields(each) for name, each in claims.knee.items()},
+        "best_uniform": {name: interval_fields(each) for name, each in claims.beside.items()},
+        "over_twin": {name: interval_fields(each) for name, each in claims.over_twin.items()},
+        "gain_over_uniform": interval_fields(claims.gain),
+        "optimism": interval_fields(run.optimism),
+        "groups": [list(members) for members in claims.groups],
+    }
+
+
+def interval_fields(interval: Interval) -> dict[str, float | None]:
+    """An interval as plain values."""
+    return {key: value_or_null(value) for key, value in vars(interval).items()}
 
 
 def value_or_null(value: float) -> float | None:

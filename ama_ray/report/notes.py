@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ama_ray.report.formatting import BRACKETS, with_interval
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ama_ray.pareto.pareto_set import ParetoSet
     from ama_ray.run import StoredRun
+    from ama_ray.scores.trial import Trial
 
 
 def used_test_data(run: StoredRun) -> str:
@@ -38,13 +44,46 @@ def conditions(pareto: ParetoSet) -> str:
 
 def volumes(run: StoredRun) -> str:
     """The hypervolumes; with those of both splits, also how much the search had fooled itself."""
+    difference = replace(run.claims.difference, value=run.pareto.hypervolume - run.pareto.uniform_hypervolume)
     told = (
-        f"Hypervolume (1 is the box between base and aligned): front {run.pareto.hypervolume:.3f}, "
-        f"uniform {run.pareto.uniform_hypervolume:.3f}"
+        f"Hypervolume (1 is the box between base and aligned): front {front_volume(run)}, "
+        f"uniform {uniform_volume(run)}, difference {with_interval(difference, 'z.3f')}"
     )
-    if math.isnan(run.optimism):
+    if math.isnan(run.optimism.value):
         return f"{told}."
+    searched = replace(run.searched_claims.hypervolume, value=run.searched_pareto.hypervolume)
     return (
-        f"{told}; on the search split {run.searched_pareto.hypervolume:.3f}. The search had fooled itself by "
-        f"{run.optimism:z.3f} (hypervolume of the points of its front, search minus report split)."
+        f"{told}; on the search split {with_interval(searched, 'z.3f')}. The search had fooled itself by "
+        f"{with_interval(run.optimism, 'z.3f')} (hypervolume of the points of its front, search minus report split)."
     )
+
+
+def front_volume(run: StoredRun) -> str:
+    """The hypervolume of the front, with its interval where items are known."""
+    return with_interval(replace(run.claims.hypervolume, value=run.pareto.hypervolume), "z.3f")
+
+
+def uniform_volume(run: StoredRun) -> str:
+    """That of the uniform front."""
+    return with_interval(replace(run.claims.uniform, value=run.pareto.uniform_hypervolume), "z.3f")
+
+
+def brackets(run: StoredRun) -> str:
+    """What the brackets of `volumes` and of shares mean; empty where there are none."""
+    return "" if math.isnan(run.claims.hypervolume.low) else BRACKETS
+
+
+def place(run: StoredRun, trial: Trial) -> str:
+    """How likely a trial is on the front, and which points of the front cannot be told from it; empty if not known."""
+    probability = run.claims.on_front.get(trial.number, math.nan)
+    if math.isnan(probability):
+        return ""
+    told = f"Trial {trial.number} is on the front in {probability:.0%} of the resamples of the items"
+    others = run.claims.alike(trial.number)
+    return f"{told}; of the front, {numbered(others)} cannot be told from it." if others else f"{told}."
+
+
+def numbered(trials: Sequence[int]) -> str:
+    """Trials by their numbers, as in `trials 3, 7 and 9`."""
+    *first, last = map(str, trials)
+    return f"trials {', '.join(first)} and {last}" if first else f"trial {last}"

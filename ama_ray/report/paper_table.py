@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ama_ray.analysis.bootstrap import resample
 from ama_ray.pareto.named_points import knee
-from ama_ray.report.notes import conditions, split_note, used_test_data
+from ama_ray.report.notes import conditions, place, split_note, used_test_data
 from ama_ray.run import StoredRun
-from ama_ray.scores.families import families, family_scores
+from ama_ray.scores.families import families
 from ama_ray.scores.interval import Interval
 from ama_ray.scores.metrics import METRICS
 
@@ -70,7 +70,8 @@ class PaperTable:
 
     Attributes:
         measures: The rewards, the families, the tax.
-        rows: Base, aligned, some uniform points and the picks; 95% intervals by the normal distribution.
+        rows: Base, aligned, some uniform points and the picks; with 95% intervals (`Objectives.intervals`; of the tax,
+            1.96 paired standard errors).
         blocks: Per pick, its differences from base, aligned and the uniform point of the same mean ratio; 95%
             intervals of the paired bootstrap.
         notes: What to know of the numbers, first whether the search used test data.
@@ -109,16 +110,17 @@ class PaperTable:
         Raises:
             UserError: Base or aligned has no complete trial, or the items of a trial are missing.
         """
-        pareto, objectives = run.pareto, run.objectives
+        pareto = run.pareto
         known = {"base": pareto.base, "aligned": pareto.aligned}
         by_ratio = {trial.uniform_ratio: trial for trial in pareto.uniform}
         known |= {f"uniform {ratio:g}": by_ratio[ratio] for ratio in UNIFORM if ratio in by_ratio}
-        measures = tuple(_measures(objectives))
+        measures = tuple(_measures(run.objectives))
         shown = {**known, **_merged(picks)}
-        rows = [TableRow(label, trial, tuple(_values(objectives, measures, trial))) for label, trial in shown.items()]
+        rows = [TableRow(label, trial, tuple(_values(run, measures, trial))) for label, trial in shown.items()]
         notes = [used_test_data(run), split_note(pareto), conditions(pareto)]
         notes.append(f"{pareto.no_front}." if pareto.no_front else "")
         notes.append(f"There is no knee, as {pareto.no_trade}." if pareto.no_trade else "")
+        notes += [place(run, trial) for trial in {trial.number: trial for trial in picks.values()}.values()]
         blocks = _blocks(run, measures, _merged(picks))
         return cls(measures, tuple(rows), tuple(blocks), tuple(note for note in notes if note))
 
@@ -155,12 +157,12 @@ def _measures(objectives: Objectives) -> list[Measure]:
     return [*columns, Measure("tax", higher_is_better=False)]
 
 
-def _values(objectives: Objectives, measures: Sequence[Measure], trial: Trial) -> list[Interval]:
-    assert trial.scores is not None
-    of_families = [family_scores(trial.scores, members) for members in families(objectives.probes).values()]
-    *rewards, tax = trial.objectives.values()
-    estimates = [*rewards, *of_families, tax]
-    return [Interval.normal(each).times(m.scale) for each, m in zip(estimates, measures, strict=True)]
+def _values(run: StoredRun, measures: Sequence[Measure], trial: Trial) -> list[Interval]:
+    known = run.objectives.intervals(run.items.read(run.pareto.split, trial.number))
+    rewards = [known[name] for name in run.objectives.names[:-1]]
+    of_families = [known[f"family.{family}"] for family in families(run.objectives.probes)]
+    values = [*rewards, *of_families, Interval.normal(trial.objectives["tax"])]
+    return [each.times(m.scale) for each, m in zip(values, measures, strict=True)]
 
 
 def _blocks(run: StoredRun, measures: Sequence[Measure], picks: Mapping[str, Trial]) -> list[Block]:

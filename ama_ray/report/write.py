@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.report.html.provenance import environment
 from ama_ray.report.html.render import write_html
-from ama_ray.report.json_fields import value_or_null
+from ama_ray.report.json_fields import claim_fields, front_row, value_or_null
 from ama_ray.report.notes import used_test_data
 from ama_ray.report.plots.convergence import plot_convergence
 from ama_ray.report.plots.families import plot_families
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
 def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, interrupted: bool = False) -> None:
     """Writes the results of a run beside its `trials.csv`.
 
-    `front.csv` has the columns of `trials.csv`, the front only; `front.png` is the picture, `report.html` a page with
-    everything; `summary.json` holds the normalised hypervolumes of the split that the front is from and of the search
-    split, how much the search had fooled itself (`StoredRun.optimism`), which share of the search's items was evaluated
+    `front.csv` has the columns of `trials.csv`, the front only, with the share of resamples in which each point is on
+    the front (`front.probability`) and the letter of its group (`front.group`; see `Claims.groups`); `front.png` is the
+    picture, `report.html` a page with everything; `summary.json` holds the normalised hypervolumes of the split that
+    the front is from and of the search split, how much the search had fooled itself (`StoredRun.optimism`), all that is
+    said of the front with 95% intervals (`claims`), which share of the search's items was evaluated
     (the rest was saved by stopping trials), where the time went, the versions and the machine. What is not known is
     null. With constraints it also holds these and how many trials they left out; with a reference point, that.
     `families.png` is what every family of probes costs along the front, `importance.png` which groups matter for which
@@ -50,7 +53,7 @@ def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, 
         interrupted: A signal ended the run, which can be gone on with.
     """
     pareto, out = run.pareto, run.folder
-    write_trials(out / FRONT, pareto.front)
+    write_trials(out / FRONT, pareto.front, partial(front_row, run))
     steps = run.convergence()
     _write_steps(steps, out / CONVERGENCE)
     plot_front(run, *_pictures(out, "front"))
@@ -77,7 +80,8 @@ def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, 
         "search_hypervolume": value_or_null(run.searched_pareto.hypervolume),
         "search_hypervolume_held_out": value_or_null(held_out.value),
         "search_hypervolume_held_out_se": value_or_null(held_out.se),
-        "optimism": value_or_null(run.optimism),
+        "optimism": value_or_null(run.optimism.value),
+        "claims": claim_fields(run),
         "timing": dict(timing),
         **environment(),
     }

@@ -177,7 +177,7 @@ class Trial:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Trial:
-        """The inverse of `to_row`, from the strings of a CSV file."""
+        """The inverse of `to_row`, from the strings of a CSV file; what `front.csv` has besides is left out."""
 
         def part(prefix: str) -> dict[str, float]:
             # An empty cell is a value that this trial lacks.
@@ -186,7 +186,7 @@ class Trial:
             }
 
         texts = {key: row[key] for key in ("number", "state", "reason", "origin", "share")}
-        elsewhere = ("ratio.", "report.", "seconds.", "tokens.")
+        elsewhere = ("ratio.", "report.", "seconds.", "tokens.", "front.")
         search = {
             key: float(value or "nan")
             for key, value in row.items()

@@ -21,7 +21,7 @@ from ama_ray.storage.files import replacing
 from ama_ray.storage.names import TRIALS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,33 +37,37 @@ _RECORD = re.compile(r'(?:[^"\n]++|"[^"]*+"?)*+(?:\n|\Z)')
 _log = logging.getLogger(__name__)
 
 
-def write_trials(path: str | Path, trials: Iterable[Trial]) -> None:
+def write_trials(
+    path: str | Path, trials: Iterable[Trial], to_row: Callable[[Trial], dict[str, Any]] = Trial.to_row
+) -> None:
     """Writes all trials, replacing the file in one step and only once its bytes are on disk.
 
-    The columns are those of `Trial.to_row`; a value that a trial lacks, and NaN, is an empty cell.
+    A value that a trial lacks, and NaN, is an empty cell.
 
     Args:
         path: The CSV file.
         trials: In the order of the rows.
+        to_row: The columns of a trial.
     """
-    TrialsFile(path).write(trials)
+    TrialsFile(path, to_row).write(trials)
 
 
 class TrialsFile:
     """`trials.csv` of a run that goes on: written whole after every trial, but only what is new is put into words."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Writes to a path; a file that is there is replaced."""
+    def __init__(self, path: str | Path, to_row: Callable[[Trial], dict[str, Any]] = Trial.to_row) -> None:
+        """Writes to a path, with the columns that `to_row` gives; a file that is there is replaced."""
         self._path = Path(path)
+        self._to_row = to_row
         self._columns: tuple[str, ...] = ()
         self._lines: dict[int, tuple[Trial, str]] = {}
 
     def write(self, trials: Iterable[Trial]) -> None:
         """Writes all trials, as `write_trials` does."""
         trials = list(trials)
-        rows = {index: trial.to_row() for index, trial in enumerate(trials) if self._is_new(trial)}
+        rows = {index: self._to_row(trial) for index, trial in enumerate(trials) if self._is_new(trial)}
         if any(row.keys() - set(self._columns) for row in rows.values()):
-            rows = {index: trial.to_row() for index, trial in enumerate(trials)}
+            rows = {index: self._to_row(trial) for index, trial in enumerate(trials)}
             # Most trials lack columns, such as those of the report split: the fullest give the header its order.
             fullest_first = sorted(rows.values(), key=len, reverse=True)
             self._columns = tuple(dict.fromkeys(column for row in fullest_first for column in row))
@@ -171,9 +175,9 @@ class ItemStore:
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable file of items ({error}).") from None
 
-    def has(self, split: Split) -> bool:
-        """Whether any trial has items of this split."""
-        return (self.folder / split).is_dir()
+    def has(self, split: Split, *numbers: int) -> bool:
+        """Whether any trial has items of this split, and these trials do."""
+        return (self.folder / split).is_dir() and all(self._path(split, number).is_file() for number in numbers)
 
     def _path(self, split: Split, number: int) -> Path:
         return self.folder / split / f"{number}.npz"

@@ -137,8 +137,8 @@ class SwapTrial(tune.Trainable):
         result = replace(self._result(), share=share, items=items, tokens=dict(tokens))
         if share < 1:
             return result
-        _, base_items = self._base_on(self._spec.split)
-        scores = self._context.objectives.scores(items, base_items)
+        is_base = not any(self._spec.ratios.values())
+        scores = self._context.objectives.scores(items, items if is_base else self._base_on(self._spec.split)[1])
         replies = measured.replies if self._spec.split == "report" else ()
         return replace(result, state="complete", scores=scores, replies=replies)
 

@@ -96,19 +96,39 @@ def test_95_percent_of_the_intervals_hold_the_truth() -> None:
 def test_the_same_items_are_drawn_for_both() -> None:
     a, _ = pair(5)
     same = compare(OBJECTIVES, a, a)
-    assert {(i.value, i.low, i.high) for i in (same.objectives | same.probes).values()} == {(0.0, 0.0, 0.0)}
+    assert {(i.value, i.low, i.high) for i in same.objectives.values()} >= {(0.0, 0.0, 0.0)}
+    assert (same.probes["text"].low, same.probes["text"].high) == (0, 0)
     assert not same.objectives["tax"].significant
     shifted = compare(OBJECTIVES, a | {"safe": a["safe"] + 1}, a).objectives["harmless"]
     assert (shifted.value, shifted.low, shifted.high) == pytest.approx((1, 1, 1))
     assert shifted.significant
 
 
+def test_items_that_all_agree_are_no_certainty() -> None:
+    a, _ = pair(5)
+    same = compare(OBJECTIVES, a, a, resamples=20_000).probes["facts"]
+    reach = 1.96 * 0.5**0.5 / (len(a["facts"]) + 1)
+    assert (same.value, same.low, same.high) == pytest.approx((0, -reach, reach), rel=0.05)
+
+
+def test_a_mean_of_few_has_students_interval() -> None:
+    values = np.random.default_rng(3).normal(size=(12, 1))
+    a, b = pair(5)
+    found = compare(OBJECTIVES, a | {"safe": values}, b | {"safe": 0 * values}, resamples=20_000).objectives["harmless"]
+    student = stats.ttest_1samp(values[:, 0], 0).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((student.low, student.high), abs=0.07)
+
+
 def test_the_other_way_round_is_the_same_with_the_signs_changed() -> None:
     a, b = pair(6)
-    there, back = compare(OBJECTIVES, a, b, seed=1), compare(OBJECTIVES, b, a, seed=1)
+    there, back = (compare(OBJECTIVES, *both, seed=1, resamples=20_000) for both in ((a, b), (b, a)))
     for name, interval in there.objectives.items():
         other = back.objectives[name]
-        assert (interval.value, interval.low, interval.high) == pytest.approx((-other.value, -other.high, -other.low))
+        # Nearly: what is added for few items is drawn for each model by itself.
+        near = 0 if name != "tax" else 0.03 * (interval.high - interval.low)
+        assert (interval.value, interval.low, interval.high) == pytest.approx(
+            (-other.value, -other.high, -other.low), abs=max(near, 1e-9)
+        )
 
 
 def test_blocks_of_resamples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

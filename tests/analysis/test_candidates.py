@@ -74,10 +74,11 @@ def at(number: int, reward: float, tax: float, ratio: float | None = None) -> tu
     """A trial and items that differ from any other's by a constant: every difference is beyond doubt."""
     ratios = {"a": 0.1, "b": 0.3} if ratio is None else {"a": ratio, "b": ratio}
     made = Trial(number, "complete", "sampler" if ratio is None else "baseline", ratios, scores((reward, tax)))
-    return made, {"reward": np.full((9, 1), reward), "qa": np.full((9, 1), -tax)}
+    return made, {"reward": np.full((9, 1), reward), "qa": np.tile([tax, 1.0], (9, 1))}
 
 
-PLAIN = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("qa", "qa", "mean"),))
+# A divergence, whose items have no bounds, so that equal differences are certain.
+PLAIN = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("qa", "qa", "kl"),))
 
 
 def test_the_front_comes_first_and_the_widest_part_of_it() -> None:
@@ -99,11 +100,13 @@ def test_the_front_comes_first_and_the_widest_part_of_it() -> None:
 
 def test_the_least_dominated_come_after_the_front() -> None:
     draw = np.random.default_rng(1)
-    noise = draw.normal(size=(4, 50, 1))
+    noise, ones = draw.normal(size=(4, 50, 1)), np.ones((50, 1))
     made = [at(0, 0.0, 0.0, 0.0), at(9, 1.0, 1.0, 1.0), at(1, 0.8, 0.1), at(2, 0.7, 0.11), at(3, 0.79, 0.11)]
     trials = [trial for trial, _ in made]
     # Differences of noise alone, of which the standard error is about 0.2.
-    items = {t.number: {"reward": noise[i % 4], "qa": noise[(i + 1) % 4]} for i, t in enumerate(trials)}
+    items = {
+        t.number: {"reward": noise[i % 4], "qa": np.hstack([noise[(i + 1) % 4], ones])} for i, t in enumerate(trials)
+    }
     assert [trial.number for trial in candidates(ParetoSet(trials), PLAIN, items, most=9)] == [1, 3, 2]
     assert [trial.number for trial in candidates(ParetoSet(trials), PLAIN, items, most=2)] == [1, 3]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ama_ray.errors import UserError
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.pareto.trade import Trade, reward_called
+from ama_ray.scores.interval import Interval
 from tests.support.trials import scores, trial
 
 if TYPE_CHECKING:
@@ -66,12 +67,19 @@ def test_the_line_itself_is_not_above_it() -> None:
         ([ALIGNED], "the base model has no complete trial (uniform ratio 0)"),
         (
             [BASE, made(1, (5.0, 10.0, 0.4), 1.0)],
-            "the aligned model does not raise the reward harmless (10, base 10)",
+            "the aligned model does not raise the reward harmless (aligned minus base 0, 95% interval -0.277 to 0.277)",
         ),
-        ([BASE, made(1, (5.0, 30.0, -0.01), 1.0)], "the aligned model costs no tax (-0.01, base 0)"),
+        (
+            [BASE, made(1, (5.0, 30.0, -0.01), 1.0)],
+            "the aligned model costs no tax (aligned minus base -0.01, 95% interval -0.0377 to 0.0177)",
+        ),
+        (
+            [BASE, made(1, (5.0, 30.0, 0.02), 1.0)],
+            "the aligned model costs no tax beyond error (aligned minus base 0.02, 95% interval -0.00772 to 0.0477)",
+        ),
         (
             [BASE, made(1, (float("nan"), 30.0, 0.4), 1.0)],
-            "the aligned model does not raise the reward helpful (nan, base 1)",
+            "the aligned model does not raise the reward helpful (aligned minus base nan, its error is not known)",
         ),
     ],
 )
@@ -97,4 +105,13 @@ def test_a_front_has_the_trade_of_its_split() -> None:
     assert search.trade.aligned.reward == 4.0
     assert report.trade.aligned.reward == 2.0
     assert search.no_trade == ""
-    assert report.no_trade == report.trade.why_none == "the aligned model costs no tax (-0.1, base 0)"
+    assert report.no_trade == report.trade.why_none
+    assert report.no_trade.startswith("the aligned model costs no tax (aligned minus base -0.1, ")
+
+
+def test_items_that_are_paired_decide_where_they_are_known() -> None:
+    uniform = [BASE, made(1, (1.2, 30.0, 0.4), 1.0)]
+    assert "raise the reward helpful beyond error" in Trade.between(uniform, NAMES).why_none
+    assert Trade.between(uniform, NAMES, {"helpful": Interval(0.2, 0.1, 0.3)}).why_none == ""
+    paired = Trade.between(uniform, NAMES, {"helpful": Interval(0.2, -0.1, 0.5)})
+    assert paired.why_none.endswith("beyond error (aligned minus base 0.2, 95% interval -0.1 to 0.5)")

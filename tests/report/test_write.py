@@ -34,7 +34,7 @@ def test_the_summary_has_the_hypervolumes_of_both_splits(reported: StoredRun, re
     assert summary["hypervolume"] == reported.pareto.hypervolume
     assert summary["uniform_hypervolume"] == reported.pareto.uniform_hypervolume
     assert summary["search_hypervolume"] == reported.searched_pareto.hypervolume != reported.pareto.hypervolume
-    assert summary["optimism"] == reported.optimism
+    assert summary["optimism"] == reported.optimism.value
     assert (summary["trials"], summary["failed"], summary["stopped"]) == (61, 1, 0)
 
 

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from scipy import stats
 
-from ama_ray.scores.metrics import METRICS, jackknife
+from ama_ray.scores.interval import Interval
+from ama_ray.scores.metrics import METRICS, jackknife, mean_error
 
 WIDTHS = {"mean": 1, "calibration": 10, "bleu": 10, "chrf": 18, "perplexity": 2, "bits-per-byte": 2, "kl": 2}
 
@@ -24,7 +26,8 @@ def random_items(name: str, count: int) -> NDArray[np.float64]:
 @given(arrays(np.float64, st.integers(2, 50), elements=st.floats(-1e3, 1e3)))
 def test_the_jackknife_of_a_mean_is_its_usual_standard_error(values: NDArray[np.float64]) -> None:
     usual = values.std(ddof=1) / math.sqrt(len(values))
-    assert METRICS["mean"].standard_error(values[:, None]) == pytest.approx(usual, abs=1e-9)
+    assert jackknife(METRICS["mean"].without_each(values[:, None])) == pytest.approx(usual, abs=1e-9)
+    assert mean_error(values) == pytest.approx(usual, abs=1e-9)
     assert METRICS["mean"].score(values[:, None]) == pytest.approx(values.mean(), abs=1e-9)
 
 
@@ -64,3 +67,48 @@ def test_which_way_is_better() -> None:
 
 def test_jackknife_of_nothing() -> None:
     assert math.isnan(jackknife(np.array([])))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995])
+def test_errors_of_sixteen_answers_cover_the_truth(share: float) -> None:
+    """All outcomes of 16 answers, each as likely as it is: 1.96 errors to both sides hold the truth in at least 92%."""
+    answers = np.tril(np.ones((17, 16)), -1)
+    errors = np.array([METRICS["mean"].standard_error(each[:, None]) for each in answers])
+    held = np.abs(answers.mean(axis=1) - share) <= 1.96 * errors
+    assert errors.min() > 0
+    assert (stats.binom.pmf(answers.sum(axis=1), 16, share) * held).sum() >= 0.92
+
+
+@pytest.mark.parametrize("count", [16, 40])
+@pytest.mark.parametrize(
+    ("worse", "better"), [(0.02, 0.02), (0.1, 0.0), (0.1, 0.02), (0.3, 0.1), (0.05, 0.0), (0.2, 0)]
+)
+def test_paired_errors_of_few_answers_cover_the_truth(count: int, worse: float, better: float) -> None:
+    """Likewise of all numbers of answers that only the one or only the other model has right."""
+    covered = 0.0
+    for lost in range(count + 1):
+        for won in range(count + 1 - lost):
+            differences = np.zeros((count, 1))
+            differences[:lost], differences[lost : lost + won] = 1, -1
+            reach = 1.96 * METRICS["mean"].paired_error(differences, np.zeros((count, 1)))
+            held = abs(differences.mean() - (worse - better)) <= reach
+            chances = [worse, better, 1 - worse - better]
+            covered += held * stats.multinomial.pmf([lost, won, count - lost - won], count, chances)
+    assert covered >= 0.92
+
+
+def test_a_corpus_has_the_error_of_the_jackknife() -> None:
+    items, base = random_items("bleu", 9), random_items("bleu", 9)[::-1]
+    metric = METRICS["bleu"]
+    assert metric.paired_error(items, base) == jackknife(metric.without_each(base) - metric.without_each(items))
+
+
+def test_a_share_of_right_answers_has_wilsons_interval_and_another_mean_the_normal_one() -> None:
+    right = np.array([1.0, 1, 0, 1])[:, None]
+    assert METRICS["mean"].interval(right) == Interval.of_share(0.75, 4)
+    parts = np.array([0.5, 1, 0, 1])[:, None]
+    found, error = METRICS["mean"].interval(parts), METRICS["mean"].standard_error(parts)
+    assert (found.value, found.low) == pytest.approx((0.625, 0.625 - 1.96 * error))
+    assert found.high == 1.0
+    text = random_items("perplexity", 9)
+    assert METRICS["perplexity"].interval(text).high > 1

@@ -40,7 +40,8 @@ def test_tax_is_the_mean_over_families_of_the_mean_over_probes(
         return (base[name] - merged[name])[:, 0]
 
     def variance(name: str) -> float:
-        return float(np.var(lost(name), ddof=1)) / len(base[name])
+        known = [*lost(name), -1, 1]
+        return float(np.var(known, ddof=1)) / len(known)
 
     tax, won = scores.objectives["tax"], scores.objectives["reward"]
     assert tax.value == pytest.approx(((lost("facts").mean() + lost("more").mean()) / 2 + lost("fr").mean()) / 2)
@@ -49,9 +50,9 @@ def test_tax_is_the_mean_over_families_of_the_mean_over_probes(
     assert won.se == pytest.approx(np.std([2, 5.5], ddof=1) / 2**0.5)
     result = scores.probes["fr"]
     assert result.score == pytest.approx(merged["fr"].mean())
-    assert result.score_se == pytest.approx(merged["fr"].std(ddof=1) / len(fr) ** 0.5)
+    assert result.score_se == pytest.approx(np.std([*merged["fr"][:, 0], 0, 1], ddof=1) / (len(fr) + 2) ** 0.5)
     assert result.tax == pytest.approx(lost("fr").mean())
-    assert result.tax_se == pytest.approx(lost("fr").std(ddof=1) / len(fr) ** 0.5)
+    assert result.tax_se == pytest.approx(variance("fr") ** 0.5)
 
 
 def test_rewards_of_one_objective_are_added_by_weight_and_paired_where_they_share_prompts() -> None:

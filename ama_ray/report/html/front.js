@@ -10,7 +10,9 @@ const objectiveName = (objective) => (higher(objective)
 
 function called(point) {
   const knee = data.named[`knee.${state.split}`] === point.number ? 'knee, ' : '';
-  const front = seenOn(point) && seenOn(point).front ? ', on the front' : '';
+  const { front: there, probability, group } = seenOn(point) || {};
+  const sure = probability === null || probability === undefined ? '' : ` (in ${format(probability * 100, 0)}% of resamples${group ? `, group ${group}` : ''})`;
+  const front = there ? `, on the front${sure}` : '';
   return `${knee}trial ${point.number}${point.name ? `, ${point.name}` : ''}${front}`;
 }
 function told(point) {
@@ -43,6 +45,7 @@ function drawFront() {
   const uniform = of('uniform').sort((a, b) => a.uniform - b.uniform);
   inside.append(path(uniform.map(at), { class: 'path uniform dotted' }));
   const onFront = points.filter((point) => seenOn(point).front).sort((a, b) => place(a)[0][0] - place(b)[0][0]);
+  for (const members of grouped(onFront)) inside.append(path(members.map(at), { class: 'path front alike' }));
   if (data.objectives.length === 2) inside.append(path(stairs(onFront.map(at)), { class: 'path front' }));
   for (const point of [...of('other'), ...uniform, ...of('front')]) inside.append(mark(point, at(point), place(point), figure));
   labels(inside, at, { base, aligned, uniform }, figure);
@@ -58,6 +61,12 @@ function drawFront() {
   });
   hover(root, box, (where) => { const [first] = near(where); return first && told(first[1]); });
   frontLegend(points, at, figure);
+}
+
+// Points of the front that do not differ beyond error, two and more.
+function grouped(onFront) {
+  const groups = [...new Set(onFront.map((point) => seenOn(point).group).filter(Boolean))];
+  return groups.map((group) => onFront.filter((point) => seenOn(point).group === group)).filter((members) => members.length > 1);
 }
 
 function nearest(points, at) {
@@ -109,6 +118,7 @@ function frontLegend(points, at, { area }) {
   const outside = others.filter((point) => { const [x, y] = at(point); return x < area.left || x > area.right || y < area.top || y > area.bottom; }).length;
   legend('front-legend', [
     [keyDot('front'), `front (${points.filter((point) => seenOn(point).front).length})`],
+    ...(grouped(points.filter((point) => seenOn(point).front)).length ? [[keyBand('front'), 'points that do not differ beyond error']] : []),
     [keySquare('uniform'), 'uniform averaging'],
     ...(others.length ? [[keyDot('other'), `other trials (${others.length}${outside ? `, ${outside} outside the view` : ''})`]] : []),
     ...(others.some((point) => !seenOn(point).complete) ? [[svg('circle', { class: 'other hollow', cx: 11, cy: 6, r: 4 }), 'stopped early, estimates']] : []),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ama_ray.analysis.importance import METHOD, Importance
 from ama_ray.pareto.named_points import knee
-from ama_ray.report.formatting import decimals
+from ama_ray.report.formatting import decimals, with_interval
 from ama_ray.report.notes import used_test_data
 from ama_ray.scores.families import families, family_tax
 from ama_ray.scores.interval import Interval
@@ -18,6 +18,7 @@ from ama_ray.scores.metrics import METRICS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ama_ray.analysis.claims import Claims
     from ama_ray.analysis.convergence import Step
     from ama_ray.pareto.pareto_set import ParetoSet
     from ama_ray.run import StoredRun
@@ -41,6 +42,8 @@ class Seen:
         families: In the order of `Page.families`: tax and its error.
         front: Whether it is on the front of this split.
         complete: Whether all items were scored; estimates of a stopped trial are on no front.
+        probability: Share of the resamples in which no other point beats it; NaN where it is not known.
+        group: The letter of its group of points that do not differ beyond error; empty off the front.
     """
 
     objectives: list[ValueAndError]
@@ -48,6 +51,8 @@ class Seen:
     families: list[ValueAndError]
     front: bool
     complete: bool
+    probability: float
+    group: str
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,7 @@ class _Described:
     def __init__(self, run: StoredRun, sets: Mapping[str, ParetoSet]) -> None:
         self._folder = shlex.quote(str(run.folder.resolve()))
         self._sets = sets
+        self._claims: dict[str, Claims] = {run.searched_pareto.split: run.searched_claims, run.pareto.split: run.claims}
         names = dict.fromkeys(n for t in run.trials for s in (t.search, t.report) if s for n in s.probes)
         self.probes: dict[str, tuple[str, bool, bool]] = dict.fromkeys(names, ("", True, True))
         terms = [term for term in run.objectives.probes if term.name in names]
@@ -196,6 +202,8 @@ class _Described:
             families=[astuple(family_tax(scores, probes)) for probes in self.families.values()],
             front=any(each.number == trial.number for each in self._sets[split].front),
             complete=split == "report" or trial.state == "complete",
+            probability=self._claims[split].on_front.get(trial.number, math.nan),
+            group=self._claims[split].group(trial.number),
         )
 
 
@@ -208,7 +216,7 @@ def _convergence(run: StoredRun, steps: Sequence[Step]) -> dict[str, Any]:
         "low": [each.low for each in intervals],
         "high": [each.high for each in intervals],
         "uniform": run.searched_pareto.uniform_hypervolume,
-        "again": run.searched_pareto.hypervolume - run.optimism,
+        "again": run.searched_pareto.hypervolume - run.optimism.value,
     }
 
 
@@ -222,10 +230,10 @@ def _warnings(run: StoredRun) -> list[str]:
         f"No hypervolume and no knee: {pareto.no_trade}." * bool(pareto.no_trade and pareto.scored),
         f"{pareto.no_front}." * bool(pareto.no_front),
     ]
-    if not math.isnan(run.optimism):
+    if not math.isnan(run.optimism.value):
         told.append(
-            f"Search optimism {run.optimism:z.3f}: the hypervolume of the search's front by the numbers of the "
-            "search, minus that of the same points on items it never saw."
+            f"Search optimism {with_interval(run.optimism, 'z.3f')}: the hypervolume of the search's front by the "
+            "numbers of the search, minus that of the same points on items it never saw."
         )
     if failed:
         told.append(f"{len(failed)} of {len(run.trials)} trials failed; the last one: {failed[-1].reason[:300]}")

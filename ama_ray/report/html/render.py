@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray.report.html.page import page
 from ama_ray.report.html.provenance import provenance
+from ama_ray.report.notes import front_volume, uniform_volume
 from ama_ray.report.text.summary import sentence
 from ama_ray.storage.files import replacing
 from ama_ray.storage.names import REPORT
@@ -54,6 +55,10 @@ def write_html(
         .render(
             page=shown,
             pareto=run.pareto,
+            searched=len(run.searched),
+            claims=run.claims,
+            front_volume=front_volume(run),
+            uniform_volume=uniform_volume(run),
             title=run.config.out.name,
             sentence=sentence(run),
             sections=provenance(run),

@@ -63,8 +63,8 @@ def _draw(axes: Axes, steps: Sequence[Step], run: StoredRun) -> None:
         shown += [end for end in high[-1:] if not math.isnan(end)]
     uniform, label = searched.uniform_hypervolume, f"its {len(searched.uniform)} uniform points"
     axes.axhline(uniform, color=VERMILION, linewidth=1.2, linestyle=":", label=label, zorder=3)
-    if not math.isnan(run.optimism):
-        again = searched.hypervolume - run.optimism
+    if not math.isnan(run.optimism.value):
+        again = searched.hypervolume - run.optimism.value
         label = "points of the front, on the report split"
         axes.plot([trials[-1]], [again], "D", color=GREY, markersize=6, label=label, zorder=5, clip_on=False)
         shown.append(again)

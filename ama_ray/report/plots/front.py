@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ama_ray.report.notes import conditions, used_test_data
+from ama_ray.report.notes import conditions, front_volume, uniform_volume, used_test_data
 from ama_ray.report.plots.panel import Panel
 from ama_ray.report.plots.save import save
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
 
 _PANEL_INCHES = 3.7
-_TITLE_COLUMNS = 90
+_TITLE_COLUMNS = 85
 _LEGEND: dict[str, Any] = {"fontsize": 9, "framealpha": 0.95, "title": "bars: one standard error", "title_fontsize": 8}
 
 
@@ -47,7 +47,7 @@ def _draw_pair(figure: Figure, run: StoredRun) -> None:
     pareto = run.pareto
     axes = figure.add_subplot()
     (reward, tax) = pareto.objectives
-    Panel(axes, pareto, tax, reward).draw()
+    Panel(axes, pareto, tax, reward, run.claims.groups).draw()
     axes.set_xlabel("← lower is better     tax: points (0-1) lost on the probes against base, mean over families")
     axes.set_ylabel(f"{reward}: mean score of sampled replies     higher is better →")
     axes.set_title(_title(run), fontsize=11)
@@ -64,7 +64,7 @@ def _draw_matrix(figure: Figure, run: StoredRun) -> None:
     for row in range(count):
         for column in range(row + 1):
             axes = figure.add_subplot(count, count, row * count + column + 1)
-            Panel(axes, pareto, across[column], up[row]).draw()
+            Panel(axes, pareto, across[column], up[row], run.claims.groups).draw()
             axes.set_xlabel(f"{across[column]}, {'lower' if column == 0 else 'higher'} is better")
             axes.set_ylabel(f"{up[row]}, higher is better")
     corner = figure.add_subplot(count, count, count)
@@ -75,8 +75,9 @@ def _draw_matrix(figure: Figure, run: StoredRun) -> None:
 
 def _title(run: StoredRun) -> str:
     pareto = run.pareto
-    uniform = f"uniform averaging {pareto.uniform_hypervolume:.3f} (dashed box = 1)"
-    volumes = f"Hypervolume {pareto.hypervolume:.3f}, {uniform}; {pareto.split} split"
+    front, baseline = front_volume(run), uniform_volume(run)
+    volumes = f"Hypervolume {front}, uniform averaging {baseline} (dashed box = 1); {pareto.split} split"
     title = f"No hypervolume: {pareto.no_trade}; {pareto.split} split" if pareto.no_trade else volumes
+    title = textwrap.fill(title, _TITLE_COLUMNS)
     asked = textwrap.fill(conditions(pareto), _TITLE_COLUMNS)
     return "\n".join(line for line in (used_test_data(run), title, asked) if line)

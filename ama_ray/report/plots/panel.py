@@ -29,12 +29,14 @@ class Panel:
         pareto: The run.
         across: The objective on the horizontal axis.
         up: The one on the vertical axis.
+        groups: Points of the front that do not differ beyond error, by number.
     """
 
     axes: Axes
     pareto: ParetoSet
     across: str
     up: str
+    groups: Sequence[Sequence[int]] = ()
 
     def draw(self) -> None:
         """Draws everything but titles and labels, and sets the view: it holds the front and the uniform points."""
@@ -110,12 +112,23 @@ class Panel:
             # A staircase, as what the front dominates ends there and not on a line between its points. The shadow of
             # a front in more dimensions is none.
             self.axes.step(self._x(trials), self._y(trials), where="post", color=BLUE, linewidth=1.4, zorder=4)
+        self._bands(trials)
         self._shifts(trials)
         label = f"front ({len(trials)} of {len(self.pareto.trials)} trials)"
         self._points(trials, label, color=BLUE, marker="o", markersize=5, zorder=5)
         top = knee(self.pareto)
         if top is not None:
             self._knee(top)
+
+    def _bands(self, trials: Sequence[Trial]) -> None:
+        """Draws a band behind the points of every group."""
+        label = "points that do not differ beyond error"
+        for members in self.groups:
+            group = [trial for trial in trials if trial.number in members]
+            if len(group) > 1:
+                style: dict[str, Any] = {"linewidth": 13, "solid_capstyle": "round", "solid_joinstyle": "round"}
+                self.axes.plot(self._x(group), self._y(group), color=BLUE, alpha=0.15, zorder=1.5, label=label, **style)
+                label = "_nolegend_"
 
     def _shifts(self, trials: Sequence[Trial]) -> None:
         """Draws where the search saw the points of a front that the report split moved."""

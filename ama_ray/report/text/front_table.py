@@ -13,7 +13,7 @@ from rich.table import Table
 from ama_ray.errors import UserError
 from ama_ray.pareto.named_points import named
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus
-from ama_ray.report.notes import conditions, split_note, used_test_data, volumes
+from ama_ray.report.notes import brackets, conditions, split_note, used_test_data, volumes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,8 @@ def front_table(run: StoredRun, front: Sequence[Trial] | None = None) -> Table:
     rows = [*(front or pareto.front), *{t.number: t for t in names.values() if t.number not in on_front}.values()]
     origins = [_origin(trial, [name for name, pick in names.items() if pick == trial]) for trial in rows]
     objectives = {name: _objective(name, rows) for name in pareto.objectives}
-    fixed = {"#": [str(trial.number) for trial in rows], "origin": origins, **objectives}
+    sure = {"front": [_on_front(run, trial) for trial in rows]} if run.claims.groups else {}
+    fixed = {"#": [str(trial.number) for trial in rows], "origin": origins, **objectives, **sure}
     room = _WIDTH - sum(1 + max(map(len, cells), default=0) for cells in fixed.values())
     top = _top(rows)
     most_bars = max(_LEAST_BARS, min(_MOST_BARS, room))
@@ -64,6 +65,8 @@ def front_table(run: StoredRun, front: Sequence[Trial] | None = None) -> Table:
     for name, cells in objectives.items():
         header = textwrap.wrap(f"{name} {'↓' if name == 'tax' else '↑'}", max([8, *map(len, cells)]))
         table.add_column("\n".join(header), justify="right", no_wrap=True)
+    for name in sure:
+        table.add_column(name, justify="right", no_wrap=True)
     for name in shown:
         table.add_column(name, justify="right", overflow="fold", min_width=_LEAST_SCORE, max_width=8)
     table.add_column("ratios", no_wrap=True)
@@ -82,6 +85,11 @@ def _objective(name: str, rows: Sequence[Trial]) -> list[str]:
     estimates = [trial.objectives[name] for trial in rows]
     places = decimals(estimate.value for estimate in estimates)
     return [plus_minus(estimate.value, estimate.se, places) for estimate in estimates]
+
+
+def _on_front(run: StoredRun, trial: Trial) -> str:
+    probability = run.claims.on_front.get(trial.number, math.nan)
+    return "" if math.isnan(probability) else f"{probability:.0%} {run.claims.group(trial.number) or ' '}"
 
 
 def _score(trial: Trial, probe: str) -> str:
@@ -124,6 +132,8 @@ def _caption(run: StoredRun, shown: int, hidden: int, per_bar: int, top: float) 
         f"{pareto.no_front}." * bool(pareto.left_out and pareto.no_front),
         f"#: number of the trial. {', '.join(pareto.objectives[:-1])}: mean score of the sampled replies. tax: points "
         f"(0-1) lost on the probes against base, mean over families; below 0 is a gain. {PLUS_MINUS}",
+        "front: the share of resamples of the items in which no other point beats it; then the same letter for points "
+        "of the front that do not differ beyond error (paired, 95%)." * bool(run.claims.groups),
         "Probe columns: the score, in the metric of the probe." * bool(shown)
         + f" {hidden} more probes are in trials.csv." * bool(hidden),
         f"ratios: share of aligned, {_BARS[0]} is 0 (base) and {_BARS[-1]} is {top:g}; one bar per {groups}, in the "
@@ -137,7 +147,7 @@ def _caption(run: StoredRun, shown: int, hidden: int, per_bar: int, top: float) 
             "*: of the uniform points (one ratio everywhere), the highest reward at no more tax than the knee."
             * bool(pareto.front)
         )
-        lines.append(volumes(run))
+        lines += [volumes(run), brackets(run)]
     return "\n".join(filter(None, lines))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from ama_ray.report.formatting import decimals, plus_minus
+from ama_ray.report.formatting import decimals, with_interval
 from ama_ray.report.text.latex import tabular
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from ama_ray.scores.interval import Interval
 
 LEGEND = (
-    "±: 95% interval, 1.96 standard errors. Families: mean score of their probes, in points of 100 where the metric is "
-    "from 0 to 1. tax: points (0-1) lost on the probes against base, mean over families. Differences: pick minus the "
-    "other one, with the 95% interval of the paired bootstrap over items; *: 0 lies outside (each by itself, not "
-    "corrected for how many are looked at)."
+    "In brackets: 95% intervals: of a reward Student's, of shares of right answers Wilson's, else 1.96 standard errors "
+    "to both sides. Families: mean score of their probes, in points of 100 where the metric is from 0 to 1. tax: "
+    "points (0-1) lost on the probes against base, mean over families. Differences: pick minus the other one, with the "
+    "95% interval of the paired bootstrap over items; *: 0 lies outside (each by itself, not corrected for how many "
+    "are looked at, nor for a pick that was chosen by these numbers)."
 )
 _COLUMNS = ("row", "trial", "mean_ratio", "against", "against_trial", "measure", "value", "low", "high", "significant")
 
@@ -35,7 +36,10 @@ class _Grid:
 
     @classmethod
     def of_values(cls, table: PaperTable) -> _Grid:
-        places = [decimals(row.values[i].value for row in table.rows) for i in range(len(table.measures))]
+        shown = [
+            [end for row in table.rows for end in vars(row.values[i]).values()] for i in range(len(table.measures))
+        ]
+        places = [decimals(each) for each in shown]
         rows = [
             [f"{row.label} (#{row.trial.number})", *(_value(v, p) for v, p in zip(row.values, places, strict=True))]
             for row in table.rows
@@ -119,8 +123,7 @@ def _heading(measure: Measure) -> str:
 
 
 def _value(interval: Interval, places: int) -> str:
-    half = interval.high - interval.value
-    return plus_minus(interval.value, half, places)
+    return with_interval(interval, f"z.{places}f")
 
 
 def _difference(interval: Interval, places: int) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ama_ray.pareto.named_points import best_uniform
 from ama_ray.pareto.trade import reward_called
-from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus
-from ama_ray.report.notes import conditions, split_note, used_test_data, volumes
+from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus, with_interval
+from ama_ray.report.notes import brackets, conditions, numbered, split_note, used_test_data, volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ama_ray.run import StoredRun
+    from ama_ray.scores.interval import Interval
     from ama_ray.scores.trial import Trial
 
 
@@ -34,8 +37,14 @@ def _told(run: StoredRun) -> str:
         why = f"; the last of {len(failed)} failures: {failed[-1].reason}" if failed else ""
         return f"No trial is complete{why}."
     told = _Told(run)
-    parts = [told.no_trade() if pareto.no_trade else told.trade(), conditions(pareto), split_note(pareto), PLUS_MINUS]
+    said = told.no_trade() if pareto.no_trade else told.trade()
+    parts = [said, conditions(pareto), split_note(pareto), brackets(run), PLUS_MINUS]
     return " ".join(part for part in parts if part)
+
+
+def told_of_knee(run: StoredRun) -> str:
+    """What the knee keeps, against aligned and uniform averaging; there must be a trade and a front."""
+    return _Told(run).of_knee()
 
 
 class _Told:
@@ -59,25 +68,51 @@ class _Told:
         )
 
     def trade(self) -> str:
-        knee, base, aligned = self.pareto.pick("knee"), self.pareto.base, self.pareto.aligned
+        knee = self.pareto.pick("knee")
         if self.pareto.trade.above_line(knee) <= 0:
             return f"No averaging found is above the straight line from base to aligned. {volumes(self.run)}"
+        return f"{self.of_knee()} {volumes(self.run)}"
+
+    def of_knee(self) -> str:
+        knee, base, aligned = self.pareto.pick("knee"), self.pareto.base, self.pareto.aligned
+        at_knee = self.run.claims.knee
         kept = self._listed(
-            f"{self.pareto.trade.share(knee, name):.0%} of the {reward_called(name)} that alignment won "
+            f"{self._share(knee, name, at_knee)} of the {reward_called(name)} that alignment won "
             f"({self.value(knee, name)}; base {self.value(base, name)}, aligned {self.value(aligned, name)})"
             for name in self.rewards
         )
         return (
-            f"The knee (trial {knee.number}) keeps {kept} at {self._cost(knee)} ({self.value(knee, 'tax')}; aligned "
-            f"{self.value(aligned, 'tax')}); {self._uniform(knee)}. {volumes(self.run)}"
+            f"The knee (trial {knee.number}) keeps {kept} at {self._cost(knee, at_knee)} ({self.value(knee, 'tax')}; "
+            f"aligned {self.value(aligned, 'tax')}); {self._uniform(knee)}.{self._over_twin(knee)}"
+            f"{self._alike(knee)}"
         )
+
+    def _share(self, trial: Trial, name: str, claims: Mapping[str, Interval]) -> str:
+        """How far a trial is from base to aligned, with the interval of a claim where there is one."""
+        value = self.pareto.trade.share(trial, name)
+        return with_interval(replace(claims[name], value=value), "z.0%") if name in claims else f"{value:z.0%}"
+
+    def _over_twin(self, knee: Trial) -> str:
+        """What the knee has against uniform averaging at its mean ratio."""
+        over = self.run.claims.over_twin
+        if not over:
+            return ""
+        has = self._listed(f"{with_interval(each, f'+z.{self.places[name]}f')} {name}" for name, each in over.items())
+        return f" Against uniform averaging at the same mean ratio ({knee.mean_ratio:.3g}) it has {has}."
+
+    def _alike(self, knee: Trial) -> str:
+        """Which other points of the front cannot be told from the knee."""
+        others = self.run.claims.alike(knee.number)
+        return f" Of the front, {numbered(others)} cannot be told from it." if others else ""
 
     def _listed(self, parts: Iterable[str]) -> str:
         *first, last = parts
         return f"{', '.join(first)} and {last}" if first else last
 
-    def _cost(self, trial: Trial) -> str:
-        return f"{trial.tax / self.pareto.aligned.tax:.0%} of its tax" if trial.tax > 0 else "none of its tax"
+    def _cost(self, trial: Trial, claims: Mapping[str, Interval]) -> str:
+        if trial.tax > 0 or "tax" in claims:
+            return f"{self._share(trial, 'tax', claims)} of its tax"
+        return "none of its tax"
 
     def _uniform(self, knee: Trial) -> str:
         best = best_uniform(self.pareto)
@@ -87,11 +122,21 @@ class _Told:
         if best.number == knee.number:
             return f"it is the uniform point at ratio {best.uniform_ratio:g}"
         several = len(self.rewards) > 1
+        beside = self.run.claims.beside
         kept = self._listed(
-            f"{self.pareto.trade.share(best, name):.0%}{f' of {name}' if several else ''} ({self.value(best, name)})"
+            f"{self._share(best, name, beside)}{f' of {name}' if several else ''} ({self.value(best, name)})"
             for name in self.rewards
         )
         return (
-            f"the best uniform point at no more tax (ratio {best.uniform_ratio:g}) keeps {kept} at {self._cost(best)} "
-            f"({self.value(best, 'tax')})"
+            f"the best uniform point at no more tax (ratio {best.uniform_ratio:g}) keeps {kept} at "
+            f"{self._cost(best, beside)} ({self.value(best, 'tax')}){self._gain()}"
         )
+
+    def _gain(self) -> str:
+        """How much more the knee keeps than the uniform point beside it."""
+        gain = self.run.claims.gain
+        if math.isnan(gain.low):
+            return ""
+        mean = ", the mean over the rewards" * (len(self.rewards) > 1)
+        doubt = ", not beyond error" * (not gain.significant)
+        return f", {with_interval(gain, 'z.0%')} less than the knee{mean}{doubt}"

@@ -33,7 +33,7 @@ def test_both_splits_are_shown_each_with_its_front(reported: StoredRun, tmp_path
     assert shown.named["knee.report"] == reported.pareto.pick("knee").number
     assert shown.points[5].name == "uniform 0.5"
     assert shown.convergence["hypervolume"][-1] == reported.searched_pareto.hypervolume
-    assert shown.convergence["again"] == pytest.approx(shown.convergence["hypervolume"][-1] - reported.optimism)
+    assert shown.convergence["again"] == pytest.approx(shown.convergence["hypervolume"][-1] - reported.optimism.value)
     assert any("optimism" in warning for warning in shown.warnings)
     assert any("OutOfMemoryError" in warning for warning in shown.warnings)
 

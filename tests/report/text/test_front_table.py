@@ -80,7 +80,7 @@ def test_it_tells_the_split_and_how_much_the_search_fooled_itself(run: StoredRun
     assert "so they are somewhat too good" in before
     assert "The front on the report split" in after
     assert "whose items the search never saw" in after
-    assert f"had fooled itself by {reported.optimism:.3f}" in after
+    assert f"had fooled itself by {reported.optimism.value:.3f}" in after
     assert "fooled" not in before
 
 

@@ -50,13 +50,20 @@ def test_nothing_above_the_line() -> None:
 @pytest.mark.parametrize(
     ("aligned", "why"),
     [
-        (trial(10, 4.1, -0.01, 1.0), "the aligned model costs no tax (-0.01, base 0)"),
-        (trial(10, -1.0, 0.258, 1.0), "the aligned model does not raise the reward (-1, base -0.2)"),
+        (
+            trial(10, 4.1, -0.01, 1.0),
+            "the aligned model costs no tax (aligned minus base -0.01, 95% interval ",
+        ),
+        (
+            trial(10, -1.0, 0.258, 1.0),
+            "the aligned model does not raise the reward (aligned minus base -0.8, 95% interval ",
+        ),
     ],
 )
 def test_no_trade_is_said_plainly(aligned: Trial, why: str) -> None:
     told = sentence(run_of([BASE, aligned, trial(5, 4.5, 0.03)]))
-    assert told.startswith(f"There is no trade between base and aligned to improve: {why}. The highest reward is 4.50")
+    assert told.startswith(f"There is no trade between base and aligned to improve: {why}")
+    assert "The highest reward is 4.50" in told
     assert "trial 5" in told
 
 
@@ -89,7 +96,7 @@ def test_the_report_split_is_told_with_how_much_the_search_fooled_itself() -> No
         )
     )
     # Search: 3/4 of the height for 3/4 of the width, and the last quarter for nothing; report: half for half.
-    assert "front 0.250, uniform 0.000; on the search split 0.562. The search" in told
+    assert "front 0.250, uniform 0.000, difference 0.250; on the search split 0.562. The search" in told
     assert "fooled itself by 0.312 (hypervolume of the points of its front, search minus report split)" in told
     assert "All numbers are from the report split" in told
 
@@ -108,7 +115,8 @@ def test_several_rewards_are_told_one_by_one() -> None:
         "(ratio 0.3) keeps 25% of helpful (1.00 ± 0.10) and 20% of harmless (12.0 ± 0.1) at 12% of its tax"
     )
     flat = sentence(run_of([ends[0], of(1, (4.0, 9.0, 0.4), 1.0), of(3, (3.0, 19.0, 0.1))]))
-    assert "the aligned model does not raise the reward harmless (9, base 10). The highest reward helpful is" in flat
+    assert "the aligned model does not raise the reward harmless (aligned minus base -1, " in flat
+    assert "The highest reward helpful is" in flat
 
 
 def test_test_data_is_told_first(test_data_run: StoredRun) -> None:
