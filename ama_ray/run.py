@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ama_ray.analysis.convergence import Step
     from ama_ray.analysis.importance import Importance
+    from ama_ray.analysis.trade_test import TradeTest
     from ama_ray.config import Split
     from ama_ray.scores.objectives import Objectives
     from ama_ray.scores.trial import Trial
@@ -119,6 +120,20 @@ class StoredRun:
         if trial.origin == "baseline":
             return trial.uniform_ratio in self.config.first_ratios
         return trial.origin != "twin"
+
+    def trade_test(self, split: Split = "search") -> TradeTest | None:
+        """Whether base and aligned differ beyond error; None where one of them has no items of this split.
+
+        Raises:
+            UserError: A file of items cannot be read.
+        """
+        from ama_ray.analysis.trade_test import TradeTest  # scipy takes its time
+
+        ends = self.pareto_of(self.trials, split).trade.ends
+        if len(ends) < 2 or not self.items.has(split):
+            return None
+        base, aligned = (self.items.read(split, ends[name].number) for name in ("base", "aligned"))
+        return TradeTest.of(self.objectives, base, aligned)
 
     @property
     def optimism(self) -> float:
