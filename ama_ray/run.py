@@ -18,7 +18,7 @@ from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import ItemStore, ReplyStore, read_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from ama_ray.analysis.convergence import Step
@@ -38,6 +38,7 @@ class StoredRun:
         objectives: What the objectives are made of.
         trials: Every trial as it was recorded, failed and stopped ones included.
         test_data: The rewards and probes whose search items are from a benchmark's test split.
+        tokens: How many tokens an item takes at most, by name of the reward or probe; empty where that is not known.
         items: What every trial scored, item by item.
         replies: Some replies of every trial that the report scored.
     """
@@ -49,6 +50,8 @@ class StoredRun:
         objectives: Objectives,
         trials: Sequence[Trial],
         test_data: tuple[str, ...] = (),
+        *,
+        tokens: Mapping[str, float] | None = None,
     ) -> None:
         """Puts a run together; `open` reads one."""
         self.folder = folder
@@ -56,6 +59,7 @@ class StoredRun:
         self.objectives = objectives
         self.trials = tuple(trials)
         self.test_data = test_data
+        self.tokens = dict(tokens or {})
         self.items = ItemStore(folder / ITEMS)
         self.replies = ReplyStore(folder / REPLIES)
 
@@ -71,7 +75,9 @@ class StoredRun:
             raise UserError(f"{folder}: not the folder of a run, as it has no {RUN}; name the folder a run wrote to.")
         config = RunConfig.load(folder / RUN, out=folder)
         stored = ObjectivesFile.read(folder)
-        return cls(folder, config, stored.objectives, read_trials(folder / TRIALS), stored.test_data)
+        return cls(
+            folder, config, stored.objectives, read_trials(folder / TRIALS), stored.test_data, tokens=stored.tokens
+        )
 
     @cached_property
     def constraints(self) -> Constraints:
@@ -84,7 +90,7 @@ class StoredRun:
 
     def with_trials(self, trials: Sequence[Trial]) -> StoredRun:
         """The same run with other trials, as it goes on."""
-        return StoredRun(self.folder, self.config, self.objectives, trials, self.test_data)
+        return StoredRun(self.folder, self.config, self.objectives, trials, self.test_data, tokens=self.tokens)
 
     def pareto_of(self, trials: Sequence[Trial], split: Split) -> ParetoSet:
         """The front of some trials, by the run's constraints and from its reference point on."""
@@ -129,11 +135,20 @@ class StoredRun:
         """
         from ama_ray.analysis.trade_test import TradeTest  # scipy takes its time
 
-        ends = self.pareto_of(self.trials, split).trade.ends
+        pareto = self.searched_pareto if split == "search" else self.pareto_of(self.trials, split)
+        ends = pareto.trade.ends
         if len(ends) < 2 or not self.items.has(split):
             return None
         base, aligned = (self.items.read(split, ends[name].number) for name in ("base", "aligned"))
         return TradeTest.of(self.objectives, base, aligned)
+
+    @cached_property
+    def stopping_test(self) -> TradeTest | None:
+        """The test that ends the search after base and aligned; None where it goes on, or one of them is missing."""
+        if self.config.unclear_trade == "go-on" or self.is_reported:
+            return None
+        test = self.trade_test()
+        return None if test is None or test.clear else test
 
     @property
     def optimism(self) -> float:
