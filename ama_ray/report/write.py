@@ -40,8 +40,8 @@ def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, 
     (the rest was saved by stopping trials), where the time went, the versions and the machine. What is not known is
     null. `trade` is the paired test of base against aligned on the search split; where it ended the search,
     `unclear_trade` says why. With constraints it also holds these and how many trials they left out; with a reference
-    point, that. `families.png` is what every family of probes costs along the front, `importance.png` which groups matter for which
-    objective; they are left out where there is no front, or too few trials.
+    point, that. `families.png` is what every family of probes costs along the front, `importance.png` which groups
+    matter for which objective; they are left out where there is no front, or too few trials.
     `convergence.png` and `convergence.csv` are the hypervolume on the search split after every trial, and what of it
     holds on other items (`held_out`, with its 95% interval; see `ama_ray.analysis.convergence.SplitHalves`), which is
     known where the run folder has `items/`.
