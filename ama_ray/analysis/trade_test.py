@@ -104,10 +104,11 @@ class TradeTest:
 
         A reward objective is compared prompt by prompt, after the replies of a prompt were averaged; a probe by the
         jackknife's pseudo-values item by item, which for a mean are the differences themselves (Efron and Tibshirani,
-        An Introduction to the Bootstrap, section 11.5). Each of these sources gets two pseudo-observations, one at
-        either end of what a difference can be: 1 for bounded metrics, else the largest difference seen (Agresti and
-        Caffo, 2000; Bonett and Price, 2012). So few items that all agree are not taken for certainty. Sources are
-        added as independent ones, with the degrees of freedom of Welch and Satterthwaite.
+        An Introduction to the Bootstrap, section 11.5). A probe whose scores lie between 0 and 1 gets two
+        pseudo-observations, a difference of 1 and one of -1 (Agresti and Caffo, 2000; Bonett and Price, 2012), so that
+        few items that all agree are not taken for certainty. What is not bounded, rewards among it, gets them only
+        where all differences are the same, of that size. Sources are added as independent ones, with the degrees of
+        freedom of Welch and Satterthwaite.
 
         Args:
             objectives: What the objectives are made of.
@@ -172,7 +173,7 @@ def _gain(objectives: Objectives, name: str, base: Items, aligned: Items) -> Pai
         differences = after - before
         value += float(differences.mean())
         scale += float(max(before.max(), after.max()) - min(before.min(), after.min()))
-        parts[source] = (1.0, _precision(source, differences, float(np.abs(differences).max())))
+        parts[source] = (1.0, _precision(source, differences, bounded=False))
     return PairedDifference(name, value, _sum(parts), scale)
 
 
@@ -181,18 +182,20 @@ def _tax(term: ProbeTerm, base: NDArray[np.float64], aligned: NDArray[np.float64
     value = float(term.tax_of(metric.score(aligned), metric.score(base)))
     without_each = term.tax_of(metric.without_each(aligned), metric.without_each(base))
     lost = count * value - (count - 1) * without_each
-    end = 1.0 if metric.bounded else float(np.abs(lost).max())
-    return PairedDifference(term.name, value, _precision(term.name, lost, end))
+    return PairedDifference(term.name, value, _precision(term.name, lost, bounded=metric.bounded))
 
 
-def _precision(source: str, differences: NDArray[np.float64], end: float) -> Precision:
-    """The precision of the mean of paired differences, shape (items,), with one more at `end` and one at `-end`."""
+def _precision(source: str, differences: NDArray[np.float64], *, bounded: bool) -> Precision:
+    """The precision of the mean of paired differences, shape (items,); see `TradeTest.of`."""
     count = len(differences)
     if count < 2:
         return Precision(math.nan, 0, {source: count})
-    extended = np.append(differences, [end, -end])
-    # The larger one: a few wide differences can be wider than both ends.
-    variance = max(float(values.var(ddof=1)) / len(values) for values in (differences, extended))
+    variance = float(differences.var(ddof=1)) / count
+    if bounded or np.allclose(differences, differences[0], rtol=1e-9, atol=0):
+        end = 1.0 if bounded else float(differences[0])
+        extended = np.append(differences, [end, -end])
+        # The larger one: where many items differ by 1, they vary by more than both ends.
+        variance = max(variance, float(extended.var(ddof=1)) / len(extended))
     return Precision(variance, count - 1, {source: count})
 
 
