@@ -103,7 +103,7 @@ def test_other_metrics_have_the_error_of_the_jackknife(metric: str) -> None:
         both[1][:, 2:6] -= draw.integers(0, 2, (40, 4))
     else:
         both = [draw.normal(5, 1, (40, width)) for _ in range(2)]
-    base, aligned = (np.asarray(each, np.float64) for each in both)
+    base, aligned = (column(each)[:, 0] for each in both)
     term = ProbeTerm("p", "f", metric)
     items = {"reward": draw.normal(size=(9, 1))}
     found = TradeTest.of(Objectives((REWARD,), (term,)), items | {"p": base}, items | {"p": aligned}).probes[0]
@@ -117,7 +117,7 @@ def test_other_metrics_have_the_error_of_the_jackknife(metric: str) -> None:
 
 def test_few_items_that_all_agree_are_no_certainty() -> None:
     same = column(np.ones(16))
-    items = {"reward": np.arange(16.0)[:, None]} | {term.name: same for term in PROBES}
+    items = {"reward": column(np.arange(16))} | {term.name: same for term in PROBES}
     test = TradeTest.of(OBJECTIVES, items, items)
     assert test.tax.value == 0
     # One difference of 1 and one of -1 among 18.
@@ -130,8 +130,10 @@ def test_few_items_that_all_agree_are_no_certainty() -> None:
 
 def test_two_prompts_that_agree_are_no_certainty_but_twenty_are() -> None:
     for count, clear in ((2, False), (20, True)):
-        base = {"reward": np.zeros((count, 1))} | {term.name: column(np.ones(50)) for term in PROBES}
-        aligned = base | {"reward": np.ones((count, 1))}
+        base = {"reward": column(np.zeros(count))} | {
+            term.name: column(np.ones(50)) for term in PROBES
+        }
+        aligned = base | {"reward": column(np.ones(count))}
         gain = TradeTest.of(OBJECTIVES, base, aligned).gains[0]
         assert gain.value == 1
         assert (gain.verdict == "clear") == clear
