@@ -130,9 +130,7 @@ def test_few_items_that_all_agree_are_no_certainty() -> None:
 
 def test_two_prompts_that_agree_are_no_certainty_but_twenty_are() -> None:
     for count, clear in ((2, False), (20, True)):
-        base = {"reward": column(np.zeros(count))} | {
-            term.name: column(np.ones(50)) for term in PROBES
-        }
+        base = {"reward": column(np.zeros(count))} | {term.name: column(np.ones(50)) for term in PROBES}
         aligned = base | {"reward": column(np.ones(count))}
         gain = TradeTest.of(OBJECTIVES, base, aligned).gains[0]
         assert gain.value == 1
