@@ -3,9 +3,9 @@
     python -m benchmarks.front.trade
 
 A search tests base against aligned once both are scored, and ends there where they do not differ beyond error
-(`ama_ray.analysis.trade_test`). Each line is a kind of pair: how often it was told to have no trade, and how often that
-was wrong: a false alarm stops a pair that has one, a miss lets a pair pass that has none. Made-up pairs have their items
-drawn anew each time: 16 to 200 prompts, and as many items of each of three probes, of which base and aligned answer one
+(`ama_ray.analysis.trade_test`). Each line is a kind of pair: how often it was told to have no trade, and how often
+that was wrong: a false alarm stops a pair that has one, a miss lets a pair pass that has none. Made-up pairs have items that
+are drawn anew each time: 16 to 200 prompts, and as many items of each of three probes, of which base and aligned answer one
 in ten differently. The miniature's aligned models are tested on random parts of their items; its base also against
 itself with random noise in every weight, whose scores are computed anew for each noise.
 """
@@ -119,24 +119,19 @@ def with_noise(folder: Path, noises: list[float]) -> Iterator[tuple[str, bool, T
     landscape = Landscape("rsf", "uniform", folder)
     base = landscape.items(dict.fromkeys(landscape.groups, 0.0), "search")
     for noise in noises:
-        name = f"miniature, base with {noise:.0%} of noise, 100 items"
-        yield (
-            name,
-            False,
-            lambda seed, noise=noise: TradeTest.of(
-                landscape.objectives, base, landscape.noisy_base(noise, seed, "search")
-            ),
-        )
+        test = partial(_noisy, landscape=landscape, base=base, noise=noise)
+        yield f"miniature, base with {noise:.0%} of noise, 100 items", False, test
 
 
-def _on_parts(objectives: Objectives, ends: list[Items], count: int) -> Test:
-    def test(seed: int) -> TradeTest:
-        draw = np.random.default_rng(seed)
-        chosen = {name: draw.choice(len(each), min(count, len(each)), replace=False) for name, each in ends[0].items()}
-        base, aligned = ({name: items[name][rows] for name, rows in chosen.items()} for items in ends)
-        return TradeTest.of(objectives, base, aligned)
+def _on_part(seed: int, objectives: Objectives, ends: list[Items], count: int) -> TradeTest:
+    draw = np.random.default_rng(seed)
+    chosen = {name: draw.choice(len(each), count, replace=False) for name, each in ends[0].items()}
+    base, aligned = ({name: items[name][rows] for name, rows in chosen.items()} for items in ends)
+    return TradeTest.of(objectives, base, aligned)
 
-    return test
+
+def _noisy(seed: int, landscape: Landscape, base: Items, noise: float) -> TradeTest:
+    return TradeTest.of(landscape.objectives, base, landscape.noisy_base(noise, seed, "search"))
 
 
 def _mean_size(tests: list[TradeTest], name: str) -> float:
