@@ -4,10 +4,10 @@
 
 A search tests base against aligned once both are scored, and ends there where they do not differ beyond error
 (`ama_ray.analysis.trade_test`). Each line is a kind of pair: how often it was told to have no trade, and how often
-that was wrong: a false alarm stops a pair that has one, a miss lets a pair pass that has none. Made-up pairs have items that
-are drawn anew each time: 16 to 200 prompts, and as many items of each of three probes, of which base and aligned answer one
-in ten differently. The miniature's aligned models are tested on random parts of their items; its base also against
-itself with random noise in every weight, whose scores are computed anew for each noise.
+that was wrong: a false alarm stops a pair that has one, a miss lets a pair pass that has none. Made-up pairs have
+items that are drawn anew each time: 16 to 200 prompts, and as many items of each of three probes, of which base and
+aligned answer one in ten differently. The miniature's aligned models are tested on random parts of their items; its
+base also against itself with random noise in every weight, whose scores are computed anew for each noise.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Test = Callable[..., TradeTest]
 
 def main(
     repetitions: int = 200,
-    noises: Annotated[list[float], typer.Option(help="In standard deviations of each weight.")] = [0.03, 0.1],  # noqa: B006
+    noises: Annotated[list[float], typer.Option(help="In standard deviations of each weight.")] = [0.05, 0.1],  # noqa: B006
     folder: Annotated[Path, typer.Option(help="Keeps what the miniature scores.")] = Path(
         "runs/benchmark-search/cache"
     ),
