@@ -162,6 +162,12 @@ class FaultRun:
         self.process.send_signal(number)
         return self.process.wait(LIMIT)
 
+    def close(self) -> None:
+        """Kills the command with all it has started, where it is still there."""
+        if self.process and self.process.poll() is None:
+            end([*offspring([self.process.pid]), psutil.Process(self.process.pid)])
+            self.process.wait()
+
     def finish(self, expected: int = 0) -> None:
         """Waits for the end of the command.
 

@@ -20,6 +20,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 LONGEST_FIRST = (
     "tests/integration/test_search.py",
+    "tests/engine/test_equality.py",
     "tests/integration/test_faults.py",
     "tests/integration/test_docs_run.py",
     "tests/integration",
@@ -27,7 +28,9 @@ LONGEST_FIRST = (
     "tests/tuning",
     "tests/rewards",
 )
-"""Two processes share the files of tests, one after another: what takes minutes must not be the last of them."""
+"""Two processes share the files of tests, one after another: what takes minutes must not be the last of them.
+
+The first file has done the deep check of the miniature when the third one begins; otherwise both would do it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.engine
 
 
 def test_nodes_come_for_a_search_are_replaced_and_go(tmp_path: Path) -> None:
-    run = scale(tmp_path / "run", trials=12, report={"points": 1}, **ORDERLESS)
+    run = scale(tmp_path / "run", trials=8, report={"points": 1}, **ORDERLESS)
     row = outcome(run, run)
     assert row["finished before"] > 2
     assert {name: row[name] for name in ("finished", "failed", "lost", "doubled")} == {
-        "finished": 12,
+        "finished": 8,
         "failed": 0,
         "lost": 0,
         "doubled": 0,

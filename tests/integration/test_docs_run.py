@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 import ama_ray
 from ama_ray import Run
@@ -89,6 +90,10 @@ def test_the_other_commands_run(folder: Path) -> None:
 
 
 def test_a_run_goes_on_and_is_extended(folder: Path) -> None:
+    # Both cores for one engine, as two take long to start.
+    fields = yaml.safe_load(Path("runs/my-run/run.yaml").read_text(encoding="utf-8"))
+    fields["engine"]["cpus"] = 2
+    Path("runs/my-run/run.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
     shell("ama-ray extend runs/my-run --trials +2\nama-ray resume runs/my-run", folder)
     trials = pd.read_csv("runs/my-run/trials.csv")
     assert (trials["origin"] == "sampler").sum() == 12 + 2 - 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,15 +13,23 @@ from testing.outcome import outcome
 from testing.search_process import FaultRun
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # four starts, each of minutes on a busy machine
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[FaultRun]:
+    # Both cores for one engine: a second one would take as long to start again as all trials take.
+    fields = {"trials": 8, "report": {"points": 3}, "sampler": "random", "engine": {"dtype": "float32", "cpus": 2}}
+    with closing(FaultRun(tmp_path / "run", fields)) as made:
+        yield made
 
 
 def test_nothing_finished_is_lost_and_nothing_is_doubled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: FaultRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = FaultRun(tmp_path / "run", {"trials": 8, "report": {"points": 3}, "sampler": "random"})
     run.start()
     run.wait_for_results(2)
     printed = len(run.log)

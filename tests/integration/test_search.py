@@ -1,7 +1,6 @@
 """The whole road on the miniature: a real search, its files, its exports, against transformers."""
 
 import json
-import math
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 import ama_ray
 from ama_ray import Run, RunConfig
@@ -214,32 +212,6 @@ def test_show_and_export_work_on_the_folder_from_the_command_line(run: Searched,
     ama("export", run.out, "--point", "knee", "-o", tmp_path / "merged")
     assert (tmp_path / "merged" / "model.safetensors").is_file()
     assert (tmp_path / "merged" / "tokenizer.json").is_file()
-
-
-def test_a_failing_scorer_fails_its_trials_and_the_search_goes_on(tmp_path: Path) -> None:
-    scorer = """
-def score(rows, replies):
-    if len(replies) < 10:
-        return [0.0] * len(replies)
-    words = sum(len(reply.split()) for reply in replies)
-    if words % 7 == 0:
-        raise ValueError("no taste today")
-    return [float("nan") if words % 7 == 1 else float(len(reply)) for reply in replies]
-"""
-    (tmp_path / "moody.py").write_text(scorer)
-    fields: dict[str, Any] = yaml.safe_load(RunConfig.load(ROOT / "run.yaml").to_yaml())
-    fields["reward"][0]["scorer"] = str(tmp_path / "moody.py:score")
-    fields |= {"trials": 12, "space": "three-parts", "early_stopping": False, "out": str(tmp_path / "out")}
-    front = ama_ray.search(**fields).pareto
-    rows = pd.read_csv(tmp_path / "out" / "trials.csv")
-    # The rest are of the report split only.
-    searched = rows[rows["number"] < 12]
-    failed = searched[searched["state"] == "failed"]
-    assert (searched["tax"].notna() | (searched["state"] == "failed")).all()
-    assert 0 < len(failed) < 12
-    assert failed["reason"].str.contains("moody.py:score (?:raised ValueError: no taste today|returned nan)").all()
-    assert searched[searched["state"] == "complete"]["reward"].notna().all()
-    assert all(trial.state == "complete" and math.isfinite(trial.reward) for trial in front)
 
 
 def test_a_search_on_a_server_of_our_own_has_the_same_scores(run: Searched, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""A real search with three objectives, every kind of probe that the miniature's data has, and trials stopped early."""
+"""A real search with three objectives, every kind of probe, trials stopped early, and a scorer that fails at times."""
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,17 @@ pytestmark = pytest.mark.engine
 TRIALS = 14
 DETAIL = """
 def detail(rows, replies):
-    return [len(reply.split()) / 10 for reply in replies]
+    lengths = [len(reply.split()) for reply in replies]
+    if sum(lengths) % 7 == 1 and len(replies) > 10:
+        raise ValueError("no taste today")
+    unsure = sum(lengths) % 7 == 2 and len(replies) > 10
+    return [float("nan") if unsure else length / 10 for length in lengths]
 """
 
 
-def split(name: str) -> dict[str, str]:
-    """The miniature's files of both splits."""
-    return {key: str(ROOT / "data" / part / f"{name}.jsonl") for key, part in FILES}
+def split(name: str) -> dict[str, Any]:
+    """The miniature's files of both splits, and how many of their items are enough here."""
+    return {key: str(ROOT / "data" / part / f"{name}.jsonl") for key, part in FILES} | {"items": 120}
 
 
 FILES = (("file", "search"), ("report_file", "report"))
@@ -48,8 +53,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ParetoSet, Path]:
     found = ama_ray.search(
         base=str(ROOT / "base"),
         aligned=str(ROOT / "rsf"),
-        space="three-parts",
-        engine={"dtype": "float32"},
+        # The space of the other searches, whose deep check then holds here; and one engine, as two take long to start.
+        space="per-layer",
+        engine={"dtype": "float32", "cpus": 2},
         reward=[
             {**shared, "name": "kind", "objective": "helpful", "scorer": f"{ROOT}/reward.py:score"},
             {**shared, "name": "long", "objective": "detailed", "scorer": f"{folder}/detail.py:detail"},
@@ -98,6 +104,19 @@ def test_every_probe_says_how_sure_it_is(run: tuple[ParetoSet, Path]) -> None:
     prose = front.aligned.probes["prose"]
     assert prose.tax == pytest.approx(prose.score - base["prose"].score)
     assert prose.tax != 0
+
+
+def test_a_failing_scorer_fails_its_trials_and_the_search_goes_on(run: tuple[ParetoSet, Path]) -> None:
+    front, out = run
+    rows = pd.read_csv(out / "trials.csv")
+    searched = rows[rows["number"] < TRIALS]
+    failed = searched[searched["state"] == "failed"]
+    assert len(searched) == TRIALS
+    assert 0 < len(failed) < TRIALS
+    assert failed["reason"].str.contains("detail.py:detail (?:raised ValueError: no taste today|returned nan)").all()
+    complete = searched[searched["state"] == "complete"]
+    assert complete[["detailed", "tax"]].notna().all(axis=None)
+    assert all(trial.state == "complete" and math.isfinite(trial.objectives["detailed"].value) for trial in front)
 
 
 def test_a_stopped_trial_is_told_by_its_share(run: tuple[ParetoSet, Path]) -> None:

@@ -69,7 +69,10 @@ def ray_cluster(object_store: Callable[[], int | None] = lambda: None) -> Iterat
 
 
 def _quiet_console() -> None:
-    """Leaves Ray's warnings out of the terminal; the log of a run has them."""
+    """Leaves Ray's warnings out of the terminal; the log of a run has them.
+
+    Only the handler that Ray itself made is changed: one that the caller has put there may serve other loggers too.
+    """
     for handler in logging.getLogger("ray").handlers:
-        if not isinstance(handler, logging.FileHandler):
+        if type(handler).__module__.startswith("ray."):
             handler.setLevel(logging.ERROR)

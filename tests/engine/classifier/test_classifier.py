@@ -55,7 +55,7 @@ def end_processes() -> Any:
     ("backend", "architecture", "template"),
     [
         pytest.param("vllm", "llama", TEMPLATE, marks=pytest.mark.slow),
-        ("vllm", "llama", PADDED),
+        pytest.param("vllm", "llama", PADDED, marks=pytest.mark.slow),
         ("transformers", "llama", PADDED),
         pytest.param("auto", "qwen3", None, marks=pytest.mark.slow),
         ("auto", "roberta", None),

@@ -24,7 +24,8 @@ GIB = 2**30
 pytestmark = pytest.mark.engine
 
 
-def test_our_own_ray_listens_on_loopback_only_and_ends_with_the_run() -> None:
+def test_our_own_ray_listens_on_loopback_only_and_ends_with_the_run(caplog: pytest.LogCaptureFixture) -> None:
+    level = caplog.handler.level
     others = set(psutil.Process().children(recursive=True))
     with ray_cluster():
         children = [child for child in psutil.Process().children(recursive=True) if child not in others]
@@ -38,6 +39,7 @@ def test_our_own_ray_listens_on_loopback_only_and_ends_with_the_run() -> None:
         assert listening
         assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
     assert not ray.is_initialized()
+    assert caplog.handler.level == level  # a caller's own handler is left as it was
     psutil.wait_procs(children, timeout=20)
     assert not [process for process in children if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
