@@ -74,8 +74,8 @@ class RunConfig(Model):
     stop: Stop | None = Field(None, description="what ends the search before its last trial; default: nothing")
     unclear_trade: Literal["stop", "go-on"] = Field(
         "stop",
-        description="what to do where base and aligned, the first two trials, differ in reward or tax by no more than "
-        "the error of their items",
+        description="where aligned, by the first two trials, has not more reward than base or costs no tax beyond "
+        "error: `stop` after these two and say how many items are missing, or `go-on` with a warning",
     )
     early_stopping: bool = Field(True, description="stop trials that a part of the items shows to be hopeless")
     constraints: Bounds = Field(

@@ -140,7 +140,7 @@ def finished(path: Path, searched: int, config: RunConfig) -> str:
     except (OSError, ValueError, KeyError):
         return ""
     if "unclear_trade" in summary:
-        return f"this run has ended: {ended}" if config.unclear_trade == "stop" else ""
+        return f"this run has ended: {ended or summary['unclear_trade']}" if config.unclear_trade == "stop" else ""
     if interrupted or (searched < config.trials and not (ended and config.stop)):
         return ""
     return f"this run has finished{f' ({ended})' if ended else ''}; raise `trials` to go on"
