@@ -30,17 +30,13 @@ def tokens_of_items(evaluation: Evaluation) -> dict[str, float]:
     rewards = {reward.settings.name for reward in evaluation.rewards}
     return {
         name: sum(
-            tokens(evaluation.requests[place]) / (1 if name in rewards else shared[place])
+            (read(evaluation.requests[place]) + generated(evaluation.requests[place]))
+            / (1 if name in rewards else shared[place])
             for place in set(evaluation.places[name])
         )
         / count
         for name, count in sizes(evaluation).items()
     }
-
-
-def tokens(request: Request) -> int:
-    """The tokens that a request takes, at most."""
-    return read(request) + generated(request)
 
 
 def read(request: Request) -> int:

@@ -92,6 +92,7 @@ def test_without_one_of_the_two_there_is_no_test(tmp_path: Path, lost: int) -> N
     assert not any("beyond error" in line for line in run.said)
 
 
+@pytest.mark.long
 def test_its_folder_is_that_of_a_whole_run_and_it_goes_on_when_the_user_wants(tmp_path: Path) -> None:
     run = unclear(tmp_path)
     run_to_the_end(run)
