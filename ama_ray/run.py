@@ -20,11 +20,12 @@ from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import ItemStore, ReplyStore, read_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from ama_ray.analysis.convergence import Step
     from ama_ray.analysis.importance import Importance
+    from ama_ray.analysis.trade_test import TradeTest
     from ama_ray.config import Split
     from ama_ray.scores.objectives import Objectives
     from ama_ray.scores.trial import Trial
@@ -39,6 +40,7 @@ class StoredRun:
         objectives: What the objectives are made of.
         trials: Every trial as it was recorded, failed and stopped ones included.
         test_data: The rewards and probes whose search items are from a benchmark's test split.
+        tokens: How many tokens an item takes at most, by name of the reward or probe; empty where that is not known.
         items: What every trial scored, item by item.
         replies: Some replies of every trial that the report scored.
     """
@@ -50,6 +52,8 @@ class StoredRun:
         objectives: Objectives,
         trials: Sequence[Trial],
         test_data: tuple[str, ...] = (),
+        *,
+        tokens: Mapping[str, float] | None = None,
     ) -> None:
         """Puts a run together; `open` reads one."""
         self.folder = folder
@@ -57,6 +61,7 @@ class StoredRun:
         self.objectives = objectives
         self.trials = tuple(trials)
         self.test_data = test_data
+        self.tokens = dict(tokens or {})
         self.items = ItemStore(folder / ITEMS)
         self.replies = ReplyStore(folder / REPLIES)
 
@@ -72,7 +77,9 @@ class StoredRun:
             raise UserError(f"{folder}: not the folder of a run, as it has no {RUN}; name the folder a run wrote to.")
         config = RunConfig.load(folder / RUN, out=folder)
         stored = ObjectivesFile.read(folder)
-        return cls(folder, config, stored.objectives, read_trials(folder / TRIALS), stored.test_data)
+        return cls(
+            folder, config, stored.objectives, read_trials(folder / TRIALS), stored.test_data, tokens=stored.tokens
+        )
 
     @cached_property
     def constraints(self) -> Constraints:
@@ -85,23 +92,16 @@ class StoredRun:
 
     def with_trials(self, trials: Sequence[Trial]) -> StoredRun:
         """The same run with other trials, as it goes on."""
-        return StoredRun(self.folder, self.config, self.objectives, trials, self.test_data)
+        return StoredRun(self.folder, self.config, self.objectives, trials, self.test_data, tokens=self.tokens)
 
     def pareto_of(self, trials: Sequence[Trial], split: Split) -> ParetoSet:
         """The front of some trials, by the run's constraints and from its reference point on."""
         return ParetoSet(trials, self.constraints, self.config.reference, split, self._won(split))
 
     def _won(self, split: Split) -> dict[str, Interval]:
-        """How much more of each reward aligned has than base, paired; empty where their items are not there."""
-        scored = [
-            t for t in self.trials if t.origin == "baseline" and t.state == "complete" and t.seen_on(split).scores
-        ]
-        numbers = {trial.uniform_ratio: trial.number for trial in scored}
-        ends = [numbers[ratio] for ratio in (0.0, 1.0) if ratio in numbers]
-        if len(ends) < 2 or not self.items.has(split, *ends):
-            return {}
-        base, aligned = (self.items.read(split, number) for number in ends)
-        return self.objectives.gains(aligned, base)
+        """What aligned won and lost, paired item by item; empty where the items of the two are not there."""
+        test = self.trade_test(split)
+        return test.intervals if test else {}
 
     @cached_property
     def searched_pareto(self) -> ParetoSet:
@@ -133,6 +133,29 @@ class StoredRun:
         if trial.origin == "baseline":
             return trial.uniform_ratio in self.config.first_ratios
         return trial.origin != "twin"
+
+    def trade_test(self, split: Split = "search") -> TradeTest | None:
+        """Whether base and aligned differ beyond error; None where one of them has no items of this split.
+
+        Raises:
+            UserError: A file of items cannot be read.
+        """
+        from ama_ray.analysis.trade_test import TradeTest  # scipy takes its time
+
+        baselines = [t for t in self.trials if t.origin == "baseline" and t.state == "complete"]
+        numbers = {t.uniform_ratio: t.number for t in baselines if t.seen_on(split).scores}
+        ends = [numbers[ratio] for ratio in (0.0, 1.0) if ratio in numbers]
+        if len(ends) < 2 or not self.items.has(split, *ends):
+            return None
+        return TradeTest.of(self.objectives, *(self.items.read(split, number) for number in ends))
+
+    @cached_property
+    def stopping_test(self) -> TradeTest | None:
+        """The test that ends the search after base and aligned; None where it goes on, or one of them is missing."""
+        if self.config.unclear_trade == "go-on" or self.is_reported:
+            return None
+        test = self.trade_test()
+        return None if test is None or test.clear else test
 
     @cached_property
     def claims(self) -> Claims:

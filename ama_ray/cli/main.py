@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from ama_ray.cli.commands import chat, init, jobs, points, results, search, serve
+from ama_ray.cli.commands import chat, init, jobs, plan, points, results, search, serve
 from ama_ray.errors import UserError
 from ama_ray.report.text.terminal import harmless
 
 _commands = typer.Typer(name="ama-ray", no_args_is_help=True, pretty_exceptions_enable=False)
 for _command in (
     *(init.init, search.check, search.search, search.resume, search.extend),
-    *(results.show, results.table, results.compare, results.report, points.pick, points.export),
+    *(results.show, results.table, results.compare, results.report, plan.plan, points.pick, points.export),
     *(search.distill, serve.serve, chat.chat, serve.engine),
     *(jobs.submit, jobs.status, jobs.stop, jobs.fetch),
 ):

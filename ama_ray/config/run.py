@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
@@ -72,6 +72,11 @@ class RunConfig(Model):
         None, gt=0, lt=HIGHEST_RATIO, description="search only ratios with this mean over the groups, as the paper does"
     )
     stop: Stop | None = Field(None, description="what ends the search before its last trial; default: nothing")
+    unclear_trade: Literal["stop", "go-on"] = Field(
+        "stop",
+        description="where aligned, by the first two trials, has not more reward than base or costs no tax beyond "
+        "error: `stop` after these two and say how many items are missing, or `go-on` with a warning",
+    )
     early_stopping: bool = Field(True, description="stop trials that a part of the items shows to be hopeless")
     constraints: Bounds = Field(
         {},

@@ -31,6 +31,11 @@ class PreparedProbe(ABC):
     name: str
     requests: tuple[Request, ...]
 
+    @property
+    def count(self) -> int:
+        """The number of items: the rows of `statistics`."""
+        return len(self.requests)
+
     @abstractmethod
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """What the metric of the probe sums up.

@@ -33,6 +33,11 @@ class CalibrationItems(PreparedProbe):
     choices: ChoiceItems
     bins: int
 
+    @property
+    def count(self) -> int:
+        """The number of items."""
+        return self.choices.count
+
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """Whether an item is right less its confidence, in the column of the bin of its confidence; 0 elsewhere."""
         right = self.choices.statistics(answers, base)[:, 0]

@@ -40,6 +40,11 @@ class ChoiceItems(PreparedProbe):
     lengths: tuple[tuple[float, ...], ...]
     gold: tuple[int, ...]
 
+    @property
+    def count(self) -> int:
+        """The number of items."""
+        return len(self.gold)
+
     @classmethod
     def of(
         cls, name: str, rows: Sequence[Row], prompting: Prompting, delimiter: str, metric: str = "acc"

@@ -38,6 +38,11 @@ class KlItems(PreparedProbe):
     requests: tuple[NextToken, ...]
     positions: tuple[int, ...]
 
+    @property
+    def count(self) -> int:
+        """The number of items."""
+        return len(self.positions)
+
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """Sum of the divergences (nats) from base at the positions of every text, and how many there are."""
         divergences = iter([divergence(ours, theirs) for ours, theirs in zip(answers, base, strict=True)])

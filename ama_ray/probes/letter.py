@@ -29,6 +29,11 @@ class LetterItems(PreparedProbe):
 
     choices: ChoiceItems
 
+    @property
+    def count(self) -> int:
+        """The number of items."""
+        return self.choices.count
+
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """1 where the right letter is the most likely one, else 0."""
         return self.choices.statistics(answers, base)

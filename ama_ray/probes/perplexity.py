@@ -35,6 +35,11 @@ class TextItems(PreparedProbe):
     windows: tuple[int, ...]
     units: tuple[int, ...]
 
+    @property
+    def count(self) -> int:
+        """The number of items."""
+        return len(self.units)
+
     @classmethod
     def of(
         cls, name: str, rows: Sequence[Row], tokenizer: Tokenizer, context_limit: int | None, *, in_bytes: bool

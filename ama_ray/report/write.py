@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from ama_ray.report.plots.convergence import plot_convergence
 from ama_ray.report.plots.families import plot_families
 from ama_ray.report.plots.front import plot_front
 from ama_ray.report.plots.importance import plot_importance
+from ama_ray.report.text.trade import why_unclear
 from ama_ray.scores.interval import Interval
 from ama_ray.scores.trial import Estimate
 from ama_ray.storage.files import replacing
@@ -39,9 +41,10 @@ def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, 
     the front is from and of the search split, how much the search had fooled itself (`StoredRun.optimism`), all that is
     said of the front with 95% intervals (`claims`), which share of the search's items was evaluated
     (the rest was saved by stopping trials), where the time went, the versions and the machine. What is not known is
-    null. With constraints it also holds these and how many trials they left out; with a reference point, that.
-    `families.png` is what every family of probes costs along the front, `importance.png` which groups matter for which
-    objective; they are left out where there is no front, or too few trials.
+    null. `trade` is the paired test of base against aligned on the search split; where it ended the search,
+    `unclear_trade` says why. With constraints it also holds these and how many trials they left out; with a reference
+    point, that. `families.png` is what every family of probes costs along the front, `importance.png` which groups
+    matter for which objective; they are left out where there is no front, or too few trials.
     `convergence.png` and `convergence.csv` are the hypervolume on the search split after every trial, and what of it
     holds on other items (`held_out`, with its 95% interval; see `ama_ray.analysis.convergence.SplitHalves`), which is
     known where the run folder has `items/`.
@@ -69,6 +72,7 @@ def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, 
         **({"warning": warning} if warning else {}),
         "split": pareto.split,
         **_asked(run),
+        **_trade(run),
         "ended": ended,
         "interrupted": interrupted,
         "trials": len(run.searched),
@@ -101,6 +105,19 @@ def _asked(run: StoredRun) -> dict[str, Any]:
     if run.config.reference:
         asked["reference"] = run.config.reference
     return asked
+
+
+def _trade(run: StoredRun) -> dict[str, Any]:
+    test = run.trade_test()
+    if test is None:
+        return {}
+    parts = {
+        part.name: {name: value_or_null(value) for name, value in asdict(part.interval).items()}
+        | {"verdict": part.verdict}
+        for part in test.parts
+    }
+    stopped = {"unclear_trade": why_unclear(test)} if run.stopping_test else {}
+    return {"trade": {"clear": test.clear} | parts} | stopped
 
 
 def _write_steps(steps: Sequence[Step], path: Path) -> None:

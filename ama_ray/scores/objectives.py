@@ -71,20 +71,6 @@ class Objectives:
             variance += mean_error(scores) ** 2
         return Estimate(value, variance**0.5)
 
-    def gains(self, items: Items, base: Items) -> dict[str, Interval]:
-        """How much more of each reward objective a model has than base, prompt by prompt, with 95% intervals.
-
-        Args:
-            items: Of the model.
-            base: Of base, or of another model to compare with: the same prompts in the same order.
-        """
-
-        def gain(objective: str) -> Interval:
-            pairs = zip(self.by_prompt(objective, items), self.by_prompt(objective, base), strict=True)
-            return Interval.sum([Interval.of_mean(ours - theirs) for ours, theirs in pairs])
-
-        return {name: gain(name) for name in self.names[:-1]}
-
     def intervals(self, items: Items) -> dict[str, Interval]:
         """The rewards by objective, the families and the probes by their names in `family.NAME` and `probe.NAME`.
 

@@ -16,6 +16,7 @@ from ama_ray.storage.files import replacing
 from ama_ray.storage.names import OBJECTIVES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -53,12 +54,16 @@ class ObjectivesFile(Model):
     rewards: tuple[StoredReward, ...] = Field(min_length=1)
     probes: tuple[StoredProbe, ...] = Field(min_length=1)
     test_data: tuple[str, ...] = Field((), description="rewards and probes whose search items are from a test split")
+    tokens: dict[str, float] = Field({}, description="most tokens that an item takes, by name of the reward or probe")
 
     @classmethod
-    def of(cls, objectives: Objectives, test_data: tuple[str, ...] = ()) -> ObjectivesFile:
+    def of(
+        cls, objectives: Objectives, test_data: tuple[str, ...] = (), tokens: Mapping[str, float] | None = None
+    ) -> ObjectivesFile:
         """The file of a run with these objectives."""
         rewards, probes = ([asdict(term) for term in terms] for terms in (objectives.rewards, objectives.probes))
-        return cls.model_validate({"rewards": rewards, "probes": probes, "test_data": test_data})
+        fields = {"rewards": rewards, "probes": probes, "test_data": test_data, "tokens": dict(tokens or {})}
+        return cls.model_validate(fields)
 
     @property
     def objectives(self) -> Objectives:

@@ -29,7 +29,7 @@ Resume = Literal["auto", "never", "must"]
 
 MAY_DIFFER = (
     *("trials", "sampler", "warm_start", "stop", "early_stopping", "reference", "distill", "out", "storage", "mirror"),
-    "callbacks",
+    *("callbacks", "unclear_trade"),
     *("report.points", "engine.cpus", "engine.gpus", "engine.kv_cache_gib", "engine.endpoints", "engine.timeout"),
     *("engine.url", "engine.api_key_env"),
 )
@@ -58,6 +58,7 @@ class RunFolder:
         digests: Mapping[str, str],
         objectives: Objectives,
         test_data: tuple[str, ...],
+        tokens: Mapping[str, float],
         *,
         resume: Resume,
     ) -> RunFolder:
@@ -68,6 +69,7 @@ class RunFolder:
             digests: What the scores of a trial depend on besides the run file, each as a hash.
             objectives: What the objectives are made of.
             test_data: The rewards and probes whose search items are from a test split.
+            tokens: How many tokens an item takes, by name of the reward or probe.
             resume: Whether the folder may hold a run, must not hold one, or has to.
 
         Raises:
@@ -94,7 +96,7 @@ class RunFolder:
         for name, text in ((IDENTITY, json.dumps(known | dict(digests), indent=2) + "\n"), (RUN, config.to_yaml())):
             with replacing(path / name) as file:
                 file.write(text)
-        ObjectivesFile.of(objectives, test_data).write(path)
+        ObjectivesFile.of(objectives, test_data, tokens).write(path)
         return cls(path, known["study"], trials)
 
 
@@ -131,15 +133,17 @@ def held(path: Path) -> Iterator[None]:
 
 
 def finished(path: Path, searched: int, config: RunConfig) -> str:
-    """Why there is nothing left to do in the folder of a run; empty where there is."""
+    """Why there is nothing left to do in the folder of a run, and what would be; empty where there is."""
     try:
         summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
         ended, interrupted = summary["ended"], summary["interrupted"]
     except (OSError, ValueError, KeyError):
         return ""
+    if "unclear_trade" in summary:
+        return f"this run has ended: {ended or summary['unclear_trade']}" if config.unclear_trade == "stop" else ""
     if interrupted or (searched < config.trials and not (ended and config.stop)):
         return ""
-    return f"this run has finished{f' ({ended})' if ended else ''}"
+    return f"this run has finished{f' ({ended})' if ended else ''}; raise `trials` to go on"
 
 
 def _read(path: Path) -> dict[str, str]:

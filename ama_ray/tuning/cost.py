@@ -11,8 +11,8 @@ import psutil
 import torch
 
 from ama_ray.config import BASELINE_RATIOS
-from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.errors import UserError
+from ama_ray.evaluation import work
 from ama_ray.rewards.judge import JudgeReward
 from ama_ray.storage.names import IDENTITY, TRIALS
 from ama_ray.storage.records import read_trials
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ama_ray.config import Split
-    from ama_ray.engine.requests import Request
     from ama_ray.evaluation.inputs import Inputs
 
 
@@ -52,16 +51,8 @@ def estimate(inputs: Inputs) -> Iterator[str]:
 
 def _work(inputs: Inputs, split: Split) -> str:
     requests = inputs.evaluations[split].requests
-    read = sum(_read(request) for request in requests)
-    most = sum(request.n * request.max_tokens for request in requests if isinstance(request, Generation))
+    read, most = sum(map(work.read, requests)), sum(map(work.generated, requests))
     return f"{len(requests)} requests, {read} tokens read, at most {most} tokens generated"
-
-
-def _read(request: Request) -> int:
-    if isinstance(request, Generation):
-        return len(request.prompt)
-    continuations = request.continuations if isinstance(request, Continuations) else ()
-    return len(request.context) + sum(map(len, continuations))
 
 
 def _time(inputs: Inputs) -> str:

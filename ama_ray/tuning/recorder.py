@@ -92,6 +92,10 @@ class Recorder(Callback):
         """Estimates what a trial that has seen a part of the items will score on all of them."""
         return self._estimator.estimate(result.items, result.spec.ratios, self.run.searched_pareto.scored)
 
+    def tell(self, line: str) -> None:
+        """Tells whoever listens a line of text."""
+        self._tell(line)
+
     def say_why_it_ended(self, ended: str) -> None:
         """Says why a search has ended before its last trial, where it has.
 
@@ -107,7 +111,7 @@ class Recorder(Callback):
             if done < trials and not ended:
                 raise UserError(why)
             self._tell(why)
-        elif done < trials:
+        elif ended or done < trials:
             self._tell(f"stopped after {done} of {trials} trials{ended and f': {ended}'}")
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ama_ray.config import RunConfig
 from ama_ray.evaluation.inputs import Inputs
+from ama_ray.evaluation.work import tokens_of_items
 from ama_ray.report import write_report
 from ama_ray.run import StoredRun
 from ama_ray.space.parametrization import parametrization
@@ -88,14 +89,14 @@ def _search(
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
     shape = parametrization(inputs.groups.ranges, config.mean_ratio)
-    folder = RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, resume=resume)
-    config = inputs.config
-    earlier = StoredRun(config.out, config, inputs.objectives, folder.trials, inputs.test_data)
+    config, tokens = inputs.config, tokens_of_items(inputs.evaluations["search"])
+    folder = RunFolder.start(config, inputs.digests, inputs.objectives, inputs.test_data, tokens, resume=resume)
+    earlier = StoredRun(config.out, config, inputs.objectives, folder.trials, inputs.test_data, tokens=tokens)
     tell.send(RunOpened(config, earlier))
     if folder.trials:
         tell(f"{config.out}: {len(earlier.searched)} of {config.trials} trials are there; going on")
     if done := finished(config.out, len(earlier.searched), config):
-        tell(f"{config.out}: {done}; raise `trials` to go on")
+        tell(f"{config.out}: {done}")
         return earlier
     first = first_points(inputs, shape, tell)
     clock.lap("open")

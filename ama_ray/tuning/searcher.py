@@ -15,6 +15,7 @@ from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.scores.trial import Trial
 from ama_ray.tuning.recorder import ATTEMPTS
 from ama_ray.tuning.stopping.plateau import HypervolumePlateau
+from ama_ray.tuning.stopping.unclear_trade import UnclearTrade
 from ama_ray.tuning.trial_records import TrialSpec
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class RunSearcher(Searcher):
     has nothing ready for an idle engine, and while the last trials of the search still run, so that no engine waits;
     then come the points that are or could be on the front, and last the twin of the knee: the uniform point with its
     mean ratio, against which it is compared.
+
+    Where base and aligned, the first two, turn out not to differ beyond error, nothing more is handed out, unless the
+    run file says `unclear_trade: go-on`.
 
     Attributes:
         ended: Why the search ended before its last trial; empty where it did not.
@@ -54,6 +58,7 @@ class RunSearcher(Searcher):
         self._suggester = suggester
         self._recorder = recorder
         self._slots = slots
+        self._trade = UnclearTrade(recorder)
         self._plateau = HypervolumePlateau(recorder.run)
         self.ended = ""
         self._in_flight: dict[str, TrialSpec] = {}
@@ -84,6 +89,9 @@ class RunSearcher(Searcher):
         return spec.to_config()
 
     def _next(self) -> TrialSpec | str | None:
+        if why := self._trade.found():
+            self.ended, self._steps = why, []
+            self._queue.clear()
         spec = self._search() if self._searches() else self._report()
         if isinstance(spec, TrialSpec):
             self._asked[spec.split] += 1

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ama_ray.analysis.claims import Claims
+from ama_ray.analysis.trade_test import TradeTest
 from ama_ray.config import FIRST_RATIOS
 from ama_ray.pareto.named_points import best_uniform, knee
 from ama_ray.pareto.pareto_set import ParetoSet
@@ -150,7 +151,7 @@ def _set(
     objectives: Objectives, ratios: Sequence[dict[str, float]], drawn: Sequence[Model], there: Sequence[int]
 ) -> ParetoSet:
     aligned = next(i for i, each in enumerate(ratios) if set(each.values()) == {1.0})
-    won = objectives.gains(drawn[aligned], drawn[0])
+    won = TradeTest.of(objectives, drawn[0], drawn[aligned]).intervals
     return ParetoSet(_trials(objectives, ratios, drawn, there), won=won)
 
 

@@ -12,6 +12,7 @@ import pytest
 from ama_ray.analysis.bootstrap import compare, resample
 from ama_ray.analysis.claims import Claims, groups
 from ama_ray.analysis.paired import paired_errors
+from ama_ray.analysis.trade_test import TradeTest
 from ama_ray.pareto.hypervolume import hypervolume, non_dominated
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.scores.constraints import Constraints
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 def made(seed: int, truths: list[tuple[float, float]] | None = None) -> tuple[ParetoSet, Mapping[int, Items]]:
     trials, items = search(LINE if truths is None else truths, seed, LARGE)
-    return ParetoSet(trials, won=OBJECTIVES.gains(items[1], items[0])), items
+    return ParetoSet(trials, won=TradeTest.of(OBJECTIVES, items[0], items[1]).intervals), items
 
 
 def test_errors_of_all_pairs_are_those_of_the_objectives() -> None:
@@ -38,7 +39,7 @@ def test_errors_of_all_pairs_are_those_of_the_objectives() -> None:
     for i, one in enumerate(models):
         for j, other in enumerate(models):
             if i != j:
-                rewards = SEVERAL.gains(one, other)
+                rewards = TradeTest.of(SEVERAL, other, one).intervals
                 assert found["tax"][i, j] == pytest.approx(SEVERAL.scores(one, other).objectives["tax"].se)
                 for name, gain in rewards.items():
                     assert 1.96 * found[name][i, j] == pytest.approx((gain.high - gain.low) / 2, rel=0.05)
@@ -67,7 +68,7 @@ def test_the_knee_is_compared_with_its_twin() -> None:
     knee = ParetoSet(trials).pick("knee")
     mean = dict.fromkeys(knee.ratios, knee.mean_ratio)
     twin = replace(trials[-1], origin="twin", ratios=mean)
-    pareto = ParetoSet([*trials[:-1], twin], won=OBJECTIVES.gains(items[1], items[0]))
+    pareto = ParetoSet([*trials[:-1], twin], won=TradeTest.of(OBJECTIVES, items[0], items[1]).intervals)
     found = Claims.of(pareto, OBJECTIVES, items, seed=1).over_twin
     alone = compare(OBJECTIVES, items[knee.number], items[twin.number]).objectives
     for name in pareto.objectives:
@@ -164,10 +165,10 @@ def test_of_several_rewards_too() -> None:
 def curse(seed: int) -> tuple[Interval, float, Interval]:
     """The share of the reward at the knee of twenty points that are all the same, the truth, and what does not know."""
     trials, items = search([(1.0, 0.1)] * 20, seed)
-    pareto = ParetoSet(trials, won=OBJECTIVES.gains(items[1], items[0]))
+    pareto = ParetoSet(trials, won=TradeTest.of(OBJECTIVES, items[0], items[1]).intervals)
     claims = Claims.of(pareto, OBJECTIVES, items, resamples=200, seed=seed)
     knee = pareto.pick("knee")
-    naive = OBJECTIVES.gains(items[knee.number], items[0])["reward"].times(0.5)
+    naive = TradeTest.of(OBJECTIVES, items[0], items[knee.number]).intervals["reward"].times(0.5)
     return claims.knee["reward"], 0.5, naive
 
 

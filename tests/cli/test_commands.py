@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 import ama_ray
+from ama_ray.analysis.trade_test import expected
 from ama_ray.config import RunConfig
 from testing.checkpoints import make_pair
 from tests.support.command import Command
+from tests.support.runs import OBJECTIVES
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,22 @@ def test_check_says_what_is_in_order(write_run: Callable[..., Path], run: Comman
     ended = run("check", write_run())
     assert ended.code == 0
     assert "6 groups (embed, layer-0, layer-1, layer-2, layer-3, head)" in ended.out
+
+
+def test_check_says_what_so_few_items_can_show(write_run: Callable[..., Path], run: Command) -> None:
+    out, _, below = run("check", write_run()).out.partition("What it takes")
+    cells = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith((" reward", " facts"))}
+    prompts, items = int(cells["reward"][0]), int(cells["facts"][0])
+    # What a hash has left of ten on the search split.
+    assert 0 < prompts < 10
+    assert 0 < items < 10
+    smallest = expected(OBJECTIVES, {"reward": prompts, "arc": items})["arc"].smallest
+    assert cells["facts"][1] == f"{smallest:.2g}"
+    asked = [line.split() for line in below.splitlines() if line.startswith(" tax")]
+    assert [line[1] for line in asked] == ["0.01", "0.02", "0.05"]
+    # Four times as few find twice as much, and cost as much less.
+    assert float(asked[0][2].replace(",", "")) == pytest.approx(4 * float(asked[1][2].replace(",", "")), rel=0.1)
+    assert all(int(line[4].replace(",", "")) > 0 for line in asked)
 
 
 BAD_RUNS: list[tuple[dict[str, Any], str]] = [

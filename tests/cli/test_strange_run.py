@@ -70,7 +70,7 @@ def folder(code: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "command",
-    [("show",), ("show", "--latex"), ("pick", "--max-tax", "0.02"), ("table",), ("report",)],
+    [("show",), ("show", "--latex"), ("pick", "--max-tax", "0.02"), ("table",), ("plan",), ("report",)],
     ids=" ".join,
 )
 def test_a_look_at_it_runs_nothing(command: tuple[str, ...], folder: Path, code: Path, run: Command) -> None:

@@ -8,6 +8,7 @@ import pytest
 from ama_ray.config import RunConfig
 from ama_ray.data.splits import PARTS
 from ama_ray.errors import UserError
+from ama_ray.evaluation import work
 from ama_ray.evaluation.evaluation import SPLITS, Evaluation, joined
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
@@ -153,3 +154,15 @@ def test_an_item_too_long_for_the_model_is_named_by_its_line(tmp_path: Path) -> 
     probe = ExactProbe(name="fr", family="f", file=long, max_tokens=3)
     with pytest.raises(UserError, match=r"long.jsonl, line 71: .* need 46 tokens, and the model takes 30"):
         probes.prepare(probe, WordTokenizer(), 0.5, 30)
+
+
+def test_the_tokens_of_items_add_up_to_those_of_all_requests(tmp_path: Path) -> None:
+    evaluations, _ = prepare(tmp_path, copies=3)
+    evaluation = evaluations["search"]
+    sizes, tokens = work.sizes(evaluation), work.tokens_of_items(evaluation)
+    assert sizes == {"reward": 6, "facts": 6, "fr": 6, "more": 3, "again": 3}
+    asked = sum(work.read(request) + work.generated(request) for request in evaluation.requests)
+    assert sum(tokens[name] * sizes[name] for name in sizes) == pytest.approx(asked)
+    # Of two replies of four tokens to a prompt of some words, and of what two probes ask once, half each.
+    assert tokens["reward"] == pytest.approx(8 + sum(len(r.prompt) for r in evaluation.rewards[0].requests) / 6)
+    assert tokens["more"] == tokens["again"]

@@ -45,8 +45,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("base", "rsf", "data", "reward.py"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
     fields: dict[str, Any] = yaml.safe_load((ROOT / "run.yaml").read_text())
-    fields["reward"]["prompts"]["items"] = fields["tax"][0]["items"] = 40
-    changes = {"tax": fields["tax"][:1], "trials": MANY, "sampler": "random", "report": {"points": 2}}
+    sums = fields["tax"][1]  # what alignment costs most, so that 40 items show it
+    fields["reward"]["prompts"]["items"] = sums["items"] = 40
+    changes = {"tax": [sums], "trials": MANY, "sampler": "random", "report": {"points": 2}}
     out = str(tmp_path_factory.mktemp("shared") / "run")
     (folder / "run.yaml").write_text(yaml.safe_dump(fields | changes | {"out": out}))
     return folder / "run.yaml"

@@ -39,7 +39,7 @@ def test_every_kind_goes_from_file_to_score(tmp_path: Path, kind: str) -> None:
         answers = [answer(request) for request in there.requests]
         statistics = there.statistics(answers, answers)
         assert statistics.dtype == np.float64
-        assert statistics.shape[0] == items
+        assert statistics.shape[0] == there.count == items
         assert np.isfinite(METRICS[metric].score(statistics))
     assert not set(search.requests) & set(report.requests) or kind == "kl"
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from ama_ray.analysis.claims import Claims
+from ama_ray.analysis.trade_test import TradeTest
 from ama_ray.export.point import found
 from ama_ray.report import front_table, write_report
 from ama_ray.report.html.page import page
@@ -53,7 +54,7 @@ def test_claims_are_made_once_and_from_items(known: StoredRun) -> None:
 
 def test_paired_items_decide_whether_there_is_a_trade(known: StoredRun) -> None:
     base, aligned = known.items.read("search", 0), known.items.read("search", 1)
-    gain = OBJECTIVES.gains(aligned, base)["reward"]
+    gain = TradeTest.of(OBJECTIVES, base, aligned).intervals["reward"]
     unpaired = Interval.normal(known.pareto.aligned.objectives["reward"])
     assert gain.high - gain.low < unpaired.high - unpaired.low
     same = dict(base) | {"facts": aligned["facts"], "text": aligned["text"]}

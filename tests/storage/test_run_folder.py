@@ -40,7 +40,7 @@ def changed(inputs: Inputs, **fields: Any) -> Inputs:
 
 
 def start(inputs: Inputs, resume: Resume) -> RunFolder:
-    return RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, resume=resume)
+    return RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, {}, resume=resume)
 
 
 def begin(inputs: Inputs) -> RunFolder:
@@ -207,7 +207,7 @@ def test_a_run_has_finished_once_all_was_searched_and_reported(inputs: Inputs, t
     summary(ended="nothing was won")
     assert not finished(tmp_path, 20, config)
     patient = changed(inputs, stop={"patience": 9}).config
-    assert finished(tmp_path, 20, patient) == "this run has finished (nothing was won)"
+    assert finished(tmp_path, 20, patient) == "this run has finished (nothing was won); raise `trials` to go on"
 
 
 def test_the_folder_that_ray_makes_for_a_job_may_differ(inputs: Inputs) -> None:

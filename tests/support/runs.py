@@ -57,7 +57,7 @@ def run_of(
 def in_folder(run: StoredRun, folder: Path) -> Run:
     """The same run in another folder."""
     config = run.config.model_copy(update={"out": folder})
-    return Run(folder, config, run.objectives, run.trials, run.test_data)
+    return Run(folder, config, run.objectives, run.trials, run.test_data, tokens=run.tokens)
 
 
 def write_run(run: StoredRun, digests: Mapping[str, str] = DIGESTS) -> Path:
@@ -65,6 +65,6 @@ def write_run(run: StoredRun, digests: Mapping[str, str] = DIGESTS) -> Path:
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / RUN).write_text(run.config.to_yaml())
     (run.folder / IDENTITY).write_text(json.dumps(dict(digests)))
-    ObjectivesFile.of(run.objectives, run.test_data).write(run.folder)
+    ObjectivesFile.of(run.objectives, run.test_data, run.tokens).write(run.folder)
     write_trials(run.folder / TRIALS, run.trials)
     return run.folder

@@ -26,6 +26,7 @@ from ama_ray.tuning.warm_start import FirstPoint
 from tests.support.tune_trial import TuneTrial
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ama_ray.scores.objectives import Items
@@ -44,15 +45,39 @@ def model(ratios: dict[str, float]) -> Items:
     }
 
 
-class Run:
-    """Asks a searcher, as Tune does, and answers for the engine."""
+def model_without_trade(ratios: dict[str, float]) -> Items:
+    """All models are the same in truth; what they score differs by luck."""
+    rng = np.random.default_rng(round(100 * sum(ratios.values())))
+    return {
+        "reward": rng.normal(size=(50, 1)),
+        "facts": (rng.random((50, 1)) < 0.6).astype(float),
+    }
 
-    def __init__(self, folder: Path, slots: int = 1, trials: int = TRIALS, *, resumed: bool = False) -> None:
+
+class Run:
+    """Asks a searcher, as Tune does, and answers for the engine.
+
+    Attributes:
+        said: What the recorder told.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        slots: int = 1,
+        trials: int = TRIALS,
+        *,
+        resumed: bool = False,
+        model: Callable[[dict[str, float]], Items] = model,
+        **given: Any,
+    ) -> None:
         folder.mkdir(exist_ok=True)
-        fields = {"trials": trials, "report": {"points": POINTS}, "out": folder}
+        fields = {"trials": trials, "report": {"points": POINTS}, "out": folder} | given
+        self.said: list[str] = []
+        self._model = model
         earlier = read_trials(folder / "trials.csv") if resumed else []
         run = StoredRun(folder, RunConfig.load(ROOT / "run.yaml", **fields), OBJECTIVES, earlier)
-        self.recorder = Recorder(run, lambda trial: None)
+        self.recorder = Recorder(run, lambda trial: None, self.said.append)
         first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in FIRST_RATIOS]
         context = SamplerContext(RANGES, OBJECTIVES, trials, 1, len(first), seed=0, known=len(earlier))
         sampler, _ = samplers.make("tpe", context)
@@ -78,8 +103,8 @@ class Run:
 
     def finish(self, position: int, error: bool = False) -> None:
         config = self.asked[position]
-        items = model(config["ratios"])
-        scores = OBJECTIVES.scores(items, model(dict.fromkeys(RANGES, 0.0)))
+        items = self._model(config["ratios"])
+        scores = OBJECTIVES.scores(items, self._model(dict.fromkeys(RANGES, 0.0)))
         spec = TrialSpec.from_config(config)
         result = TrialResult(spec, "e", 1.0, {}, state="complete", items=items, scores=scores).to_tune()
         self.searcher.on_trial_complete(str(position), None if error else result, error)

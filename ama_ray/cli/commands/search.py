@@ -96,7 +96,9 @@ def check(
 ) -> None:
     """Check a run file, its pair and its data without searching. Example: ama-ray check run.yaml --deep."""
     from ama_ray.config import RunConfig
+    from ama_ray.evaluation import work
     from ama_ray.evaluation.inputs import Inputs
+    from ama_ray.report.text.trade_tables import before
     from ama_ray.space.parametrization import parametrization
     from ama_ray.tuning import callbacks, samplers
     from ama_ray.tuning.cost import estimate
@@ -113,6 +115,9 @@ def check(
     say(f"{run}: the pair, {len(inputs.groups.names)} groups ({groups}), reward and probes are in order.")
     for line in estimate(inputs):
         say(line)
+    searched = inputs.evaluations["search"]
+    for part in before(inputs.objectives, work.sizes(searched), work.tokens_of_items(searched)):
+        console.print(part)
     if deep:
         from ama_ray.tuning.setup import run_deep_check
 

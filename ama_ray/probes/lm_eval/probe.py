@@ -75,6 +75,11 @@ class TaskItems(PreparedProbe):
     questions: tuple[Question, ...]
     scoring: Scoring
 
+    @property
+    def count(self) -> int:
+        """The number of items."""
+        return len(self.documents)
+
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """What the task's metric sums up for every document.
 

@@ -10,6 +10,7 @@ from ama_ray.pareto.named_points import best_uniform
 from ama_ray.pareto.trade import reward_called
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus, with_interval
 from ama_ray.report.notes import brackets, conditions, numbered, split_note, used_test_data, volumes
+from ama_ray.report.text.trade import ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 def sentence(run: StoredRun) -> str:
     """What the run won: the knee against base, aligned and uniform averaging, and the hypervolumes.
 
-    Where the search used test data, it says so first. Where there is nothing to trade, it says why, and names the
+    Where the search used test data, it says so first. Where base and aligned did not differ beyond error, and the
+    search ended there, it says so alone. Where there is nothing to trade, it says why, and names the
     point with the highest reward. Where no trial satisfies the constraints, it names the nearest one.
     """
     return " ".join(part for part in (used_test_data(run), _told(run)) if part)
@@ -37,6 +39,8 @@ def _told(run: StoredRun) -> str:
         why = f"; the last of {len(failed)} failures: {failed[-1].reason}" if failed else ""
         return f"No trial is complete{why}."
     told = _Told(run)
+    if run.stopping_test:
+        return f"The search ended after {len(run.searched)} trials: {ending(run.stopping_test, run)}."
     said = told.no_trade() if pareto.no_trade else told.trade()
     parts = [said, conditions(pareto), split_note(pareto), brackets(run), PLUS_MINUS]
     return " ".join(part for part in parts if part)

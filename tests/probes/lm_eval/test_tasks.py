@@ -63,6 +63,7 @@ def test_another_metric_of_the_task(folder: Path, tokenizer: Any) -> None:
     best = [int(np.argmax(np.divide(answer, length))) for answer, length in zip(answers, lengths, strict=True)]
     hits = [float(index == row["gold"]) for index, row in zip(best, expected, strict=True)]
     assert items.statistics(answers, answers)[:, 0].tolist() == hits
+    assert items.count == len(hits)
     _, plain = loaded(folder, tokenizer, "mini_facts")
     assert hits != plain.statistics(answers, answers)[:, 0].tolist()
 

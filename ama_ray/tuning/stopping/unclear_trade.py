@@ -1,0 +1,39 @@
+"""`UnclearTrade`: ends a search whose base and aligned differ by no more than the error of their items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ama_ray.report.text.trade import ending, warning
+
+if TYPE_CHECKING:
+    from ama_ray.tuning.recorder import Recorder
+
+
+class UnclearTrade:
+    """Tests base against aligned as soon as both are scored, once (`ama_ray.analysis.trade_test`).
+
+    Nothing waits for them: trials that are handed out before run to their end. Where one of the two failed there is no
+    test, and the search goes on.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        """Watches a run; where its run file says `unclear_trade: go-on`, an unclear trade is only told."""
+        self._recorder = recorder
+        self._looked_at = -1
+        self._done = False
+
+    def found(self) -> str:
+        """Why the search should end, as a sentence without its stop; empty where it should go on."""
+        run = self._recorder.run
+        if self._done or self._looked_at == len(run.trials):
+            return ""
+        self._looked_at = len(run.trials)
+        test = run.trade_test()
+        self._done = test is not None
+        if test is None or test.clear:
+            return ""
+        if run.config.unclear_trade == "go-on":
+            self._recorder.tell(warning(test, run))
+            return ""
+        return ending(test, run)
