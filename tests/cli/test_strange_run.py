@@ -63,8 +63,10 @@ def folder(code: Path, tmp_path: Path) -> Path:
         reward={"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": f"{code}/score.py:choices"},
         tax=[strange(code)],
     )
+    places = np.arange(400)[:, None] / 400
     for trial in run.trials:
-        run.items.write("search", trial.number, {"reward": np.full((4, 1), trial.reward), "arc": np.ones((4, 1))})
+        items = {"reward": np.full((40, 1), trial.reward), "arc": (places >= trial.tax).astype(float)}
+        run.items.write("search", trial.number, items)
     return write_run(run)
 
 
