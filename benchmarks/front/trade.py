@@ -44,7 +44,7 @@ Test = Callable[..., TradeTest]
 
 def main(
     repetitions: int = 200,
-    noises: Annotated[list[float], typer.Option(help="In standard deviations of each weight.")] = [0.05, 0.1],  # noqa: B006
+    noises: Annotated[list[float], typer.Option(help="In standard deviations of each weight.")] = [0.1],  # noqa: B006
     folder: Annotated[Path, typer.Option(help="Keeps what the miniature scores.")] = Path(
         "runs/benchmark-search/cache"
     ),
