@@ -87,7 +87,7 @@ def _search(
     for warning in inputs.pair.warnings:
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
-    shape = parametrization(inputs.groups.ranges, config.mean_ratio)
+    shape = parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots)
     folder = RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, resume=resume)
     config = inputs.config
     earlier = StoredRun(config.out, config, inputs.objectives, folder.trials, inputs.test_data)

@@ -11,15 +11,9 @@ import torch
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import GenericMCMultiOutputObjective
 from botorch.exceptions import ModelFittingError
-from botorch.fit import fit_gpytorch_mll
-from botorch.models import SingleTaskGP
-from botorch.models.transforms import Standardize
-from botorch.models.transforms.input import AffineInputTransform
-from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
 from botorch.optim import optimize_acqf
 from botorch.sampling import SobolQMCNormalSampler
 from botorch.utils.sampling import draw_sobol_samples
-from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.errors import NotPSDError
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
@@ -27,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from ama_ray.pareto.hypervolume import non_dominated
 from ama_ray.scores.constraints import Constraints
+from ama_ray.tuning.samplers import models
 from ama_ray.tuning.samplers.outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -36,7 +31,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from torch import Tensor
 
-    from ama_ray.scores.objectives import Objectives
+    from ama_ray.scores.objectives import Items, Objectives
     from ama_ray.scores.trial import Scores
     from ama_ray.tuning.samplers.context import SamplerContext
 
@@ -80,6 +75,8 @@ class NehviSampler(optuna.samplers.BaseSampler):
         constraints: Constraints | None = None,
         reference: Mapping[str, float] | None = None,
         moved: Mapping[str, float] | None = None,
+        noise: str = "fitted",
+        kernel: str = "matern",
     ) -> None:
         """Prepares a sampler.
 
@@ -92,6 +89,8 @@ class NehviSampler(optuna.samplers.BaseSampler):
         """
         self._objectives = objectives
         self._seed = seed
+        self._noise, self._kernel = noise, kernel
+        self._items: dict[int, Items] = {}
         self._constraints = constraints or Constraints()
         self._reference = dict(reference or {})
         self._moved = dict(moved or {})
@@ -99,9 +98,32 @@ class NehviSampler(optuna.samplers.BaseSampler):
         self._ends: tuple[Scores, Scores] | None = None
         self._random = optuna.samplers.RandomSampler(seed)
 
-    def tell(self, number: int, scores: Scores) -> None:
+    def tell(self, number: int, scores: Scores, items: Items | None = None) -> None:
         """Notes what a trial of the study scored on the search split, before the study is told."""
         self._scores[number] = scores
+        if items is not None:
+            self._items[number] = items
+
+    def expected(self, study: optuna.Study, extra: Sequence[Mapping[str, float]] = ()) -> tuple[list[list[float]], list[list[float]]]:
+        """Objectives (reward, tax) that the models expect of finished trials, and of other ratios."""
+        done = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE and t.number in self._scores]
+        spaces = {n: s for n, s in done[0].distributions.items() if isinstance(s, FloatDistribution)}
+        outcomes = self._outcomes(done)
+        tried = _to_unit(done, spaces)
+        more = torch.tensor([[e[n] for n in spaces] for e in extra], dtype=torch.double).reshape(-1, len(spaces))
+        with torch.random.fork_rng(devices=[]), threadpool_limits(1, "blas"), warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(self._seed)
+            with torch.enable_grad():
+                model = models.fitted(tried, outcomes, self._weights(spaces), self._noise, self._kernel)
+            y = model.posterior(torch.cat([tried, more])).rsample(torch.Size([256]))
+            z = outcomes.to_objectives(outcomes.unstandardised(y)).mean(0)
+        z[:, -1] *= -1
+        return z[: len(tried)].tolist(), z[len(tried) :].tolist()
+
+    def _outcomes(self, done: Sequence[FrozenTrial]) -> Outcomes:
+        items = [self._items.get(t.number) for t in done]
+        return Outcomes([self._scores[t.number] for t in done], self._objectives, items, self._noise != "fitted")
 
     def tell_ends(self, base: Scores, aligned: Scores) -> None:
         """Notes what base and aligned scored; the box between them scales the objectives."""
@@ -121,7 +143,7 @@ class NehviSampler(optuna.samplers.BaseSampler):
         if len(done) < 2 or not spaces:
             return {}
         running = [t for t in trials if t.state == TrialState.RUNNING and t.params.keys() >= spaces.keys()]
-        outcomes = Outcomes([self._scores[t.number] for t in done], self._objectives)
+        outcomes = self._outcomes(done)
         # BoTorch draws from the process-wide generator, which is left as it was. The matrices are small: with several
         # threads, BLAS takes twenty times as long to share them out as to work on them.
         with torch.random.fork_rng(devices=[]), threadpool_limits(1, "blas"), warnings.catch_warnings():
@@ -153,26 +175,15 @@ class NehviSampler(optuna.samplers.BaseSampler):
     def _best(self, tried: Tensor, outcomes: Outcomes, weights: Tensor, running: Tensor | None) -> Tensor:
         """The point of the unit cube with the highest expected gain, shape (parameters,)."""
         low, scale = self._box(outcomes)
-        model = SingleTaskGP(
-            tried,
-            outcomes.modelled,
-            covar_module=get_covar_module_with_dim_scaled_prior(
-                ard_num_dims=len(weights), batch_shape=outcomes.modelled.shape[-1:], use_rbf_kernel=False
-            ),
-            input_transform=AffineInputTransform(len(weights), 1 / weights, torch.zeros_like(weights)),
-            outcome_transform=Standardize(outcomes.modelled.shape[-1]),
-        )
-        fit_gpytorch_mll(
-            ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": 60}}
-        )
+        model = models.fitted(tried, outcomes, weights, self._noise, self._kernel)
         bounds = [partial(outcomes.excess, name, constraints=self._constraints) for name in self._constraints.bounds]
         gain = qLogNoisyExpectedHypervolumeImprovement(
             model,
             ref_point=torch.zeros(len(low), dtype=torch.double),
             X_baseline=tried,
             sampler=SobolQMCNormalSampler(torch.Size([SAMPLES])),
-            objective=GenericMCMultiOutputObjective(lambda y, X=None: (outcomes.to_objectives(y) - low) / scale),  # noqa: N803
-            constraints=bounds or None,
+            objective=GenericMCMultiOutputObjective(lambda y, X=None: (outcomes.to_objectives(outcomes.unstandardised(y)) - low) / scale),  # noqa: N803
+            constraints=[lambda y, each=each: each(outcomes.unstandardised(y)) for each in bounds] or None,
             X_pending=running,
             prune_baseline=True,
             cache_root=False,
@@ -217,7 +228,8 @@ class NehviSampler(optuna.samplers.BaseSampler):
         values = outcomes.objectives
         low, high = values.min(0).values, values.max(0).values
         if self._ends:
-            base, aligned = (Outcomes([each], self._objectives).objectives[0] for each in self._ends)
+            some = [next(iter(self._items.values()))] if self._items else []
+            base, aligned = (Outcomes([each], self._objectives, some, self._noise != "fitted").objectives[0] for each in self._ends)
             better = torch.maximum(base, aligned) > torch.minimum(base, aligned)
             low = torch.where(better, torch.minimum(base, aligned), low)
             high = torch.where(better, torch.maximum(base, aligned), high)

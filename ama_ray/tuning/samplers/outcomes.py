@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from ama_ray.scores.families import family_mean
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ama_ray.scores.constraints import Constraints
-    from ama_ray.scores.objectives import Objectives
+    from numpy.typing import NDArray
+
+    from ama_ray.scores.objectives import Items, Objectives
     from ama_ray.scores.trial import Scores
 
+PSEUDO = 1.0
 MARGIN = 0.005
 """How far beyond 0 and 1 the scale of a score between them ends: a score of 1 on 100 items is less than certain."""
 EPSILON = 0.8 * MARGIN
@@ -39,6 +43,14 @@ class Link:
         # Estimates of stopped trials may lie beyond the bounds.
         return torch.logit((values - self.low) / (self.high - self.low), EPSILON) if self.high < torch.inf else values
 
+    def slope(self, values: Tensor) -> Tensor:
+        """The derivative of the scale."""
+        if self.high == torch.inf:
+            return torch.ones_like(values)
+        width = self.high - self.low
+        share = ((values - self.low) / width).clamp(EPSILON, 1 - EPSILON)
+        return 1 / (share * (1 - share) * width)
+
     def inverse(self, values: Tensor) -> Tensor:
         """The values in their units."""
         return self.low + (self.high - self.low) * torch.sigmoid(values) if self.high < torch.inf else values
@@ -52,7 +64,7 @@ class Outcomes:
         objectives: In their units, the tax negated so that all are maximised; shape (trials, objectives).
     """
 
-    def __init__(self, scores: Sequence[Scores], objectives: Objectives) -> None:
+    def __init__(self, scores: Sequence[Scores], objectives: Objectives, items: Sequence[Items | None] = (), shrink: bool = False) -> None:
         """Collects outcomes.
 
         Args:
@@ -72,8 +84,55 @@ class Outcomes:
         values = torch.tensor(columns, dtype=torch.double).T
         bounded = [None] * len(self._rewards) + [METRICS[probe.metric].bounded for probe in objectives.probes]
         self._links = [_link(column, each) for column, each in zip(values.T, bounded, strict=True)]
+        self._counts = [0] * len(bounded)
+        if items and shrink:
+            assert items[0] is not None
+            for position, term in enumerate(self._probes, len(self._rewards)):
+                if METRICS[term.metric].bounded:
+                    n = len(items[0][term.name])
+                    self._counts[position] = n
+                    self._links[position] = Link(-1 / n, 1 + 1 / n)
         self.modelled = torch.stack([link(each) for link, each in zip(self._links, values.T, strict=True)], -1)
         self.objectives = self.to_objectives(self.modelled)
+        self._mean, spread = self.modelled.mean(0), self.modelled.std(0)
+        self._spread = torch.where(spread > 1e-6, spread, torch.ones_like(spread))
+        self.standardised = (self.modelled - self._mean) / self._spread
+        self._values_seen = values
+        self._objectives_of = objectives
+        self._scores = scores
+        self._items = items
+
+    def unstandardised(self, y: Tensor) -> Tensor:
+        return y * self._spread + self._mean
+
+    def noise(self, sort: str) -> Tensor:
+        """Covariance of the noise of standardised outcomes, shape (outcomes, trials, trials)."""
+        names = [*self._rewards, *(p.name for p in self._probes)]
+        found = []
+        for position, name in enumerate(names):
+            if sort == "diagonal":
+                se = [(e.objectives[name] .se if name in self._rewards else e.probes[name].score_se) for e in self._scores]
+                cov = torch.diag(torch.tensor(se, dtype=torch.double) ** 2)
+                n = self._counts[position]
+            else:
+                rows = []
+                for items in self._items:
+                    if name in self._rewards:
+                        parts = self._objectives_of.by_prompt(name, items)
+                        rows.append(np.concatenate([_influence("mean", each[:, None]) for each in parts]))
+                    else:
+                        metric = next(p.metric for p in self._probes if p.name == name)
+                        rows.append(_influence(metric, items[name]))
+                a = torch.tensor(np.array(rows))
+                a = a - a.mean(0) if sort == 'paired' else a
+                n = self._counts[position]
+                cov = a @ a.T
+            if n:
+                cov = cov + torch.eye(len(cov), dtype=torch.double) * PSEUDO / (n + 2) ** 2
+            slope = self._links[position].slope(self._values_seen[:, position])
+            cov = slope[:, None] * cov * slope / self._spread[position] ** 2
+            found.append(cov + 1e-4 * torch.eye(len(cov), dtype=torch.double))
+        return torch.stack(found)
 
     def to_objectives(self, modelled: Tensor) -> Tensor:
         """From outcomes on the scales of the models, shape (..., outcomes), to objectives, all maximised."""
@@ -104,6 +163,12 @@ class Outcomes:
         """The tax of every probe, shape (..., probes)."""
         scores = values[..., len(self._rewards) :].unbind(-1)
         return torch.stack([p.tax_of(s, b) for p, s, b in zip(self._probes, scores, self._base, strict=True)], -1)
+
+
+def _influence(metric: str, items: NDArray[np.float64]) -> NDArray[np.float64]:
+    count = len(items)
+    without = METRICS[metric].without_each(items)
+    return np.asarray(np.sqrt((count - 1) / count) * (without - without.mean()))
 
 
 def _link(values: Tensor, bounded: bool | None) -> Link:
