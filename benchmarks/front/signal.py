@@ -19,7 +19,7 @@ from testing.landscape import Landscape
 FOLDER = Path("/tmp/w/samp/bench")
 
 class Net(torch.nn.Module):
-    def __init__(self, size, items, prompts, width=48):
+    def __init__(self, size, items, prompts, width=32):
         super().__init__()
         self.trunk = torch.nn.Sequential(torch.nn.Linear(size, width), torch.nn.SiLU(), torch.nn.Linear(width, width), torch.nn.SiLU())
         self.items = torch.nn.Linear(width, items)
@@ -42,17 +42,17 @@ def load(aligned, count):
     xs, ys, rs = ([each[i] for i in order] for each in (xs, ys, rs))
     return np.array(xs), np.array(ys), np.array(rs), names
 
-def fit(aligned, count=400, steps=3000, holdout=0, seed=0):
+def fit(aligned, count=400, steps=1500, holdout=0, seed=0):
     torch.set_num_threads(1); torch.manual_seed(seed)
     x, y, r, names = load(aligned, count)
     print(x.shape, y.shape, r.shape)
     x, y, r = (torch.tensor(a, dtype=torch.float32) for a in (x, y, r))
     train = slice(0, len(x) - holdout)
     net = Net(x.shape[1], y.shape[1], r.shape[1])
-    opt = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
+    opt = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.3)
     sched = torch.optim.lr_scheduler.CosineAnnealingLR(opt, steps)
     for step in range(steps):
-        a, b, c = net(x[train])
+        a, b, c = net(x[train] + 0.03 * torch.randn_like(x[train]))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(a, y[train]) * 3
         loss = loss + ((r[train] - b) ** 2 * torch.exp(-2 * c) / 2 + c).mean()
         opt.zero_grad(); loss.backward(); opt.step(); sched.step()
@@ -189,7 +189,7 @@ OTHERS = ["random", "TPE", "Optuna GP", "qNEHVI", "NSGA-II", "CMA-ES", "uniform"
 
 def run(space, items, strength, seed, name, trials=40, aligned="rsf"):
     file = FOLDER / "signal" / f"{aligned}_{space}_{items}_{strength}_{name.replace(' ', '-')}_{seed}.json"
-    if file.exists(): return
+    if file.exists() and len(json.loads(file.read_text())['rows']) >= trials: return
     torch.set_num_threads(1)
     land = Modelled(aligned, space, items, strength, seed)
     ours = name in OURS
@@ -275,7 +275,7 @@ if __name__ == "__main__":
     else:
         end = time.time() + o.minutes * 60
         jobs = [(sp, i, st, s, n) for s in seeds for sp in o.space for i, st in levels for n in o.names]
-        jobs = [j for j in jobs if not (FOLDER / "signal" / f"rsf_{j[0]}_{j[1]}_{j[2]}_{j[4].replace(' ', '-')}_{j[3]}.json").exists()]
+        jobs = [j for j in jobs if not (FOLDER / "signal" / f"rsf_{j[0]}_{j[1]}_{j[2]}_{j[4].replace(' ', '-')}_{j[3]}.json").exists() or len(json.loads((FOLDER / "signal" / f"rsf_{j[0]}_{j[1]}_{j[2]}_{j[4].replace(' ', '-')}_{j[3]}.json").read_text())["rows"]) < o.trials]
         print(len(jobs), "to do", flush=True)
         def more(pool, running, left):
             while left and len(running) < 2 and time.time() < end:

@@ -112,7 +112,7 @@ class Outcomes:
         for position, name in enumerate(names):
             if sort == "diagonal":
                 se = [(e.objectives[name] .se if name in self._rewards else e.probes[name].score_se) for e in self._scores]
-                cov = torch.diag(torch.tensor(se, dtype=torch.double) ** 2)
+                cov = torch.diag(torch.tensor(se, dtype=torch.double).clamp(min=1 / (self._counts[position] + 2) if self._counts[position] else 0) ** 2)
                 n = self._counts[position]
             else:
                 rows = []
@@ -127,7 +127,7 @@ class Outcomes:
                 a = a - a.mean(0) if sort == 'paired' else a
                 n = self._counts[position]
                 cov = a @ a.T
-            if n:
+            if n and sort != 'diagonal':
                 cov = cov + torch.eye(len(cov), dtype=torch.double) * PSEUDO / (n + 2) ** 2
             slope = self._links[position].slope(self._values_seen[:, position])
             cov = slope[:, None] * cov * slope / self._spread[position] ** 2
