@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
+    from ama_ray.scores.objectives import Items
     from ama_ray.scores.trial import Scores
     from testing.landscape import Landscape
 
@@ -45,7 +46,7 @@ class Contestant(Protocol):
     def ask(self) -> dict[str, float]:
         """Ratios to score next."""
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
         """What ratios that were asked for scored, in any order."""
 
 
@@ -69,10 +70,10 @@ class Studied:
         self._running[tuple(trial.params.values())] = trial
         return dict(trial.params)
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
         trial = self._running.pop(tuple(ratios.values()))
         if isinstance(self._sampler, NehviSampler):
-            self._sampler.tell(trial.number, scores)
+            self._sampler.tell(trial.number, scores, items)
             if set(ratios.values()) in ({0.0}, {1.0}):
                 self._ends[next(iter(ratios.values()))] = scores
             if len(self._ends) == 2:
@@ -89,7 +90,7 @@ class Line:
     def ask(self) -> dict[str, float]:
         return dict(self._points.popleft() if len(self._points) > 1 else self._points[0])
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
         """Nothing to learn."""
 
 
@@ -123,7 +124,7 @@ class WeightedSums:
             self._asked, self._losses = deque(self._population), []
         return dict(zip(self._groups, self._asked.popleft().tolist(), strict=True))
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
         values = _values(scores)
         if len(self._ends) < 2:
             self._ends.append(values)
@@ -169,7 +170,7 @@ class ColdNehvi:
         )[0]
         return found[0]
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
         reward, tax = _values(scores)
         self._tried.append(list(ratios.values()))
         self._values.append([reward, -tax])
@@ -202,6 +203,15 @@ def _distilled(landscape: Landscape, seed: int) -> Contestant:
     return Line([*ends, *(points[round(mean, 9)] for mean in means)])
 
 
+class Ours(Studied):
+    def expected(self):
+        return self._sampler.expected(self._study)[0]
+
+
+def _variant(noise, kernel):
+    return lambda land, seed: Ours(land.groups, NehviSampler(land.objectives, seed, moved=land.moved, noise=noise, kernel=kernel), FIRST_RATIOS)
+
+
 CONTESTANTS: dict[str, Callable[[Landscape, int], Contestant]] = {
     "ama_ray": _ours,
     "random": lambda land, seed: Studied(land.groups, optuna.samplers.RandomSampler(seed)),
@@ -212,5 +222,6 @@ CONTESTANTS: dict[str, Callable[[Landscape, int], Contestant]] = {
     "Optuna GP": lambda land, seed: Studied(land.groups, optuna.samplers.GPSampler(seed=seed)),
     "distillation": _distilled,
     "qNEHVI": lambda land, seed: ColdNehvi(land.groups, seed),
+    **{f"{n} {k}": _variant(n, k) for n in ("fitted", "diagonal", "paired", "whole") for k in ("matern", "level")},
 }
 """By name: from a landscape and a seed."""
