@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ama_ray.scores.families import families, family_mean
-from ama_ray.scores.interval import Interval
+from ama_ray.scores.interval import Interval, expansion
 from ama_ray.scores.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Resampled:
         """Compares with another model that was resampled alongside."""
 
         def differences(ours: dict[str, Draws], theirs: dict[str, Draws]) -> dict[str, Interval]:
-            return {name: _percentiles(ours[name] - theirs[name]) for name in ours}
+            return {name: _interval(ours[name] - theirs[name]) for name in ours}
 
         return Comparison(
             differences(self.objectives, other.objectives),
@@ -71,7 +71,7 @@ def compare(objectives: Objectives, a: Items, b: Items, *, seed: int = 0, resamp
     Efron's percentile bootstrap: the items of every probe, and the prompts of every reward, are drawn again with
     replacement, the same ones for both models, and the ends are the 2.5th and the 97.5th percentile of the difference.
     Replies to a prompt stay together. The tax of both is against the same base, which cancels out, so that it is not
-    needed here. On made-up data the intervals held the truth 93 to 94% of the time for 60 items, 90 to 94% for 20.
+    needed here. `resample` says how few items are allowed for.
 
     Args:
         objectives: Of the run.
@@ -89,15 +89,21 @@ def resample(
 ) -> list[Resampled]:
     """Scores models on the items as they are and on resamples, the same ones for every model; see `compare`.
 
+    Resamples of few items vary too little, and those of 16 right answers not at all. So scores of bounded items vary
+    by `1 / (items + 2)` more, each model's by itself: of one model's score that is the variance of one more 0 and one
+    more 1, of the difference of two that of one more -1 and one more 1, the rule of `Metric.paired_error`. All else is
+    expanded, so that the percentiles of a mean are the ends of Student's interval (Hesterberg 2015, What teachers
+    should know about the bootstrap: the expanded percentile interval).
+
     Args:
         objectives: Of the run.
         models: Items of every model, the same items in the same order.
         seed: Of the resampling.
         resamples: How many.
     """
-    draw = np.random.default_rng(seed)
+    draw, noise = np.random.default_rng(seed), np.random.default_rng((seed, 1))
 
-    def scores(metric: str, parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    def scores(metric: str, parts: Sequence[NDArray[np.float64]], *, bounded: bool = True) -> NDArray[np.float64]:
         stacked = np.stack(parts, axis=1)  # items, models, k
         count = len(stacked)
         sums = np.concatenate([np.tensordot(rows, stacked, axes=1) for rows in _weights(draw, count, resamples)])
@@ -105,6 +111,10 @@ def resample(
             values: NDArray[np.float64] = np.asarray(METRICS[metric].of_sums(sums, count), dtype=np.float64).T
         if count < 2:
             values[:, 1:] = np.nan  # one item says nothing of the spread
+        elif METRICS[metric].of_bounded_items and bounded:
+            values[:, 1:] += noise.normal(size=(len(parts), resamples)) / (count + 2)
+        else:
+            values[:, 1:] += (expansion(count) - 1) * (values[:, 1:] - values[:, :1])
         return values
 
     names, weights = objectives.names, objectives.weights()
@@ -112,7 +122,7 @@ def resample(
     by_name = dict.fromkeys(names, zero)
     for name in names[:-1]:
         for parts in zip(*(objectives.by_prompt(name, items) for items in models), strict=True):
-            by_name[name] = by_name[name] + scores("mean", [part[:, None] for part in parts])
+            by_name[name] = by_name[name] + scores("mean", [part[:, None] for part in parts], bounded=False)
     probes = {term.name: scores(term.metric, [items[term.name] for items in models]) for term in objectives.probes}
     for term in objectives.probes:
         by_name["tax"] = by_name["tax"] + weights[term.name] * term.tax_of(probes[term.name], 0.0)
@@ -133,9 +143,5 @@ def _weights(draw: np.random.Generator, count: int, resamples: int) -> Iterator[
         yield draw.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
 
 
-def _percentiles(draws: Draws) -> Interval:
-    value, resampled = float(draws[0]), draws[1:][np.isfinite(draws[1:])]
-    if np.isnan(value) or not len(resampled):
-        return Interval(value, np.nan, np.nan)
-    low, high = np.percentile(resampled, (2.5, 97.5))
-    return Interval(value, float(low), float(high))
+def _interval(draws: Draws) -> Interval:
+    return Interval.of_draws(float(draws[0]), draws[1:])

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ama_ray.analysis.paired import paired_errors
 from ama_ray.pareto.hypervolume import hypervolume
-from ama_ray.scores.metrics import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def candidates(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, It
     First come the points of the search's front; where they are more than `most`, those that together win the most
     hypervolume, chosen greedily. Then come the points that no other dominates beyond doubt, the least dominated first.
     A point is dominated beyond doubt by one that is better in every objective by more than 1.645 standard errors of
-    the difference, paired item by item (jackknife).
+    the difference, paired item by item.
 
     With constraints, a point that breaks one beyond doubt is left out, and only a point that satisfies all of them
     beyond doubt keeps another one out.
@@ -95,35 +95,12 @@ def _domination(trials: Sequence[Trial], objectives: Objectives, items: Mapping[
         all.
     """
     evidence = np.full((len(trials), len(trials)), np.inf)
+    errors = paired_errors(objectives, [items[trial.number] for trial in trials])
     for name in objectives.names:
         values = np.array([trial.objectives[name].value for trial in trials])
         better = (values[:, None] - values) * (1 if name == "tax" else -1)
-        errors = _paired_errors(np.array([_influence(name, objectives, items[trial.number]) for trial in trials]))
         with np.errstate(invalid="ignore", divide="ignore"):
-            sure = np.where(better == 0, 0.0, better / errors)
+            sure = np.where(better == 0, 0.0, better / errors[name])
         evidence = np.minimum(evidence, np.nan_to_num(sure, nan=0.0, posinf=np.inf, neginf=-np.inf))
     np.fill_diagonal(evidence, -np.inf)
     return evidence
-
-
-def _influence(name: str, objectives: Objectives, items: Items) -> NDArray[np.float64]:
-    """What each prompt or item does to an objective; the distance of two models is their paired standard error."""
-    if name != "tax":
-        return np.concatenate([_scaled("mean", scores[:, None]) for scores in objectives.by_prompt(name, items)])
-    weights = objectives.weights()
-    return np.concatenate([weights[term.name] * _scaled(term.metric, items[term.name]) for term in objectives.probes])
-
-
-def _scaled(metric: str, items: NDArray[np.float64]) -> NDArray[np.float64]:
-    count = len(items)
-    if count < 2:
-        return np.full(count, np.nan)
-    without = METRICS[metric].without_each(items)
-    return np.asarray(np.sqrt((count - 1) / count) * (without - without.mean()))
-
-
-def _paired_errors(influences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The distances between the rows: shape (trials, trials)."""
-    products = influences @ influences.T
-    own = products.diagonal()
-    return np.asarray(np.sqrt(np.maximum(own[:, None] + own - 2 * products, 0)))

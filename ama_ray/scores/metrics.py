@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ama_ray.scores.interval import Interval
 from ama_ray.scores.sacrebleu_internals import score_of_sums
+from ama_ray.scores.trial import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +29,13 @@ class Metric:
         of_sums: From sums of the items' statistics, shape (..., k), and the number of items, to the score, shape (...).
         higher_is_better: Whether a higher score is the better one.
         bounded: Whether scores lie between 0 and 1.
+        of_bounded_items: Whether it is the mean of items between 0 and 1, so that errors can know about few items.
     """
 
     of_sums: Callable[[Any, float], Any]
     higher_is_better: bool = True
     bounded: bool = True
+    of_bounded_items: bool = False
 
     def score(self, items: NDArray[np.float64]) -> float:
         """The score of items, shape (items, k)."""
@@ -43,8 +48,41 @@ class Metric:
         return np.asarray(self.of_sums(items.sum(axis=0) - items, len(items) - 1), dtype=np.float64)
 
     def standard_error(self, items: NDArray[np.float64]) -> float:
-        """The jackknife standard error of the score of items, shape (items, k)."""
+        """The standard error of the score of items, shape (items, k); NaN for a single item.
+
+        Of a mean of items between 0 and 1 it is that of the items with one more 0 and one more 1: 16 right ones of 16
+        do not say that all others will be right (Agresti and Coull 1998, Approximate is better than "exact"). Of every
+        other metric it is the jackknife's, as no item is an extreme one of a corpus or of a logarithm.
+        """
+        if self.of_bounded_items:
+            return mean_error(items[:, 0], (0.0, 1.0))
         return jackknife(self.without_each(items))
+
+    def paired_error(self, items: NDArray[np.float64], base: NDArray[np.float64]) -> float:
+        """The standard error of the difference of two models' scores, item by item; NaN for a single item.
+
+        Of a mean of items between 0 and 1 it is that of the differences with one more -1 and one more 1 (Bonett and
+        Price 2012, Adjusted Wald confidence interval for a difference of binomial proportions based on paired data);
+        of every other metric the jackknife's.
+
+        Args:
+            items: Of one model, shape (items, k).
+            base: Of the other one, the same items in the same order.
+        """
+        if self.of_bounded_items:
+            return mean_error(items[:, 0] - base[:, 0], (-1.0, 1.0))
+        return jackknife(self.without_each(base) - self.without_each(items))
+
+    def interval(self, items: NDArray[np.float64]) -> Interval:
+        """The score of items, shape (items, k), with its 95% interval.
+
+        Wilson's for items that are 0 or 1; else 1.96 standard errors to both sides, within 0 and 1 where scores are.
+        """
+        score = self.score(items)
+        if self.of_bounded_items and len(items) and np.isin(items, (0.0, 1.0)).all():
+            return Interval.of_share(score, len(items))
+        found = Interval.normal(Estimate(score, self.standard_error(items)))
+        return Interval(score, max(found.low, 0.0), min(found.high, 1.0)) if self.bounded and len(items) > 1 else found
 
 
 def _mean(sums: Any, count: float) -> Any:
@@ -72,7 +110,7 @@ def _corpus(name: CorpusMetric, sums: Any, count: float) -> Any:
 
 
 METRICS: dict[str, Metric] = {
-    "mean": Metric(_mean),
+    "mean": Metric(_mean, of_bounded_items=True),
     "calibration": Metric(_calibration, higher_is_better=False),
     "bleu": Metric(partial(_corpus, "bleu")),
     "chrf": Metric(partial(_corpus, "chrf")),
@@ -84,6 +122,22 @@ METRICS: dict[str, Metric] = {
 the column of the bin of its confidence, and 0 in the others; `bleu` and `chrf`, the counts and lengths that sacrebleu
 sums over segments, in its order; `perplexity`, negative log-likelihood (nats) and tokens; `bits-per-byte`, negative
 log-likelihood (nats) and bytes; `kl`, summed divergence (nats) and positions."""
+
+
+def mean_error(values: NDArray[np.float64], extremes: tuple[float, ...] = ()) -> float:
+    """The standard error of a mean.
+
+    Args:
+        values: Shape (items,).
+        extremes: Values that are added for the error alone; the mean stays that of the items.
+
+    Returns:
+        NaN for a single item, whatever is added to it.
+    """
+    if len(values) < 2:
+        return math.nan
+    known = np.append(values, extremes)
+    return float(known.std(ddof=1)) / math.sqrt(len(known))
 
 
 def jackknife(without_each: NDArray[np.float64]) -> float:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ama_ray.scores.families import families
-from ama_ray.scores.metrics import METRICS, jackknife
+from ama_ray.scores.interval import Interval
+from ama_ray.scores.metrics import METRICS, mean_error
 from ama_ray.scores.trial import Estimate, ProbeResult, Scores
 
 if TYPE_CHECKING:
@@ -46,14 +47,18 @@ class Objectives:
 
         A reward's error clusters the replies of a prompt. The tax of a probe is a paired difference from base, item by
         item. Errors of several probes, and of rewards on different prompts, are added as those of independent
-        estimates.
+        estimates. Errors of probes know about few items (`Metric.paired_error`).
 
         Args:
             items: Of the merge.
-            base: Of the base model, the same items in the same order.
+            base: Of the base model, the same items in the same order; of its rewards nothing is needed. The very same
+                object as `items` where the merge is base: only its tax is 0 without an error.
         """
         objectives = {name: self._reward(name, items) for name in self.names[:-1]}
-        results = {term.name: _result(term, items[term.name], base[term.name]) for term in self.probes}
+        results = {
+            term.name: _result(term, items[term.name], None if items is base else base[term.name])
+            for term in self.probes
+        }
         weights = self.weights()
         tax = sum(weights[name] * result.tax for name, result in results.items())
         variance = sum((weights[name] * result.tax_se) ** 2 for name, result in results.items())
@@ -63,8 +68,42 @@ class Objectives:
         value, variance = 0.0, 0.0
         for scores in self.by_prompt(objective, items):
             value += float(scores.mean())
-            variance += METRICS["mean"].standard_error(scores[:, None]) ** 2
+            variance += mean_error(scores) ** 2
         return Estimate(value, variance**0.5)
+
+    def gains(self, items: Items, base: Items) -> dict[str, Interval]:
+        """How much more of each reward objective a model has than base, prompt by prompt, with 95% intervals.
+
+        Args:
+            items: Of the model.
+            base: Of base, or of another model to compare with: the same prompts in the same order.
+        """
+
+        def gain(objective: str) -> Interval:
+            pairs = zip(self.by_prompt(objective, items), self.by_prompt(objective, base), strict=True)
+            return Interval.sum([Interval.of_mean(ours - theirs) for ours, theirs in pairs])
+
+        return {name: gain(name) for name in self.names[:-1]}
+
+    def intervals(self, items: Items) -> dict[str, Interval]:
+        """The rewards by objective, the families and the probes by their names in `family.NAME` and `probe.NAME`.
+
+        Each with the 95% interval that suits it: Student's t for a reward, Wilson's for a share of right answers (see
+        `Interval`). Of sums, the intervals of their parts are put together as those of independent estimates.
+
+        Args:
+            items: Of a model.
+        """
+        rewards = {
+            name: Interval.sum([Interval.of_mean(scores) for scores in self.by_prompt(name, items)])
+            for name in self.names[:-1]
+        }
+        probes = {term.name: METRICS[term.metric].interval(items[term.name]) for term in self.probes}
+        of_families = {
+            f"family.{family}": Interval.sum([probes[name].times(1 / len(members)) for name in members])
+            for family, members in families(self.probes).items()
+        }
+        return rewards | of_families | {f"probe.{name}": each for name, each in probes.items()}
 
     def by_prompt(self, objective: str, items: Items) -> list[NDArray[np.float64]]:
         """The weighted sum of an objective's rewards per prompt, an array for every set of prompts."""
@@ -75,12 +114,9 @@ class Objectives:
         return [np.sum(parts, axis=0) for parts in sums.values()]
 
 
-def _result(term: ProbeTerm, items: NDArray[np.float64], base: NDArray[np.float64]) -> ProbeResult:
+def _result(term: ProbeTerm, items: NDArray[np.float64], base: NDArray[np.float64] | None) -> ProbeResult:
     metric = METRICS[term.metric]
-    ours, theirs = metric.without_each(items), metric.without_each(base)
-    return ProbeResult(
-        score=metric.score(items),
-        score_se=jackknife(ours),
-        tax=float(term.tax_of(metric.score(items), metric.score(base))),
-        tax_se=jackknife(theirs - ours),
-    )
+    score, error = metric.score(items), metric.standard_error(items)
+    if base is None:
+        return ProbeResult(score, error, tax=0.0, tax_se=0.0)
+    return ProbeResult(score, error, float(term.tax_of(score, metric.score(base))), metric.paired_error(items, base))

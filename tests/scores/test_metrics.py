@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from ama_ray.scores.metrics import METRICS, jackknife
+from ama_ray.scores.metrics import METRICS, jackknife, mean_error
 
 WIDTHS = {"mean": 1, "calibration": 10, "bleu": 10, "chrf": 18, "perplexity": 2, "bits-per-byte": 2, "kl": 2}
 
@@ -24,7 +24,8 @@ def random_items(name: str, count: int) -> NDArray[np.float64]:
 @given(arrays(np.float64, st.integers(2, 50), elements=st.floats(-1e3, 1e3)))
 def test_the_jackknife_of_a_mean_is_its_usual_standard_error(values: NDArray[np.float64]) -> None:
     usual = values.std(ddof=1) / math.sqrt(len(values))
-    assert METRICS["mean"].standard_error(values[:, None]) == pytest.approx(usual, abs=1e-9)
+    assert jackknife(METRICS["mean"].without_each(values[:, None])) == pytest.approx(usual, abs=1e-9)
+    assert mean_error(values) == pytest.approx(usual, abs=1e-9)
     assert METRICS["mean"].score(values[:, None]) == pytest.approx(values.mean(), abs=1e-9)
 
 
