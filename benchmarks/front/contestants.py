@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
-    from ama_ray.scores.objectives import Items
     from ama_ray.scores.trial import Scores
     from testing.landscape import Landscape
 
@@ -46,7 +45,7 @@ class Contestant(Protocol):
     def ask(self) -> dict[str, float]:
         """Ratios to score next."""
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
         """What ratios that were asked for scored, in any order."""
 
 
@@ -70,15 +69,24 @@ class Studied:
         self._running[tuple(trial.params.values())] = trial
         return dict(trial.params)
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
         trial = self._running.pop(tuple(ratios.values()))
         if isinstance(self._sampler, NehviSampler):
-            self._sampler.tell(trial.number, scores, items)
+            self._sampler.tell(trial.number, scores)
             if set(ratios.values()) in ({0.0}, {1.0}):
                 self._ends[next(iter(ratios.values()))] = scores
             if len(self._ends) == 2:
                 self._sampler.tell_ends(self._ends[0.0], self._ends[1.0])
         self._study.tell(trial, _values(scores))
+
+
+class Ours(Studied):
+    """Our sampler, which also says what it expects of the points it has tried."""
+
+    def expected(self) -> list[list[float]]:
+        """Reward and tax of every trial so far, in their order."""
+        assert isinstance(self._sampler, NehviSampler)
+        return self._sampler.expected(self._study)
 
 
 class Line:
@@ -90,7 +98,7 @@ class Line:
     def ask(self) -> dict[str, float]:
         return dict(self._points.popleft() if len(self._points) > 1 else self._points[0])
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
         """Nothing to learn."""
 
 
@@ -124,7 +132,7 @@ class WeightedSums:
             self._asked, self._losses = deque(self._population), []
         return dict(zip(self._groups, self._asked.popleft().tolist(), strict=True))
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
         values = _values(scores)
         if len(self._ends) < 2:
             self._ends.append(values)
@@ -170,7 +178,7 @@ class ColdNehvi:
         )[0]
         return found[0]
 
-    def tell(self, ratios: Mapping[str, float], scores: Scores, items: Items | None = None) -> None:
+    def tell(self, ratios: Mapping[str, float], scores: Scores) -> None:
         reward, tax = _values(scores)
         self._tried.append(list(ratios.values()))
         self._values.append([reward, -tax])
@@ -190,7 +198,7 @@ def _halved(points: int) -> list[float]:
 
 
 def _ours(landscape: Landscape, seed: int) -> Contestant:
-    return Studied(landscape.groups, NehviSampler(landscape.objectives, seed, moved=landscape.moved), FIRST_RATIOS)
+    return Ours(landscape.groups, NehviSampler(landscape.objectives, seed, moved=landscape.moved), FIRST_RATIOS)
 
 
 def _distilled(landscape: Landscape, seed: int) -> Contestant:
@@ -203,15 +211,6 @@ def _distilled(landscape: Landscape, seed: int) -> Contestant:
     return Line([*ends, *(points[round(mean, 9)] for mean in means)])
 
 
-class Ours(Studied):
-    def expected(self):
-        return self._sampler.expected(self._study)[0]
-
-
-def _variant(noise, kernel):
-    return lambda land, seed: Ours(land.groups, NehviSampler(land.objectives, seed, moved=land.moved, noise=noise, kernel=kernel), FIRST_RATIOS)
-
-
 CONTESTANTS: dict[str, Callable[[Landscape, int], Contestant]] = {
     "ama_ray": _ours,
     "random": lambda land, seed: Studied(land.groups, optuna.samplers.RandomSampler(seed)),
@@ -222,6 +221,5 @@ CONTESTANTS: dict[str, Callable[[Landscape, int], Contestant]] = {
     "Optuna GP": lambda land, seed: Studied(land.groups, optuna.samplers.GPSampler(seed=seed)),
     "distillation": _distilled,
     "qNEHVI": lambda land, seed: ColdNehvi(land.groups, seed),
-    **{f"{n} {k}": _variant(n, k) for n in ("fitted", "diagonal", "paired", "whole") for k in ("matern", "level")},
 }
 """By name: from a landscape and a seed."""

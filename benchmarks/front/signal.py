@@ -56,7 +56,7 @@ def run(problem: str, name: str, seed: int, trials: int, folder: Path) -> None:
     for _ in range(trials):
         ratios = contestant.ask()
         scores = landscape.scores(ratios)
-        contestant.tell(ratios, scores, landscape.items(ratios))
+        contestant.tell(ratios, scores)
         rows.append({"ratios": ratios, "seen": [each.value for each in scores.objectives.values()]})
         if len(rows) in BUDGETS and hasattr(contestant, "expected"):
             rows[-1]["expected"] = contestant.expected()

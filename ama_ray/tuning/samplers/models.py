@@ -1,86 +1,73 @@
-"""`fitted`: Gaussian processes on outcomes."""
+"""`fitted`: Gaussian processes on outcomes whose errors are known."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
+from botorch.models.transforms import Standardize
 from botorch.models.transforms.input import InputTransform
 from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
-from gpytorch.kernels import AdditiveKernel, ScaleKernel, MaternKernel
-from gpytorch.likelihoods import GaussianLikelihood
-from gpytorch.likelihoods.gaussian_likelihood import _GaussianLikelihoodBase
-from gpytorch.likelihoods.noise_models import Noise
+from gpytorch.kernels import AdditiveKernel, ScaleKernel
 from gpytorch.mlls import ExactMarginalLogLikelihood
-from gpytorch.priors import GammaPrior, LogNormalPrior
-from linear_operator import to_linear_operator
-from linear_operator.operators import ZeroLinearOperator
+from gpytorch.priors import GammaPrior
 
 if TYPE_CHECKING:
+    from gpytorch.kernels import Kernel
     from torch import Tensor
 
     from ama_ray.tuning.samplers.outcomes import Outcomes
 
+LEVEL_PRIOR, REST_PRIOR = (2.0, 1.0), (2.0, 4.0)
+"""Gamma priors (shape, rate) of the variances of both parts of a model, in those of the standardised outcome."""
 
-class _Stretched(InputTransform):
-    """Multiplies inputs by weights, and appends their weighted mean where asked."""
 
-    def __init__(self, weights: Tensor, mean: bool) -> None:
+class _WithLevel(InputTransform):
+    """Multiplies inputs by weights, and appends their weighted mean, the level."""
+
+    def __init__(self, weights: Tensor) -> None:
         super().__init__()
-        self.transform_on_train = self.transform_on_eval = True
-        self.transform_on_fantasize = True
+        self.transform_on_train = self.transform_on_eval = self.transform_on_fantasize = True
         self.is_one_to_many = False
         self.register_buffer("weights", weights)
-        self.mean = mean
 
     def transform(self, X: Tensor) -> Tensor:  # noqa: N803
         stretched = X * self.weights
-        if not self.mean:
-            return stretched
-        level = (X * self.weights).sum(-1, keepdim=True) / self.weights.sum()
-        return torch.cat([stretched, level], -1)
+        return torch.cat([stretched, stretched.sum(-1, keepdim=True) / self.weights.sum()], -1)
 
 
-class _Known(Noise):
-    def __init__(self, covariance: Tensor) -> None:
-        super().__init__()
-        self.covariance = covariance
+def fitted(tried: Tensor, outcomes: Outcomes, weights: Tensor) -> SingleTaskGP:
+    """Fits a process to every outcome.
 
-    def forward(self, *params: Any, shape: Any = None, **kwargs: Any) -> Any:
-        shape = shape if shape is not None else params[0].shape[:-1]
-        if shape[-1] == self.covariance.shape[-1]:
-            return to_linear_operator(self.covariance)
-        return ZeroLinearOperator(*shape, shape[-1], dtype=torch.double)
+    Each is the sum of two: one along the level, the weighted mean of all inputs, and one over all inputs, both with
+    Matern 5/2 kernels and length scales under priors that grow with the number of inputs (Hvarfner et al., arXiv
+    2402.02229). Of many inputs and few trials the level is what is learned first: how much of aligned there is in all.
 
+    Args:
+        tried: Points of the unit cube, shape (trials, parameters).
+        outcomes: What they scored, with the variances of its errors.
+        weights: What distances along each parameter are multiplied by, shape (parameters,).
 
-class KnownNoise(_GaussianLikelihoodBase):
-    """A likelihood whose noise is known and correlated between trials."""
-
-    def __init__(self, covariance: Tensor) -> None:
-        super().__init__(_Known(covariance))
-
-
-def fitted(tried: Tensor, outcomes: Outcomes, weights: Tensor, noise: str, kernel: str) -> SingleTaskGP:
+    Raises:
+        ModelFittingError: No fit was found.
+    """
     size, batch = len(weights), outcomes.modelled.shape[-1:]
-    covar = get_covar_module_with_dim_scaled_prior(
-        ard_num_dims=size, batch_shape=batch, use_rbf_kernel=False,
-        active_dims=list(range(size)) if kernel == "level" else None,
-    )
-    if kernel == "level":
-        level = get_covar_module_with_dim_scaled_prior(ard_num_dims=1, batch_shape=batch, use_rbf_kernel=False, active_dims=[size])
-        covar = AdditiveKernel(
-            ScaleKernel(level, batch_shape=batch, outputscale_prior=GammaPrior(2.0, 1.0)),
-            ScaleKernel(covar, batch_shape=batch, outputscale_prior=GammaPrior(2.0, 4.0)),
+
+    def part(inputs: list[int], prior: tuple[float, float]) -> Kernel:
+        kernel = get_covar_module_with_dim_scaled_prior(
+            ard_num_dims=len(inputs), batch_shape=batch, use_rbf_kernel=False, active_dims=inputs
         )
+        return ScaleKernel(kernel, batch_shape=batch, outputscale_prior=GammaPrior(*prior))
+
     model = SingleTaskGP(
         tried,
-        outcomes.standardised,
-        likelihood=KnownNoise(outcomes.noise(noise)) if noise != "fitted" else None,
-        covar_module=covar,
-        input_transform=_Stretched(weights, kernel == "level"),
-        outcome_transform=None,
+        outcomes.modelled,
+        outcomes.variances,
+        covar_module=AdditiveKernel(part([size], LEVEL_PRIOR), part(list(range(size)), REST_PRIOR)),
+        input_transform=_WithLevel(weights),
+        outcome_transform=Standardize(batch[0]),
     )
     fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": 60}})
     return model

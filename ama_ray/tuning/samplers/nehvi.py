@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from ama_ray.pareto.hypervolume import non_dominated
 from ama_ray.scores.constraints import Constraints
-from ama_ray.tuning.samplers import models
+from ama_ray.tuning.samplers.models import fitted
 from ama_ray.tuning.samplers.outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from torch import Tensor
 
-    from ama_ray.scores.objectives import Items, Objectives
+    from ama_ray.scores.objectives import Objectives
     from ama_ray.scores.trial import Scores
     from ama_ray.tuning.samplers.context import SamplerContext
 
@@ -75,8 +75,6 @@ class NehviSampler(optuna.samplers.BaseSampler):
         constraints: Constraints | None = None,
         reference: Mapping[str, float] | None = None,
         moved: Mapping[str, float] | None = None,
-        noise: str = "fitted",
-        kernel: str = "matern",
     ) -> None:
         """Prepares a sampler.
 
@@ -89,8 +87,6 @@ class NehviSampler(optuna.samplers.BaseSampler):
         """
         self._objectives = objectives
         self._seed = seed
-        self._noise, self._kernel = noise, kernel
-        self._items: dict[int, Items] = {}
         self._constraints = constraints or Constraints()
         self._reference = dict(reference or {})
         self._moved = dict(moved or {})
@@ -98,36 +94,30 @@ class NehviSampler(optuna.samplers.BaseSampler):
         self._ends: tuple[Scores, Scores] | None = None
         self._random = optuna.samplers.RandomSampler(seed)
 
-    def tell(self, number: int, scores: Scores, items: Items | None = None) -> None:
+    def tell(self, number: int, scores: Scores) -> None:
         """Notes what a trial of the study scored on the search split, before the study is told."""
         self._scores[number] = scores
-        if items is not None:
-            self._items[number] = items
-
-    def expected(self, study: optuna.Study, extra: Sequence[Mapping[str, float]] = ()) -> tuple[list[list[float]], list[list[float]]]:
-        """Objectives (reward, tax) that the models expect of finished trials, and of other ratios."""
-        done = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE and t.number in self._scores]
-        spaces = {n: s for n, s in done[0].distributions.items() if isinstance(s, FloatDistribution)}
-        outcomes = self._outcomes(done)
-        tried = _to_unit(done, spaces)
-        more = torch.tensor([[e[n] for n in spaces] for e in extra], dtype=torch.double).reshape(-1, len(spaces))
-        with torch.random.fork_rng(devices=[]), threadpool_limits(1, "blas"), warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.manual_seed(self._seed)
-            with torch.enable_grad():
-                model = models.fitted(tried, outcomes, self._weights(spaces), self._noise, self._kernel)
-            y = model.posterior(torch.cat([tried, more])).rsample(torch.Size([256]))
-            z = outcomes.to_objectives(outcomes.unstandardised(y)).mean(0)
-        z[:, -1] *= -1
-        return z[: len(tried)].tolist(), z[len(tried) :].tolist()
-
-    def _outcomes(self, done: Sequence[FrozenTrial]) -> Outcomes:
-        items = [self._items.get(t.number) for t in done]
-        return Outcomes([self._scores[t.number] for t in done], self._objectives, items, self._noise != "fitted")
 
     def tell_ends(self, base: Scores, aligned: Scores) -> None:
         """Notes what base and aligned scored; the box between them scales the objectives."""
         self._ends = base, aligned
+
+    def expected(self, study: optuna.Study) -> list[list[float]]:
+        """Objectives (rewards, then tax) that the models expect of the finished trials, in their order."""
+        done = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE and t.number in self._scores]
+        spaces = {n: s for n, s in done[0].distributions.items() if isinstance(s, FloatDistribution)}
+        outcomes = Outcomes([self._scores[t.number] for t in done], self._objectives)
+        tried = _to_unit(done, spaces)
+        with torch.random.fork_rng(devices=[]), threadpool_limits(1, "blas"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(self._seed)
+            model = fitted(tried, outcomes, self._weights(spaces))
+            with torch.no_grad():
+                draws = model.posterior(tried).rsample(torch.Size([256]))
+                values = outcomes.to_objectives(draws).mean(0)
+        values[:, -1] *= -1
+        found: list[list[float]] = values.tolist()
+        return found
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters: they are chosen together."""
@@ -143,7 +133,7 @@ class NehviSampler(optuna.samplers.BaseSampler):
         if len(done) < 2 or not spaces:
             return {}
         running = [t for t in trials if t.state == TrialState.RUNNING and t.params.keys() >= spaces.keys()]
-        outcomes = self._outcomes(done)
+        outcomes = Outcomes([self._scores[t.number] for t in done], self._objectives)
         # BoTorch draws from the process-wide generator, which is left as it was. The matrices are small: with several
         # threads, BLAS takes twenty times as long to share them out as to work on them.
         with torch.random.fork_rng(devices=[]), threadpool_limits(1, "blas"), warnings.catch_warnings():
@@ -175,15 +165,15 @@ class NehviSampler(optuna.samplers.BaseSampler):
     def _best(self, tried: Tensor, outcomes: Outcomes, weights: Tensor, running: Tensor | None) -> Tensor:
         """The point of the unit cube with the highest expected gain, shape (parameters,)."""
         low, scale = self._box(outcomes)
-        model = models.fitted(tried, outcomes, weights, self._noise, self._kernel)
+        model = fitted(tried, outcomes, weights)
         bounds = [partial(outcomes.excess, name, constraints=self._constraints) for name in self._constraints.bounds]
         gain = qLogNoisyExpectedHypervolumeImprovement(
             model,
             ref_point=torch.zeros(len(low), dtype=torch.double),
             X_baseline=tried,
             sampler=SobolQMCNormalSampler(torch.Size([SAMPLES])),
-            objective=GenericMCMultiOutputObjective(lambda y, X=None: (outcomes.to_objectives(outcomes.unstandardised(y)) - low) / scale),  # noqa: N803
-            constraints=[lambda y, each=each: each(outcomes.unstandardised(y)) for each in bounds] or None,
+            objective=GenericMCMultiOutputObjective(lambda y, X=None: (outcomes.to_objectives(y) - low) / scale),  # noqa: N803
+            constraints=bounds or None,
             X_pending=running,
             prune_baseline=True,
             cache_root=False,
@@ -228,8 +218,7 @@ class NehviSampler(optuna.samplers.BaseSampler):
         values = outcomes.objectives
         low, high = values.min(0).values, values.max(0).values
         if self._ends:
-            some = [next(iter(self._items.values()))] if self._items else []
-            base, aligned = (Outcomes([each], self._objectives, some, self._noise != "fitted").objectives[0] for each in self._ends)
+            base, aligned = (Outcomes([each], self._objectives).objectives[0] for each in self._ends)
             better = torch.maximum(base, aligned) > torch.minimum(base, aligned)
             low = torch.where(better, torch.minimum(base, aligned), low)
             high = torch.where(better, torch.maximum(base, aligned), high)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from ama_ray.scores.families import family_mean
 from ama_ray.scores.metrics import METRICS
+from ama_ray.scores.trial import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ama_ray.scores.constraints import Constraints
-    from numpy.typing import NDArray
-
-    from ama_ray.scores.objectives import Items, Objectives
+    from ama_ray.scores.objectives import Objectives
     from ama_ray.scores.trial import Scores
 
-PSEUDO = 1.0
 MARGIN = 0.005
-"""How far beyond 0 and 1 the scale of a score between them ends: a score of 1 on 100 items is less than certain."""
+"""How far beyond 0 and 1 the scale of a score between them ends, at least: a score of 1 is less than certain. Where the
+smallest standard error seen is larger, it is the margin: of few items, 1 and a little less are the same."""
+LEAST_ERROR = 0.001
+"""Of a value, as a share of its scale: errors that are not known, or are 0, are taken for this one."""
 EPSILON = 0.8 * MARGIN
 """How near to a bound, as a share of the scale, a value may come."""
 REWARD_MARGIN = 0.15
@@ -44,12 +44,11 @@ class Link:
         return torch.logit((values - self.low) / (self.high - self.low), EPSILON) if self.high < torch.inf else values
 
     def slope(self, values: Tensor) -> Tensor:
-        """The derivative of the scale."""
+        """How much the scale of the model stretches a small change of each value."""
         if self.high == torch.inf:
             return torch.ones_like(values)
-        width = self.high - self.low
-        share = ((values - self.low) / width).clamp(EPSILON, 1 - EPSILON)
-        return 1 / (share * (1 - share) * width)
+        share = ((values - self.low) / (self.high - self.low)).clamp(EPSILON, 1 - EPSILON)
+        return 1 / (share * (1 - share) * (self.high - self.low))
 
     def inverse(self, values: Tensor) -> Tensor:
         """The values in their units."""
@@ -61,10 +60,11 @@ class Outcomes:
 
     Attributes:
         modelled: On the scales of the models, shape (trials, outcomes), float64.
+        variances: Of their errors, on these scales, by the delta method; shape (trials, outcomes).
         objectives: In their units, the tax negated so that all are maximised; shape (trials, objectives).
     """
 
-    def __init__(self, scores: Sequence[Scores], objectives: Objectives, items: Sequence[Items | None] = (), shrink: bool = False) -> None:
+    def __init__(self, scores: Sequence[Scores], objectives: Objectives) -> None:
         """Collects outcomes.
 
         Args:
@@ -79,60 +79,22 @@ class Outcomes:
         # The tax of a probe is a difference from base, whose score any trial tells.
         base = [p.base_of(first[p.name].score, first[p.name].tax) for p in self._probes]
         self._base = torch.tensor(base, dtype=torch.double)
-        columns = [[each.objectives[name].value for each in scores] for name in self._rewards]
-        columns += [[each.probes[term.name].score for each in scores] for term in self._probes]
-        values = torch.tensor(columns, dtype=torch.double).T
+        estimates = [[each.objectives[name] for each in scores] for name in self._rewards]
+        estimates += [
+            [Estimate(found.score, found.score_se) for each in scores for found in (each.probes[term.name],)]
+            for term in self._probes
+        ]
+        values, errors = (
+            torch.tensor([[getattr(each, what) for each in column] for column in estimates], dtype=torch.double).T
+            for what in ("value", "se")
+        )
         bounded = [None] * len(self._rewards) + [METRICS[probe.metric].bounded for probe in objectives.probes]
-        self._links = [_link(column, each) for column, each in zip(values.T, bounded, strict=True)]
-        self._counts = [0] * len(bounded)
-        if items and shrink:
-            assert items[0] is not None
-            for position, term in enumerate(self._probes, len(self._rewards)):
-                if METRICS[term.metric].bounded:
-                    n = len(items[0][term.name])
-                    self._counts[position] = n
-                    self._links[position] = Link(-1 / n, 1 + 1 / n)
-        self.modelled = torch.stack([link(each) for link, each in zip(self._links, values.T, strict=True)], -1)
+        columns = list(zip(values.T, errors.T, strict=True))
+        self._links = [_link(*column, each) for column, each in zip(columns, bounded, strict=True)]
+        self.modelled = torch.stack([link(each) for link, (each, _) in zip(self._links, columns, strict=True)], -1)
+        stretched = [link.slope(each) * _known(error, each) for link, (each, error) in zip(self._links, columns, strict=True)]
+        self.variances = torch.stack(stretched, -1) ** 2
         self.objectives = self.to_objectives(self.modelled)
-        self._mean, spread = self.modelled.mean(0), self.modelled.std(0)
-        self._spread = torch.where(spread > 1e-6, spread, torch.ones_like(spread))
-        self.standardised = (self.modelled - self._mean) / self._spread
-        self._values_seen = values
-        self._objectives_of = objectives
-        self._scores = scores
-        self._items = items
-
-    def unstandardised(self, y: Tensor) -> Tensor:
-        return y * self._spread + self._mean
-
-    def noise(self, sort: str) -> Tensor:
-        """Covariance of the noise of standardised outcomes, shape (outcomes, trials, trials)."""
-        names = [*self._rewards, *(p.name for p in self._probes)]
-        found = []
-        for position, name in enumerate(names):
-            if sort == "diagonal":
-                se = [(e.objectives[name] .se if name in self._rewards else e.probes[name].score_se) for e in self._scores]
-                cov = torch.diag(torch.tensor(se, dtype=torch.double).clamp(min=1 / (self._counts[position] + 2) if self._counts[position] else 0) ** 2)
-                n = self._counts[position]
-            else:
-                rows = []
-                for items in self._items:
-                    if name in self._rewards:
-                        parts = self._objectives_of.by_prompt(name, items)
-                        rows.append(np.concatenate([_influence("mean", each[:, None]) for each in parts]))
-                    else:
-                        metric = next(p.metric for p in self._probes if p.name == name)
-                        rows.append(_influence(metric, items[name]))
-                a = torch.tensor(np.array(rows))
-                a = a - a.mean(0) if sort == 'paired' else a
-                n = self._counts[position]
-                cov = a @ a.T
-            if n and sort != 'diagonal':
-                cov = cov + torch.eye(len(cov), dtype=torch.double) * PSEUDO / (n + 2) ** 2
-            slope = self._links[position].slope(self._values_seen[:, position])
-            cov = slope[:, None] * cov * slope / self._spread[position] ** 2
-            found.append(cov + 1e-4 * torch.eye(len(cov), dtype=torch.double))
-        return torch.stack(found)
 
     def to_objectives(self, modelled: Tensor) -> Tensor:
         """From outcomes on the scales of the models, shape (..., outcomes), to objectives, all maximised."""
@@ -165,16 +127,19 @@ class Outcomes:
         return torch.stack([p.tax_of(s, b) for p, s, b in zip(self._probes, scores, self._base, strict=True)], -1)
 
 
-def _influence(metric: str, items: NDArray[np.float64]) -> NDArray[np.float64]:
-    count = len(items)
-    without = METRICS[metric].without_each(items)
-    return np.asarray(np.sqrt((count - 1) / count) * (without - without.mean()))
+def _known(errors: Tensor, values: Tensor) -> Tensor:
+    """Errors without those that a model cannot work with."""
+    least = LEAST_ERROR * max(float(values.max() - values.min()), LEAST_ERROR)
+    return errors.nan_to_num(0.0).clamp(min=least)
 
 
-def _link(values: Tensor, bounded: bool | None) -> Link:
+def _link(values: Tensor, errors: Tensor, bounded: bool | None) -> Link:
     """The scale of a score, between 0 and 1 or unbounded, or (None) of a reward."""
+    if bounded:
+        margin = max(MARGIN, float(errors.nan_to_num(torch.inf).min())) if errors.isfinite().any() else MARGIN
+        return Link(-margin, 1 + margin)
     if bounded is not None:
-        return Link(-MARGIN, 1 + MARGIN) if bounded else Link()
+        return Link()
     low, high = float(values.min()), float(values.max())
     margin = REWARD_MARGIN * (high - low)
     return Link(low - margin, high + margin) if margin > 0 else Link()
