@@ -211,8 +211,8 @@ class SearchSpace(BaseModel):
                     f"ask for {len(layers)} knots at most."
                 )
             for position, group in enumerate(layers):
-                before, share = divmod(position * (rule.knots - 1), len(layers) - 1)
-                share /= len(layers) - 1
+                before, beyond = divmod(position * (rule.knots - 1), len(layers) - 1)
+                share = beyond / (len(layers) - 1)
                 hats = {before: 1 - share, before + 1: share}
                 found[group] = {rule.name.replace("{layer}", f"@{knot}"): hat for knot, hat in hats.items() if hat}
         return found

@@ -3,7 +3,7 @@
 Merges of the miniature are scored on the search split, and a small network is fitted to what they score on every item
 (`python -m benchmarks.front.modelled` says how well). A probe's item is right where its logit is above zero, as
 replies are greedy and the same every time. A reward is the prompt's mean plus noise of the size of the residuals, as
-replies are sampled. What a search sees is some of the items; the truth of any ratios is all of them, without that noise.
+replies are sampled. What a search sees is some of the items; the truth is all of them, without that noise.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Network(torch.nn.Module):
         super().__init__()
         layers = torch.nn.Linear(ratios, width), torch.nn.SiLU(), torch.nn.Linear(width, width), torch.nn.SiLU()
         self.trunk = torch.nn.Sequential(*layers)
+        self.items, self.prompts = items, prompts
         self.heads = torch.nn.ModuleList(torch.nn.Linear(width, size) for size in (items, prompts, 1))
 
     def forward(self, ratios: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -149,8 +150,8 @@ class Modelled:
         pair = Pair.open(str(ROOT / "base"), str(ROOT / self.aligned))
         self._set_groups(pair, int(depth[0]) if depth else 1)
         draw = np.random.default_rng((seed, 7))
-        count, prompts = self._network.heads[0].out_features // len(self._probes), self._network.heads[1].out_features
-        sizes = dict.fromkeys(self._probes, count) | {"reward": prompts}
+        sizes = dict.fromkeys(self._probes, self._network.items // len(self._probes))
+        sizes["reward"] = self._network.prompts
         self._chosen = {
             name: np.sort(draw.permutation(size)[: None if items == "all" else int(items)])
             for name, size in sizes.items()
@@ -188,12 +189,12 @@ class Modelled:
     def _set_groups(self, pair: Pair, depth: int) -> None:
         """The parameters of the space, how far each moves, and the finest space's ratios as a matrix times them."""
         finest = SearchSpace.load(SPACE).resolve(pair.names)
-        # Names of a model as much deeper, by the tensor of the miniature that each stands for a part of.
-        deep = {
-            _LAYER.sub(lambda layer, part=part: str(int(layer[0]) * depth + part), name): name
-            for name in pair.names
-            for part in range(depth if _LAYER.search(name) else 1)
-        }
+        # Names of a model so much deeper, by the tensor of the miniature that each stands for a part of.
+        deep: dict[str, str] = {}
+        for name in pair.names:
+            layer = _LAYER.search(name)
+            for part in range(depth if layer else 1):
+                deep[_LAYER.sub(str(int(layer[0]) * depth + part), name) if layer else name] = name
         groups = SearchSpace.load(self.space).resolve(list(deep))
         shape = parametrization(groups.ranges, None, groups.knots)
         self.groups = tuple(shape.ranges)

@@ -10,6 +10,7 @@ of results, as in `benchmarks.front.search`; `--tables` prints what is there.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,9 +26,11 @@ from rich.table import Table
 from ama_ray.pareto.hypervolume import non_dominated
 from benchmarks.front.contestants import CONTESTANTS
 from benchmarks.front.modelled import Modelled
+from benchmarks.front.search import read, result_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
 
 BUDGETS = (20, 40)
 
@@ -36,11 +39,12 @@ class Judged(NamedTuple):
     """What one search recommends, by the truth.
 
     Attributes:
-        volume: Hypervolume of the front, as a share of that of all uniform points.
-        knee: Reward of the knee beyond that of the uniform point of the same tax, as a share of what aligned wins.
+        front: Hypervolume of the front, as a multiple of that of all uniform points.
+        knee: Reward of the knee beyond that of the best uniform point of at most its tax, as a share of what aligned
+            wins.
     """
 
-    volume: float
+    front: float
     knee: float
 
 
@@ -58,90 +62,71 @@ def run(problem: str, name: str, seed: int, trials: int, folder: Path) -> None:
         scores = landscape.scores(ratios)
         contestant.tell(ratios, scores)
         rows.append({"ratios": ratios, "seen": [each.value for each in scores.objectives.values()]})
-        if len(rows) in BUDGETS and hasattr(contestant, "expected"):
-            rows[-1]["expected"] = contestant.expected()
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     part.replace(file)
 
 
-def result_file(folder: Path, problem: str, name: str, seed: int) -> Path:
-    """Where the trials of a search are, one JSON object a line."""
-    return folder / problem.replace(":", "-") / f"{name.replace(' ', '-')}-{seed}.jsonl"
-
-
-def read(file: Path) -> list[dict[str, Any]]:
-    """The trials of a search, in their order; none where it has not been done."""
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
-
-
-def judge(landscape: Modelled, rows: Sequence[dict[str, Any]], values: Sequence[Sequence[float]]) -> Judged:
-    """Judges what a search recommends.
+def judge(landscape: Modelled, rows: Sequence[dict[str, Any]]) -> Judged:
+    """Judges what a search recommends: front and knee of what it saw.
 
     Args:
         landscape: That it searched.
         rows: Its trials.
-        values: Reward and tax of each, by which front and knee are chosen.
     """
-    points, seen = [row["ratios"] for row in rows], np.array(values)
-    ends = landscape.scores(dict.fromkeys(landscape.groups, 0.0)), landscape.scores(dict.fromkeys(landscape.groups, 1.0))
-    base, aligned = (np.array([each.value for each in end.objectives.values()]) for end in ends)
+    seen, truth = np.array([row["seen"] for row in rows]), landscape.truth([row["ratios"] for row in rows])
+    base, aligned = (
+        np.array([each.value for each in landscape.scores(dict.fromkeys(landscape.groups, ratio)).objectives.values()])
+        for ratio in (0.0, 1.0)
+    )
     front = np.flatnonzero(non_dominated(seen))
+    # As `ParetoSet.pick` does it; an objective in which nothing is seen to be traded does not count.
     shares = (seen[front] - base) / np.where(aligned > base, aligned - base, np.inf)
-    truth = landscape.truth(points)
     reward, tax = truth[front[np.argmax(shares[:, 0] - shares[:, 1])]]
-    won = landscape.line[-1, 0] - landscape.line[0, 0]
     return Judged(
         landscape.volume(truth[front]) / landscape.volume(landscape.line),
-        (reward - landscape.uniform_reward(tax)) / won,
+        (reward - landscape.uniform_reward(tax)) / (landscape.line[-1, 0] - landscape.line[0, 0]),
     )
+
+
+def judged(problem: str, folder: Path, seeds: int) -> dict[str, dict[int, list[Judged]]]:
+    """What was recommended in all finished searches, by contestant, then by trials."""
+    landscapes = {seed: Modelled(problem, seed, folder) for seed in range(seeds)}
+    found: defaultdict[str, dict[int, list[Judged]]] = defaultdict(lambda: {budget: [] for budget in BUDGETS})
+    for file in sorted((folder / problem.replace(":", "-")).glob("*.jsonl")):
+        name, _, seed = file.stem.rpartition("-")
+        for budget in BUDGETS if int(seed) < seeds else ():
+            rows = read(file)[:budget]
+            if len(rows) == budget:
+                found[name][budget].append(judge(landscapes[int(seed)], rows))
+    return dict(found)
 
 
 def table(problem: str, folder: Path, seeds: int) -> dict[str, Any]:
     """Prints what the recommendations of every contestant are worth."""
-    lands = {seed: Modelled(problem, seed, folder) for seed in range(seeds)}
-    judged: dict[str, dict[int, list[Judged]]] = {}
-    for file in sorted((folder / problem.replace(":", "-")).glob("*.jsonl")):
-        name, _, seed = file.stem.rpartition("-")
-        rows = read(file)
-        for budget in BUDGETS:
-            if int(seed) >= seeds or len(rows) < budget:
-                continue
-            part = rows[:budget]
-            ways = {name: [row["seen"] for row in part]}
-            if "expected" in part[-1]:
-                ways[f"{name}, as expected"] = part[-1]["expected"]
-            for way, values in ways.items():
-                result = judge(lands[int(seed)], part, values)
-                judged.setdefault(way, {b: [] for b in BUDGETS})[budget].append(result)
-    land = lands[0]
-    won, cost = land.line[-1] - land.line[0]
-    title = f"{problem}: aligned wins {won:.3f} for {cost:.3f}, true hypervolume of uniform {land.volume(land.line):.3f}"
-    shown = Table(title=title)
-    for column in ("contestant", *(f"{what}, {b}" for b in BUDGETS for what in ("seeds", "front / uniform: median", "worst", "above", "knee above", "by"))):
+    line = Modelled(problem, 0, folder).line
+    won, cost = line[-1] - line[0]
+    shown = Table(title=f"{problem}: aligned wins {won:.2f} of reward for {cost:.3f} of tax")
+    columns = ("seeds", "front: median", "worst", "seeds above 1", "knee: median", "seeds above 0")
+    for column in ("contestant", *(f"{what}, {budget}" for budget in BUDGETS for what in columns)):
         shown.add_column(column, justify="right")
     numbers: dict[str, Any] = {}
-    for name, by_budget in sorted(judged.items(), key=lambda each: -_median(each[1])):
+    for name, by_budget in sorted(judged(problem, folder, seeds).items()):
         cells = []
         for budget, results in by_budget.items():
-            volumes, knees = (np.array(each) for each in zip(*results, strict=True)) if results else ([], [])
-            if not len(volumes):
-                cells += [""] * 6
+            if not results:
+                cells += [""] * len(columns)
                 continue
-            found = {
-                "seeds": len(volumes), "median": float(np.median(volumes)), "worst": float(min(volumes)),
-                "above": float(np.mean(volumes >= 1)), "knee above": float(np.mean(knees > 0)), "knee": float(np.median(knees)),
-            }
-            numbers.setdefault(name, {})[budget] = found
-            cells += [str(found["seeds"]), f"{found['median']:.3f}", f"{found['worst']:.3f}", f"{found['above']:.0%}", f"{found['knee above']:.0%}", f"{found['knee']:+.3f}"]
+            fronts, knees = np.array(results).T
+            summary = [np.median(fronts), fronts.min(), np.mean(fronts >= 1), np.median(knees), np.mean(knees > 0)]
+            numbers.setdefault(name, {})[budget] = dict(zip(columns, [len(results), *map(float, summary)], strict=True))
+            shares = (f"{each:.0%}" for each in (summary[2], summary[4]))
+            cells += [str(len(results)), f"{summary[0]:.3f}", f"{summary[1]:.3f}", next(shares)]
+            cells += [f"{summary[3]:+.3f}", next(shares)]
         shown.add_row(name, *cells)
     Console(width=200).print(shown)
     return numbers
-
-
-def _median(by_budget: dict[int, list[Judged]]) -> float:
-    return max((float(np.median([each.volume for each in results])) for results in by_budget.values() if results), default=0.0)
 
 
 def main(
@@ -162,8 +147,8 @@ def main(
         Modelled(problem[0], 0, folder)  # fitted once, before there are processes
         end = monotonic() + 60 * minutes
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            running = {}
-            while jobs and monotonic() < end or running:
+            running: dict[Future[None], tuple[str, str, int]] = {}
+            while (jobs and monotonic() < end) or running:
                 while jobs and len(running) < processes and monotonic() < end:
                     job = jobs.pop(0)
                     running[pool.submit(run, *job, trials, folder)] = job

@@ -195,7 +195,7 @@ def test_a_profile_has_eight_numbers_whatever_the_model(architecture: str, layer
 
 def test_more_knots_than_layers_are_refused() -> None:
     space = SearchSpace.load("profile")
-    with pytest.raises(UserError, match=r"profile: the rule 'layer-\{layer\}-attention' wants 3 knots and makes 2 groups"):
+    with pytest.raises(UserError, match=r"profile: the rule '.*-attention' wants 3 knots and makes 2 groups"):
         space.resolve(tensors_of("llama", 2))
 
 

@@ -11,9 +11,15 @@ import torch
 from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
 from botorch.acquisition.multi_objective.objective import GenericMCMultiOutputObjective
 from botorch.exceptions import ModelFittingError
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from botorch.models.transforms import Standardize
+from botorch.models.transforms.input import AffineInputTransform
+from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
 from botorch.optim import optimize_acqf
 from botorch.sampling import SobolQMCNormalSampler
 from botorch.utils.sampling import draw_sobol_samples
+from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.errors import NotPSDError
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
@@ -21,7 +27,6 @@ from threadpoolctl import threadpool_limits
 
 from ama_ray.pareto.hypervolume import non_dominated
 from ama_ray.scores.constraints import Constraints
-from ama_ray.tuning.samplers.models import fitted
 from ama_ray.tuning.samplers.outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -102,23 +107,6 @@ class NehviSampler(optuna.samplers.BaseSampler):
         """Notes what base and aligned scored; the box between them scales the objectives."""
         self._ends = base, aligned
 
-    def expected(self, study: optuna.Study) -> list[list[float]]:
-        """Objectives (rewards, then tax) that the models expect of the finished trials, in their order."""
-        done = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE and t.number in self._scores]
-        spaces = {n: s for n, s in done[0].distributions.items() if isinstance(s, FloatDistribution)}
-        outcomes = Outcomes([self._scores[t.number] for t in done], self._objectives)
-        tried = _to_unit(done, spaces)
-        with torch.random.fork_rng(devices=[]), threadpool_limits(1, "blas"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.manual_seed(self._seed)
-            model = fitted(tried, outcomes, self._weights(spaces))
-            with torch.no_grad():
-                draws = model.posterior(tried).rsample(torch.Size([256]))
-                values = outcomes.to_objectives(draws).mean(0)
-        values[:, -1] *= -1
-        found: list[list[float]] = values.tolist()
-        return found
-
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters: they are chosen together."""
         return optuna.search_space.intersection_search_space(study.get_trials(deepcopy=False))
@@ -165,7 +153,18 @@ class NehviSampler(optuna.samplers.BaseSampler):
     def _best(self, tried: Tensor, outcomes: Outcomes, weights: Tensor, running: Tensor | None) -> Tensor:
         """The point of the unit cube with the highest expected gain, shape (parameters,)."""
         low, scale = self._box(outcomes)
-        model = fitted(tried, outcomes, weights)
+        model = SingleTaskGP(
+            tried,
+            outcomes.modelled,
+            covar_module=get_covar_module_with_dim_scaled_prior(
+                ard_num_dims=len(weights), batch_shape=outcomes.modelled.shape[-1:], use_rbf_kernel=False
+            ),
+            input_transform=AffineInputTransform(len(weights), 1 / weights, torch.zeros_like(weights)),
+            outcome_transform=Standardize(outcomes.modelled.shape[-1]),
+        )
+        fit_gpytorch_mll(
+            ExactMarginalLogLikelihood(model.likelihood, model), optimizer_kwargs={"options": {"maxiter": 60}}
+        )
         bounds = [partial(outcomes.excess, name, constraints=self._constraints) for name in self._constraints.bounds]
         gain = qLogNoisyExpectedHypervolumeImprovement(
             model,

@@ -9,7 +9,6 @@ import torch
 
 from ama_ray.scores.families import family_mean
 from ama_ray.scores.metrics import METRICS
-from ama_ray.scores.trial import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from ama_ray.scores.trial import Scores
 
 MARGIN = 0.005
-"""How far beyond 0 and 1 the scale of a score between them ends, at least: a score of 1 is less than certain. Where the
-smallest standard error seen is larger, it is the margin: of few items, 1 and a little less are the same."""
-LEAST_ERROR = 0.001
-"""Of a value, as a share of its scale: errors that are not known, or are 0, are taken for this one."""
+"""How far beyond 0 and 1 the scale of a score between them ends: a score of 1 on 100 items is less than certain."""
 EPSILON = 0.8 * MARGIN
 """How near to a bound, as a share of the scale, a value may come."""
 REWARD_MARGIN = 0.15
@@ -43,13 +39,6 @@ class Link:
         # Estimates of stopped trials may lie beyond the bounds.
         return torch.logit((values - self.low) / (self.high - self.low), EPSILON) if self.high < torch.inf else values
 
-    def slope(self, values: Tensor) -> Tensor:
-        """How much the scale of the model stretches a small change of each value."""
-        if self.high == torch.inf:
-            return torch.ones_like(values)
-        share = ((values - self.low) / (self.high - self.low)).clamp(EPSILON, 1 - EPSILON)
-        return 1 / (share * (1 - share) * (self.high - self.low))
-
     def inverse(self, values: Tensor) -> Tensor:
         """The values in their units."""
         return self.low + (self.high - self.low) * torch.sigmoid(values) if self.high < torch.inf else values
@@ -60,7 +49,6 @@ class Outcomes:
 
     Attributes:
         modelled: On the scales of the models, shape (trials, outcomes), float64.
-        variances: Of their errors, on these scales, by the delta method; shape (trials, outcomes).
         objectives: In their units, the tax negated so that all are maximised; shape (trials, objectives).
     """
 
@@ -79,21 +67,12 @@ class Outcomes:
         # The tax of a probe is a difference from base, whose score any trial tells.
         base = [p.base_of(first[p.name].score, first[p.name].tax) for p in self._probes]
         self._base = torch.tensor(base, dtype=torch.double)
-        estimates = [[each.objectives[name] for each in scores] for name in self._rewards]
-        estimates += [
-            [Estimate(found.score, found.score_se) for each in scores for found in (each.probes[term.name],)]
-            for term in self._probes
-        ]
-        values, errors = (
-            torch.tensor([[getattr(each, what) for each in column] for column in estimates], dtype=torch.double).T
-            for what in ("value", "se")
-        )
+        columns = [[each.objectives[name].value for each in scores] for name in self._rewards]
+        columns += [[each.probes[term.name].score for each in scores] for term in self._probes]
+        values = torch.tensor(columns, dtype=torch.double).T
         bounded = [None] * len(self._rewards) + [METRICS[probe.metric].bounded for probe in objectives.probes]
-        columns = list(zip(values.T, errors.T, strict=True))
-        self._links = [_link(*column, each) for column, each in zip(columns, bounded, strict=True)]
-        self.modelled = torch.stack([link(each) for link, (each, _) in zip(self._links, columns, strict=True)], -1)
-        stretched = [link.slope(each) * _known(error, each) for link, (each, error) in zip(self._links, columns, strict=True)]
-        self.variances = torch.stack(stretched, -1) ** 2
+        self._links = [_link(column, each) for column, each in zip(values.T, bounded, strict=True)]
+        self.modelled = torch.stack([link(each) for link, each in zip(self._links, values.T, strict=True)], -1)
         self.objectives = self.to_objectives(self.modelled)
 
     def to_objectives(self, modelled: Tensor) -> Tensor:
@@ -127,19 +106,10 @@ class Outcomes:
         return torch.stack([p.tax_of(s, b) for p, s, b in zip(self._probes, scores, self._base, strict=True)], -1)
 
 
-def _known(errors: Tensor, values: Tensor) -> Tensor:
-    """Errors without those that a model cannot work with."""
-    least = LEAST_ERROR * max(float(values.max() - values.min()), LEAST_ERROR)
-    return errors.nan_to_num(0.0).clamp(min=least)
-
-
-def _link(values: Tensor, errors: Tensor, bounded: bool | None) -> Link:
+def _link(values: Tensor, bounded: bool | None) -> Link:
     """The scale of a score, between 0 and 1 or unbounded, or (None) of a reward."""
-    if bounded:
-        margin = max(MARGIN, float(errors.nan_to_num(torch.inf).min())) if errors.isfinite().any() else MARGIN
-        return Link(-margin, 1 + margin)
     if bounded is not None:
-        return Link()
+        return Link(-MARGIN, 1 + MARGIN) if bounded else Link()
     low, high = float(values.min()), float(values.max())
     margin = REWARD_MARGIN * (high - low)
     return Link(low - margin, high + margin) if margin > 0 else Link()
