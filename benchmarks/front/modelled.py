@@ -228,8 +228,9 @@ def main(aligned: str = "rsf", folder: Path = Path("runs/benchmark-search"), pro
     network_of(aligned, folder)
     others = np.random.default_rng(1).permutation(len(x))
     known, held = others[HELD_OUT:], others[:HELD_OUT]
+    network = fit(x[known], [items[i] for i in known], probes)
     with torch.no_grad():
-        logits, means, _ = fit(x[known], [items[i] for i in known], probes)(torch.tensor(x[held]).float())
+        logits, means, _ = network(torch.tensor(x[held]).float())
     right = np.array([[items[i][name][:, 0] for name in probes] for i in held])
     found = (logits > 0).numpy().reshape(right.shape)
     rewards = np.array([items[i]["reward"].mean() for i in held])
