@@ -49,7 +49,7 @@ class RunConfig(Model):
     space: Space = Field(
         "per-layer",
         description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
-        "per-layer and attention-mlp",
+        "per-layer, attention-mlp and profile",
     )
     range: Range | None = Field(
         None,

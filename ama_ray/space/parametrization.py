@@ -1,4 +1,4 @@
-"""From the numbers that a sampler chooses to ratios: `Box`, or `Slice` where their mean is given.
+"""From the numbers that a sampler chooses to ratios: `Box`, `Profile` along knots, or `Slice` of a given mean.
 
 Imports no torch, ray or vllm.
 """
@@ -9,10 +9,14 @@ import math
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
 TOLERANCE = 1e-9
 """A mean ratio this close to the wanted one is the wanted one: run files give it in decimals."""
@@ -39,6 +43,12 @@ class Parametrization(Protocol):
     def nearest(self, ratios: Mapping[str, float]) -> dict[str, float]:
         """The nearest ratios (Euclidean) that a sampler could choose."""
 
+    def moved(self, groups: Mapping[str, float]) -> dict[str, float]:
+        """How far base and aligned are apart along every parameter, from how far they are in every group (`Groups`).
+
+        Empty where that has no meaning.
+        """
+
 
 class Box:
     """Every ratio is its own parameter, under the name of its group."""
@@ -62,6 +72,65 @@ class Box:
     def nearest(self, ratios: Mapping[str, float]) -> dict[str, float]:
         """Every ratio clipped to its range."""
         return {group: min(max(ratios[group], low), high) for group, (low, high) in self.ranges.items()}
+
+    def moved(self, groups: Mapping[str, float]) -> dict[str, float]:
+        """As they are."""
+        return dict(groups)
+
+
+class Profile:
+    """Ratios along depth: some follow knots, each the weighted mean of two of them; others are their own parameters.
+
+    Few numbers move all groups, and neighbours move together: what many layers and few items need.
+    """
+
+    def __init__(self, ranges: Mapping[str, tuple[float, float]], knots: Mapping[str, Mapping[str, float]]) -> None:
+        """Prepares a profile.
+
+        Args:
+            ranges: Lowest and highest ratio by group, in the order of depth.
+            knots: The weights of the knots by group, for the groups that follow some (`Groups.knots`).
+        """
+        self._groups = list(ranges)
+        self._weights = {group: dict(knots.get(group, {group: 1.0})) for group in ranges}
+        self.ranges = {name: ranges[group] for group, weights in self._weights.items() for name in weights}
+        self._matrix = np.array([[self._weights[g].get(name, 0.0) for name in self.ranges] for g in self._groups])
+
+    def to_ratios(self, params: Mapping[str, float]) -> dict[str, float]:
+        """The weighted means of the knots."""
+        values = {group: math.fsum(w * params[n] for n, w in each.items()) for group, each in self._weights.items()}
+        # Clipped, as rounding could take one out of its range by a hair.
+        ends = {group: [params[name] for name in each] for group, each in self._weights.items()}
+        return {group: min(max(value, min(ends[group])), max(ends[group])) for group, value in values.items()}
+
+    def to_params(self, ratios: Mapping[str, float]) -> dict[str, float]:
+        """The knots, also those outside their ranges."""
+        return self._named(np.linalg.lstsq(self._matrix, self._values(ratios))[0])
+
+    def expresses(self, ratios: Mapping[str, float]) -> bool:
+        """Whether the ratios are on straight lines between knots, as uniform ones are; also outside their ranges."""
+        found = self.to_params(ratios)
+        off = self._matrix @ np.array([*found.values()]) - self._values(ratios)
+        return bool(np.abs(off).max() <= TOLERANCE)
+
+    def nearest(self, ratios: Mapping[str, float]) -> dict[str, float]:
+        """The least squares fit of knots within their ranges."""
+        from scipy.optimize import lsq_linear
+
+        ends = tuple(zip(*self.ranges.values(), strict=True))
+        fit = lsq_linear(self._matrix, self._values(ratios), ends, method="bvls", tol=1e-12)
+        return self.to_ratios(self._named(fit.x))
+
+    def moved(self, groups: Mapping[str, float]) -> dict[str, float]:
+        """A knot moves the groups beside it, each by its weight (Euclidean)."""
+        far = np.hypot.reduce(self._matrix * self._values(groups)[:, None], axis=0)
+        return self._named(far)
+
+    def _values(self, by_group: Mapping[str, float]) -> NDArray[np.float64]:
+        return np.array([by_group[group] for group in self._groups], np.float64)
+
+    def _named(self, values: NDArray[np.float64]) -> dict[str, float]:
+        return dict(zip(self.ranges, values.tolist(), strict=True))
 
 
 class Slice:
@@ -146,6 +215,10 @@ class Slice:
         slope = (total(end) - total(start)) / (end - start)
         return dict(zip(self._groups, moved(start + (self._total - total(start)) / slope), strict=True))
 
+    def moved(self, groups: Mapping[str, float]) -> dict[str, float]:
+        """A share moves all groups after its own, too."""
+        return {}
+
     def _left_for(self, before: list[float]) -> tuple[float, float]:
         """The interval left for the next ratio once those before it are chosen; within its range, always."""
         position, left = len(before), self._total - math.fsum(before)
@@ -154,14 +227,26 @@ class Slice:
         return min(low, self._high[position]), max(high, self._low[position])
 
 
-def parametrization(ranges: Mapping[str, tuple[float, float]], mean_ratio: float | None) -> Parametrization:
+def parametrization(
+    ranges: Mapping[str, tuple[float, float]],
+    mean_ratio: float | None,
+    knots: Mapping[str, Mapping[str, float]] | None = None,
+) -> Parametrization:
     """The parametrization of a run.
 
     Args:
         ranges: Lowest and highest ratio by group, in the order of depth.
         mean_ratio: Of all ratio vectors that the sampler may choose; None leaves it free.
+        knots: The weights of the knots by group, for groups that follow some (`Groups.knots`).
 
     Raises:
-        UserError: The search space leaves the mean no choice.
+        UserError: The search space leaves the mean no choice, or has knots besides.
     """
-    return Box(ranges) if mean_ratio is None else Slice(ranges, mean_ratio)
+    if mean_ratio is None:
+        return Profile(ranges, knots) if knots else Box(ranges)
+    if knots:
+        raise UserError(
+            "mean_ratio: the ratios of the search space follow knots, which cannot keep a mean; take away mean_ratio, "
+            "or name a search space without knots."
+        )
+    return Slice(ranges, mean_ratio)

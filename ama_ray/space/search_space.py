@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
@@ -66,6 +66,12 @@ class GroupRule(BaseModel):
         description="how many {part} stands for: consecutive layers, as even as possible, larger ones last, as the "
         "paper (arXiv 2309.06256) cuts 26 layers into 8, 9 and 9",
     )
+    knots: int | None = Field(
+        None,
+        ge=2,
+        description="how many numbers the ratios of its layers follow, instead of one each: knots spread evenly over "
+        "depth, straight lines between them",
+    )
     range: Range | None = Field(None, description="of its ratios, instead of the search space's")
 
     @model_validator(mode="after")
@@ -77,6 +83,8 @@ class GroupRule(BaseModel):
             raise ValueError(f"the name {self.name!r} and `parts` go together: a name with {{part}} needs parts: K")
         if self.side and used:
             raise ValueError(f"the name {self.name!r} has a placeholder, which stands for layers; drop `side`")
+        if self.knots and used != ["{layer}"]:
+            raise ValueError(f"the name {self.name!r} needs a {{layer}}: `knots` are for the ratios of layers")
         return self
 
 
@@ -88,11 +96,14 @@ class Groups:
         names: The groups in order of depth: input side, layers ascending, output side.
         of: Group name of every tensor.
         ranges: Lowest and highest ratio of every group.
+        knots: Of every group whose ratio follows knots: their names, each with its weight; the weights sum to 1, and
+            the knots have the group's range.
     """
 
     names: tuple[str, ...]
     of: dict[str, str]
     ranges: dict[str, tuple[float, float]]
+    knots: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def ratio_of(self, ratios: Mapping[str, float]) -> dict[str, float]:
         """The ratio (share of aligned) of every tensor, from the ratio of every group."""
@@ -184,7 +195,27 @@ class SearchSpace(BaseModel):
             names=tuple(names),
             of={tensor: group for group in names for tensor in taken[group]},
             ranges={group: rule_of[group].range or self.range for group in names},
+            knots=self._knots(names, rule_of),
         )
+
+    def _knots(self, names: Sequence[str], rule_of: Mapping[str, GroupRule]) -> dict[str, dict[str, float]]:
+        """The knots of every group of a rule that has some, with their weights: hat functions over depth."""
+        found: dict[str, dict[str, float]] = {}
+        for rule in self.groups:
+            layers = [group for group in names if rule_of[group].name == rule.name]
+            if not rule.knots:
+                continue
+            if rule.knots > len(layers):
+                raise UserError(
+                    f"{self._source}: the rule {rule.name!r} wants {rule.knots} knots and makes {len(layers)} groups; "
+                    f"ask for {len(layers)} knots at most."
+                )
+            for position, group in enumerate(layers):
+                before, beyond = divmod(position * (rule.knots - 1), len(layers) - 1)
+                share = beyond / (len(layers) - 1)
+                hats = {before: 1 - share, before + 1: share}
+                found[group] = {rule.name.replace("{layer}", f"@{knot}"): hat for knot, hat in hats.items() if hat}
+        return found
 
     def _parts(self, rule: GroupRule, layers: list[int]) -> dict[int, int]:
         """Part number, from 1, of every depth: of the layers, and of both sides."""

@@ -88,7 +88,7 @@ def _search(
     for warning in inputs.pair.warnings:
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
-    shape = parametrization(inputs.groups.ranges, config.mean_ratio)
+    shape = parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots)
     config, tokens = inputs.config, tokens_of_items(inputs.evaluations["search"])
     folder = RunFolder.start(config, inputs.digests, inputs.objectives, inputs.test_data, tokens, resume=resume)
     earlier = StoredRun(config.out, config, inputs.objectives, folder.trials, inputs.test_data, tokens=tokens)

@@ -32,11 +32,29 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
+    from ama_ray.scores.objectives import Objectives
     from ama_ray.scores.trial import Scores
-    from testing.landscape import Landscape
 
 WEIGHTS = (0.2, 0.4, 0.6, 0.8)
 """Of the reward, in the sums that CMA-ES maximises."""
+
+
+class Searched(Protocol):
+    """What contestants know of what they search: `Landscape`, `Modelled`.
+
+    Attributes:
+        aligned: One of the miniature's aligned models.
+        space: A search space, by name.
+        groups: The names of the ratios.
+        objectives: What is traded.
+        moved: How far base and aligned are apart along each ratio.
+    """
+
+    aligned: str
+    space: str
+    groups: tuple[str, ...]
+    objectives: Objectives
+    moved: dict[str, float]
 
 
 class Contestant(Protocol):
@@ -188,11 +206,11 @@ def _halved(points: int) -> list[float]:
     return ratios
 
 
-def _ours(landscape: Landscape, seed: int) -> Contestant:
+def _ours(landscape: Searched, seed: int) -> Contestant:
     return Studied(landscape.groups, NehviSampler(landscape.objectives, seed, moved=landscape.moved), FIRST_RATIOS)
 
 
-def _distilled(landscape: Landscape, seed: int) -> Contestant:
+def _distilled(landscape: Searched, seed: int) -> Contestant:
     """The paper's method: base, aligned, then proxy distillation to 18 means, coarse to fine."""
     means = [0.5, 0.25, 0.75, *(i / 20 for i in range(1, 20) if i not in (5, 10, 15))]
     fields = {"aligned": str(ROOT / landscape.aligned), "space": landscape.space, "seed": seed, "out": "unused"}
@@ -202,7 +220,7 @@ def _distilled(landscape: Landscape, seed: int) -> Contestant:
     return Line([*ends, *(points[round(mean, 9)] for mean in means)])
 
 
-CONTESTANTS: dict[str, Callable[[Landscape, int], Contestant]] = {
+CONTESTANTS: dict[str, Callable[[Searched, int], Contestant]] = {
     "ama_ray": _ours,
     "random": lambda land, seed: Studied(land.groups, optuna.samplers.RandomSampler(seed)),
     "TPE": lambda land, seed: Studied(land.groups, optuna.samplers.TPESampler(seed=seed)),

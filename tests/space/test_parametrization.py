@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from ama_ray.errors import UserError
-from ama_ray.space.parametrization import Box, Slice, parametrization
+from ama_ray.space.parametrization import Box, Profile, Slice, parametrization
 
 ENDS = [(0.0, 1.0), (0.0, 0.5), (0.2, 0.8), (0.3, 1.3), (0.9, 1.0)]
 
@@ -133,3 +133,73 @@ def test_without_a_mean_every_ratio_is_free() -> None:
     assert box.expresses({"a": 0.0, "b": 0.0})
     assert box.nearest({"a": 1.0, "b": 0.3}) == {"a": 0.8, "b": 0.3}
     assert isinstance(parametrization({"a": (0.2, 0.8), "b": (0.0, 1.0)}, 0.4), Slice)
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> tuple[Profile, dict[str, tuple[float, float]], int]:
+    """A side, some layers that follow knots, and a side; and how many knots."""
+    layers = draw(st.integers(2, 12))
+    count = draw(st.integers(2, layers))
+    ends = draw(st.sampled_from(ENDS))
+    ranges = {"embed": draw(st.sampled_from(ENDS)), **{f"l{i}": ends for i in range(layers)}, "head": (0.0, 1.0)}
+    knots: dict[str, dict[str, float]] = {}
+    for layer in range(layers):
+        position = layer / (layers - 1) * (count - 1)
+        hats = {f"@{knot}": max(0.0, 1 - abs(position - knot)) for knot in range(count)}
+        knots[f"l{layer}"] = {name: hat for name, hat in hats.items() if hat > 1e-12}
+    return Profile(ranges, knots), ranges, count
+
+
+@given(profiles(), st.data())
+def test_ratios_follow_their_knots_and_back(
+    case: tuple[Profile, dict[str, tuple[float, float]], int], data: st.DataObject
+) -> None:
+    shape, ranges, count = case
+    assert len(shape.ranges) == count + 2
+    params = {name: low + data.draw(st.floats(0, 1)) * (high - low) for name, (low, high) in shape.ranges.items()}
+    ratios = shape.to_ratios(params)
+    assert list(ratios) == list(ranges)
+    assert all(low <= ratios[group] <= high for group, (low, high) in ranges.items())
+    layers = [ratio for group, ratio in ratios.items() if group.startswith("l")]
+    where = np.linspace(0, count - 1, len(layers))
+    assert layers == pytest.approx(np.interp(where, range(count), [params[f"@{k}"] for k in range(count)]))
+    assert shape.expresses(ratios)
+    assert shape.to_params(ratios) == pytest.approx(params, abs=1e-9)
+    assert shape.nearest(ratios) == pytest.approx(ratios, abs=1e-6)
+
+
+@given(profiles(), st.data())
+def test_the_nearest_profile_has_none_nearer(
+    case: tuple[Profile, dict[str, tuple[float, float]], int], data: st.DataObject
+) -> None:
+    shape, ranges, _ = case
+    start = {group: data.draw(st.floats(0, 1.5)) for group in ranges}
+    there = np.array([*start.values()])
+    to_nearest = np.array([*shape.nearest(start).values()]) - there
+    for _ in range(5):
+        params = {name: low + data.draw(st.floats(0, 1)) * (high - low) for name, (low, high) in shape.ranges.items()}
+        other = np.array([*shape.to_ratios(params).values()]) - there
+        assert to_nearest @ (other - to_nearest) >= -1e-6
+
+
+def test_a_profile_knows_uniform_points_and_what_it_cannot_follow() -> None:
+    shape = parametrization(
+        dict.fromkeys(["embed", "a", "b", "c"], (0.2, 0.8)),
+        None,
+        {"a": {"@0": 1.0}, "b": {"@0": 0.5, "@1": 0.5}, "c": {"@1": 1.0}},
+    )
+    assert shape.ranges == dict.fromkeys(["embed", "@0", "@1"], (0.2, 0.8))
+    # Also outside the ranges, as base and aligned are.
+    assert shape.to_params({"embed": 1.0, "a": 1.0, "b": 1.0, "c": 1.0}) == pytest.approx(
+        {"embed": 1.0, "@0": 1.0, "@1": 1.0}
+    )
+    assert shape.expresses({"embed": 0.0, "a": 0.0, "b": 0.0, "c": 0.0})
+    assert not shape.expresses({"embed": 0.5, "a": 0.5, "b": 0.6, "c": 0.5})
+    # A knot moves one layer whole and half of another.
+    far = shape.moved({"embed": 2.0, "a": 3.0, "b": 8.0, "c": 0.0})
+    assert far == pytest.approx({"embed": 2.0, "@0": 5.0, "@1": 4.0})
+
+
+def test_a_mean_and_knots_do_not_go_together() -> None:
+    with pytest.raises(UserError, match="mean_ratio: the ratios of the search space follow knots"):
+        parametrization({"a": (0.0, 1.0), "b": (0.0, 1.0)}, 0.5, {"a": {"@0": 1.0}, "b": {"@1": 1.0}})

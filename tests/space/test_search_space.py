@@ -84,7 +84,7 @@ any_model = st.builds(tensors_of, st.sampled_from(sorted(ARCHITECTURES)), st.int
 )
 
 
-@given(any_model, st.sampled_from(["uniform", "three-parts", "six-parts", "per-layer", "attention-mlp"]))
+@given(any_model, st.sampled_from(["uniform", "three-parts", "six-parts", "per-layer", "attention-mlp", "profile"]))
 def test_every_tensor_is_in_exactly_one_group(tensors: list[str], space: str) -> None:
     groups = SearchSpace.load(space).resolve(tensors)
     assert sorted(groups.of) == sorted(tensors)
@@ -180,6 +180,25 @@ def test_parts_and_globs_combine() -> None:
     assert groups.ranges["rest"] == (0.25, 0.75)
 
 
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("layers", [3, 12, 80])
+def test_a_profile_has_eight_numbers_whatever_the_model(architecture: str, layers: int) -> None:
+    tensors = tensors_of(architecture, layers)
+    groups = SearchSpace.load("profile").resolve(tensors)
+    assert len({knot for each in groups.knots.values() for knot in each}) == 6
+    assert groups.names == SearchSpace.load("attention-mlp").resolve(tensors).names
+    assert set(groups.names) - set(groups.knots) == {"embed", "head"}
+    assert all(sum(each.values()) == pytest.approx(1) for each in groups.knots.values())
+    assert groups.knots["layer-0-mlp"] == {"layer-@0-mlp": 1.0}
+    assert groups.knots[f"layer-{layers - 1}-attention"] == {"layer-@2-attention": 1.0}
+
+
+def test_more_knots_than_layers_are_refused() -> None:
+    space = SearchSpace.load("profile")
+    with pytest.raises(UserError, match=r"profile: the rule '.*-attention' wants 3 knots and makes 2 groups"):
+        space.resolve(tensors_of("llama", 2))
+
+
 BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({}, "space: groups: Field required"),
     ({"groups": []}, "space: groups: .*at least 1"),
@@ -195,6 +214,8 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"groups": [{"name": "{layer}-{part}", "parts": 3}]}, r"space: groups\.0: .*one \{layer\} or one \{part\}"),
     ({"groups": [{"name": "{lyaer}"}]}, r"space: groups\.0: the name '\{lyaer\}'"),
     ({"groups": [{"name": "{layer}", "side": "input"}]}, r"space: groups\.0: .*drop `side`"),
+    ({"groups": [{"name": "a", "knots": 3}]}, r"space: groups\.0: .*'a' needs a \{layer\}"),
+    ({"groups": [{"name": "{layer}", "knots": 1}]}, r"space: groups\.0\.knots: .*greater than or equal to 2"),
 ]
 
 

@@ -119,3 +119,22 @@ def test_with_a_mean_the_sampler_stays_on_the_slice_and_the_baseline_is_scored_a
     assert len(trials) == 12
     assert trials[0].values == pytest.approx([0.7, 0.49])
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+
+
+def test_the_sampler_chooses_knots_and_trials_have_the_ratios_of_all_groups() -> None:
+    groups = ["embed", *(f"layer-{i}" for i in range(5)), "head"]
+    knots = {f"layer-{i}": {"@0": 1 - i / 4, "@1": i / 4} for i in range(5)}
+    shape, sampler = parametrization(dict.fromkeys(groups, (0.0, 1.0)), None, knots), optuna.samplers.RandomSampler(0)
+    uneven = {"embed": 0.5, "layer-0": 0.0, **dict.fromkeys(groups[2:], 1.0)}
+    first = [FirstPoint("baseline", dict.fromkeys(groups, 0.5)), FirstPoint("warm start", uneven)]
+    asked = StudySuggester(shape, objectives("reward"), study(sampler), first)
+    vectors = finish(asked, 5)
+    assert vectors[:2] == [point.ratios for point in first]
+    for ratios in vectors[2:]:
+        assert list(ratios) == groups
+        steps = [ratios[f"layer-{i + 1}"] - ratios[f"layer-{i}"] for i in range(4)]
+        assert steps == pytest.approx([steps[0]] * 4)
+    # The study hears of the uniform point, and not of the one that no line goes through.
+    params = [trial.params for trial in asked._study.get_trials()]
+    assert params[0] == pytest.approx({"embed": 0.5, "@0": 0.5, "@1": 0.5, "head": 0.5})
+    assert len(params) == 4

@@ -108,7 +108,7 @@ def check(
     inputs = Inputs.open(config)
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
     callbacks.make(config)
-    check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio))
+    check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
     for warning in inputs.pair.warnings:
         say(f"warning: {warning}")
     groups = ", ".join(inputs.groups.names)
