@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,14 +10,13 @@ import torch
 from ama_ray.checkpoints.merging import complete_folder
 from benchmarks.real_pair.replies import REPLIES
 from benchmarks.real_pair.training import train
-from testing.real_pair.comparisons import MAX_REPLY
 from testing.real_pair.losses import dpo, reply_logprobs
+from testing.real_pair.preferences import Preference, preferences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from testing.real_pair.losses import Tree
 
 RATE, BATCH, EPOCHS, SEED = 2e-5, 8, 1, 0
 BETA = 0.1
@@ -26,26 +24,6 @@ BETA = 0.1
 IMITATION = 0.2
 """Weight of the best reply's own log-probability, per token, beside DPO (arXiv 2404.19733, equation 1): without it DPO
 makes both replies less likely."""
-
-
-@dataclass(frozen=True)
-class Preference:
-    """One prompt with two of the policy's own replies, as token ids.
-
-    Attributes:
-        prompt: With the chat template.
-        best: The reply of the highest score.
-        worst: The reply of the lowest score.
-    """
-
-    prompt: tuple[int, ...]
-    best: tuple[int, ...]
-    worst: tuple[int, ...]
-
-    @property
-    def tree(self) -> Tree:
-        """The prompt with both replies, the best first."""
-        return self.prompt, (self.best, self.worst)
 
 
 def make(start: Path, replies: Path, out: Path) -> None:
@@ -67,28 +45,6 @@ def make(start: Path, replies: Path, out: Path) -> None:
     with complete_folder(out) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-
-
-def preferences(rows: Sequence[dict[str, Any]], tokenizer: Any) -> list[Preference]:
-    """The best and the worst reply to each prompt; prompts whose replies all score the same are left out.
-
-    Args:
-        rows: With `prompt` (token ids), `replies` (texts) and `scores`.
-        tokenizer: Of the policy.
-    """
-
-    def tokens(reply: str) -> tuple[int, ...]:
-        encoded = tokenizer.encode(reply, add_special_tokens=False)[:MAX_REPLY]
-        # A reply that was cut has no end to be learnt.
-        return tuple(encoded) if len(encoded) == MAX_REPLY else (*encoded, tokenizer.eos_token_id)
-
-    made = []
-    for row in rows:
-        scores = row["scores"]
-        best, worst = (row["replies"][scores.index(end(scores))] for end in (max, min))
-        if best != worst:
-            made.append(Preference(tuple(row["prompt"]), tokens(best), tokens(worst)))
-    return made
 
 
 def loss(model: Any, batch: Sequence[tuple[Preference, float]]) -> torch.Tensor:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ama_ray.checkpoints.merging import complete_folder
 from benchmarks.real_pair.training import train
-from testing.real_pair.comparisons import MAX_REPLY, TEST, TRAIN, load
+from testing.real_pair.comparisons import TEST, TRAIN, load
 from testing.real_pair.losses import bradley_terry, reply_scores
+from testing.real_pair.preferences import trees
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from testing.real_pair.comparisons import Comparison
     from testing.real_pair.losses import Tree
 
 LAYERS, FROZEN_LAYERS = 12, 4
@@ -63,30 +62,6 @@ def make(base: Path, data: Path, out: Path) -> dict[str, float]:
     return held_out
 
 
-def trees(comparisons: Sequence[Comparison], tokenizer: Any) -> list[Tree]:
-    """Comparisons as token ids, replies cut: what both texts begin with, and how each goes on, the chosen one first.
-
-    Pairs that are equal once they are cut are left out.
-    """
-
-    def tokens(comparison: Comparison, reply: str) -> list[int]:
-        cut = tokenizer.decode(tokenizer.encode(reply, add_special_tokens=False)[:MAX_REPLY])
-        text = tokenizer.apply_chat_template(
-            [*comparison.prompt, {"role": "assistant", "content": cut}], tokenize=False
-        )
-        encoded: list[int] = tokenizer.encode(text, add_special_tokens=False)
-        return encoded
-
-    pairs = [(tokens(each, each.chosen), tokens(each, each.rejected)) for each in comparisons]
-    found: list[Tree] = []
-    for chosen, rejected in pairs:
-        if chosen != rejected:
-            # Each keeps a token of its own: the end of the text, if nothing else.
-            common = min(_common(chosen, rejected), len(chosen) - 1, len(rejected) - 1)
-            found.append((chosen[:common], (chosen[common:], rejected[common:])))
-    return found
-
-
 def loss(model: Any, batch: Sequence[Tree]) -> torch.Tensor:
     """The Bradley-Terry loss of a batch."""
     return bradley_terry(*reply_scores(model, batch).T)
@@ -102,7 +77,3 @@ def accuracy(model: Any, pairs: Sequence[Tree]) -> dict[str, float]:
             won += (chosen > rejected).tolist()
     share = sum(won) / len(won)
     return {"accuracy": share, "se": (share * (1 - share) / len(won)) ** 0.5, "pairs": len(won)}
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    return sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(first, second, strict=False)))

@@ -56,8 +56,8 @@ def stages(made: Made, base: str, data: Path) -> Iterator[Stage]:
         base: Where the base model is from; see `base_model.make`.
         data: The folder with HH-RLHF and the benchmarks.
     """
-    from benchmarks.real_pair import adapter, alignment, base_model, measure, replies, reward_model
-    from testing.real_pair import run_file
+    from benchmarks.real_pair import alignment, base_model, measure, replies, reward_model
+    from testing.real_pair import adapter, run_file
 
     yield Stage("base", made.base, partial(base_model.make, base, made.base))
     yield Stage("data", made.data, partial(_data, made, data / HH))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_PROMPT = 128
 """Most tokens of a prompt, the chat template included."""
 MAX_REPLY = 32
-"""Most tokens of a reply: where sampled ones end, and where those of the comparisons are cut, so that their length says less."""
+"""Most tokens of a reply: sampled ones end there, and those of the comparisons are cut, so that length says less."""
 HELD_OUT = 0.4
 """Of the prompts, what no training sees."""
 REPORT = 0.6

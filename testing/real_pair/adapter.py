@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
+from torch.nn.functional import pad
 
 from ama_ray.checkpoints.lora import CONFIG, WEIGHTS
 from ama_ray.checkpoints.merging import complete_folder
@@ -39,8 +40,8 @@ def make(base: Path, aligned: Path, out: Path) -> float:
         if module.endswith(MODULES):
             down, up = factors(change, RANK)
             kept += float((up @ down).square().sum())
-            tensors[f"base_model.model.{module}.lora_A.weight"] = down
-            tensors[f"base_model.model.{module}.lora_B.weight"] = up
+            tensors[f"base_model.model.{module}.lora_A.weight"] = down.contiguous()
+            tensors[f"base_model.model.{module}.lora_B.weight"] = up.contiguous()
     settings: dict[str, Any] = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -61,11 +62,12 @@ def factors(change: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor
 
     Args:
         change: A matrix, shape (out, in).
-        rank: Of the approximation; at most the smaller side.
+        rank: Of the approximation; where the smaller side is less, zeros fill it up.
 
     Returns:
         A, shape (rank, in), and B, shape (out, rank).
     """
     left, values, right = torch.linalg.svd(change, full_matrices=False)
     root = values[:rank].sqrt()
-    return (root[:, None] * right[:rank]).contiguous(), (left[:, :rank] * root).contiguous()
+    missing = rank - len(root)
+    return pad(root[:, None] * right[:rank], (0, 0, 0, missing)), pad(left[:, :rank] * root, (0, missing))
