@@ -57,7 +57,8 @@ def loss(model: Any, batch: Sequence[tuple[Preference, float]]) -> torch.Tensor:
     best, worst = reply_logprobs(model, [preference.tree for preference, _ in batch]).T
     reference = torch.tensor([margin for _, margin in batch])
     lengths = torch.tensor([len(preference.best) for preference, _ in batch])
-    return dpo(best - worst, reference, BETA) - IMITATION * (best / lengths).mean()
+    value: torch.Tensor = dpo(best - worst, reference, BETA) - IMITATION * (best / lengths).mean()
+    return value
 
 
 def _margins(model: Any, found: Sequence[Preference]) -> list[float]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ama_ray.config import RunConfig
 from ama_ray.evaluation.evaluation import SPLITS
 from benchmarks.real_pair.live import Live
+from testing.real_pair import table
 from testing.real_pair.points import points
-from testing.real_pair.table import GROUPS, RATIOS, SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,22 +32,15 @@ def make(run_file: Path, folder: Path, most: int | None, minutes: float) -> None
     live.attach()
     print(f"ready after {time.perf_counter() - began:.0f} s", flush=True)
     for point in points(len(groups))[:most]:
-        file = folder / f"{point.name}.npz"
-        if file.exists():
+        if table.file_of(folder, point).exists():
             continue
         if time.perf_counter() - began > 60 * minutes:
             break
         live.swap(point.ratios)
-        found: dict[str, Any] = {GROUPS: np.array(groups), RATIOS: np.array(point.ratios)}
-        for split in SPLITS:
-            measured, seconds = live.measure(split)
-            found |= {f"{split}/{name}": array for name, array in measured.items.items()}
-            found[f"{SECONDS}-{split}"] = np.array(seconds)
-        # A name that no reader looks for, until it is whole.
-        partial = file.with_suffix(".partial")
-        with partial.open("wb") as stream:
-            np.savez_compressed(stream, **found)
-        partial.rename(file)
-        seconds_of = ", ".join(f"{split} {float(found[f'{SECONDS}-{split}']):.1f} s" for split in SPLITS)
-        means = ", ".join(f"{name} {array.mean():.3f}" for name, array in measured.items.items())
-        print(f"{point.name}: {seconds_of}; report: {means}", flush=True)
+        measured = {split: live.measure(split) for split in SPLITS}
+        table.write(
+            folder, groups, point, {split: (each.items, seconds) for split, (each, seconds) in measured.items()}
+        )
+        told = [f"{split} {seconds:.1f} s" for split, (_, seconds) in measured.items()]
+        told += [f"{name} {array.mean():.3f}" for name, array in measured["report"][0].items.items()]
+        print(f"{point.name}: {', '.join(told)}", flush=True)

@@ -48,7 +48,7 @@ def train(
         for first in range(0, len(order), batch):
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 value = loss([examples[i] for i in order[first : first + batch]])
-            value.backward()
+            torch.autograd.backward(value)
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

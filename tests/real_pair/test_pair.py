@@ -13,10 +13,10 @@ from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from testing.checkpoints import make_pair
-from testing.real_pair import adapter, run_file
+from testing.real_pair import adapter, run_file, table
 from testing.real_pair.folder import Made
 from testing.real_pair.points import points
-from testing.real_pair.table import GROUPS, RATIOS, SECONDS, Table
+from testing.real_pair.table import Table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,26 +74,16 @@ def test_points_are_ratios_of_all_sorts_and_differ() -> None:
 def test_a_table_is_its_points_in_their_order(tmp_path: Path) -> None:
     wanted = points(3)[:3]
     for number, point in enumerate(reversed(wanted)):
-        arrays = {
-            f"{split}/{name}": np.full((items, 1), number + items)
-            for split in ("search", "report")
-            for name, items in (("reward", 4), ("piqa", 5))
-        }
-        seconds = {f"{SECONDS}-{split}": np.array(2.0) for split in ("search", "report")}
-        np.savez(
-            tmp_path / f"{point.name}.npz",
-            **arrays,
-            **seconds,
-            **{GROUPS: np.array(["a", "b", "c"]), RATIOS: np.array(point.ratios)},
-        )
+        items = {name: np.full((size, 1), number + size) for name, size in (("reward", 4), ("piqa", 5))}
+        table.write(tmp_path, ("a", "b", "c"), point, {"search": (items, 2.0), "report": (items, 3.0)})
     (tmp_path / "block-00-0.partial").write_bytes(b"half of one")
-    table = Table.read(tmp_path)
-    assert table.names == tuple(point.name for point in wanted)
-    assert table.groups == ("a", "b", "c")
-    assert np.array_equal(table.ratios, [point.ratios for point in wanted])
-    assert table.items["report"]["piqa"].shape == (3, 5, 1)
-    assert table.items["search"]["reward"][:, 0, 0].tolist() == [6, 5, 4]
-    assert table.seconds["search"].tolist() == [2, 2, 2]
+    found = Table.read(tmp_path)
+    assert found.names == tuple(point.name for point in wanted)
+    assert found.groups == ("a", "b", "c")
+    assert np.array_equal(found.ratios, [point.ratios for point in wanted])
+    assert found.items["report"]["piqa"].shape == (3, 5, 1)
+    assert found.items["search"]["reward"][:, 0, 0].tolist() == [6, 5, 4]
+    assert found.seconds["search"].tolist() == [2, 2, 2]
 
 
 def test_a_stage_that_was_left_out_is_named(tmp_path: Path) -> None:
