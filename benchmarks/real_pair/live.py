@@ -52,8 +52,9 @@ class Live:
         """Loads a checkpoint as it is."""
         self._engine.load_checkpoint(checkpoint)
 
-    def keep_as_base(self, splits: Sequence[Split]) -> None:
-        """Asks the weights that are live, and measures taxes from their answers later on."""
+    def ask_base(self, splits: Sequence[Split]) -> None:
+        """Loads base and asks it; taxes are measured from its answers later on."""
+        self.load(self.inputs.pair.base)
         self._base = {split: self._evaluation(split).ask(self._engine) for split in splits}
 
     def measure(self, split: Split) -> tuple[Measured, float]:

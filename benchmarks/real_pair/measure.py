@@ -32,7 +32,7 @@ def make(made: Made, out: Path) -> dict[str, Any]:
         value with its standard error; `errors`, the gain in its standard errors.
     """
     live = Live.open(RunConfig.load(made.run_file))
-    live.keep_as_base(["report"])
+    live.ask_base(["report"])
     base = live.measure("report")[0].items
     figures: dict[str, Any] = {"base": {"reward": float(base["reward"].mean())}}
     for name, folder in (("aligned", made.aligned), ("adapter", made.adapter)):

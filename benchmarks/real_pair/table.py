@@ -28,7 +28,7 @@ def make(run_file: Path, folder: Path, most: int | None, minutes: float) -> None
     live = Live.open(RunConfig.load(run_file))
     folder.mkdir(exist_ok=True)
     groups = live.inputs.groups.names
-    live.keep_as_base(SPLITS)
+    live.ask_base(SPLITS)
     live.attach()
     print(f"ready after {time.perf_counter() - began:.0f} s", flush=True)
     for point in points(len(groups))[:most]:
