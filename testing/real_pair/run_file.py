@@ -17,7 +17,7 @@ CPUS = 2
 PROBES = {
     "arc_easy": ("arc/ARC-Easy.test.json", 200),
     "piqa": ("piqa/valid.jsonl", 200),
-    "squad": ("squad/xquad.en.json", 100),
+    "squad": ("squad/xquad.en.json", 50),
 }
 """By preset, its file in the folder of data, and the items of each split."""
 
