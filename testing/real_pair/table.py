@@ -1,0 +1,93 @@
+"""A table of what merges score, item by item, so that searches can be tried on it without an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ama_ray.errors import UserError
+from ama_ray.evaluation.evaluation import SPLITS
+from testing.real_pair.points import points
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ama_ray.config.data import Split
+    from ama_ray.scores.objectives import Items
+    from testing.real_pair.points import Point
+
+_GROUPS, _RATIOS, _SECONDS = "groups", "ratios", "seconds"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What was measured, in the order in which it was measured.
+
+    Attributes:
+        groups: The names of the ratios.
+        names: Of the points.
+        ratios: Shape (points, groups).
+        items: By split, then by name of a reward or probe; see `ama_ray.scores.objectives.Items`, with one axis more
+            in front: shape (points, items, columns).
+        seconds: By split, wall seconds of each point, shape (points,).
+    """
+
+    groups: tuple[str, ...]
+    names: tuple[str, ...]
+    ratios: NDArray[np.float64]
+    items: Mapping[Split, Mapping[str, NDArray[np.float64]]]
+    seconds: Mapping[Split, NDArray[np.float64]]
+
+    @classmethod
+    def read(cls, folder: Path) -> Table:
+        """Reads the points that there are.
+
+        Raises:
+            UserError: There are none.
+        """
+        found = {file.stem: dict(np.load(file)) for file in sorted(folder.glob("*.npz"))}
+        if not found:
+            raise UserError(f"{folder}: has no points; run `python -m benchmarks.real_pair table`.")
+        first = next(iter(found.values()))
+        order = [point.name for point in points(len(first[_GROUPS])) if point.name in found]
+
+        def stacked(key: str) -> NDArray[np.float64]:
+            return np.stack([found[name][key] for name in order])
+
+        names = {split: [key for key in first if key.startswith(f"{split}/")] for split in SPLITS}
+        return cls(
+            tuple(map(str, first[_GROUPS])),
+            tuple(order),
+            stacked(_RATIOS),
+            {split: {key.partition("/")[2]: stacked(key) for key in names[split]} for split in SPLITS},
+            {split: stacked(f"{_SECONDS}-{split}") for split in SPLITS},
+        )
+
+
+def file_of(folder: Path, point: Point) -> Path:
+    """Where a point is kept."""
+    return folder / f"{point.name}.npz"
+
+
+def write(folder: Path, groups: Sequence[str], point: Point, measured: Mapping[Split, tuple[Items, float]]) -> None:
+    """Keeps a point; its file appears when it is whole.
+
+    Args:
+        folder: Of the table.
+        groups: The names of the ratios.
+        point: What was measured.
+        measured: By split, the items and the wall seconds that they took.
+    """
+    found: dict[str, Any] = {_GROUPS: np.array(groups), _RATIOS: np.array(point.ratios)}
+    for split, (items, seconds) in measured.items():
+        found |= {f"{split}/{name}": array for name, array in items.items()}
+        found[f"{_SECONDS}-{split}"] = np.array(seconds)
+    partial = file_of(folder, point).with_suffix(".partial")
+    with partial.open("wb") as stream:
+        np.savez_compressed(stream, **found)
+    partial.rename(file_of(folder, point))
