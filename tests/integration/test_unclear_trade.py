@@ -37,7 +37,10 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_ends_after_base_and_aligned_and_says_so_wherever_one_looks(noisy: Path, tmp_path: Path) -> None:
-    fields: dict[str, Any] = {"aligned": str(noisy), "trials": 4, "report": {"points": 1}, "out": tmp_path / "run"}
+    # One engine: of two, the first would do all the other trials before the second has started for aligned.
+    engine = {"dtype": "float32", "cpus": 2}
+    fields: dict[str, Any] = {"aligned": str(noisy), "trials": 4, "report": {"points": 1}, "engine": engine}
+    fields["out"] = tmp_path / "run"
     lines: list[str] = []
     run = ama_ray.search(ROOT / "run.yaml", progress=lines.append, **fields)
     # One that was under way beside the second may have ended too.
