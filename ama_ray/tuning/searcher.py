@@ -34,7 +34,7 @@ class RunSearcher(Searcher):
     mean ratio, against which it is compared.
 
     Where base and aligned, the first two, turn out not to differ beyond error, nothing more is handed out, unless the
-    run file says `unclear_trade: go-on`.
+    run file says `unclear_trade: go-on`. Until that is known, each engine gets one trial, and one is ready.
 
     Attributes:
         ended: Why the search ended before its last trial; empty where it did not.
@@ -104,6 +104,9 @@ class RunSearcher(Searcher):
         return not self.ended
 
     def _search(self) -> TrialSpec | None:
+        # Short trials would otherwise be over before a slow engine has scored base or aligned.
+        if self._trade.pending and self._asked["search"] >= max(2, self._slots() + 1):
+            return None
         spec = self._suggester.suggest()
         if spec is None and len(self._in_flight) < self._slots():
             # An engine is idle. Tune would end it, did another become idle too, and starting one takes long.

@@ -116,6 +116,8 @@ def test_no_more_are_handed_out_than_engines_and_one(tmp_path: Path) -> None:
     run.slots = 2
     assert run.next() is not None
     run.finish(0)
+    assert run.next(patience=3) is None  # aligned may still show that there is no trade
+    run.finish(1)
     assert run.next() is not None
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class UnclearTrade:
     """Tests base against aligned as soon as both are scored, once (`ama_ray.analysis.trade_test`).
 
-    Nothing waits for them: trials that are handed out before run to their end. Where one of the two failed there is no
-    test, and the search goes on.
+    Trials that are handed out before run to their end. Where one of the two failed there is no test, and the search
+    goes on.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -22,6 +22,13 @@ class UnclearTrade:
         self._recorder = recorder
         self._looked_at = -1
         self._done = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether the search may yet end, as base or aligned has neither been scored nor failed."""
+        run = self._recorder.run
+        ended = {trial.uniform_ratio for trial in run.trials if trial.origin == "baseline"}
+        return run.config.unclear_trade == "stop" and not {0.0, 1.0} <= ended
 
     def found(self) -> str:
         """Why the search should end, as a sentence without its stop; empty where it should go on."""
