@@ -116,7 +116,7 @@ def _trade(run: StoredRun) -> dict[str, Any]:
         | {"verdict": part.verdict}
         for part in test.parts
     }
-    stopped = {"unclear_trade": why_unclear(test)} if run.stopping_test else {}
+    stopped = {"unclear_trade": why_unclear(test, run.tokens)} if run.stopping_test else {}
     return {"trade": {"clear": test.clear} | parts} | stopped
 
 
