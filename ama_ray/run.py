@@ -62,6 +62,7 @@ class StoredRun:
         self.trials = tuple(trials)
         self.test_data = test_data
         self.tokens = dict(tokens or {})
+        self._trade_tests: dict[tuple[Split, tuple[int, ...]], TradeTest] = {}
         self.items = ItemStore(folder / ITEMS)
         self.replies = ReplyStore(folder / REPLIES)
 
@@ -92,7 +93,9 @@ class StoredRun:
 
     def with_trials(self, trials: Sequence[Trial]) -> StoredRun:
         """The same run with other trials, as it goes on."""
-        return StoredRun(self.folder, self.config, self.objectives, trials, self.test_data, tokens=self.tokens)
+        run = StoredRun(self.folder, self.config, self.objectives, trials, self.test_data, tokens=self.tokens)
+        run._trade_tests = self._trade_tests  # items once written stay, and a test of BLEU takes its time
+        return run
 
     def pareto_of(self, trials: Sequence[Trial], split: Split) -> ParetoSet:
         """The front of some trials, by the run's constraints and from its reference point on."""
@@ -144,10 +147,13 @@ class StoredRun:
 
         baselines = [t for t in self.trials if t.origin == "baseline" and t.state == "complete"]
         numbers = {t.uniform_ratio: t.number for t in baselines if t.seen_on(split).scores}
-        ends = [numbers[ratio] for ratio in (0.0, 1.0) if ratio in numbers]
+        ends = tuple(numbers[ratio] for ratio in (0.0, 1.0) if ratio in numbers)
         if len(ends) < 2 or not self.items.has(split, *ends):
             return None
-        return TradeTest.of(self.objectives, *(self.items.read(split, number) for number in ends))
+        if (split, ends) not in self._trade_tests:
+            base, aligned = (self.items.read(split, number) for number in ends)
+            self._trade_tests[split, ends] = TradeTest.of(self.objectives, base, aligned)
+        return self._trade_tests[split, ends]
 
     @cached_property
     def stopping_test(self) -> TradeTest | None:

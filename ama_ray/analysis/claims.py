@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, get_args
 
 from ama_ray.analysis.paired import paired_errors
@@ -86,10 +86,10 @@ class Claims:
         )
         count = resamples or (FEWER if one_by_one else RESAMPLES)
         drawn = ResampledTrade(pareto, objectives, items, resamples=count, seed=seed)
-        of_points = {"on_front": drawn.on_front(), "groups": groups(pareto, objectives, items)}
+        of_points = cls(on_front=drawn.on_front(), groups=groups(pareto, objectives, items))
         top = knee(pareto)
         if top is None:
-            return cls(**of_points)  # type: ignore[arg-type]
+            return of_points
         best = best_uniform(pareto, top)
         names = pareto.objectives
         place = None if best is None or best.number == top.number else drawn.numbers.index(best.number)
@@ -98,7 +98,8 @@ class Claims:
         like = twin(pareto, top)
         over_twin = drawn.knee_minus(here, drawn.numbers.index(like.number)) if like else []
         front, uniform, difference = drawn.volumes()
-        return cls(
+        return replace(
+            of_points,
             hypervolume=front,
             uniform=uniform,
             difference=difference,
@@ -107,7 +108,6 @@ class Claims:
             over_twin=dict(zip(names, over_twin, strict=True)) if like else {},
             gain=gain,
             again=drawn.volume_of(searched) if searched else _UNKNOWN,
-            **of_points,  # type: ignore[arg-type]
         )
 
     def group(self, number: int) -> str:

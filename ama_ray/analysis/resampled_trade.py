@@ -59,22 +59,20 @@ class ResampledTrade:
         models = resample(objectives, [items[number] for number in self.numbers], seed=seed, resamples=resamples)
         names = pareto.objectives
         values = np.stack([np.stack([model.objectives[name] for name in names], axis=-1) for model in models], axis=1)
-        self._base = self._aligned = 0
+        self._base = 0
         if "base" in pareto.trade.ends:
             self._base = self.numbers.index(pareto.base.number)
             values[..., -1] -= values[:, [self._base], -1]
         self.known, self.drawn = values[0], values[1:]
         self._shares: tuple[Array, Array] | None = None
-        self._references = np.zeros((1 + resamples, len(names)))
         if not pareto.no_trade:
             self._aligned = self.numbers.index(pareto.aligned.number)
             shares = self._between(values)
             worst = np.array([pareto.worst.get(name, np.nan) for name in names])
             base, span = values[:, self._base], values[:, self._aligned] - values[:, self._base]
-            corner = np.where(np.isnan(worst), [0.0] * (len(names) - 1) + [1.0], (worst - base) / span)
+            self._references = np.where(np.isnan(worst), [0.0] * (len(names) - 1) + [1.0], (worst - base) / span)
             # Where a resample has no box, it says nothing.
             self._boxed = np.asarray((span > 0).all(axis=1))[1:]
-            self._references = corner
             self._shares = shares[0], shares[1:]
 
     def on_front(self) -> dict[int, float]:

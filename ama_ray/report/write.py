@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.report.html.provenance import environment
 from ama_ray.report.html.render import write_html
-from ama_ray.report.json_fields import claim_fields, front_row, value_or_null
+from ama_ray.report.json_fields import claim_fields, front_row, interval_fields, value_or_null
 from ama_ray.report.notes import used_test_data
 from ama_ray.report.plots.convergence import plot_convergence
 from ama_ray.report.plots.families import plot_families
@@ -111,11 +110,7 @@ def _trade(run: StoredRun) -> dict[str, Any]:
     test = run.trade_test()
     if test is None:
         return {}
-    parts = {
-        part.name: {name: value_or_null(value) for name, value in asdict(part.interval).items()}
-        | {"verdict": part.verdict}
-        for part in test.parts
-    }
+    parts = {part.name: interval_fields(part.interval) | {"verdict": part.verdict} for part in test.parts}
     stopped = {"unclear_trade": why_unclear(test, run.tokens)} if run.stopping_test else {}
     return {"trade": {"clear": test.clear} | parts} | stopped
 

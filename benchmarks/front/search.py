@@ -24,7 +24,7 @@ from benchmarks.front.contestants import CONTESTANTS
 from testing.landscape import Landscape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 PARALLEL = " x "
 """In a contestant's name, before the number of trials it runs at once."""
@@ -57,10 +57,7 @@ def run(problem: str, name: str, seed: int, trials: int, folder: Path) -> None:
         scores = landscape.scores(ratios, "search")
         contestant.tell(ratios, scores)
         rows.append({"ratios": ratios} | {key: each.value for key, each in scores.objectives.items()})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    part.replace(file)
+    write(file, rows)
 
 
 def result_file(folder: Path, problem: str, name: str, seed: int) -> Path:
@@ -71,6 +68,46 @@ def result_file(folder: Path, problem: str, name: str, seed: int) -> Path:
 def read(file: Path) -> list[dict[str, Any]]:
     """The trials of a search, in their order; none where it has not been done."""
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+def write(file: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes the trials of a search, which is then complete."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    part.replace(file)
+
+
+def run_all(
+    run: Callable[[str, str, int, int, Path], None],
+    problems: Sequence[str],
+    names: Sequence[str],
+    seeds: int,
+    trials: int,
+    folder: Path,
+    processes: int,
+) -> None:
+    """Runs a search of every problem by every contestant with every seed, several at a time.
+
+    Args:
+        run: One search: of a problem, by a contestant, with a seed and a number of trials, into a folder.
+        problems: To search.
+        names: Of the contestants.
+        seeds: How many, from 0.
+        trials: Of each search.
+        folder: Of the results.
+        processes: How many at a time.
+    """
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        jobs = {
+            pool.submit(run, each, name, seed, trials, folder): f"{each} {name} seed {seed}"
+            for each in problems
+            for seed in range(seeds)
+            for name in names
+        }
+        for job, title in jobs.items():
+            job.result()
+            print(title, flush=True)
 
 
 def main(
@@ -84,28 +121,13 @@ def main(
 ) -> None:
     """Runs what has not been run yet, then prints the tables and the numbers, and writes a plot by problem."""
     if not tables:
-        _run_all(problem, contestant or list(CONTESTANTS), range(seeds), trials, folder, processes)
+        run_all(run, problem, contestant or list(CONTESTANTS), seeds, trials, folder, processes)
     numbers = {}
     for each in problem:
         results = search_tables.Results(each, folder, seeds)
         numbers[each] = search_tables.tables(results)
         search_tables.plot(results, folder / f"{each.replace(':', '-')}.png")
     print(json.dumps(numbers))
-
-
-def _run_all(
-    problems: Sequence[str], names: Sequence[str], seeds: Sequence[int], trials: int, folder: Path, processes: int
-) -> None:
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        jobs = {
-            pool.submit(run, each, name, seed, trials, folder): f"{each} {name} seed {seed}"
-            for each in problems
-            for seed in seeds
-            for name in names
-        }
-        for job, title in jobs.items():
-            job.result()
-            print(title, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
@@ -26,11 +23,10 @@ from rich.table import Table
 from ama_ray.pareto.hypervolume import non_dominated
 from benchmarks.front.contestants import CONTESTANTS
 from benchmarks.front.modelled import Modelled
-from benchmarks.front.search import read, result_file
+from benchmarks.front.search import read, result_file, run_all, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future
 
 BUDGETS = (20, 40)
 
@@ -62,10 +58,7 @@ def run(problem: str, name: str, seed: int, trials: int, folder: Path) -> None:
         scores = landscape.scores(ratios)
         contestant.tell(ratios, scores)
         rows.append({"ratios": ratios, "seen": [each.value for each in scores.objectives.values()]})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    part.replace(file)
+    write(file, rows)
 
 
 def judge(landscape: Modelled, rows: Sequence[dict[str, Any]]) -> Judged:
@@ -136,26 +129,12 @@ def main(
     trials: int = 40,
     folder: Path = Path("runs/benchmark-search"),
     processes: int = 2,
-    minutes: Annotated[float, typer.Option(help="No search is started after so many.")] = 1e9,
     tables: Annotated[bool, typer.Option("--tables", help="Only print what is there.")] = False,
 ) -> None:
     """Runs what has not been run yet, then prints a table by problem."""
-    names = contestant or list(CONTESTANTS)
-    jobs = [(each, name, seed) for seed in range(seeds) for each in problem for name in names]
-    jobs = [job for job in jobs if len(read(result_file(folder, *job))) < trials]
-    if not tables and jobs:
+    if not tables:
         Modelled(problem[0], 0, folder)  # fitted once, before there are processes
-        end = monotonic() + 60 * minutes
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            running: dict[Future[None], tuple[str, str, int]] = {}
-            while (jobs and monotonic() < end) or running:
-                while jobs and len(running) < processes and monotonic() < end:
-                    job = jobs.pop(0)
-                    running[pool.submit(run, *job, trials, folder)] = job
-                done = next(as_completed(running))
-                print(*running.pop(done), done.exception() or "", flush=True)
-        if jobs:
-            raise SystemExit(1)
+        run_all(run, problem, contestant or list(CONTESTANTS), seeds, trials, folder, processes)
     print(json.dumps({each: table(each, folder, seeds) for each in problem}))
 
 

@@ -24,7 +24,7 @@ from ama_ray.report.text.summary import sentence
 from ama_ray.scores.interval import Interval
 from ama_ray.storage.records import ItemStore, read_trials
 from tests.support.made_up_search import LARGE, LINE, OBJECTIVES, search
-from tests.support.runs import run_of
+from tests.support.runs import in_folder, run_of
 
 if TYPE_CHECKING:
     from ama_ray.run import StoredRun
@@ -60,7 +60,7 @@ def test_paired_items_decide_whether_there_is_a_trade(known: StoredRun) -> None:
     same = dict(base) | {"facts": aligned["facts"], "text": aligned["text"]}
     ItemStore(known.folder / "items").write("search", 1, same)
     try:
-        unclear = known.pareto_of(known.trials, "search")
+        unclear = in_folder(known, known.folder).pareto_of(known.trials, "search")
         assert unclear.no_trade.startswith("the aligned model does not raise the reward (aligned minus base 0,")
     finally:
         ItemStore(known.folder / "items").write("search", 1, aligned)

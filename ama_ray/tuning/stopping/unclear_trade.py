@@ -20,27 +20,26 @@ class UnclearTrade:
     def __init__(self, recorder: Recorder) -> None:
         """Watches a run; where its run file says `unclear_trade: go-on`, an unclear trade is only told."""
         self._recorder = recorder
-        self._looked_at = -1
         self._done = False
 
     @property
     def pending(self) -> bool:
         """Whether the search may yet end, as base or aligned has neither been scored nor failed."""
-        run = self._recorder.run
-        ended = {trial.uniform_ratio for trial in run.trials if trial.origin == "baseline"}
-        return run.config.unclear_trade == "stop" and not {0.0, 1.0} <= ended
+        return self._recorder.run.config.unclear_trade == "stop" and not self._both_ended()
 
     def found(self) -> str:
         """Why the search should end, as a sentence without its stop; empty where it should go on."""
-        run = self._recorder.run
-        if self._done or self._looked_at == len(run.trials):
+        if self._done or not self._both_ended():
             return ""
-        self._looked_at = len(run.trials)
+        self._done = True
+        run = self._recorder.run
         test = run.trade_test()
-        self._done = test is not None
         if test is None or test.clear:
             return ""
         if run.config.unclear_trade == "go-on":
             self._recorder.tell(warning(test, run))
             return ""
         return ending(test, run)
+
+    def _both_ended(self) -> bool:
+        return {0.0, 1.0} <= {t.uniform_ratio for t in self._recorder.run.trials if t.origin == "baseline"}
