@@ -118,14 +118,18 @@ class StoredRun:
 
     @property
     def is_reported(self) -> bool:
-        """Whether base, aligned and the search's front were scored again, or as many points as were to be."""
+        """Whether base, aligned and the search's front were scored again, or as many points as were to be.
+
+        With a budget, a point of the search is enough: it may not have allowed more.
+        """
         complete = [trial for trial in self.trials if trial.state == "complete"]
         ends = {trial.uniform_ratio for trial in complete if trial.origin == "baseline" and trial.report}
         if not {0.0, 1.0} <= ends:
             return False
         chosen = [trial for trial in self.searched_pareto.front if trial.origin != "baseline"]
         again = [t for t in complete if t.origin not in ("baseline", "twin") and (t.report or t.reason)]
-        return all(trial.report or trial.reason for trial in chosen) or len(again) >= self.config.report.points
+        most = 1 if self.config.budget else self.config.report.points
+        return all(trial.report or trial.reason for trial in chosen) or len(again) >= most
 
     @property
     def searched(self) -> tuple[Trial, ...]:

@@ -49,6 +49,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`task`", probes.TaskProbe),
     ("The report: `report`", run.Report),
     ("When to stop: `stop`", search.Stop),
+    ("What a run may spend: `budget`", search.Budget),
     ("Proxy distillation: `distill`", distill.Distill),
     ("Engines: `engine`", engine.EngineSettings),
 )

@@ -6,11 +6,12 @@ from ama_ray.config.engine import EngineSettings
 from ama_ray.config.probes import FewShot, FileProbe, PresetProbe, Probe, TaskProbe
 from ama_ray.config.rewards import Judge, Prompts, Reward, RewardSettings, Sampling
 from ama_ray.config.run import BASELINE_RATIOS, FIRST_RATIOS, Report, RunConfig
-from ama_ray.config.search import Stop
+from ama_ray.config.search import Budget, Stop
 
 __all__ = [
     "BASELINE_RATIOS",
     "FIRST_RATIOS",
+    "Budget",
     "Distill",
     "EngineSettings",
     "FewShot",

@@ -14,7 +14,7 @@ from ama_ray.config.engine import EngineSettings
 from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, Range, Space, listed
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
-from ama_ray.config.search import Bounds, Callbacks, Reference, Sampler, Stop, WarmStart
+from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, WarmStart
 from ama_ray.errors import UserError
 
 BASELINE_RATIOS = tuple(i / 10 for i in range(11))
@@ -72,6 +72,7 @@ class RunConfig(Model):
         None, gt=0, lt=HIGHEST_RATIO, description="search only ratios with this mean over the groups, as the paper does"
     )
     stop: Stop | None = Field(None, description="what ends the search before its last trial; default: nothing")
+    budget: Budget | None = Field(None, description="what the whole run may spend; default: as much as its trials take")
     unclear_trade: Literal["stop", "go-on"] = Field(
         "stop",
         description="where aligned, by the first two trials, has not more reward than base or costs no tax beyond "

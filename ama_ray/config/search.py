@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from ama_ray.config.fields import Called, File, Model, listed, named_or_dotted
 
@@ -80,6 +80,24 @@ Bounds = dict[str, Bound]
 
 Reference = dict[str, Annotated[float, Field(allow_inf_nan=False)]]
 """By objective."""
+
+
+class Budget(Model):
+    """What a run may spend: the search ends where what is left is what the report takes."""
+
+    tokens: int | None = Field(None, ge=1, description="read by the engines, and at most generated, in the whole run")
+    hours: float | None = Field(None, gt=0, description="from the start of the command, by the pace of the trials")
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Budget:
+        if self.tokens is None and self.hours is None:
+            raise ValueError("give `tokens`, `hours` or both")
+        return self
+
+    def __str__(self) -> str:
+        """In words."""
+        given = [f"{self.tokens:,} tokens" if self.tokens else "", f"{self.hours:g} hours" if self.hours else ""]
+        return " and ".join(filter(None, given))
 
 
 class Stop(Model):

@@ -39,6 +39,11 @@ def tokens_of_items(evaluation: Evaluation) -> dict[str, float]:
     }
 
 
+def tokens_of_trial(evaluation: Evaluation) -> int:
+    """The tokens that one model takes: those read, and at most so many generated."""
+    return sum(read(request) + generated(request) for request in evaluation.requests)
+
+
 def read(request: Request) -> int:
     """The tokens that a request has an engine read."""
     if isinstance(request, Generation):

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
-from ama_ray.config import BASELINE_RATIOS
+from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
 from ama_ray.rewards.judge import JudgeReward
 from ama_ray.storage.names import IDENTITY, TRIALS
 from ama_ray.storage.records import read_trials
+from ama_ray.tuning.budget import Costs
 from ama_ray.tuning.cluster.memory import engine_bytes, store_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ama_ray.config import Split
+    from ama_ray.config import RunConfig, Split
     from ama_ray.evaluation.inputs import Inputs
 
 
@@ -32,6 +33,8 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     report = f"{fewest} to {fewest + config.report.points} on the report split"
     yield f"trials: {config.trials} of the search, then {report}"
     yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
+    if config.budget:
+        yield _budget(config, Costs.of(inputs.evaluations))
     on_gpu = torch.cuda.is_available() and config.engine.gpus != 0
     store, engine = store_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
     free = psutil.virtual_memory().available
@@ -53,6 +56,18 @@ def _work(inputs: Inputs, split: Split) -> str:
     requests = inputs.evaluations[split].requests
     read, most = sum(map(work.read, requests)), sum(map(work.generated, requests))
     return f"{len(requests)} requests, {read} tokens read, at most {most} tokens generated"
+
+
+def _budget(config: RunConfig, costs: Costs) -> str:
+    always = f"base, aligned and the other uniform points, which every run scores, take {costs.least:,} tokens"
+    if config.budget is None or config.budget.tokens is None:
+        return f"budget: {config.budget}; {always}; how many more there is time for, the pace of the trials will tell"
+    most = config.trials - len(FIRST_RATIOS)
+    left = config.budget.tokens - costs.least
+    whole = f"one more trial of the search takes {costs.search:,} and one more point of the report {costs.report:,}"
+    needed = costs.least + most * costs.search + config.report.points * costs.report
+    enough = "enough for all trials" if needed <= config.budget.tokens else f"all trials take at most {needed:,}"
+    return f"budget: {config.budget}, {enough}; {always}, which leaves {left:,}; {whole}, less where trials are stopped"
 
 
 def _time(inputs: Inputs) -> str:

@@ -18,6 +18,7 @@ from ama_ray.tuning.trainable import SwapTrial, TrialContext, TrialContextRefere
 
 if TYPE_CHECKING:
     from ama_ray.evaluation.inputs import Inputs
+    from ama_ray.tuning.budget import Spending
     from ama_ray.tuning.cluster.slots import Slots
     from ama_ray.tuning.recorder import Recorder
     from ama_ray.tuning.setup import Prepared
@@ -33,6 +34,7 @@ def run_trials(
     *,
     slots: Slots,
     signals: Interrupts,
+    spending: Spending,
     trainable: type[SwapTrial] = SwapTrial,
 ) -> str:
     """Runs the trials of a run, those of an earlier process excepted.
@@ -44,6 +46,7 @@ def run_trials(
         recorder: It gets every result.
         slots: Tells how many engines can run side by side.
         signals: They end the search in good order.
+        spending: It knows what the budget allows.
         trainable: What runs a trial.
 
     Returns:
@@ -54,7 +57,7 @@ def run_trials(
     context = TrialContext(inputs.evaluations, recorder.run.objectives, prepared)
     reference = TrialContextReference.of(context, config.engine.timeout)
     resources = {kind.lower(): amount for kind, amount in slots.want.items()}
-    searcher = RunSearcher(inputs.groups.names, suggester, recorder, slots)
+    searcher = RunSearcher(inputs.groups.names, suggester, recorder, slots, spending)
     with tempfile.TemporaryDirectory(prefix="ama_ray-tune-") as scratch, no_state_of_tune():
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(trainable, context=reference), resources),

@@ -18,6 +18,7 @@ from ama_ray.storage.log import failure_to_log, log_to
 from ama_ray.storage.mirror import mirrored
 from ama_ray.storage.run_folder import Resume, RunFolder, finished, held
 from ama_ray.tuning import callbacks, samplers
+from ama_ray.tuning.budget import Spending
 from ama_ray.tuning.cluster.memory import check_stores, engine_bytes, own_store
 from ama_ray.tuning.cluster.pickling import scorers_by_value
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
@@ -88,6 +89,7 @@ def _search(
     for warning in inputs.pair.warnings:
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
+    spending = Spending.of(config, inputs.evaluations)
     shape = parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots)
     config, tokens = inputs.config, tokens_of_items(inputs.evaluations["search"])
     folder = RunFolder.start(config, inputs.digests, inputs.objectives, inputs.test_data, tokens, resume=resume)
@@ -127,7 +129,7 @@ def _search(
         tell(f"deep check passed: {prepared.verdict}")
         tell.send(StageStarted("starting engines"))
         suggester = study_suggester(inputs, earlier, folder, shape, first, parallel=slots(), tell=tell)
-        ended = run_trials(inputs, prepared, suggester, recorder, slots=slots, signals=signals)
+        ended = run_trials(inputs, prepared, suggester, recorder, slots=slots, signals=signals, spending=spending)
         engines = slots()
     recorder.say_why_it_ended(ended)
     engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.search import Searcher
 
 from ama_ray.analysis.candidates import candidates
-from ama_ray.config import BASELINE_RATIOS
+from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.scores.trial import Trial
@@ -19,10 +19,16 @@ from ama_ray.tuning.stopping.unclear_trade import UnclearTrade
 from ama_ray.tuning.trial_records import TrialSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ama_ray.config import Split
+    from ama_ray.run import StoredRun
+    from ama_ray.tuning.budget import Spending
     from ama_ray.tuning.recorder import Recorder
     from ama_ray.tuning.suggester import StudySuggester
+
+ALWAYS = ("baseline", "twin")
+"""Origins of the points that are scored on the report split whatever the budget is."""
 
 
 class RunSearcher(Searcher):
@@ -41,7 +47,12 @@ class RunSearcher(Searcher):
     """
 
     def __init__(
-        self, groups: Sequence[str], suggester: StudySuggester, recorder: Recorder, slots: Callable[[], int]
+        self,
+        groups: Sequence[str],
+        suggester: StudySuggester,
+        recorder: Recorder,
+        slots: Callable[[], int],
+        spending: Spending,
     ) -> None:
         """Plans a run.
 
@@ -50,6 +61,7 @@ class RunSearcher(Searcher):
             suggester: It chooses the ratios of the search.
             recorder: It knows the run, and what has finished, also in an earlier process.
             slots: Tells how many engines can run side by side now.
+            spending: It knows what the budget allows.
         """
         names = recorder.run.objectives.names
         super().__init__(metric=list(names), mode=["max"] * (len(names) - 1) + ["min"])
@@ -58,6 +70,7 @@ class RunSearcher(Searcher):
         self._suggester = suggester
         self._recorder = recorder
         self._slots = slots
+        self._spending = spending
         self._trade = UnclearTrade(recorder)
         self._plateau = HypervolumePlateau(recorder.run)
         self.ended = ""
@@ -100,8 +113,16 @@ class RunSearcher(Searcher):
     def _searches(self) -> bool:
         if self.ended or self._asked["search"] >= self._config.trials:
             return False
-        self.ended = self._plateau.reached(self._recorder.run.trials) or ""
+        self.ended = self._plateau.reached(self._recorder.run.trials) or self._budget_is_spent()
         return not self.ended
+
+    def _budget_is_spent(self) -> str:
+        if self._asked["search"] < len(FIRST_RATIOS) or self._spending.allows_search(*self._spent()):
+            return ""
+        return f"what is left of the budget of {self._spending} is for the report"
+
+    def _spent(self) -> tuple[StoredRun, Mapping[Split, int]]:
+        return self._recorder.run, Counter(spec.split for spec in self._in_flight.values())
 
     def _search(self) -> TrialSpec | None:
         # Short trials would otherwise be over before a slow engine has scored base or aligned.
@@ -124,6 +145,11 @@ class RunSearcher(Searcher):
                 return None
             self._queue.extend(ready)
             self._steps.pop(0)
+        if self._queue and self._queue[0].origin not in ALWAYS and not self._spending.allows_report(*self._spent()):
+            left = [trial for trial in self._queue if trial.origin not in ALWAYS]
+            self._recorder.tell(f"the budget of {self._spending} leaves {len(left)} points of the search unreported")
+            self._queue = deque(trial for trial in self._queue if trial.origin in ALWAYS)
+            return self._report()
         return self._again_on_report(self._queue.popleft()) if self._queue else str(Searcher.FINISHED)
 
     def _again_on_report(self, trial: Trial) -> TrialSpec:

@@ -16,6 +16,7 @@ from ama_ray.space.parametrization import Box
 from ama_ray.storage.records import read_trials
 from ama_ray.storage.run_folder import RunFolder
 from ama_ray.tuning import samplers
+from ama_ray.tuning.budget import Costs, Spending
 from ama_ray.tuning.recorder import Recorder
 from ama_ray.tuning.samplers import SamplerContext
 from ama_ray.tuning.searcher import RunSearcher
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("facts", "f", "mean"),))
 RANGES = {"a": (0.0, 1.0), "b": (0.0, 1.0)}
 TRIALS, POINTS = 15, 3
+SEARCH_COST, REPORT_COST = 100, 150
+"""Tokens of a trial."""
 
 
 def model(ratios: dict[str, float]) -> Items:
@@ -59,6 +62,7 @@ class Run:
 
     Attributes:
         said: What the recorder told.
+        now: Seconds on the clock of the budget's hours.
     """
 
     def __init__(
@@ -88,7 +92,9 @@ class Run:
         suggest, in_time = self.suggester.suggest, 30.0
         patched: Any = self.suggester
         patched.suggest = lambda wait=in_time: suggest(wait)
-        self.searcher = RunSearcher(tuple(RANGES), self.suggester, self.recorder, lambda: self.slots)
+        self.now = 0.0
+        spending = Spending(run.config.budget, Costs(search=SEARCH_COST, report=REPORT_COST), lambda: self.now)
+        self.searcher = RunSearcher(tuple(RANGES), self.suggester, self.recorder, lambda: self.slots, spending)
         self.slots = slots
         self.asked: list[dict[str, Any]] = []
 

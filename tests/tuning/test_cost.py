@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ama_ray.config import RunConfig
+from ama_ray.config import Budget, RunConfig
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.storage.records import write_trials
+from ama_ray.tuning.budget import Costs
 from ama_ray.tuning.cost import estimate
 from tests.support.trials import trial
 
@@ -43,3 +44,20 @@ def test_time_is_that_of_earlier_trials_of_the_same_items(miniature: Inputs, tmp
     assert "40 trials take 80 ± 40 s on one engine" in list(estimate(inputs))[-1]
     (tmp_path / "identity.json").write_text(json.dumps(inputs.digests | {"base and aligned": "another"}))
     assert "not known" in list(estimate(inputs))[-1]
+
+
+def test_a_budget_is_told_with_what_it_leaves(miniature: Inputs, tmp_path: Path) -> None:
+    costs = Costs.of(miniature.evaluations)
+    all_trials = costs.least + 37 * costs.search + 20 * costs.report
+
+    def told(budget: Budget) -> str:
+        config = miniature.config.model_copy(update={"out": tmp_path, "budget": budget})
+        (line,) = [line for line in estimate(replace(miniature, config=config)) if line.startswith("budget: ")]
+        return line
+
+    assert told(Budget(tokens=all_trials)).startswith(f"budget: {all_trials:,} tokens, enough for all trials; ")
+    left = all_trials - 1 - costs.least
+    less = told(Budget(tokens=all_trials - 1))
+    assert f"all trials take at most {all_trials:,}; " in less
+    assert f"which leaves {left:,}; one more trial of the search takes {costs.search:,} " in less
+    assert told(Budget(hours=8)).startswith("budget: 8 hours; base, aligned ")

@@ -101,6 +101,7 @@ def check(
     from ama_ray.report.text.trade_tables import before
     from ama_ray.space.parametrization import parametrization
     from ama_ray.tuning import callbacks, samplers
+    from ama_ray.tuning.budget import Spending
     from ama_ray.tuning.cost import estimate
     from ama_ray.tuning.warm_start import check_first_points
 
@@ -108,6 +109,7 @@ def check(
     inputs = Inputs.open(config)
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
     callbacks.make(config)
+    Spending.of(config, inputs.evaluations)  # which refuses a budget that is too small
     check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
     for warning in inputs.pair.warnings:
         say(f"warning: {warning}")
