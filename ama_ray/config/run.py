@@ -35,7 +35,7 @@ class Report(Model):
     share: float = Field(0.5, gt=0, lt=1, description="of the items of a file that has no report_file beside it")
     samples: int = Field(2, ge=1, description="times as many replies per prompt as in the search")
     points: int = Field(
-        20, ge=1, description="most points besides the uniform ones: the front, then those that could be on it"
+        10, ge=1, description="most points besides the uniform ones: the front, then those that could be on it"
     )
 
 
@@ -78,7 +78,11 @@ class RunConfig(Model):
         description="where aligned, by the first two trials, has not more reward than base or costs no tax beyond "
         "error: `stop` after these two and say how many items are missing, or `go-on` with a warning",
     )
-    early_stopping: bool = Field(True, description="stop trials that a part of the items shows to be hopeless")
+    early_stopping: bool = Field(
+        True,
+        description="where every source has a hundred items, score trials of the search on a third of them, and end "
+        "those that fewer show to be hopeless; base, aligned and the report see all",
+    )
     constraints: Bounds = Field(
         {},
         description="bounds such as '<= 0.02' that points of the front satisfy, by `tax`, a reward objective, "
