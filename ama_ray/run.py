@@ -155,7 +155,7 @@ class StoredRun:
         if len(ends) < 2 or not self.items.has(split, *ends):
             return None
         if (split, ends) not in self._trade_tests:
-            base, aligned = self.items.read_all(split, *ends)
+            base, aligned = (self.items.read(split, number) for number in ends)
             self._trade_tests[split, ends] = TradeTest.of(self.objectives, base, aligned)
         return self._trade_tests[split, ends]
 

@@ -78,11 +78,7 @@ class RunConfig(Model):
         description="where aligned, by the first two trials, has not more reward than base or costs no tax beyond "
         "error: `stop` after these two and say how many items are missing, or `go-on` with a warning",
     )
-    early_stopping: bool = Field(
-        True,
-        description="where every source has a hundred items, score trials of the search on a third of them, and end "
-        "those that fewer show to be hopeless; base, aligned and the report see all",
-    )
+    early_stopping: bool = Field(True, description="stop trials that a part of the items shows to be hopeless")
     constraints: Bounds = Field(
         {},
         description="bounds such as '<= 0.02' that points of the front satisfy, by `tax`, a reward objective, "

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
     from ama_ray.config.data import Source
 
-PARTS = (0.1, 0.2, 0.35)
-"""Shares of the items of the search split after which a trial of the search may end; none sees more than the last."""
-REST = "rest"
-"""The name of the items of the search split that only base and aligned are scored on, as only their test needs them."""
+PARTS = (0.1, 0.2, 0.35, 0.6, 1.0)
+"""Shares of the items of the search split after which a hopeless trial may be stopped."""
 
 FEWEST_FOR_PARTS = 100
 """With fewer items, the first parts would say too little."""
@@ -106,17 +104,12 @@ def shuffled(rows: Sequence[Row], key: Callable[[Row], str] = question) -> tuple
     return tuple(sorted(rows, key=lambda row: draw("shuffle " + key(row))))
 
 
-def parts(rows: Sequence[Row]) -> dict[str, slice]:
-    """Where the parts of a search split begin and end among its shuffled rows; none where it is too small for parts.
-
-    Returns:
-        By name: `part-0`, ..., which trials of the search see, then `REST`.
-    """
+def parts(rows: Sequence[Row]) -> list[slice]:
+    """Where the parts of a search split begin and end among its shuffled rows; none where it is too small for parts."""
     if len(rows) < FEWEST_FOR_PARTS:
-        return {}
-    ends = [round(share * len(rows)) for share in (*PARTS, 1.0)]
-    names = [*(f"part-{number}" for number in range(len(PARTS))), REST]
-    return {name: slice(*limits) for name, limits in zip(names, pairwise([0, *ends]), strict=True)}
+        return []
+    ends = [round(share * len(rows)) for share in PARTS]
+    return [slice(start, end) for start, end in pairwise([0, *ends])]
 
 
 def load(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ama_ray.data.splits import REST
 from ama_ray.engine.requests import Generation, check_length
 from ama_ray.probes import registry as probes
 from ama_ray.rewards import registry as rewards
@@ -56,15 +55,6 @@ class Measured:
     replies: tuple[Reply, ...] = ()
 
 
-def seen_in_search(evaluations: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
-    """What a trial of the search is scored on, part by part: the first items of its split, or all where they are few.
-
-    Base and aligned are also scored on the rest, for the test of one against the other.
-    """
-    parts = {name: each for name, each in evaluations.items() if name not in (*SPLITS, REST)}
-    return parts or {"search": evaluations["search"]}
-
-
 def joined(parts: Sequence[Items]) -> dict[str, NDArray[np.float64]]:
     """The items of several parts of a split, one part after the other."""
     names = dict.fromkeys(name for part in parts for name in part)
@@ -98,8 +88,8 @@ class Evaluation:
 
         Returns:
             The evaluations on the `search` split, on the `report` split, and on the parts of the search split
-            (`part-0`, ..., `rest`, in that order), which a trial may be scored on one after another; no parts where a
-            reward or probe has too few items.
+            (`part-0`, ..., in that order), which a trial may be scored on one after another; no parts where a reward or
+            probe has too few items.
 
         Raises:
             UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model.

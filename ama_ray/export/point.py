@@ -93,7 +93,7 @@ def _notes(run: StoredRun, pareto: ParetoSet, trial: Trial) -> Iterator[str]:
         yield brackets(run)
     elif pareto is run.pareto:
         yield place(run, trial)
-    if trial.state == "stopped":
+    if trial.share < 1:
         yield f"The search stopped this trial: it was scored on {trial.share:.0%} of the items of the search split."
     if used := used_test_data(run):
         yield used

@@ -38,7 +38,7 @@ def prepare(probe: Probe, tokenizer: Tokenizer, share: float, context_limit: int
 
     Returns:
         The probe on the `search` split and on the `report` split, and the search split once more in parts (`part-0`,
-        ..., `rest`) where it has items enough. A task of lm-evaluation-harness is whole in the first part.
+        ...) where it has items enough. A task of lm-evaluation-harness is whole in the first part.
 
     Raises:
         UserError: Its file is missing, empty or malformed; names file, line and field.
@@ -58,7 +58,7 @@ def prepare(probe: Probe, tokenizer: Tokenizer, share: float, context_limit: int
         prompting = Prompting(tokenizer, probe.chat, examples)
     rows = splits.shuffled(halves.search)
     split = {"search": rows, "report": halves.report}
-    split |= {name: rows[part] for name, part in splits.parts(rows).items()}
+    split |= {f"part-{number}": rows[part] for number, part in enumerate(splits.parts(rows))}
     prepared = {part: kind.build(name, rows, prompting, context_limit) for part, rows in split.items()}
     longest = max(request.length for each in prepared.values() for request in each.requests)
     if context_limit is not None and longest > context_limit:

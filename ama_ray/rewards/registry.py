@@ -30,7 +30,7 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
 
     Returns:
         The reward on the `search` split and on the `report` split, and the search split once more in parts (`part-0`,
-        ..., `rest`) where it has prompts enough.
+        ...) where it has prompts enough.
 
     Raises:
         UserError: The prompt file or the scorer is missing or malformed, or the scorer does not work.
@@ -46,8 +46,8 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
     search.check()
     later.check()
     parts = {
-        name: replace(search, rows=rows[part], requests=search.requests[part])
-        for name, part in splits.parts(rows).items()
+        f"part-{number}": replace(search, rows=rows[part], requests=search.requests[part])
+        for number, part in enumerate(splits.parts(rows))
     }
     return {"search": search, "report": later, **parts}
 

@@ -94,8 +94,7 @@ class Trial:
         seconds: Wall seconds by stage: swap (verified, cache reset), generate, score.
         tokens: Tokens that judges were sent and sent back (`prompt`, `completion`).
         reason: Why a failed trial failed, one line.
-        share: Share of the items of the search split that it was scored on (0-1): of base and aligned 1, and what the
-            other trials are scored on, less of it in a stopped one (`ama_ray.data.splits.PARTS`).
+        share: Share of the items of the search split that it was scored on (0-1); less than 1 in a stopped trial.
         split: Which of the two `scores` are.
     """
 

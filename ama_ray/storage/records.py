@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 CHECK = "check"
 """The last column: a checksum of the header and the row, by which a row that is cut off or changed is known."""
 _END = "\r\n"
-_REST = "rest"
 _RECORD = re.compile(r'(?:[^"\n]++|"[^"]*+"?)*+(?:\n|\Z)')
 """A line of the file with its end; a field in quotes may hold the ends of lines, and the last line may be cut off."""
 _log = logging.getLogger(__name__)
@@ -150,58 +149,24 @@ def _is_nan(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class ItemStore:
-    """The `items` folder of a run: `search/17.npz` holds what trial 17 scored on the search split, item by item.
-
-    Those are the items that all trials of the search have seen. What base and aligned scored on the others of that
-    split, for the test of one against the other, is in `rest/`.
-    """
+    """The `items` folder of a run: `search/17.npz` holds what trial 17 scored on the search split, item by item."""
 
     folder: Path
 
-    def write(self, split: Split, number: int, items: Items, rest: Items | None = None) -> None:
-        """Writes the items of a trial, each file in one step.
-
-        Args:
-            split: That the trial was scored on.
-            number: Of the trial.
-            items: Those that all trials have seen.
-            rest: The others of the search split, where it was scored on these too.
-        """
-        if rest:
-            self._write(_REST, number, rest)
-        self._write(split, number, items)
-
-    def _write(self, folder: str, number: int, items: Items) -> None:
-        path = self._path(folder, number)
+    def write(self, split: Split, number: int, items: Items) -> None:
+        """Writes the items of a trial, in one step."""
+        path = self._path(split, number)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path, "wb") as file:
             np.savez_compressed(file, allow_pickle=False, **items)
 
     def read(self, split: Split, number: int) -> dict[str, NDArray[np.float64]]:
-        """Reads the items of a trial that all trials have seen.
+        """Reads the items of a trial.
 
         Raises:
             UserError: The trial was not scored on this split, or its file cannot be read.
         """
-        return self._read(split, number)
-
-    def read_all(self, split: Split, *numbers: int) -> list[dict[str, NDArray[np.float64]]]:
-        """Reads all items that these trials were scored on: with the rest of the search split, where each has it.
-
-        Raises:
-            UserError: As for `read`.
-        """
-        seen = [self._read(split, number) for number in numbers]
-        if split != "search" or not all(self._path(_REST, number).is_file() for number in numbers):
-            return seen
-        rest = [self._read(_REST, number) for number in numbers]
-        return [
-            first | {name: np.concatenate([first[name], more]) for name, more in others.items()}
-            for first, others in zip(seen, rest, strict=True)
-        ]
-
-    def _read(self, folder: str, number: int) -> dict[str, NDArray[np.float64]]:
-        path = self._path(folder, number)
+        path = self._path(split, number)
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return dict(arrays)
@@ -214,8 +179,8 @@ class ItemStore:
         """Whether any trial has items of this split, and these trials do."""
         return (self.folder / split).is_dir() and all(self._path(split, number).is_file() for number in numbers)
 
-    def _path(self, folder: str, number: int) -> Path:
-        return self.folder / folder / f"{number}.npz"
+    def _path(self, split: Split, number: int) -> Path:
+        return self.folder / split / f"{number}.npz"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
-from ama_ray.evaluation.evaluation import SPLITS, seen_in_search
+from ama_ray.evaluation.evaluation import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
     from ama_ray.scores.trial import Trial
 
-ENDS = 2
-"""Base and aligned."""
 TWINS = 1
 """Points that the report scores after its front is known: the twin of the knee."""
 
@@ -31,24 +29,21 @@ class Costs:
     """What trials cost, in tokens: those read, and at most those generated.
 
     Attributes:
-        search: Base or aligned on all of the search split.
-        trial: Another trial of the search, which sees the first items.
+        search: A trial on all of the search split.
         report: A trial on the report split.
     """
 
     search: int
-    trial: int
     report: int
 
     @classmethod
     def of(cls, evaluations: Mapping[str, Evaluation]) -> Costs:
         """Counts the tokens of both splits."""
-        search, report = (work.tokens_of_trial(evaluations[split]) for split in SPLITS)
-        return cls(search, sum(map(work.tokens_of_trial, seen_in_search(evaluations).values())), report)
+        return cls(*(work.tokens_of_trial(evaluations[split]) for split in SPLITS))
 
     def on(self, split: Split) -> int:
-        """A trial of the sampler on a split."""
-        return self.trial if split == "search" else self.report
+        """A trial on a split."""
+        return self.search if split == "search" else self.report
 
     @property
     def base(self) -> int:
@@ -58,8 +53,7 @@ class Costs:
     @property
     def least(self) -> int:
         """What every run takes: base's answers, the first three trials, the uniform points and the knee's twin."""
-        others = len(FIRST_RATIOS) - ENDS
-        return self.base + ENDS * self.search + others * self.trial + (len(BASELINE_RATIOS) + TWINS) * self.report
+        return self.base + len(FIRST_RATIOS) * self.search + (len(BASELINE_RATIOS) + TWINS) * self.report
 
 
 class Spending:
@@ -119,7 +113,7 @@ class Spending:
         found = sum(trial.origin != "baseline" for trial in run.searched_pareto.front)
         points = len(BASELINE_RATIOS) + TWINS + min(found, run.config.report.points)
         ahead = max(0, points - len(_reported(run)) - under_way.get("report", 0))
-        return left >= self.costs.trial + ahead * self.costs.report
+        return left >= self.costs.search + ahead * self.costs.report
 
     def allows_report(self, run: StoredRun, under_way: Mapping[Split, int]) -> bool:
         """Whether another point can be scored again and the twin of the knee after it; arguments as before."""

@@ -13,7 +13,6 @@ import torch
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
-from ama_ray.evaluation.evaluation import seen_in_search
 from ama_ray.rewards.judge import JudgeReward
 from ama_ray.storage.names import IDENTITY, TRIALS
 from ama_ray.storage.records import read_trials
@@ -23,8 +22,7 @@ from ama_ray.tuning.cluster.memory import engine_bytes, store_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ama_ray.config import RunConfig
-    from ama_ray.evaluation.evaluation import Evaluation
+    from ama_ray.config import RunConfig, Split
     from ama_ray.evaluation.inputs import Inputs
 
 
@@ -34,9 +32,7 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     fewest = len(BASELINE_RATIOS) + 1
     report = f"{fewest} to {fewest + config.report.points} on the report split"
     yield f"trials: {config.trials} of the search, then {report}"
-    seen = seen_in_search(inputs.evaluations)
-    ends = f", base and aligned {_work(inputs.evaluations['search'])}" if "search" not in seen else ""
-    yield f"a trial of the search: {_work(*seen.values())}{ends}; of the report: {_work(inputs.evaluations['report'])}"
+    yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
     if config.budget:
         yield _budget(config, Costs.of(inputs.evaluations))
     on_gpu = torch.cuda.is_available() and config.engine.gpus != 0
@@ -48,8 +44,7 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     )
     judged = [
         sum(request.n for request in reward.requests)
-        for evaluation in seen.values()
-        for reward in evaluation.rewards
+        for reward in inputs.evaluations["search"].rewards
         if isinstance(reward.settings, JudgeReward)
     ]
     if judged:
@@ -57,8 +52,8 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     yield _time(inputs)
 
 
-def _work(*evaluations: Evaluation) -> str:
-    requests = [request for evaluation in evaluations for request in evaluation.requests]
+def _work(inputs: Inputs, split: Split) -> str:
+    requests = inputs.evaluations[split].requests
     read, most = sum(map(work.read, requests)), sum(map(work.generated, requests))
     return f"{len(requests)} requests, {read} tokens read, at most {most} tokens generated"
 
@@ -69,8 +64,8 @@ def _budget(config: RunConfig, costs: Costs) -> str:
         return f"budget: {config.budget}; {always}; how many more there is time for, the pace of the trials will tell"
     most = config.trials - len(FIRST_RATIOS)
     left = config.budget.tokens - costs.least
-    whole = f"one more trial of the search takes {costs.trial:,} and one more point of the report {costs.report:,}"
-    needed = costs.least + most * costs.trial + config.report.points * costs.report
+    whole = f"one more trial of the search takes {costs.search:,} and one more point of the report {costs.report:,}"
+    needed = costs.least + most * costs.search + config.report.points * costs.report
     enough = "enough for all trials" if needed <= config.budget.tokens else f"all trials take at most {needed:,}"
     return f"budget: {config.budget}, {enough}; {always}, which leaves {left:,}; {whole}, less where trials are stopped"
 

@@ -138,8 +138,7 @@ class Recorder(Callback):
             return
         assert result.state
         if result.state == "complete":
-            write = partial(self.run.items.write, spec.split, spec.number, result.items, result.rest)
-            self._write(write, "items", spec)
+            self._write(partial(self.run.items.write, spec.split, spec.number, result.items), "items", spec)
         if result.replies:
             self._write(partial(self.run.replies.write, spec.number, result.replies), "replies", spec)
         before = self._trials.get(spec.number) or _new(spec, result.state)

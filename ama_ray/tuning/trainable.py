@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from ama_ray.data.splits import REST
-from ama_ray.evaluation.evaluation import SPLITS, joined, seen_in_search
+from ama_ray.evaluation.evaluation import SPLITS, joined
 from ama_ray.scores.trial import STAGES
 from ama_ray.tuning.trial_records import TrialResult, TrialSpec
 
@@ -99,7 +98,7 @@ class SwapTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Swaps, scores, and returns a `TrialResult`; a scorer's failure fails the trial and spares the engine.
 
-        A trial of the search is scored part by part, a part each step, so that it can be stopped between them.
+        A trial that the sampler chose is scored part by part, a part each step, so that it can be stopped between them.
 
         Raises:
             SwapError: The swap failed; Tune then throws this actor and its engine away.
@@ -131,20 +130,15 @@ class SwapTrial(tune.Trainable):
         self._measured.append(measured)
         for stage, seconds in measured.seconds.items():
             self._seconds[stage] += seconds
-        seen = [name for name in parts if name != REST]
-        items, rest = (
-            joined([measured.items for measured in each])
-            for each in (self._measured[: len(seen)], self._measured[len(seen) :])
-        )
+        items = joined([measured.items for measured in self._measured])
         tokens = sum((Counter(measured.tokens) for measured in self._measured), Counter[str]())
-        asked = sum(len(self._context.evaluations[name].requests) for name in parts[: len(self._measured)])
-        share = asked / len(self._context.evaluations[self._spec.split].requests)
-        result = replace(self._result(), share=min(share, 1.0), items=items, rest=rest, tokens=dict(tokens))
-        if len(self._measured) < len(parts):
+        sizes = [len(self._context.evaluations[name].requests) for name in parts]
+        share = sum(sizes[: len(self._measured)]) / sum(sizes)
+        result = replace(self._result(), share=share, items=items, tokens=dict(tokens))
+        if share < 1:
             return result
         is_base = not any(self._spec.ratios.values())
-        base = items if is_base else joined([self._base_on(name)[1] for name in seen])
-        scores = self._context.objectives.scores(items, base)
+        scores = self._context.objectives.scores(items, items if is_base else self._base_on(self._spec.split)[1])
         replies = measured.replies if self._spec.split == "report" else ()
         return replace(result, state="complete", scores=scores, replies=replies)
 
@@ -152,12 +146,10 @@ class SwapTrial(tune.Trainable):
         return TrialResult(self._spec, self._engine_id, self._engine_seconds, dict(self._seconds))
 
     def _parts(self) -> list[str]:
-        """The evaluations to do one after another; base and aligned are tested on all of the search split."""
-        if self._spec.split == "report":
-            return ["report"]
-        evaluations = self._context.evaluations
-        is_end = set(self._spec.ratios.values()) in ({0.0}, {1.0})
-        return [*seen_in_search(evaluations), *([REST] if is_end and REST in evaluations else ())]
+        """The evaluations to do one after another."""
+        parts = [name for name in self._context.evaluations if name not in SPLITS]
+        in_parts = self._spec.origin == "sampler" and self._spec.split == "search" and parts
+        return parts if in_parts else [self._spec.split]
 
     def _base_on(self, part: str) -> tuple[Answers, Items]:
         """The answers and items of the base model on a split or a part of the search split."""

@@ -60,8 +60,7 @@ class TrialResult:
         seconds: Wall seconds of the trial so far, by stage.
         state: How the trial ended; None while it goes on.
         share: The share of the items that it was scored on so far (0-1).
-        items: What it scored so far, item by item, on the items that all trials of the split see.
-        rest: What base or aligned scored on the rest of the search split.
+        items: What it scored so far, item by item.
         tokens: Tokens that judges were sent and sent back.
         scores: Its scores once it is complete, and estimates of them where it was stopped.
         replies: Some of its replies, from the report split only.
@@ -75,7 +74,6 @@ class TrialResult:
     state: State | None = None
     share: float = 1.0
     items: Items = field(default_factory=dict, repr=False)
-    rest: Items = field(default_factory=dict, repr=False)
     tokens: dict[str, int] = field(default_factory=dict)
     scores: Scores | None = None
     replies: tuple[Reply, ...] = field(default=(), repr=False)

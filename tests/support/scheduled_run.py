@@ -93,7 +93,7 @@ class Run:
         patched: Any = self.suggester
         patched.suggest = lambda wait=in_time: suggest(wait)
         self.now = 0.0
-        spending = Spending(run.config.budget, Costs(SEARCH_COST, SEARCH_COST, REPORT_COST), lambda: self.now)
+        spending = Spending(run.config.budget, Costs(search=SEARCH_COST, report=REPORT_COST), lambda: self.now)
         self.searcher = RunSearcher(tuple(RANGES), self.suggester, self.recorder, lambda: self.slots, spending)
         self.slots = slots
         self.asked: list[dict[str, Any]] = []

@@ -28,11 +28,9 @@ def miniature() -> Inputs:
 def test_it_counts_requests_and_says_what_it_does_not_know(miniature: Inputs, tmp_path: Path) -> None:
     inputs = replace(miniature, config=miniature.config.model_copy(update={"out": tmp_path}))
     lines = list(estimate(inputs))
-    whole = inputs.evaluations["search"].requests
-    requests = [request for name in ("part-0", "part-1", "part-2") for request in inputs.evaluations[name].requests]
+    requests = inputs.evaluations["search"].requests
     assert lines[0] == "trials: 40 of the search, then 12 to 22 on the report split"
     assert f"a trial of the search: {len(requests)} requests, " in lines[1]
-    assert f", base and aligned {len(whole)} requests, " in lines[1]
     assert "GB for both endpoints" in lines[2]
     assert lines[-1].startswith("time: not known before the first trial")
 
@@ -50,7 +48,7 @@ def test_time_is_that_of_earlier_trials_of_the_same_items(miniature: Inputs, tmp
 
 def test_a_budget_is_told_with_what_it_leaves(miniature: Inputs, tmp_path: Path) -> None:
     costs = Costs.of(miniature.evaluations)
-    all_trials = costs.least + 37 * costs.trial + 10 * costs.report
+    all_trials = costs.least + 37 * costs.search + 10 * costs.report
 
     def told(budget: Budget) -> str:
         config = miniature.config.model_copy(update={"out": tmp_path, "budget": budget})
@@ -61,5 +59,5 @@ def test_a_budget_is_told_with_what_it_leaves(miniature: Inputs, tmp_path: Path)
     left = all_trials - 1 - costs.least
     less = told(Budget(tokens=all_trials - 1))
     assert f"all trials take at most {all_trials:,}; " in less
-    assert f"which leaves {left:,}; one more trial of the search takes {costs.trial:,} " in less
+    assert f"which leaves {left:,}; one more trial of the search takes {costs.search:,} " in less
     assert told(Budget(hours=8)).startswith("budget: 8 hours; base, aligned ")

@@ -47,7 +47,7 @@ class FutilityStopper(Stopper):
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Decides whether to stop a trial."""
         found = TrialResult.from_tune(result)
-        if found.state is not None or found.spec.origin != "sampler":
+        if found.state is not None:
             return False
         pareto = self._recorder.run.searched_pareto
         if pareto.no_trade:
