@@ -101,8 +101,8 @@ def test_a_search_shows_its_trials_front_volumes_time_and_engines(view: LiveView
     assert "2 engines on 1 node; swap 10%, generate 70%, score 20%" in out
     assert "3.500 ± 0.100" in out
     assert "●" in out
-    # Every 20 s one ends: 5 of the search, then 12 and 2 to 20 more of the report: 23 * 20 ± 9 * 20 s.
-    assert "about 9 min 20 s ± 3 min 00 s left" in out
+    # Every 20 s one ends: 5 of the search, then 12 and 2 to 10 more of the report: 23 * 20 ± 4 * 20 s.
+    assert "about 7 min 40 s ± 1 min 20 s left" in out
     assert trial_line(trials[-1], 10, pareto.hypervolume) in out
 
 
