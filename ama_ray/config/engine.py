@@ -19,10 +19,10 @@ class EngineSettings(Model):
     kv_cache_gib: float = Field(
         1, gt=0, description="GiB of KV cache per engine on a CPU; on a GPU vLLM takes what is left"
     )
-    endpoints: Literal["auto", "accelerator", "pinned", "object_store"] = Field(
+    endpoints: Literal["auto", "accelerator", "split", "pinned", "object_store"] = Field(
         "auto",
-        description="where both endpoints lie while trials run, with a GPU: on it, in locked host memory, or as they "
-        "are in Ray's object store; default: on it where three copies of the weights fit, else locked",
+        description="where both endpoints lie while trials run, with a GPU: on it, base on it and aligned in locked "
+        "host memory, both in locked host memory, or as they are in Ray's object store; default: the first that fits",
     )
     url: Annotated[tuple[Address, ...], BeforeValidator(listed)] = Field(
         (), description="servers that `ama-ray engine` started, used instead of engines of the run's own"

@@ -75,7 +75,7 @@ class InProcessEngine(Engine):
             torch._dynamo.config.disable = True
         if not torch.cuda.is_available():
             torch.set_num_threads(max(1, int(settings.cpus)))
-        self._place, utilisation = place(settings, folder)
+        self._place, utilisation = place(settings, folder, max_model_len)
         self._llm = LLM(model=str(folder), gpu_memory_utilization=utilisation, **arguments)
         self._call("score_targets")
         self._warm_up()
@@ -108,6 +108,10 @@ class InProcessEngine(Engine):
     def attach(self, endpoints: Endpoints) -> None:
         """Maps both endpoints, so that `swap` can interpolate them."""
         self._call("attach", endpoints, self._place)
+
+    @property
+    def _dtype(self) -> str:
+        return str(self._llm.model_config.dtype).removeprefix("torch.")
 
     @property
     def _vocabulary_size(self) -> int:

@@ -73,7 +73,7 @@ class Inputs:
     @property
     def vocabulary_size(self) -> int:
         """Token ids that the model knows."""
-        return int(self.pair.aligned.config["vocab_size"])
+        return self.pair.vocabulary_size
 
     @classmethod
     def open(cls, config: RunConfig) -> Inputs:
@@ -88,10 +88,7 @@ class Inputs:
         space = SearchSpace.load(config.space, config.range)
         pair = Pair.open(config.base, config.aligned)
         groups = space.resolve(pair.names)
-        if not isinstance(pair.aligned.config.get("vocab_size"), int):
-            raise UserError(
-                f"{pair.engine_folder}: config.json has no vocab_size; only text-only models can be searched."
-            )
+        pair.check_is_text_only()
         evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), pair.context_limit)
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}

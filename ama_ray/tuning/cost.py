@@ -8,7 +8,6 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 import psutil
-import torch
 
 from ama_ray.config import BASELINE_RATIOS
 from ama_ray.errors import UserError
@@ -16,7 +15,7 @@ from ama_ray.evaluation import work
 from ama_ray.rewards.judge import JudgeReward
 from ama_ray.storage.names import IDENTITY, TRIALS
 from ama_ray.storage.records import read_trials
-from ama_ray.tuning.cluster.memory import engine_bytes, store_bytes
+from ama_ray.tuning.cluster.memory import engine_bytes, store_bytes, uses_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +31,7 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     report = f"{fewest} to {fewest + config.report.points} on the report split"
     yield f"trials: {config.trials} of the search, then {report}"
     yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
-    on_gpu = torch.cuda.is_available() and config.engine.gpus != 0
+    on_gpu = uses_gpu(config.engine)
     store, engine = store_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
     free = psutil.virtual_memory().available
     yield (
