@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ama_ray.config import EngineSettings
 from ama_ray.engine.placement import Load, cache_of_a_token, decide
 from ama_ray.errors import UserError
 
@@ -59,7 +60,7 @@ def load(shape: Shape, ranks: int) -> Load:
 def cell(shape: Shape, memory: float, ranks: int) -> str:
     """Where the endpoints of a shape lie."""
     try:
-        place, _ = decide(load(shape, ranks), int(memory))
+        place, _ = decide(load(shape, ranks), int(memory), EngineSettings().gpu_memory_utilization)
     except UserError:
         return "refused"
     return WORDS[place]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ama_ray.config.fields import Address, Model, listed
+from ama_ray.config.vllm_arguments import only_free
 
 
 class EngineSettings(Model):
@@ -18,6 +19,21 @@ class EngineSettings(Model):
     enforce_eager: bool | None = Field(None, description="default: true without a GPU, where compiling costs a minute")
     kv_cache_gib: float = Field(
         1, gt=0, description="GiB of KV cache per engine on a CPU; on a GPU vLLM takes what is left"
+    )
+    kv_cache_dtype: Literal["auto", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"] = Field(
+        "auto", description="precision of the KV cache, as vLLM has it: `auto` is the engine's"
+    )
+    gpu_memory_utilization: float = Field(
+        0.9, gt=0, le=1, description="share of a GPU's memory that a run takes in all, endpoints on it included"
+    )
+    max_num_seqs: int | None = Field(
+        None, ge=1, description="most replies that are generated together; default: vLLM's"
+    )
+    max_model_len: int | None = Field(None, ge=32, description="tokens of context; default: what the requests need")
+    vllm: Annotated[dict[str, Any], AfterValidator(only_free)] = Field(
+        {},
+        description="further arguments of vLLM by name, as `max_num_batched_tokens`; those that the swap or the scores "
+        "depend on are refused",
     )
     endpoints: Literal["auto", "accelerator", "split", "pinned", "object_store"] = Field(
         "auto",

@@ -28,8 +28,6 @@ ON_ACCELERATOR: dict[Place, tuple[bool, bool]] = {
 LOCKED: tuple[Place, ...] = ("split", "pinned")
 """Where what lies in host memory is locked, as far as the machine does that."""
 
-UTILISATION = 0.9
-"""Share of an accelerator's memory that a run takes in all."""
 WORKING = 2**31
 """Bytes of an accelerator that vLLM takes for activations and CUDA graphs, and a swap for its blocks: an estimate."""
 LEAST_CACHE = 2**31
@@ -68,7 +66,8 @@ class Load:
         precision: torch.dtype = getattr(torch, settings.dtype)
         weights = sum(count * (precision if dtype.is_floating_point else dtype).itemsize for count, dtype in sizes)
         endpoint = sum(count * dtype.itemsize for count, dtype in sizes)
-        token = cache_of_a_token(read_config(folder), precision.itemsize, ranks)
+        cached = 1 if settings.kv_cache_dtype.startswith("fp8") else precision.itemsize
+        token = cache_of_a_token(read_config(folder), cached, ranks)
         return cls(weights // ranks, endpoint // ranks, token * context)
 
     def needs(self, endpoints: int) -> int:
@@ -99,7 +98,9 @@ def cache_of_a_token(config: Mapping[str, Any], itemsize: int, ranks: int) -> in
     return int(2 * layers * own * dimension * itemsize)
 
 
-def decide(load: Load, memory: int, wanted: Place | Literal["auto"] = "auto") -> tuple[Place, float]:
+def decide(
+    load: Load, memory: int, utilisation: float, wanted: Place | Literal["auto"] = "auto"
+) -> tuple[Place, float]:
     """Chooses the place of the endpoints, and what share of an accelerator's memory is left to vLLM.
 
     Automatic is: as many endpoints on the accelerator as fit there beside the live weights and a KV cache: both, or
@@ -108,6 +109,7 @@ def decide(load: Load, memory: int, wanted: Place | Literal["auto"] = "auto") ->
     Args:
         load: What the model takes.
         memory: Bytes of the accelerator.
+        utilisation: Share of them that a run takes in all.
         wanted: Where the user wants them.
 
     Returns:
@@ -119,8 +121,8 @@ def decide(load: Load, memory: int, wanted: Place | Literal["auto"] = "auto") ->
     candidates: tuple[Place, ...] = ("accelerator", "split", "pinned") if wanted == "auto" else (wanted,)
     for place in candidates:
         on_it = sum(ON_ACCELERATOR[place])
-        if load.needs(on_it) <= UTILISATION * memory:
-            return place, UTILISATION - on_it * load.endpoint / memory
+        if load.needs(on_it) <= utilisation * memory:
+            return place, utilisation - on_it * load.endpoint / memory
     on_it = sum(ON_ACCELERATOR[candidates[-1]])
     remedy = (
         "set engine.endpoints to auto"
@@ -130,7 +132,7 @@ def decide(load: Load, memory: int, wanted: Place | Literal["auto"] = "auto") ->
     raise UserError(
         f"engine: on each GPU the weights{' and the endpoints there' if on_it else ''} take "
         f"{(load.weights + on_it * load.endpoint) / 1e9:.1f} GB, and with activations and a KV cache "
-        f"{load.needs(on_it) / 1e9:.1f} GB; {UTILISATION:.0%} of its {memory / 1e9:.1f} GB are not enough: {remedy}."
+        f"{load.needs(on_it) / 1e9:.1f} GB; {utilisation:.0%} of its {memory / 1e9:.1f} GB are not enough: {remedy}."
     )
 
 
@@ -148,9 +150,10 @@ def place(settings: EngineSettings, folder: Path, context: int, ranks: int = 1) 
     Raises:
         UserError: The model does not fit.
     """
+    utilisation = settings.gpu_memory_utilization
     if not torch.cuda.is_available():
-        return "object_store", UTILISATION
-    return decide(Load.of(folder, settings, context, ranks), accelerator_memory(), settings.endpoints)
+        return "object_store", utilisation
+    return decide(Load.of(folder, settings, context, ranks), accelerator_memory(), utilisation, settings.endpoints)
 
 
 def accelerator_memory() -> int:

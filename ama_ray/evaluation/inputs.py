@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.engine.arguments import check_arguments
 from ama_ray.engine.dtype import resolved
 from ama_ray.environment import no_input
 from ama_ray.errors import UserError, one_line
@@ -93,7 +94,14 @@ class Inputs:
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}
         config = config.model_copy(update={"engine": resolved(config.engine, pair)})
-        return cls(config, pair, groups, evaluations, objectives)
+        inputs = cls(config, pair, groups, evaluations, objectives)
+        if (config.engine.max_model_len or inputs.context_length) < inputs.context_length:
+            raise UserError(
+                f"engine.max_model_len: {config.engine.max_model_len} tokens are fewer than the "
+                f"{inputs.context_length} that the longest request takes; leave it out, or shorten the requests."
+            )
+        check_arguments(config.engine)
+        return inputs
 
 
 def _digest(value: object) -> str:

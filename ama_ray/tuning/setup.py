@@ -59,8 +59,8 @@ class Prepared:
 
 
 def context_length(inputs: Inputs) -> int:
-    """Tokens of context the engines of a run must take: the longest request, or a prompt of the deep check."""
-    return max(inputs.context_length, deep_check.CONTEXT)
+    """Tokens of context the engines of a run take: as set, or the longest request, or a prompt of the deep check."""
+    return inputs.config.engine.max_model_len or max(inputs.context_length, deep_check.CONTEXT)
 
 
 def is_alone(pair_bytes: int, gpus: float, there: float) -> bool:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from ama_ray.config import EngineSettings
 from ama_ray.engine import placement
-from ama_ray.engine.placement import LEAST_CACHE, ON_ACCELERATOR, UTILISATION, WORKING, Load, decide, place
+from ama_ray.engine.placement import LEAST_CACHE, ON_ACCELERATOR, WORKING, Load, decide, place
 from ama_ray.errors import UserError
 from scripts import placement as script
 from testing.checkpoints import make_pair
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ama_ray.engine.placement import Place
 
 GB = 10**9
+UTILISATION = EngineSettings().gpu_memory_utilization
 
 
 @pytest.fixture(scope="module")
@@ -46,30 +47,30 @@ def test_as_many_are_on_the_gpu_as_fit(copies: int, expected: Place) -> None:
     load = Load(weights=16 * GB, endpoint=16 * GB, request=GB)
     beside = WORKING + (LEAST_CACHE if copies > 1 else load.request)
     just = round((copies * 16 * GB + beside) / UTILISATION) + 1
-    where, left = decide(load, just)
+    where, left = decide(load, just, UTILISATION)
     assert where == expected
     # What vLLM leaves alone is what the endpoints take, and a tenth.
     assert left * just == pytest.approx(UTILISATION * just - (copies - 1) * 16 * GB)
     less = {"accelerator": "split", "split": "pinned"}
     if expected in less:
-        assert decide(load, just - 2)[0] == less[expected]
+        assert decide(load, just - 2, UTILISATION)[0] == less[expected]
     else:
         with pytest.raises(UserError, match=r"take 16\.0 GB, and with .* 19\.1 GB; 90% of its .*use a larger GPU"):
-            decide(load, just - 2)
+            decide(load, just - 2, UTILISATION)
 
 
 def test_a_long_context_comes_before_endpoints() -> None:
     """Else vLLM would refuse to start for want of a KV cache for one request."""
     memory = 80 * GB
-    assert decide(Load(16 * GB, 16 * GB, 4 * GB), memory)[0] == "accelerator"
-    assert decide(Load(16 * GB, 16 * GB, 30 * GB), memory)[0] == "split"
+    assert decide(Load(16 * GB, 16 * GB, 4 * GB), memory, UTILISATION)[0] == "accelerator"
+    assert decide(Load(16 * GB, 16 * GB, 30 * GB), memory, UTILISATION)[0] == "split"
 
 
 @pytest.mark.parametrize("wanted", ["accelerator", "split"])
 def test_what_is_asked_for_and_does_not_fit_is_refused(wanted: Place) -> None:
     with pytest.raises(UserError, match=r"the weights and the endpoints there take .*set engine\.endpoints to auto"):
-        decide(Load(16 * GB, 16 * GB, 0), 24 * GB, wanted)
-    assert decide(Load(16 * GB, 16 * GB, 0), 141 * GB, wanted)[0] == wanted
+        decide(Load(16 * GB, 16 * GB, 0), 24 * GB, UTILISATION, wanted)
+    assert decide(Load(16 * GB, 16 * GB, 0), 141 * GB, UTILISATION, wanted)[0] == wanted
 
 
 def test_every_place_says_what_is_on_the_gpu() -> None:
@@ -93,6 +94,15 @@ def test_gpus_that_share_a_model_take_their_part(
     where, left = place(EngineSettings(dtype=dtype), checkpoint, 64, ranks)
     assert where == "accelerator"
     assert left == pytest.approx(UTILISATION - 2 * load.endpoint / (8 * GB))
+
+
+def test_what_the_user_sets_counts(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(placement, "accelerator_memory", lambda: 8 * GB)
+    settings = EngineSettings(dtype="bfloat16", kv_cache_dtype="fp8", gpu_memory_utilization=0.6, endpoints="pinned")
+    load = Load.of(checkpoint, settings, 64, 1)
+    assert 2 * load.request == Load.of(checkpoint, EngineSettings(dtype="bfloat16"), 64, 1).request
+    assert place(settings, checkpoint, 64) == ("pinned", 0.6)
 
 
 def test_the_same_weights_in_another_format_are_not_counted(checkpoint: Path) -> None:
