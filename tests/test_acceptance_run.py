@@ -1,0 +1,88 @@
+"""The acceptance run for a GPU, on a machine without: every step says what it can do here, and what it left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+TORCH_AND_NUMPY = (
+    *("torch", "torchgen", "functorch", "numpy", "numpy.libs", "typing_extensions.py", "sympy", "mpmath", "networkx"),
+    *("filelock", "fsspec", "jinja2", "markupsafe"),
+)
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU these take their minutes")
+
+
+def step(module: str, *options: str, python: tuple[str, ...] = (), path: str = "") -> tuple[int, dict[str, Any], str]:
+    """Runs one; returns its exit code, its report and its verdict."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [path, str(ROOT)]))}
+    done = subprocess.run(
+        [sys.executable, *python, "-m", f"benchmarks.gpu.{module}", *options],
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    *_, report, verdict = done.stdout.splitlines() or ["", done.stderr, ""]
+    assert report.startswith("{"), done.stderr
+    return done.returncode, json.loads(report), verdict
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages with PyTorch and NumPy, and what these need, alone."""
+    folder = tmp_path_factory.mktemp("bare")
+    packages = Path(torch.__file__).parents[1]
+    for name in TORCH_AND_NUMPY:
+        if (packages / name).exists():
+            (folder / name).symlink_to(packages / name)
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("module", ["torch_alone", "streams"])
+def test_the_first_steps_need_pytorch_alone(module: str, bare: Path) -> None:
+    code, report, verdict = step(module, python=("-S",), path=str(bare))
+    assert (code, report["state"]) == (0, "passed")
+    assert report["checks"]
+    assert report["left_out"]
+    assert verdict.startswith(f"{module}: passed on CPU")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("module", ["small_engine", "fresh_process", "large_engine", "further"])
+def test_the_others_say_in_a_line_that_vllm_is_missing(module: str, bare: Path) -> None:
+    code, report, verdict = step(module, python=("-S",), path=str(bare))
+    assert (code, report["state"]) == (0, "skipped")
+    assert verdict == f"{module}: skipped: vllm, transformers is not installed here"
+
+
+@pytest.mark.long
+def test_all_of_it_is_one_report(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    command = [sys.executable, "-m", "benchmarks.gpu.accept", "--out", str(out), "--step", "torch_alone"]
+    done = subprocess.run([*command, "--step", "streams"], check=False, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    steps = json.loads(out.read_text())["steps"]
+    assert [each["step"] for each in steps] == ["torch_alone", "streams"]
+    assert done.stdout.splitlines() == [each["verdict"] for each in steps]
+    assert all(each["state"] == "passed" for each in steps)
+    done = subprocess.run([*command, "--minutes", "0"], check=False, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "torch_alone: skipped: no time is left\n"
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("module", ["small_engine", "fresh_process", "large_engine", "further"])
+def test_what_a_cpu_can_show_it_shows(module: str) -> None:
+    code, report, verdict = step(module)
+    assert (code, report["state"]) == (0, "passed"), verdict
+    assert report["figures"]
+    assert len(report["left_out"]) == 1
