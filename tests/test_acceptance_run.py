@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,35 @@ def test_all_of_it_is_one_report(tmp_path: Path) -> None:
     assert all(each["state"] == "passed" for each in steps)
     done = subprocess.run([*command, "--minutes", "0"], check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "torch_alone: skipped: no time is left\n"
+
+
+def parts(*options: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.gpu.parts", *map(str, options)]
+    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_packages_arrive_in_parts(tmp_path: Path) -> None:
+    noise = random.Random(0).randbytes(100_000)  # does not get smaller
+    for name, files in {
+        "one": {"one/__init__.py": b"from one import _kernel", "one/_kernel.so": noise, "one/_unused_fa2.so": noise},
+        "two": {"two.py": b"x = 2"},
+    }.items():
+        with zipfile.ZipFile(tmp_path / f"{name}.whl", "w") as wheel:
+            for file, content in files.items():
+                wheel.writestr(file, content)
+    out, into = tmp_path / "parts", tmp_path / "packages"
+    wheels = [tmp_path / "one.whl", tmp_path / "two.whl"]
+    done = parts("pack", "--out", out, "--without", "one/_unused*", "--megabytes", "0.03", *wheels)
+    assert done.stdout.split() == [f"part-{number:03d}" for number in range(4)], done.stderr
+    assert max(path.stat().st_size for path in out.iterdir()) <= 30_000
+    assert parts("unpack", out, "--into", into).returncode == 0
+    found = {str(path.relative_to(into)): path.read_bytes() for path in into.rglob("*") if path.is_file()}
+    assert found == {"one/__init__.py": b"from one import _kernel", "one/_kernel.so": noise, "two.py": b"x = 2"}
+    second = out / "part-001"
+    second.write_bytes(second.read_bytes()[:-1])
+    assert parts("unpack", out, "--into", into).stderr.endswith("part-001 is damaged; bring it again\n")
+    second.unlink()
+    assert parts("unpack", out, "--into", into).stderr.endswith("part-001 has not arrived\n")
 
 
 @pytest.mark.engine

@@ -17,5 +17,6 @@ in all on one H200.
 
 Steps 1 and 2 need PyTorch (with NumPy) alone, the others vLLM. Weights are random, of real shapes, with logits as large
 as those of real models. On a machine without a GPU each does what a CPU can do, with small shapes, and says what it
-left out; without vLLM, steps 3 to 6 say that they are skipped. `parts` brings vLLM to a machine without a network.
+left out; without vLLM, steps 3 to 6 say that they are skipped. `parts` brings vLLM to a machine without a network;
+`ATTENTION=TRITON_ATTN` in the environment chooses a backend of attention that needs no kernels of its own.
 """

@@ -66,13 +66,12 @@ def _largest(one: list[tuple[int, float]], other: list[tuple[int, float]]) -> fl
 def _swapped(base: Path, aligned: Path, merge: Path) -> Answers:
     from ama_ray.checkpoints import merging
     from ama_ray.config import EngineSettings
-    from ama_ray.engine import deep_check
-    from benchmarks.gpu.live import Live
+    from benchmarks.gpu.live import Live, arguments
 
-    live = Live(base, aligned, EngineSettings(kv_cache_gib=0.1, gpu_memory_utilization=0.5), CONTEXT)
+    live = Live(base, aligned, EngineSettings(kv_cache_gib=0.1, gpu_memory_utilization=0.5, vllm=arguments()), CONTEXT)
     ratios = live.ratios(0.25, 0.75)
     live.engine.swap(ratios)
-    answers = live.engine.greedy_logprobs(deep_check.check_prompts(int(live.pair.config["vocab_size"])), NEW_TOKENS)
+    answers = live.engine.greedy_logprobs(live.prompts(), NEW_TOKENS)
     merging.export(live.pair, live.groups.ratio_of(ratios), merge)
     return answers
 
@@ -80,12 +79,12 @@ def _swapped(base: Path, aligned: Path, merge: Path) -> Answers:
 def _fresh(merge: Path) -> Answers:
     from ama_ray.checkpoints.checkpoint import read_config
     from ama_ray.config import EngineSettings
-    from ama_ray.engine import deep_check
     from ama_ray.engine.in_process import InProcessEngine
+    from benchmarks.gpu.live import arguments, prompts
 
-    settings = EngineSettings(dtype="bfloat16", kv_cache_gib=0.1, gpu_memory_utilization=0.5)
+    settings = EngineSettings(dtype="bfloat16", kv_cache_gib=0.1, gpu_memory_utilization=0.5, vllm=arguments())
     engine = InProcessEngine(merge, settings, CONTEXT)
-    return engine.greedy_logprobs(deep_check.check_prompts(int(read_config(merge)["vocab_size"])), NEW_TOKENS)
+    return engine.greedy_logprobs(prompts(int(read_config(merge)["vocab_size"])), NEW_TOKENS)
 
 
 if __name__ == "__main__":

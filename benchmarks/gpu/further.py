@@ -57,10 +57,12 @@ def _steps(base: Path, aligned: Path) -> dict[str, float]:
     from vllm import SamplingParams
 
     from ama_ray.config import EngineSettings
-    from benchmarks.gpu.live import Live
+    from benchmarks.gpu.live import Live, arguments
 
     on_gpu = torch.cuda.is_available()
-    settings = EngineSettings(kv_cache_gib=0.1, gpu_memory_utilization=0.5, max_num_seqs=REPLIES[on_gpu])
+    settings = EngineSettings(
+        kv_cache_gib=0.1, gpu_memory_utilization=0.5, max_num_seqs=REPLIES[on_gpu], vllm=arguments()
+    )
     live = Live(base, aligned, settings, 256 if on_gpu else 64)
     prompts: list[Any] = [{"prompt_token_ids": [2 + n % 100, 3, 4]} for n in range(REPLIES[on_gpu])]
     milliseconds = {}
@@ -79,9 +81,10 @@ def _steps(base: Path, aligned: Path) -> dict[str, float]:
 
 def _experts(base: Path, aligned: Path) -> tuple[list[str], int]:
     from ama_ray.config import EngineSettings
-    from benchmarks.gpu.live import Live, swap_and_load
+    from benchmarks.gpu.live import Live, arguments, swap_and_load
 
-    live = Live(base, aligned, EngineSettings(kv_cache_gib=0.1, gpu_memory_utilization=0.5), 64)
+    settings = EngineSettings(kv_cache_gib=0.1, gpu_memory_utilization=0.5, vllm=arguments())
+    live = Live(base, aligned, settings, 64)
     ratios = live.ratios(0.25, 0.75)
     merge = str(base), str(aligned), live.groups.ratio_of(ratios)
     odd, _, count = live.ask(swap_and_load, ratios, merge)

@@ -99,9 +99,11 @@ def _hold(size: int, held: Any, done: Any) -> None:
 def _measure(base: Path, aligned: Path, place: str, share: float) -> dict[str, Any]:
     """Starts the engine and measures: loading, swaps, the first token after one, memory."""
     from ama_ray.config import EngineSettings
-    from benchmarks.gpu.live import Live
+    from benchmarks.gpu.live import Live, arguments
 
-    settings = EngineSettings.model_validate({"endpoints": place, "gpu_memory_utilization": share, "kv_cache_gib": 0.1})
+    settings = EngineSettings.model_validate(
+        {"endpoints": place, "gpu_memory_utilization": share, "kv_cache_gib": 0.1, "vllm": arguments()}
+    )
     on_gpu = torch.cuda.is_available()
     start = time.perf_counter()
     live = Live(base, aligned, settings, CONTEXT[on_gpu])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ama_ray.config import EngineSettings
     from ama_ray.engine.endpoints import Endpoints
     from ama_ray.engine.in_process import InProcessEngine
+    from ama_ray.engine.placement import Place
     from ama_ray.space.search_space import Groups
 
 NOT_WEIGHTS = ("kv_cache",)
@@ -26,6 +27,15 @@ NOT_WEIGHTS = ("kv_cache",)
 def quiet() -> None:
     """Sets the environment of every step with vLLM: no network, no chatter, nothing that needs a compiler."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "VLLM_USE_FLASHINFER_SAMPLER": "0"}
+
+
+def arguments(**others: Any) -> dict[str, Any]:
+    """Arguments of vLLM for every engine of the steps, and some of one's own.
+
+    `ATTENTION` in the environment names a backend of attention, as TRITON_ATTN, where vLLM came without others.
+    """
+    attention = os.environ.get("ATTENTION")
+    return others | ({"attention_backend": attention} if attention else {})
 
 
 class Live:
@@ -54,9 +64,15 @@ class Live:
         self.endpoints: Endpoints = endpoints(self.engine, self.pair, self.groups)
         self.engine.attach(self.endpoints)
 
-    def attach(self, place: str) -> None:
-        """Attaches the endpoints once more, in another place."""
-        self.engine._call("attach", self.endpoints, place)
+    def attach(self, place: Place) -> None:
+        """Attaches the endpoints once more, in another place; leaves aligned live, as at the start."""
+        self.engine.swap(dict.fromkeys(self.groups.names, 1.0))
+        self.engine._place = place
+        self.engine.attach(self.endpoints)
+
+    def prompts(self) -> list[list[int]]:
+        """Random prompts in token ids, the same every time."""
+        return prompts(int(self.pair.config["vocab_size"]))
 
     def ratios(self, first: float, last: float) -> dict[str, float]:
         """Ratios that rise or fall from group to group, so that a mix-up of groups shows."""
@@ -71,6 +87,13 @@ class Live:
     def config(self) -> Any:
         """The configuration that vLLM made of its arguments."""
         return self.engine._llm.llm_engine.vllm_config
+
+
+def prompts(vocabulary: int, count: int = 16, length: int = 12) -> list[list[int]]:
+    """Random prompts in token ids, the same every time."""
+    draw = torch.Generator().manual_seed(0)
+    drawn: list[list[int]] = torch.randint(vocabulary, (count, length), generator=draw).tolist()
+    return drawn
 
 
 def tensors_of(worker: Any) -> dict[str, torch.Tensor]:

@@ -16,14 +16,16 @@ from benchmarks.gpu.outcome import Outcome, need
 from benchmarks.gpu.shapes import QWEN_600M, SMALL
 
 if TYPE_CHECKING:
+    from ama_ray.engine.placement import Place
     from benchmarks.gpu.live import Live
 
+PLACES: tuple[Place, ...] = ("accelerator", "split", "pinned", "object_store")
 RESETS = 50
 CHUNK = 512
 """Most tokens of a step on a GPU: longer prompts are computed in parts."""
 SCORED = {True: 1300, False: 90}
 """Tokens of the prompts whose scores are compared, on a GPU and without."""
-PROMPTS, NEW_TOKENS = 16, 16
+NEW_TOKENS = 16
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def main() -> None:
     outcome = Outcome("small_engine", device_name())
     need(outcome, "vllm", "transformers")
     from ama_ray.config import EngineSettings
-    from benchmarks.gpu.live import Live, quiet
+    from benchmarks.gpu.live import Live, arguments, quiet
     from benchmarks.gpu.pairs import draw_pair
 
     quiet()
@@ -39,8 +41,8 @@ def main() -> None:
     shape = (QWEN_600M if on_gpu else SMALL) | {"tie_word_embeddings": True}
     with tempfile.TemporaryDirectory() as folder:
         pair = draw_pair(Path(folder), "Qwen3ForCausalLM", shape)
-        arguments = {"max_num_batched_tokens": CHUNK} if on_gpu else {}
-        settings = EngineSettings(kv_cache_gib=0.1, gpu_memory_utilization=0.5, vllm=arguments)
+        chunked = {"max_num_batched_tokens": CHUNK} if on_gpu else {}
+        settings = EngineSettings(kv_cache_gib=0.1, gpu_memory_utilization=0.5, vllm=arguments(**chunked))
         live = Live(*pair, settings, 2048 if on_gpu else 128)
         outcome.figures |= {
             "asynchronous scheduling": live.config.scheduler_config.async_scheduling,
@@ -49,16 +51,15 @@ def main() -> None:
         }
         if not on_gpu:
             outcome.left_out.append("the shape of Qwen3-0.6B, places, CUDA graphs, prompts in parts")
-        for place in ("accelerator", "split", "pinned", "object_store") if on_gpu else ("object_store",):
+        for place in PLACES if on_gpu else PLACES[-1:]:
             _place(outcome, live, place)
         _resets(outcome, live)
         _scores(outcome, live, SCORED[on_gpu])
     outcome.finish()
 
 
-def _place(outcome: Outcome, live: Live, place: str) -> None:
+def _place(outcome: Outcome, live: Live, place: Place) -> None:
     """Compares a swap with vLLM's own loading, in tensors and in answers."""
-    from ama_ray.engine import deep_check
     from benchmarks.gpu.live import swap_and_load, there_and_back
 
     live.attach(place)
@@ -70,8 +71,8 @@ def _place(outcome: Outcome, live: Live, place: str) -> None:
         outcome.figures["tensors"] = count
         outcome.check(f"{place}: tensors as vLLM loads them, ratios {name}", not odd, f"differing: {odd[:5]}")
         outcome.check(f"{place}: memory of tensors, ratios {name}", not moved, f"moved: {moved[:5]}")
-    prompts = deep_check.check_prompts(int(live.pair.config["vocab_size"]))
-    live.engine._reset_cache()
+    prompts = live.prompts()
+    live.engine._empty_cache()
     loaded = live.engine.greedy_logprobs(prompts, NEW_TOKENS)  # `there`, as vLLM has loaded it
     live.engine.swap(there)
     swapped = live.engine.greedy_logprobs(prompts, NEW_TOKENS)
@@ -117,7 +118,7 @@ def _scores(outcome: Outcome, live: Live, length: int) -> None:
     scorer = live.ask(take_scorer)
     theirs = []
     for prompt in prompts:
-        live.engine._reset_cache()
+        live.engine._empty_cache()
         asked: Any = {"prompt_token_ids": prompt}
         params = SamplingParams(max_tokens=1, temperature=0, prompt_logprobs=0)
         (answer,) = live.engine._llm.generate(asked, params, use_tqdm=False)
