@@ -11,8 +11,8 @@ in all on one H200.
 | 1 | `torch_alone` | 3 | host memory is locked, arithmetic equals a CPU's, a swap of 8B in every place |
 | 2 | `streams` | 2 | swaps of large buffers against plain copies |
 | 3 | `small_engine` | 8 | swaps against vLLM's own loading in every place, graphs, prefix cache, scores of targets |
-| 4 | `fresh_process` | 2 | a swapped engine against a fresh process on the export: how far two sound ones differ |
-| 5 | `large_engine` | 6 | 8B: swap, verification, first token, peak memory, KV cache; again with 24 GB left, streamed |
+| 4 | `fresh_process` | 4 | a swapped engine against a fresh process on the export: how far two sound ones differ |
+| 5 | `large_engine` | 7 | 8B: swap, verification, first token, peak memory, KV cache; again with 24 GB left, streamed |
 | 6 | `further` | what is left | seeded replies against unseeded ones, a mixture of experts |
 
 Steps 1 and 2 need PyTorch (with NumPy) alone, the others vLLM. Weights are random, of real shapes, with logits as large

@@ -20,8 +20,8 @@ STEPS = {
     "torch_alone": 3,
     "streams": 2,
     "small_engine": 8,
-    "fresh_process": 2,
-    "large_engine": 6,
+    "fresh_process": 4,
+    "large_engine": 7,
     "further": 4,
 }
 """Minutes of each."""

@@ -123,14 +123,17 @@ def swap_and_load(worker: Any, ratios: Mapping[str, float], merge: tuple[str, st
     """Swaps, then has vLLM load the same merge.
 
     Returns:
-        The names of the tensors that differ, those whose memory has moved, and how many there are.
+        The names of the tensors that differ; those that a CUDA graph reads and whose memory has moved (on a CPU:
+        parameters); and how many tensors there are.
     """
     worker.swap(ratios)
     swapped = {name: tensor.clone() for name, tensor in tensors_of(worker).items()}
     where = {name: tensor.data_ptr() for name, tensor in tensors_of(worker).items()}
     worker.load_merge(*merge)
     loaded = tensors_of(worker)
-    moved = [name for name, tensor in loaded.items() if where.get(name) != tensor.data_ptr()]
+    parameters = {name for name, _ in worker.model_runner.get_model().named_parameters()}
+    read = {name: tensor for name, tensor in loaded.items() if tensor.is_cuda or name in parameters}
+    moved = [name for name, tensor in read.items() if where.get(name) != tensor.data_ptr()]
     return differing(swapped, loaded), moved, len(loaded)
 
 

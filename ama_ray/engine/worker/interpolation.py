@@ -115,8 +115,7 @@ def _view(room: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 def _locked_buffer(ways: int, size: int) -> torch.Tensor:
     """Host memory of `ways` times `size` bytes, locked where the machine locks any."""
-    buffer = torch.empty(ways, size, dtype=torch.uint8)
     try:
-        return buffer.pin_memory()
+        return torch.empty(ways, size, dtype=torch.uint8, pin_memory=True)
     except RuntimeError:
-        return buffer
+        return torch.empty(ways, size, dtype=torch.uint8)
