@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,40 @@ def test_all_of_it_is_one_report(tmp_path: Path) -> None:
     assert all(each["state"] == "passed" for each in steps)
     done = subprocess.run([*command, "--minutes", "0"], check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "torch_alone: skipped: no time is left\n"
+
+
+STUCK = """
+from benchmarks.gpu import accept
+import sys
+if __name__ == "__main__":
+    accept.sys.executable = sys.argv[1]
+    print(accept.run_step("stuck", 3)["verdict"])
+"""
+
+
+@pytest.mark.long
+def test_a_step_that_hangs_ends_with_all_that_it_started(tmp_path: Path) -> None:
+    """What it started would keep the GPU's memory from the next step."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {tmp_path}/child\nwait\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK, str(python)], check=False, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "stuck: FAILED: not done in 3 s\n", done.stderr
+    child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 10
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(child)
+
+
+def alive(process: int) -> bool:
+    """Whether it runs; one that has ended and that nobody has asked for yet does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def parts(*options: str | Path) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +29,8 @@ STEPS = {
 """Minutes of each."""
 MINUTES = 25
 """Of all."""
+TAIL = 4000
+"""Characters that are kept of what a step that failed wrote for people."""
 
 
 def main() -> int:
@@ -55,25 +59,25 @@ def run_step(step: str, limit: float) -> dict[str, Any]:
     """Runs one step for `limit` seconds at most; what it printed last is its report and its verdict."""
     start = time.perf_counter()
     command = [sys.executable, "-m", f"benchmarks.gpu.{step}"]
-    try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired as error:
-        tail = _tail(error.stderr)
-        return {"step": step, "state": "failed", "verdict": f"{step}: FAILED: not done in {limit:.0f} s", "tail": tail}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        try:
+            output, errors = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            # With the processes that it started: they would keep the memory of the GPU from the next step.
+            os.killpg(process.pid, signal.SIGKILL)
+            _, errors = process.communicate()
+            verdict = f"{step}: FAILED: not done in {limit:.0f} s"
+            return {"step": step, "state": "failed", "verdict": verdict, "tail": errors[-TAIL:]}
     taken = {"seconds": round(time.perf_counter() - start, 1)}
     try:
-        *_, report, verdict = done.stdout.strip().splitlines()
+        *_, report, verdict = output.strip().splitlines()
         found: dict[str, Any] = json.loads(report)
         return found | {"verdict": verdict} | taken
     except ValueError:
-        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        verdict = f"{step}: FAILED: exit code {done.returncode}: {last}"
-        return {"step": step, "state": "failed", "verdict": verdict, "tail": _tail(done.stderr)} | taken
-
-
-def _tail(text: str | bytes | None) -> str:
-    """The end of what a step wrote for people."""
-    return (text.decode(errors="replace") if isinstance(text, bytes) else text or "")[-4000:]
+        last = (errors.strip().splitlines() or ["it printed nothing"])[-1]
+        verdict = f"{step}: FAILED: exit code {process.returncode}: {last}"
+        return {"step": step, "state": "failed", "verdict": verdict, "tail": errors[-TAIL:]} | taken
 
 
 if __name__ == "__main__":
