@@ -146,7 +146,15 @@ def test_packages_arrive_in_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("module", ["small_engine", "fresh_process", "large_engine", "further"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "small_engine",
+        pytest.param("fresh_process", marks=pytest.mark.slow),
+        pytest.param("large_engine", marks=pytest.mark.slow),
+        pytest.param("further", marks=pytest.mark.slow),
+    ],
+)
 def test_what_a_cpu_can_show_it_shows(module: str) -> None:
     code, report, verdict = step(module)
     assert (code, report["state"]) == (0, "passed"), verdict
