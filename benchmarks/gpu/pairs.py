@@ -13,6 +13,7 @@ from ama_ray.miniature import ROOT
 from benchmarks.gpu.measure import drawn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SHARD = 4 * 2**30
@@ -48,7 +49,8 @@ def draw_pair(folder: Path, architecture: str, shape: dict[str, Any], *, seed: i
     with torch.device("meta"):
         model = model_class(config)
         tied = bool(getattr(config, "tie_word_embeddings", False))
-        shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        live = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        shapes = dict(each for item in live.items() for each in _on_disk(*item))
     if tied:
         shapes.pop("lm_head.weight", None)
     head = "model.embed_tokens.weight" if tied else "lm_head.weight"
@@ -79,6 +81,19 @@ def draw_pair(folder: Path, architecture: str, shape: dict[str, Any], *, seed: i
     for path in paths:
         (path / "model.safetensors.index.json").write_text(index, encoding="utf-8")
     return paths
+
+
+def _on_disk(name: str, size: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The tensors that a checkpoint has for one of the live model: transformers stacks experts as it loads them."""
+    before, _, last = name.rpartition(".")
+    if not before.endswith(".experts"):
+        yield name, size
+        return
+    count, rows, columns = size
+    halves = {"gate_up_proj": ("gate_proj", "up_proj")}.get(last, (last,))
+    for number in range(count):
+        for half in halves:
+            yield f"{before}.{number}.{half}.weight", (rows // len(halves), columns)
 
 
 def _shards(shapes: dict[str, tuple[int, ...]]) -> list[list[str]]:
