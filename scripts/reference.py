@@ -55,7 +55,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 )
 """In the order of the page. What a model inherits from one that has a section is not said again in its own."""
 SHARED = (rewards.RewardSettings, probes.NamedProbe, data.Source, probes.Prompted, GeneratedKind)
-PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+PLAIN = {Any: "any value", str: "text", int: "whole number", float: "number", bool: "true or false"}
 LINKS = {model: title for title, model in SECTIONS}
 
 

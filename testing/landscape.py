@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer
 
-from ama_ray.checkpoints.merging import interpolate
+from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import RunConfig
 from ama_ray.evaluation.terms import objectives_of

@@ -139,6 +139,20 @@ class Pair:
         return next((int(self.config[key]) for key in _CONTEXT_FIELDS if self.config.get(key)), None)
 
     @property
+    def vocabulary_size(self) -> int:
+        """Token ids that the model knows, where `check_is_text_only` passes."""
+        return int(self.config["vocab_size"])
+
+    def check_is_text_only(self) -> None:
+        """Refuses a model of text and something else, whose configuration has a part for each.
+
+        Raises:
+            UserError: It is one.
+        """
+        if not isinstance(self.config.get("vocab_size"), int):
+            raise UserError(f"{self.engine_folder}: config.json has no vocab_size; only text-only models can be used.")
+
+    @property
     def num_bytes(self) -> int:
         """Bytes of all averaged tensors of all endpoints together, as `tensors` yields them."""
         infos = (self.aligned.tensors[name] for name in self.names)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ama_ray.config.fields import Address, Model, listed
+from ama_ray.config.vllm_arguments import only_free
 
 
 class EngineSettings(Model):
@@ -19,10 +20,25 @@ class EngineSettings(Model):
     kv_cache_gib: float = Field(
         1, gt=0, description="GiB of KV cache per engine on a CPU; on a GPU vLLM takes what is left"
     )
-    endpoints: Literal["auto", "accelerator", "pinned", "object_store"] = Field(
+    kv_cache_dtype: Literal["auto", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"] = Field(
+        "auto", description="precision of the KV cache, as vLLM has it: `auto` is the engine's"
+    )
+    gpu_memory_utilization: float = Field(
+        0.9, gt=0, le=1, description="share of a GPU's memory that a run takes in all, endpoints on it included"
+    )
+    max_num_seqs: int | None = Field(
+        None, ge=1, description="most replies that are generated together; default: vLLM's"
+    )
+    max_model_len: int | None = Field(None, ge=32, description="tokens of context; default: what the requests need")
+    vllm: Annotated[dict[str, Any], AfterValidator(only_free)] = Field(
+        {},
+        description="further arguments of vLLM by name, as `max_num_batched_tokens`; those that the swap or the scores "
+        "depend on are refused",
+    )
+    endpoints: Literal["auto", "accelerator", "split", "pinned", "object_store"] = Field(
         "auto",
-        description="where both endpoints lie while trials run, with a GPU: on it, in locked host memory, or as they "
-        "are in Ray's object store; default: on it where three copies of the weights fit, else locked",
+        description="where both endpoints lie while trials run, with a GPU: on it, base on it and aligned in locked "
+        "host memory, both in locked host memory, or as they are in Ray's object store; default: the first that fits",
     )
     url: Annotated[tuple[Address, ...], BeforeValidator(listed)] = Field(
         (), description="servers that `ama-ray engine` started, used instead of engines of the run's own"

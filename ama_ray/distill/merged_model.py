@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from ama_ray.checkpoints.merging import interpolate
+from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.distill.layout import live_tensors
 
 if TYPE_CHECKING:

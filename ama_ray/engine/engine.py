@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 MAX_CANDIDATES = 128
 """Most next tokens whose log-probabilities one request gives: vLLM's limit on `logprob_token_ids`."""
-WARM_UP_TOLERANCE = 0.5
-"""Nats by which a log-probability may differ between vLLM's sampler and `TargetScorer`: some bfloat16 roundings."""
+WARM_UP_TOLERANCE = {"float32": 0.05, "float16": 0.25, "bfloat16": 2.0}
+"""Nats by which a log-probability may differ between vLLM's sampler and `TargetScorer`, by precision of the engine.
+
+In 16 bits these are four roundings of a logit between 64 and 128: kernels for one token and for several round apart.
+What the comparison is to find, scores of another row or of another token, is off by more with weights of any use.
+"""
 
 SamplingFields = dict[str, Any]
 """Fields of vLLM's `SamplingParams`, plain values all of them."""
@@ -38,6 +42,11 @@ class Engine(ABC):
     @abstractmethod
     def _empty_cache(self) -> bool:
         """Has vLLM empty its prefix cache; returns whether it did."""
+
+    @property
+    @abstractmethod
+    def _dtype(self) -> str:
+        """The precision in which it computes."""
 
     @property
     @abstractmethod
@@ -186,7 +195,8 @@ class Engine(ABC):
         (reply,) = self.greedy_logprobs([context], 2)
         planned = plan([Continuations(context, (tuple(token for token, _ in reply),))])
         (scores,) = self._scores(planned.branches)
-        if not all(abs(a - b) <= WARM_UP_TOLERANCE for a, (_, b) in zip(scores, reply, strict=True)):
+        most = WARM_UP_TOLERANCE[self._dtype]
+        if not all(abs(a - b) <= most for a, (_, b) in zip(scores, reply, strict=True)):
             raise ScoringError(f"tokens with log-probabilities {reply} when generated have {scores} when scored")
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ama_ray.engine.engine import MAX_CANDIDATES, Engine
+from ama_ray.engine.arguments import engine_arguments
+from ama_ray.engine.engine import Engine
 from ama_ray.engine.placement import place
 from ama_ray.engine.requests import Answer
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
     from ama_ray.engine.engine import SamplingFields
 
-WORKER = "ama_ray.engine.worker.vllm_patches.PairExtension"
-
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
 # `TargetScorer` knows the first model runner only, which is also the one that runs on a CPU.
 os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
@@ -29,31 +28,6 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 if not torch.cuda.is_available():
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-
-
-def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, Any]:
-    """Arguments of vLLM that trials count on, whichever way the engine is started."""
-    on_cpu = not torch.cuda.is_available()
-    arguments: dict[str, Any] = {
-        "dtype": settings.dtype,
-        "enforce_eager": on_cpu if settings.enforce_eager is None else settings.enforce_eager,
-        "max_model_len": max_model_len,
-        "enable_prefix_caching": True,
-        "max_logprobs": MAX_CANDIDATES,
-        "seed": 0,
-        "worker_extension_cls": WORKER,
-        "trust_remote_code": False,
-    }
-    if on_cpu:
-        arguments |= {
-            "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30),
-            "block_size": 32,
-            # Activations of more tokens than this leave a core's cache.
-            "max_num_batched_tokens": max(1024, max_model_len),
-            # A seeded prompt taken in parts would have its random numbers rolled back, which torch cannot on a CPU.
-            "enable_chunked_prefill": False,
-        }
-    return arguments
 
 
 class InProcessEngine(Engine):
@@ -75,7 +49,7 @@ class InProcessEngine(Engine):
             torch._dynamo.config.disable = True
         if not torch.cuda.is_available():
             torch.set_num_threads(max(1, int(settings.cpus)))
-        self._place, utilisation = place(settings, folder)
+        self._place, utilisation = place(settings, folder, max_model_len)
         self._llm = LLM(model=str(folder), gpu_memory_utilization=utilisation, **arguments)
         self._call("score_targets")
         self._warm_up()
@@ -108,6 +82,10 @@ class InProcessEngine(Engine):
     def attach(self, endpoints: Endpoints) -> None:
         """Maps both endpoints, so that `swap` can interpolate them."""
         self._call("attach", endpoints, self._place)
+
+    @property
+    def _dtype(self) -> str:
+        return str(self._llm.model_config.dtype).removeprefix("torch.")
 
     @property
     def _vocabulary_size(self) -> int:

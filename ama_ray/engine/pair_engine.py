@@ -31,7 +31,8 @@ class PairEngine(Engine):
         Args:
             group_of: Group by name of every tensor that differs between base and aligned.
         """
-        self._call("attach_pair", self.facts.base, self.facts.aligned, dict(group_of), self.facts.place)
+        facts = self.facts
+        self._call("attach_pair", facts.base, facts.aligned, facts.checksum, dict(group_of), facts.place)
         self._reset_cache()
 
     def load_merge(self, ratio_of: Mapping[str, float]) -> None:
@@ -69,6 +70,10 @@ class PairEngine(Engine):
         first = deep_check.compare(again, self.facts.first_answers, settings)
         second = deep_check.compare(swapped, loaded, settings)
         return min(first, second, key=lambda verdict: (verdict.passed, -verdict.largest_difference))
+
+    @property
+    def _dtype(self) -> str:
+        return self.facts.dtype
 
     @property
     def _vocabulary_size(self) -> int:

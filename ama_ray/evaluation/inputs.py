@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.engine.arguments import check_arguments
 from ama_ray.engine.dtype import resolved
 from ama_ray.environment import no_input
 from ama_ray.errors import UserError, one_line
@@ -73,7 +74,7 @@ class Inputs:
     @property
     def vocabulary_size(self) -> int:
         """Token ids that the model knows."""
-        return int(self.pair.aligned.config["vocab_size"])
+        return self.pair.vocabulary_size
 
     @classmethod
     def open(cls, config: RunConfig) -> Inputs:
@@ -88,15 +89,19 @@ class Inputs:
         space = SearchSpace.load(config.space, config.range)
         pair = Pair.open(config.base, config.aligned)
         groups = space.resolve(pair.names)
-        if not isinstance(pair.aligned.config.get("vocab_size"), int):
-            raise UserError(
-                f"{pair.engine_folder}: config.json has no vocab_size; only text-only models can be searched."
-            )
+        pair.check_is_text_only()
         evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), pair.context_limit)
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}
         config = config.model_copy(update={"engine": resolved(config.engine, pair)})
-        return cls(config, pair, groups, evaluations, objectives)
+        inputs = cls(config, pair, groups, evaluations, objectives)
+        if (config.engine.max_model_len or inputs.context_length) < inputs.context_length:
+            raise UserError(
+                f"engine.max_model_len: {config.engine.max_model_len} tokens are fewer than the "
+                f"{inputs.context_length} that the longest request takes; leave it out, or shorten the requests."
+            )
+        check_arguments(config.engine)
+        return inputs
 
 
 def _digest(value: object) -> str:

@@ -8,7 +8,6 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 import psutil
-import torch
 
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
@@ -17,7 +16,7 @@ from ama_ray.rewards.judge import JudgeReward
 from ama_ray.storage.names import IDENTITY, TRIALS
 from ama_ray.storage.records import read_trials
 from ama_ray.tuning.budget import Costs
-from ama_ray.tuning.cluster.memory import engine_bytes, store_bytes
+from ama_ray.tuning.cluster.memory import engine_bytes, store_bytes, uses_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +34,7 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
     if config.budget:
         yield _budget(config, Costs.of(inputs.evaluations))
-    on_gpu = torch.cuda.is_available() and config.engine.gpus != 0
+    on_gpu = uses_gpu(config.engine)
     store, engine = store_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
     free = psutil.virtual_memory().available
     yield (

@@ -59,15 +59,26 @@ class Prepared:
 
 
 def context_length(inputs: Inputs) -> int:
-    """Tokens of context the engines of a run must take: the longest request, or a prompt of the deep check."""
-    return max(inputs.context_length, deep_check.CONTEXT)
+    """Tokens of context the engines of a run take: as set, or the longest request, or a prompt of the deep check."""
+    return inputs.config.engine.max_model_len or max(inputs.context_length, deep_check.CONTEXT)
+
+
+def is_alone(pair_bytes: int, gpus: float, there: float) -> bool:
+    """Whether the engine that loads both endpoints takes the place of one that a trial would have.
+
+    Args:
+        pair_bytes: Of both endpoints; on a CPU a large pair needs the memory of an engine.
+        gpus: What one engine takes.
+        there: The GPUs of the cluster; with twice as many as it takes, others need not wait for it.
+    """
+    return there < 2 * gpus if gpus else pair_bytes > BESIDE
 
 
 def prepare(inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False, keep: bool = False) -> Prepared:
     """Starts an engine that loads both endpoints and asks base, and ends when it has done its part.
 
-    A small pair is loaded beside the engines of the trials while those start. With GPUs the loading engine needs the
-    place of one, and a large pair its memory, so it is waited for. So is the deep check where it is due.
+    Where there is room, the pair is loaded beside the engines of the trials while those start; else it is waited for
+    (`is_alone`). So is the deep check where it is due.
 
     Args:
         inputs: The opened run.
@@ -82,8 +93,9 @@ def prepare(inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False, 
         check_servers(inputs, context_length(inputs))
         return Prepared(*prepare_served(inputs))
     pair, groups, settings = inputs.pair, inputs.groups, inputs.config.engine
-    on_gpu = engine_resources(settings)["GPU"] > 0
-    alone = on_gpu or pair.num_bytes > BESIDE
+    gpus = engine_resources(settings)["GPU"]
+    on_gpu = gpus > 0
+    alone = is_alone(pair.num_bytes, gpus, ray.cluster_resources().get("GPU", 0))
     cache = DeepCheckCache(pair, groups, settings, on_gpu=on_gpu)
     verdict = None if deep else cache.read()
     start = time.perf_counter()

@@ -204,7 +204,7 @@ def _bound(size: int, dtype: torch.dtype, repeats: int) -> dict[str, float]:
     """
     import torch
 
-    from ama_ray.checkpoints.merging import interpolate
+    from ama_ray.checkpoints.arithmetic import interpolate
 
     base, aligned, out = (torch.randn(size // dtype.itemsize).to(dtype) for _ in range(3))
     seconds = _seconds(lambda: interpolate(base, aligned, 0.3, out=out), repeats)

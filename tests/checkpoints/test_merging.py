@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from ama_ray.checkpoints.merging import export, interpolate
+from ama_ray.checkpoints.arithmetic import interpolate
+from ama_ray.checkpoints.merging import export
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
 from ama_ray.space.search_space import SearchSpace

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,18 @@ def test_what_is_averaged(paths: Paths) -> None:
     assert tuple(streamed) == pair.names
     assert all(torch.equal(streamed[name][0], tensor) for name, tensor in base.items())
     assert all(torch.equal(streamed[name][1], tensor) for name, tensor in aligned.items())
+
+
+def test_a_model_of_more_than_text_is_refused_in_a_sentence(paths: Paths) -> None:
+    """The configuration of one has a part for text and a part for images, and no vocabulary of its own."""
+    pair = opened(paths)
+    pair.check_is_text_only()
+    assert pair.vocabulary_size == 300
+    parts = replace(pair.aligned, config={"text_config": {"vocab_size": 300}, "vision_config": {}})
+    with pytest.raises(
+        UserError, match=r"aligned: config\.json has no vocab_size; only text-only models can be used\."
+    ):
+        replace(pair, aligned=parts).check_is_text_only()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -100,6 +100,14 @@ BAD: dict[str, tuple[Callable[[Case], object], str]] = {
     "half a GPU": (lambda c: c.fields.update(engine={"gpus": 0.5}), "engine.gpus: "),
     "no CPU": (lambda c: c.fields.update(engine={"cpus": 0}), "engine.cpus: "),
     "no time": (lambda c: c.fields.update(engine={"timeout": 0}), "engine.timeout: "),
+    "too little context": (
+        lambda c: c.fields.update(engine={"max_model_len": 32}),
+        "engine.max_model_len: 32 tokens are fewer",
+    ),
+    "what the swap depends on": (
+        lambda c: c.fields.update(engine={"vllm": {"load_format": "dummy"}}),
+        "engine.vllm: load_format cannot be set",
+    ),
     "no cache": (lambda c: c.fields.update(engine={"kv_cache_gib": -1}), "engine.kv_cache_gib: "),
     # The pair.
     "base is not there": (lambda c: c.fields.update(base="./nowhere"), "nowhere"),

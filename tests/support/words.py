@@ -44,6 +44,10 @@ class StandInEngine(Engine):
         return True
 
     @property
+    def _dtype(self) -> str:
+        return "float32"
+
+    @property
     def _vocabulary_size(self) -> int:
         return len(self._words)
 

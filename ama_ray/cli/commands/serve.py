@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ama_ray.cli.console import RunFolderPath, say
 from ama_ray.environment import key_of
+
+if TYPE_CHECKING:
+    from ama_ray.config import EngineSettings
 
 Host = Annotated[str, typer.Option(help="To listen on; beyond loopback a key is needed.")]
 Port = Annotated[int, typer.Option(help="To listen on; 0 is any that is free.", min=0, max=65535)]
@@ -15,6 +19,33 @@ KEY_OPTION = "--api-key-env"
 KeyVariable = Annotated[str | None, typer.Option(KEY_OPTION, help="Environment variable with the key.")]
 Context = Annotated[int, typer.Option(help="Tokens of context.", min=32)]
 Share = Annotated[int, typer.Option(help="GPUs that share the weights.", min=1)]
+
+
+def engine_settings(vllm: str, **fields: Any) -> EngineSettings:
+    """The engine of the options of a command.
+
+    Args:
+        vllm: A JSON object.
+        fields: The other fields.
+
+    Raises:
+        UserError: One cannot be; names it, and says why.
+    """
+    from pydantic import ValidationError
+
+    from ama_ray.config import EngineSettings
+    from ama_ray.errors import UserError
+
+    try:
+        return EngineSettings.model_validate(fields | {"vllm": json.loads(vllm)})
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"--vllm: this is not JSON ({error}); as an example: '{{\"max_num_batched_tokens\": 4096}}'."
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UserError(f"--{option}: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
 def engine(  # noqa: PLR0917
@@ -29,13 +60,24 @@ def engine(  # noqa: PLR0917
     tensor_parallel_size: Share = 1,
     cpus: Annotated[int, typer.Option(help="CPU cores.", min=1)] = 1,
     kv_cache_gib: Annotated[float, typer.Option(help="GiB of KV cache on a CPU.", min=0.001)] = 1,
+    kv_cache_dtype: Annotated[str, typer.Option(help="Precision of the KV cache, as fp8.")] = "auto",
+    gpu_memory_utilization: Annotated[float, typer.Option(help="Share of a GPU's memory, endpoints included.")] = 0.9,
+    max_num_seqs: Annotated[int | None, typer.Option(help="Most replies that are generated together.", min=1)] = None,
+    vllm: Annotated[str, typer.Option(help="Further arguments of vLLM, as a JSON object.")] = "{}",
 ) -> None:
     """Serve a pair's merges. Example: ama-ray engine --pair base/ aligned/ --port 8100."""
-    from ama_ray.config import EngineSettings
     from ama_ray.engine.server.pair_server import serve as serve_pair
     from ama_ray.engine.server.settings import ServerSettings
 
-    settings = EngineSettings(dtype=dtype, cpus=cpus, kv_cache_gib=kv_cache_gib)
+    settings = engine_settings(
+        dtype=dtype,
+        cpus=cpus,
+        kv_cache_gib=kv_cache_gib,
+        kv_cache_dtype=kv_cache_dtype,
+        gpu_memory_utilization=gpu_memory_utilization,
+        max_num_seqs=max_num_seqs,
+        vllm=vllm,
+    )
     key = key_of(api_key_env, KEY_OPTION)
     serve_pair(*pair, ServerSettings(settings, max_model_len, tensor_parallel_size, host, port, key), say)
 

@@ -89,8 +89,9 @@ class PairServer:
             guard: Makes what is served of vLLM's application, once that has started.
 
         Raises:
-            UserError: vLLM does not start, or has died, or the guard's failure came true.
+            UserError: The model is not text-only, vLLM does not start, or has died, or the guard's failure came true.
         """
+        self.pair.check_is_text_only()
         self.tell(f"pair of {self.pair.num_bytes / 1e6:.1f} MB; starting vLLM")
         _prepare_environment(self.settings.engine)
         try:
@@ -102,7 +103,7 @@ class PairServer:
         import uvicorn
         from vllm.engine.arg_utils import AsyncEngineArgs
 
-        from ama_ray.engine.in_process import engine_arguments
+        from ama_ray.engine.arguments import check_arguments, engine_arguments
         from ama_ray.engine.placement import place
         from ama_ray.engine.server.control import Control
 
@@ -115,8 +116,9 @@ class PairServer:
             )
         settings, pair = self.settings, self.pair
         engine = resolved(settings.engine, pair)
-        where, utilisation = place(engine, pair.engine_folder)
+        check_arguments(engine)
         length = min(settings.max_model_len, pair.context_limit or settings.max_model_len)
+        where, utilisation = place(engine, pair.engine_folder, length, settings.tensor_parallel_size)
         arguments = engine_arguments(engine, length) | {
             "model": str(pair.engine_folder),
             "gpu_memory_utilization": utilisation,
@@ -148,7 +150,7 @@ class PairServer:
                 raise UserError(why)
 
     async def _facts(self, control: Control, client: Any, where: str) -> Facts:
-        prompts = deep_check.check_prompts(int(self.pair.config["vocab_size"]))
+        prompts = deep_check.check_prompts(self.pair.vocabulary_size)
         params = {"max_tokens": deep_check.NEW_TOKENS, "temperature": 0, "logprobs": 0, "ignore_eos": True}
         first = await control.run(prompts, [params | {"flat_logprobs": True, "detokenize": False}] * len(prompts))
         model = client.model_config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ama_ray.checkpoints.merging import interpolate
+from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.endpoints import Endpoints, StoredTensor
 from ama_ray.engine.worker.swap_extension import SwapExtension
@@ -23,19 +23,31 @@ if TYPE_CHECKING:
 class PairExtension(SwapExtension):
     """`SwapExtension` whose arguments are all plain values, as they come from another process."""
 
-    def attach_pair(self, base: str, aligned: str, group_of: Mapping[str, str], place: Place) -> None:
+    _attached: tuple[str, dict[str, str], Place] | None = None
+    """What is attached: checksum of the pair, groups, place."""
+
+    def attach_pair(self, base: str, aligned: str, checksum: str, group_of: Mapping[str, str], place: Place) -> None:
         """Loads both endpoints through vLLM, each worker its part of them, and attaches them.
+
+        What is attached already stays: the next client of a server need not wait for what this one has loaded.
 
         Args:
             base: Folder or hub id of base.
             aligned: The same of aligned.
+            checksum: `Pair.checksum` of the two.
             group_of: Group by name of every tensor that differs between them.
             place: Where the endpoints are to lie.
         """
+        wanted = checksum, dict(group_of), place
+        if self._attached == wanted:
+            return
+        self._attached = None
+        self.detach()  # before the next are loaded, so that never four endpoints are in memory
         pair = Pair.read(base, aligned)
         spans = self.find_spans(pair.shapes, group_of)
         of_base, of_aligned = self._endpoint(pair.base, pair, None), self._endpoint(pair.aligned, pair, spans)
         self.attach(Endpoints(of_base, of_aligned, spans), place)
+        self._attached = wanted
 
     def _endpoint(
         self, checkpoint: Checkpoint, pair: Pair, spans: Mapping[str, tuple[Span, ...]] | None
@@ -64,4 +76,4 @@ class PairExtension(SwapExtension):
                     yield name, interpolate(low, high, ratio_of[name]) if name in ratio_of else high
 
         self._live_ratios = {}
-        self.model_runner.reload_weights(weights_iterator=merged())
+        self.reload_weights(weights_iterator=merged())

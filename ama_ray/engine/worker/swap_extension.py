@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor, runs
-from ama_ray.engine.worker.interpolation import Piece, pin, write
+from ama_ray.engine.placement import LOCKED, ON_ACCELERATOR
+from ama_ray.engine.worker.host_lock import HostLock
+from ama_ray.engine.worker.interpolation import Piece, write
 from ama_ray.engine.worker.target_scorer import TargetScorer
 
 if TYPE_CHECKING:
@@ -42,13 +44,16 @@ class SwapExtension:
 
     model_runner: Any
     device: torch.device
+    reload_weights: Any
+    """The worker's own, which sets vLLM's configuration for the layers that ask for it while they load."""
+    _lock: HostLock | None = None
     _live_ratios: Mapping[str, float]
     """What the last swap made live; empty where that is not known."""
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Streams a checkpoint into the live weights tensor by tensor, vLLM's post-processing included."""
         self._live_ratios = {}
-        self.model_runner.reload_weights(weights_iterator=checkpoint.stream())
+        self.reload_weights(weights_iterator=checkpoint.stream())
 
     def score_targets(self) -> None:
         """Has prompts scored by `TargetScorer` from here on."""
@@ -95,7 +100,7 @@ class SwapExtension:
         self._live_ratios = {}
         for parameter in self._parameters().values():
             parameter.zero_()
-        self.model_runner.reload_weights(weights_iterator=labelled())
+        self.reload_weights(weights_iterator=labelled())
         spans = {}
         labels = {0.0, *map(float, label.values())}
         for name, parameter in self._parameters().items():
@@ -120,10 +125,8 @@ class SwapExtension:
         if live.keys() != endpoints.base.keys() or live.keys() != endpoints.aligned.keys():
             odd = sorted(live.keys() ^ endpoints.base.keys()) + sorted(live.keys() ^ endpoints.aligned.keys())
             raise SwapError(f"these parameters are not in both the engine and the endpoints: {', '.join(odd)}")
-        if place == "pinned":
-            pin(stored.array for side in (endpoints.base, endpoints.aligned) for stored in side.values())
-        self._pieces: list[Piece] = []
-        self._live_ratios = {}
+        self.detach()
+        of_base, of_aligned = ON_ACCELERATOR[place]
         self._groups = sorted({span.group for spans in endpoints.spans.values() for span in spans})
         samples: list[tuple[torch.Tensor, ...]] = []
         for name, parameter in live.items():
@@ -136,15 +139,35 @@ class SwapExtension:
                 # A base in another precision is converted to aligned's, as in an export; else this is no copy.
                 base = base.to(aligned.dtype)
             flat = parameter.data.view(-1)
-            for span, of_aligned in zip(spans, torch.split(aligned, lengths), strict=True):
+            for span, part in zip(spans, torch.split(aligned, lengths), strict=True):
                 here = slice(span.start, span.end)
-                where = self.device if place == "accelerator" else base.device
-                self._pieces.append(Piece(span.group, base[here].to(where), of_aligned.to(where), flat[here]))
+                self._pieces.append(
+                    Piece(
+                        span.group,
+                        base[here].to(self.device if of_base else base.device),
+                        part.to(self.device if of_aligned else part.device),
+                        flat[here],
+                    )
+                )
             samples.append(self._sample(spans, base, aligned, flat))
+        if place in LOCKED:
+            ends = (end for piece in self._pieces for end in (piece.base, piece.aligned))
+            self._lock = HostLock.on(end for end in ends if end.is_cpu)
         self._sizes = {name: parameter.numel() for name, parameter in live.items()}
         self._sample_base, self._sample_aligned, self._sample_eps, self._sample_group = (
             torch.cat(of_all).to(self.device) for of_all in zip(*samples, strict=True)
         )
+
+    def detach(self) -> None:
+        """Lets go of the endpoints; until others are attached, there is nothing to swap.
+
+        Their memory is unlocked before it is freed: CUDA would take what comes to lie there next for what it locked.
+        """
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
+        self._pieces: list[Piece] = []
+        self._live_ratios = {}
 
     def _sample(
         self, spans: tuple[Span, ...], base: torch.Tensor, aligned: torch.Tensor, live: torch.Tensor
@@ -182,7 +205,10 @@ class SwapExtension:
         stale = {group for group in self._groups if self._live_ratios.get(group) != ratios[group]}
         self._live_ratios = {}
         with torch.no_grad():
-            write((piece, ratios[piece.group]) for piece in self._pieces if piece.group in stale)
+            write(
+                ((piece, ratios[piece.group]) for piece in self._pieces if piece.group in stale),
+                locked=self._lock is not None,
+            )
         self.verify(ratios)
         self._live_ratios = dict(ratios)
 

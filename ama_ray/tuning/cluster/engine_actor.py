@@ -22,9 +22,9 @@ class EngineActor:
     """An engine in a Ray process of its own. What its methods return belongs to the caller and outlives the actor."""
 
     def __init__(self, folder: Path, settings: EngineSettings, context_length: int) -> None:
-        from ama_ray.engine.in_process import InProcessEngine
+        from ama_ray.engine.start import start_engine
 
-        self._engine = InProcessEngine(folder, settings, context_length)
+        self._engine = start_engine(folder, settings, context_length)
 
     def start(self) -> None:
         """Returns once the engine has started."""

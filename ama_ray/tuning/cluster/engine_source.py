@@ -109,9 +109,9 @@ class InProcess:
 
     def get(self) -> Engine:
         """Starts it, and waits for the endpoints."""
-        from ama_ray.engine.in_process import InProcessEngine
+        from ama_ray.engine.start import start_engine
 
-        engine = InProcessEngine(self.folder, self.settings, self.context_length)
+        engine = start_engine(self.folder, self.settings, self.context_length)
         engine.attach(self.endpoints.get())
         return engine
 

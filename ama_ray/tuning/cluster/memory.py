@@ -13,10 +13,14 @@ import torch
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
+    from ama_ray.config import EngineSettings
     from ama_ray.evaluation.inputs import Inputs
 
 RUNTIME = 3 * 2**29
 """Bytes that an engine takes besides its weights and its KV cache: Python, PyTorch, vLLM, activations."""
+RUNTIME_ON_GPU = 5 * 2**30
+"""The same in host memory with a GPU, where CUDA's libraries, compiled kernels and locked buffers are added: an
+estimate, as no GPU was at hand."""
 SLACK = 2**27
 """Bytes of the object store for all that is no endpoint."""
 SHARE = 0.3
@@ -26,12 +30,17 @@ WITHOUT_SHARED = 10**10
 """Bytes up to which Ray's object store may lie elsewhere, as in containers with a small /dev/shm; Ray's own limit."""
 
 
+def uses_gpu(settings: EngineSettings) -> bool:
+    """Whether engines of the run's own on this machine use its GPUs."""
+    return settings.gpus != 0 and torch.cuda.is_available()
+
+
 def engine_bytes(inputs: Inputs, *, on_gpu: bool) -> int:
     """Host memory of one engine; with a GPU its weights and its KV cache are there, and a server has its own."""
     if inputs.config.engine.url:
         return 0
     if on_gpu:
-        return RUNTIME
+        return RUNTIME_ON_GPU
     pair, settings = inputs.pair, inputs.config.engine
     weights = pair.num_bytes // 2 // pair.dtype.itemsize * getattr(torch, settings.dtype).itemsize
     return int(weights + settings.kv_cache_gib * 2**30) + RUNTIME
@@ -49,7 +58,7 @@ def own_store(inputs: Inputs) -> int | None:
         UserError: The pair and an engine do not fit into this machine's memory.
     """
     store, free = store_bytes(inputs), psutil.virtual_memory().available
-    engine = engine_bytes(inputs, on_gpu=torch.cuda.is_available())
+    engine = engine_bytes(inputs, on_gpu=uses_gpu(inputs.config.engine))
     if store + engine > free:
         raise UserError(
             f"{inputs.pair.aligned.folder}: both endpoints take {_gb(store)} and an engine takes {_gb(engine)}, and "

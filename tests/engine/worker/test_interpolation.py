@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import mmap
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
+from ama_ray.engine.placement import LOCKED, ON_ACCELERATOR
 from ama_ray.engine.worker import interpolation
+from ama_ray.engine.worker.host_lock import HostLock
 from ama_ray.engine.worker.interpolation import Piece, write
 from ama_ray.engine.worker.swap_extension import SwapError, SwapExtension
+from tests.support.lazy_streams import LazyCuda
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ama_ray.engine.placement import Place
 
 SPANS = (Span(8, 16, "near"), Span(20, 32, "far"))
 """Of 32 elements; the others are equal in both endpoints."""
@@ -63,10 +67,10 @@ def test_a_group_that_has_its_ratio_is_left_alone(monkeypatch: pytest.MonkeyPatc
     extension, _, _, weights = attached(torch.float32, torch.float32)
     written: list[str] = []
 
-    def listed(pieces: Iterable[tuple[Piece, float]]) -> None:
+    def listed(pieces: Iterable[tuple[Piece, float]], *, locked: bool) -> None:
         pairs = list(pieces)
         written.extend(piece.group for piece, _ in pairs)
-        write(pairs)
+        write(pairs, locked=locked)
 
     monkeypatch.setattr("ama_ray.engine.worker.swap_extension.write", listed)
 
@@ -96,21 +100,77 @@ def test_another_precision_is_written_in_blocks(size: int) -> None:
     assert torch.equal(live, torch.lerp(base, aligned, 0.3).float())
 
 
-def test_memory_is_locked_once_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a stand-in for CUDA's runtime, which is not on every machine."""
-    page = mmap.PAGESIZE
-    locked: list[tuple[int, int]] = []
+@pytest.mark.parametrize("place", list(ON_ACCELERATOR))
+def test_endpoints_lie_where_they_are_to(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The accelerator is PyTorch's device without values, so nothing is written here."""
+    locked: list[torch.Tensor] = []
+    monkeypatch.setattr(HostLock, "on", locked.extend)
+    model = torch.nn.Linear(32, 1, bias=False, device="meta")
+    extension = SwapExtension()
+    extension.device = torch.device("meta")
+    extension.model_runner = SimpleNamespace(get_model=lambda: model)
+    stored = {"weight": StoredTensor.of(torch.zeros(32), torch.float32)}
+    monkeypatch.setattr(extension, "_sample", lambda *args: (torch.zeros(1),) * 4)
+    extension.attach(Endpoints(stored, stored, {"weight": (Span(0, 32, "all"),)}), place)
+    (piece,) = extension._pieces
+    assert (piece.base.is_meta, piece.aligned.is_meta) == ON_ACCELERATOR[place]
+    assert piece.is_staged == (place != "accelerator")
+    ends = [end.data_ptr() for end in (piece.base, piece.aligned) if end.is_cpu]
+    assert [end.data_ptr() for end in locked] == (ends if place in LOCKED else [])
 
-    def register(start: int, size: int, flags: int) -> int:
-        locked.append((start, size))
-        return 0 if size < 4 * page else 712
 
-    monkeypatch.setattr(torch.cuda, "cudart", lambda: SimpleNamespace(cudaHostRegister=register))
-    arrays = [
-        SimpleNamespace(ctypes=SimpleNamespace(data=start), nbytes=size)
-        for start, size in ((10 * page + 8, 100), (10 * page + 200, page), (20 * page, page), (30 * page, 0))
-    ]
-    interpolation.pin(arrays)  # type: ignore[arg-type]
-    assert locked == [(10 * page, 2 * page), (20 * page, page)]
-    with pytest.raises(RuntimeError, match="cannot lock"):
-        interpolation.pin([SimpleNamespace(ctypes=SimpleNamespace(data=0), nbytes=5 * page)])  # type: ignore[list-item]
+@pytest.mark.parametrize(("device", "size"), [("cpu", 2**18), ("meta", 2**25)])
+def test_an_accelerator_gets_large_blocks(device: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A float32 engine on bfloat16 endpoints; the accelerator is PyTorch's device without values."""
+    lengths: list[int] = []
+
+    def counted(base: torch.Tensor, aligned: torch.Tensor, ratio: float, out: torch.Tensor) -> torch.Tensor:
+        lengths.append(len(out))
+        return out
+
+    monkeypatch.setattr(interpolation, "interpolate", counted)
+    elements = 2**25 + 5 if device == "meta" else 2**18 + 5
+    base, aligned = (torch.empty(elements, dtype=torch.bfloat16, device=device) for _ in range(2))
+    write([(Piece("all", base, aligned, torch.empty(elements, device=device)), 0.3)])
+    assert lengths == [size, 5]
+
+
+@pytest.mark.parametrize("eager", [(False, False), (True, False), (False, True)], ids=["late", "copies", "arithmetic"])
+@pytest.mark.parametrize("locked", [False, True], ids=["by a detour", "locked"])
+@pytest.mark.parametrize("away", ["both", "base", "aligned"])
+def test_what_is_streamed_arrives_before_it_is_used(
+    away: str, locked: bool, eager: tuple[bool, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A detour that is filled again too early, or a room that is, is a merge of other blocks."""
+    draw = torch.Generator().manual_seed(0)
+    triples = [[torch.randn(size, generator=draw) for _ in range(3)] for size in (640, 64, 100, 1)]
+    hosts = {
+        end.untyped_storage().data_ptr()
+        for base, aligned, _ in triples
+        for end, side in ((base, "base"), (aligned, "aligned"))
+        if away in ("both", side)
+    }
+    monkeypatch.setattr(interpolation, "_is_away", lambda end, live: end.untyped_storage().data_ptr() in hosts)
+    monkeypatch.setattr(interpolation, "STAGED", 64)
+    ratios = (0.3, 0.7, 0.0, 1.0)
+    expected = [torch.lerp(base, aligned, ratio) for (base, aligned, _), ratio in zip(triples, ratios, strict=True)]
+    pieces = [(Piece("all", *each), ratio) for each, ratio in zip(triples, ratios, strict=True)]
+    with LazyCuda(monkeypatch, eager_copies=eager[0], eager_arithmetic=eager[1]):
+        write(pieces, locked=locked)
+    for (_, _, live), right in zip(triples, expected, strict=True):
+        assert torch.equal(live, right)
+
+
+def test_loading_goes_through_the_worker() -> None:
+    """Whose `reload_weights` sets vLLM's configuration, which the model runner's own does not."""
+    streamed: list[Any] = []
+
+    def reload_weights(*, weights_iterator: Iterable[Any]) -> None:
+        streamed.extend(weights_iterator)
+
+    extension = SwapExtension()
+    extension.model_runner = SimpleNamespace(reload_weights=None)
+    extension.reload_weights = reload_weights
+    checkpoint: Any = SimpleNamespace(stream=lambda: iter([("weight", torch.zeros(1))]))
+    extension.load_checkpoint(checkpoint)
+    assert [name for name, _ in streamed] == ["weight"]

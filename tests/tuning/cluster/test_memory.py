@@ -39,6 +39,13 @@ def test_an_engine_holds_its_weights_and_its_cache() -> None:
     assert memory.engine_bytes(inputs(4, "float32"), on_gpu=False) == 4 * GB + 2**30 + memory.RUNTIME
 
 
+def test_an_engine_on_a_gpu_holds_its_weights_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert memory.engine_bytes(inputs(4), on_gpu=True) == memory.RUNTIME_ON_GPU > memory.RUNTIME
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert memory.uses_gpu(EngineSettings())
+    assert not memory.uses_gpu(EngineSettings(gpus=0))
+
+
 def test_the_object_store_is_made_larger_where_ray_s_own_would_not_do(machine: Any) -> None:
     machine(free=100, shared=50)
     assert memory.own_store(inputs(4)) is None

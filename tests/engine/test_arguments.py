@@ -1,0 +1,72 @@
+"""What vLLM is started with. Only one test imports vLLM, in a process of its own, as that alters transformers."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from ama_ray.config import EngineSettings, vllm_arguments
+from ama_ray.engine import arguments
+from ama_ray.engine.arguments import check_arguments, engine_arguments
+from ama_ray.errors import UserError
+from tests.support.processes import in_own_process
+
+SET: dict[str, Any] = {"kv_cache_dtype": "fp8", "max_num_seqs": 7, "vllm": {"max_num_batched_tokens": 512}}
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_what_the_user_sets_reaches_vllm(gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    asked = engine_arguments(EngineSettings(**SET), 64)
+    assert (asked["kv_cache_dtype"], asked["max_num_seqs"], asked["max_num_batched_tokens"]) == ("fp8", 7, 512)
+    plain = engine_arguments(EngineSettings(), 64)
+    assert plain["kv_cache_dtype"] == "auto"
+    assert "max_num_seqs" not in plain
+    assert ("max_num_batched_tokens" in plain) == (not gpu)
+
+
+def checked(names: list[str]) -> list[str]:
+    """The sentences about arguments, each alone."""
+    sentences = []
+    for name in names:
+        try:
+            check_arguments(EngineSettings(vllm={name: 1}))
+            sentences.append("")
+        except UserError as error:
+            sentences.append(str(error))
+    return sentences
+
+
+def known_names() -> tuple[list[str], set[str]]:
+    """What vLLM has, and what ama_ray sets or refuses by name."""
+    from vllm.engine.arg_utils import EngineArgs
+
+    refused = {*vllm_arguments._FIELDS, *(name for names in vllm_arguments._REASONS.values() for name in names)}
+    return [field.name for field in fields(EngineArgs)], refused | {*engine_arguments(EngineSettings(), 64)}
+
+
+@pytest.mark.long
+def test_what_vllm_has_not_is_refused_with_what_it_has() -> None:
+    fine, wrong, strange = in_own_process(checked, ["max_num_batched_tokens", "max_num_batch_tokens", "colour"])
+    assert fine == ""
+    assert wrong == (
+        "engine.vllm.max_num_batch_tokens: the installed vLLM has no such argument; did you mean "
+        "max_num_batched_tokens?"
+    )
+    assert strange == "engine.vllm.colour: the installed vLLM has no such argument."
+
+
+@pytest.mark.long
+def test_what_is_refused_or_set_is_what_vllm_has() -> None:
+    """A name that vLLM gives up would be refused for nothing, and its new name let pass."""
+    known, ours = in_own_process(known_names)
+    assert ours <= set(known)
+
+
+def test_nothing_is_imported_where_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arguments, "difflib", SimpleNamespace())
+    check_arguments(EngineSettings())
