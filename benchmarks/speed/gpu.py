@@ -136,7 +136,7 @@ def time_live(base: Path, aligned: Path, merge: Path) -> dict[str, Any]:
     start = time.perf_counter()
     merging.export(pair, groups.ratio_of(dict.fromkeys(groups.names, 0.5)), merge)
     engine._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(merge)})
-    engine._reset_cache()
+    engine.reset_cache()
     return row | {"reload to token s": _until_token(engine, start)}
 
 

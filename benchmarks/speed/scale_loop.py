@@ -25,6 +25,7 @@ from ama_ray.miniature import ROOT
 from ama_ray.run import StoredRun
 from ama_ray.space.parametrization import parametrization
 from ama_ray.storage.run_folder import RunFolder
+from ama_ray.tuning.checking import CheckBeside
 from ama_ray.tuning.cluster.memory import engine_bytes
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.slots import Slots
@@ -86,7 +87,16 @@ def measure(actors: int, sampler: str, seconds: float, trials: int, out: Path | 
             recorder = Naps(run, note)
             meeting: Any = Meeting(out / "started", actors)
             before = time.time(), time.process_time()
-            run_trials(inputs, meeting, suggester, recorder, slots=slots, signals=Interrupts(), trainable=SleepTrial)
+            run_trials(
+                inputs,
+                meeting,
+                CheckBeside.done(),
+                suggester,
+                recorder,
+                slots=slots,
+                signals=Interrupts(),
+                trainable=SleepTrial,
+            )
             wall, busy = time.time() - before[0], time.process_time() - before[1]
     if recorder.last_failure:
         raise RuntimeError(recorder.last_failure)
