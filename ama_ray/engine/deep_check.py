@@ -118,8 +118,14 @@ class Checked:
 
 
 def check_ratios(groups: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """Two vectors of ratios, no two of which are the same, so that a mix-up shows, and so does what stays as it was."""
-    first, second = (np.linspace(*ends, len(groups)).tolist() for ends in ((0.25, 0.75), (0.95, 0.8)))
+    """Two vectors of ratios, no two of which are the same.
+
+    Each group has a ratio above a half in the one and below it in the other, and so have neighbours in the same vector:
+    where an element differs by a single bit, as after little training, a merge is base below a half and aligned above.
+    """
+    count = len(groups)
+    sides = list(zip(np.linspace(0.95, 0.55, count).tolist(), np.linspace(0.05, 0.45, count).tolist(), strict=True))
+    first, second = ([pair[(number + turn) % 2] for number, pair in enumerate(sides)] for turn in (0, 1))
     return dict(zip(groups, first, strict=True)), dict(zip(groups, second, strict=True))
 
 

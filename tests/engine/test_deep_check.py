@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def test_no_two_of_the_checked_ratios_are_the_same(count: int) -> None:
     first, second = deep_check.check_ratios([str(number) for number in range(count)])
     assert len({*first.values(), *second.values()}) == 2 * count
     assert all(0 < ratio < 1 for ratio in (*first.values(), *second.values()))
-    assert first.keys() == second.keys()
+    # An element whose endpoints are a bit apart shows on which side of a half its ratio is, and no more.
+    assert all((first[group] > 0.5) != (second[group] > 0.5) for group in first)
+    assert all((one > 0.5) != (next_one > 0.5) for one, next_one in itertools.pairwise(first.values()))
 
 
 def test_prompts_are_texts_of_the_tokenizer_and_random_tokens(tmp_path: Path) -> None:
