@@ -8,6 +8,7 @@ of this project's in its workers, must answer as the engine after a swap.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -99,6 +100,7 @@ class PlainVllm:
 
 def main() -> None:
     """Answers the order on the standard input."""
+    os.nice(10)  # the trials beside it come first
     from ama_ray.engine.in_process import plain_greedy_logprobs
 
     order: dict[str, Any] = json.load(sys.stdin)

@@ -121,9 +121,12 @@ def _bits(numbers: torch.Tensor) -> torch.Tensor:
 
 
 def _count(weight: torch.Tensor) -> torch.Tensor:
-    """How often each bfloat16 occurs in a tensor, by its bits; elements that are none are left out."""
+    """How often each bfloat16 occurs in a tensor, by its bits; elements that are none count as zero."""
     counts = torch.zeros(2**16, dtype=torch.long, device=weight.device)
     for part in torch.split(weight.view(-1), AT_ONCE):
         rounded = part.bfloat16()
-        counts += torch.bincount(_bits(rounded[rounded.to(part.dtype) == part]), minlength=2**16)
+        bits = _bits(rounded)
+        if part.dtype != rounded.dtype:
+            bits = bits.where(rounded.to(part.dtype) == part, 0)  # those of zero, which is no number of a tensor
+        counts += torch.bincount(bits, minlength=2**16)
     return counts.cpu()
