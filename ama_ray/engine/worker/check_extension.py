@@ -124,9 +124,8 @@ def _count(weight: torch.Tensor) -> torch.Tensor:
     """How often each bfloat16 occurs in a tensor, by its bits; elements that are none count as zero."""
     counts = torch.zeros(2**16, dtype=torch.long, device=weight.device)
     for part in torch.split(weight.view(-1), AT_ONCE):
-        rounded = part.bfloat16()
-        bits = _bits(rounded)
-        if part.dtype != rounded.dtype:
-            bits = bits.where(rounded.to(part.dtype) == part, 0)  # those of zero, which is no number of a tensor
-        counts += torch.bincount(bits, minlength=2**16)
+        values, lengths = torch.unique_consecutive(part, return_counts=True)
+        rounded = values.bfloat16()
+        # The bits of zero, which is no number of a tensor, stand for all that is none.
+        counts.index_add_(0, _bits(rounded).where(rounded.to(part.dtype) == values, 0), lengths)
     return counts.cpu()
