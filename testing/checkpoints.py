@@ -28,6 +28,8 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "gpt_neox": _HEADS | {"intermediate_size": 96},
     "opt": _HEADS | {"ffn_dim": 96, "word_embed_proj_dim": 64},
     "gpt2": {"n_embd": 64, "n_head": 2, "n_positions": 128},
+    "gemma4_text": _LLAMA
+    | {"head_dim": 32, "global_head_dim": 32, "hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 300},
     "mixtral": _LLAMA | {"num_local_experts": 4, "sliding_window": None},
 }
 

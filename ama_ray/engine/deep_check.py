@@ -1,91 +1,201 @@
-"""The deep check: an engine after a swap against a fresh engine on the exported merge.
+"""The deep check: whether a swap leaves in an engine what vLLM's own loading of the merge leaves there.
 
-A layer may transform its weights after loading, and a swap in the transformed layout can then be wrong without an
-error. So once per architecture, engine version, precision and parallelism both are asked for greedy tokens with
-log-probabilities; a search starts only where they agree.
+A layer may transform its weights after loading, or keep a copy of them, and a swap in the transformed layout can then
+be wrong without an error. So in one and the same engine, at two vectors of ratios, every parameter, buffer and tensor
+that a layer or kernel holds is compared to the last bit with what it is once vLLM has loaded the merge, and so are
+greedy tokens with their log-probabilities. Besides, what vLLM loads again must be what it loaded first, and every
+element of every averaged tensor must have gone somewhere.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import os
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ama_ray.engine.verdict import PROMPTS, Verdict, compare
+from ama_ray.environment import no_input
 from ama_ray.errors import UserError
-from ama_ray.storage.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from ama_ray.checkpoints.pair import Pair
     from ama_ray.config import EngineSettings
+    from ama_ray.engine.engine import Engine
+    from ama_ray.engine.verdict import Outputs
     from ama_ray.space.search_space import Groups
 
-PROMPTS, PROMPT_TOKENS, NEW_TOKENS = 16, 12, 8
+PROMPT_TOKENS, NEW_TOKENS = 24, 8
 CONTEXT = PROMPT_TOKENS + NEW_TOKENS
-TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2, "float16": 1e-2}
-"""Largest difference of a log-probability that passes, by engine precision."""
+UNSTEADY = 1e-2
+"""Largest difference of a log-probability that passes in an engine that does not repeat itself to the last bit, in
+nats: one that does must answer as exactly as its weights are compared."""
+START = "start"
+"""The moment at which vLLM has loaded its first checkpoint."""
+NAMED = 4
+"""How many tensors a refusal names."""
 
-Outputs = list[list[tuple[int, float]]]
-"""Per prompt, the greedy tokens with their log-probabilities."""
+TEXTS = (
+    "The quick brown fox jumps over the lazy dog, and nobody in the village ever asked it why.",
+    "Question: Which planet of the solar system has the shortest year?\nAnswer:",
+    "def greatest_common_divisor(a: int, b: int) -> int:\n    while b:\n        a, b = b, a % b\n    return",
+    "User: My train leaves at 9:45 and the walk takes 25 minutes. When must I go?\nAssistant: You must leave by",
+    "Translate to French: I would like a cup of tea without sugar, please.",
+    "1, 1, 2, 3, 5, 8, 13, 21, 34, 55,",
+    "Die Würde des Menschen ist unantastbar. Sie zu achten und zu schützen ist Verpflichtung",
+    "春眠不觉晓 处处闻啼鸟 夜来风雨声 花落知多少",
+)
+"""Half of the prompts; the other half are random tokens, which no tokenizer makes all unknown."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the deep check saw.
+class Subject:
+    """What is checked, in plain values.
 
     Attributes:
-        equal_prompts: Prompts, of `PROMPTS`, whose greedy tokens are all equal.
-        largest_difference: The largest difference of the log-probabilities of equal tokens, in nats.
-        passed: Whether a search may start.
-        cached: Whether this was known from an earlier run.
+        base: Folder or hub id of base, as the workers open it.
+        aligned: The same of aligned.
+        groups: Of the search space.
+        elements: Of every tensor that differs between base and aligned, how many it has.
+        starts_at: Ratio of the checkpoint that the engine started on: 1 for aligned, 0 for base.
+        prompts: What the engine is asked, in token ids.
+        key: What the outcome depends on besides the layout of the engine's weights.
     """
 
-    equal_prompts: int
-    largest_difference: float
-    passed: bool
-    cached: bool = False
+    base: str
+    aligned: str
+    groups: Groups
+    elements: dict[str, int]
+    starts_at: float
+    prompts: list[list[int]]
+    key: dict[str, Any]
 
-    def __str__(self) -> str:
-        """What was compared, and how close it came."""
-        known = ", known from an earlier run" if self.cached else ""
-        return (
-            f"{self.equal_prompts} of {PROMPTS} prompts have the same greedy tokens in a swapped and a fresh engine, "
-            f"log-probabilities within {self.largest_difference:.1g}{known}"
-        )
+    @classmethod
+    def of(
+        cls, pair: Pair, groups: Groups, settings: EngineSettings, sources: tuple[str, str] | None = None
+    ) -> Subject:
+        """What is checked of a pair.
+
+        Args:
+            pair: Opened.
+            groups: The search space, resolved for it.
+            settings: With `dtype` resolved.
+            sources: Folders or hub ids of base and aligned where the workers know them by others.
+        """
+        base, aligned = sources or (str(pair.base.folder), str(pair.aligned.folder))
+        moved = {name: math.prod(shape) for name, shape in pair.shapes.items() if pair.moved[name]}
+        key = {
+            **shape_key(pair, settings),
+            "groups": groups.of,
+            "equal": [name for name in pair.names if name not in moved],
+        }
+        prompts = check_prompts(pair.tokenizer_folder, int(pair.config["vocab_size"]))
+        return cls(base, aligned, groups, moved, 0.0 if pair.aligned.adapter else 1.0, prompts, key)
+
+    @property
+    def ratios(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Both vectors of ratios at which is compared."""
+        return check_ratios(self.groups.names)
 
 
-def check_ratios(groups: Sequence[str]) -> dict[str, float]:
-    """Ratios of the checked merge: from 0.25 to 0.75 over the groups, so that a mix-up of groups shows; 0.5 for one."""
-    ratios: list[float] = np.linspace(0.25, 0.75, len(groups)).tolist() if len(groups) > 1 else [0.5]
-    return dict(zip(groups, ratios, strict=True))
+@dataclass(frozen=True)
+class Checked:
+    """What came of a check.
+
+    Attributes:
+        verdict: Whether a search may start.
+        answers: Of the engine after a swap to the first ratios; empty where nothing was asked.
+    """
+
+    verdict: Verdict
+    answers: Outputs = field(default_factory=list)
 
 
-def check_prompts(vocab_size: int) -> list[list[int]]:
-    """Random prompts in token ids, the same for every check of a vocabulary size."""
+def check_ratios(groups: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Two vectors of ratios, no two of which are the same.
+
+    Each group has a ratio above a half in the one and below it in the other, and so have neighbours in the same vector:
+    where an element differs by a single bit, as after little training, a merge is base below a half and aligned above.
+    """
+    count = len(groups)
+    sides = list(zip(np.linspace(0.95, 0.55, count).tolist(), np.linspace(0.05, 0.45, count).tolist(), strict=True))
+    first, second = ([pair[(number + turn) % 2] for number, pair in enumerate(sides)] for turn in (0, 1))
+    return dict(zip(groups, first, strict=True)), dict(zip(groups, second, strict=True))
+
+
+def check_prompts(tokenizer_folder: Path, vocab_size: int) -> list[list[int]]:
+    """Prompts in token ids, the same for every check of a tokenizer: texts, and as many of random tokens."""
+    from transformers import AutoTokenizer
+
+    with no_input():
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, trust_remote_code=False)
     generator = np.random.default_rng(0)
-    prompts: list[list[int]] = generator.integers(0, vocab_size, size=(PROMPTS, PROMPT_TOKENS)).tolist()
-    return prompts
+    drawn: list[list[int]] = generator.integers(0, vocab_size, size=(PROMPTS - len(TEXTS), PROMPT_TOKENS)).tolist()
+    texts = [[token for token in tokenizer.encode(text) if token < vocab_size][:PROMPT_TOKENS] for text in TEXTS]
+    # A prompt of a single token is a case of its own in some of vLLM's kernels.
+    return [(text + filling)[: max(len(text), 2)] for text, filling in zip(texts, drawn, strict=True)] + drawn
 
 
-def compare(swapped: Outputs, fresh: Outputs, settings: EngineSettings) -> Verdict:
-    """Compares the outputs of the swapped and of the fresh engine."""
-    equal = sum([t for t, _ in a] == [t for t, _ in b] for a, b in zip(swapped, fresh, strict=True))
-    gaps = [
-        abs(p - q)
-        for a, b in zip(swapped, fresh, strict=True)
-        for (token, p), (other, q) in zip(a, b, strict=True)
-        if token == other
-    ]
-    largest = max(gaps, default=float("inf"))
-    return Verdict(equal, largest, equal == len(fresh) and largest <= TOLERANCE[settings.dtype])
+def check(engine: Engine, subject: Subject) -> Checked:
+    """Does the deep check with an engine whose endpoints are attached, and which kept what it was at `START`.
+
+    Args:
+        engine: Its weights are of the first ratios afterwards.
+        subject: What is checked.
+    """
+
+    def answers() -> Outputs:
+        engine.reset_cache()
+        return engine.greedy_logprobs(subject.prompts, NEW_TOKENS)
+
+    def load(ratios: dict[str, float]) -> None:
+        engine.call_workers("load_merge", subject.base, subject.aligned, subject.groups.ratio_of(ratios))
+
+    engine.swap(dict.fromkeys(subject.groups.names, subject.starts_at))
+    if odd := _places(engine.call_workers("differing_weights", START)):
+        return Checked(Verdict.refused(f"vLLM does not load a second time what it has loaded at its start ({odd})"))
+    held = engine.call_workers("count_pair", subject.base, subject.aligned, list(subject.elements))
+    lost = [name for name, size in subject.elements.items() if sum(of_one[name] for of_one in held) < size]
+    if lost:
+        return Checked(Verdict.refused(f"vLLM does not load these tensors, or not all of them ({_named(lost)})"))
+    first, second = subject.ratios
+    # Each swap starts from the other vector, so that what it does not write keeps the wrong ratio.
+    load(first)
+    tensors = max(engine.call_workers("keep", "first"))
+    loaded = answers()
+    engine.call_workers("keep_scratch", "first")
+    engine.swap(second)
+    engine.call_workers("keep", "second")
+    swapped = answers()
+    load(second)
+    odd = _places(engine.call_workers("differing", "second"))
+    loaded += answers()
+    engine.swap(first)
+    odd = odd or _places(engine.call_workers("differing", "first"))
+    at_first = answers()
+    if odd:
+        return Checked(Verdict.refused(f"after a swap these tensors are not what vLLM loads ({odd})"))
+    equal, largest = compare(at_first + swapped, loaded)
+    is_steady = answers() == at_first
+    verdict = Verdict(tensors, equal, 2 * PROMPTS, largest)
+    if largest > UNSTEADY or (is_steady and (largest or equal < 2 * PROMPTS)):
+        verdict = verdict.with_trouble("after a swap it does not answer as once vLLM has loaded the merge")
+    return Checked(verdict, at_first)
+
+
+def _places(of_workers: Iterable[list[str]]) -> str:
+    return _named(sorted({place for places in of_workers for place in places}))
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def refusal(verdict: Verdict, pair: Pair, settings: EngineSettings) -> UserError:
@@ -93,45 +203,19 @@ def refusal(verdict: Verdict, pair: Pair, settings: EngineSettings) -> UserError
     architecture = (pair.config.get("architectures") or [pair.config.get("model_type")])[0]
     return UserError(
         f"{pair.aligned.folder}: {architecture} cannot be searched with {engine_version()} in {settings.dtype}: "
-        "after a swap its engine does not equal a fresh engine on the exported merge "
-        f"({verdict.equal_prompts} of {PROMPTS} prompts equal, "
-        f"log-probabilities off by {verdict.largest_difference:.2g}); try another engine.dtype or another vLLM version."
+        f"{verdict.trouble}; try another engine.dtype or another vLLM version."
     )
 
 
-class DeepCheckCache:
-    """Verdicts of earlier deep checks, a small JSON file each, in the user's cache folder."""
-
-    def __init__(self, pair: Pair, groups: Groups, settings: EngineSettings, *, on_gpu: bool) -> None:
-        """Finds the entry for this combination of model shape, groups, engine version, precision and device."""
-        key: dict[str, Any] = {
-            "config": {k: v for k, v in pair.config.items() if k not in ("_name_or_path", "transformers_version")},
-            "tensors": {name: list(shape) for name, shape in pair.shapes.items()},
-            "groups": groups.of,
-            "equal": [name for name in pair.names if not pair.moved[name]],
-            "versions": [engine_version(), f"torch {version('torch')}", f"ama_ray {version('ama_ray')}"],
-            "engine": [settings.dtype, settings.enforce_eager, "gpu" if on_gpu else "cpu"],
-        }
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-        root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-        self._file = root / "ama_ray" / "deep-check" / f"{digest}.json"
-
-    def read(self) -> Verdict | None:
-        """The verdict of an earlier check that passed, if there was one."""
-        try:
-            return Verdict(**json.loads(self._file.read_text(encoding="utf-8")), passed=True, cached=True)
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def write(self, verdict: Verdict) -> None:
-        """Keeps a verdict that passed for later runs; where that cannot be written, they check again."""
-        if not verdict.passed:
-            return
-        fields = {"equal_prompts": verdict.equal_prompts, "largest_difference": verdict.largest_difference}
-        with contextlib.suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self._file) as file:
-                json.dump(fields, file)
+def shape_key(pair: Pair, settings: EngineSettings) -> dict[str, Any]:
+    """What any outcome depends on: the shape of the model, the versions, the precision; not the weights."""
+    return {
+        "config": {k: v for k, v in pair.config.items() if k not in ("_name_or_path", "transformers_version")},
+        "tensors": {name: [*shape, str(pair.aligned.tensors[name].dtype)] for name, shape in pair.shapes.items()},
+        "versions": [engine_version(), f"torch {version('torch')}", f"ama_ray {version('ama_ray')}"],
+        "engine": [settings.dtype, settings.enforce_eager, settings.kv_cache_dtype, settings.vllm],
+        "texts": hashlib.sha256(repr((TEXTS, PROMPTS, CONTEXT)).encode()).hexdigest()[:8],
+    }
 
 
 def engine_version() -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ama_ray.engine.prefix_tree import Branch
     from ama_ray.engine.requests import Answer, Request
+    from ama_ray.engine.verdict import Outputs
 
 MAX_CANDIDATES = 128
 """Most next tokens whose log-probabilities one request gives: vLLM's limit on `logprob_token_ids`."""
@@ -36,8 +37,8 @@ class Engine(ABC):
         """Has vLLM answer prompts, all in one batch, in this order."""
 
     @abstractmethod
-    def _call(self, method: str, *args: Any) -> Any:
-        """Calls a method of `SwapExtension` in every worker; returns what the first one returned."""
+    def call_workers(self, method: str, *args: Any) -> list[Any]:
+        """Calls a method of the worker extension in every worker; returns what each of them returned."""
 
     @abstractmethod
     def _empty_cache(self) -> bool:
@@ -53,6 +54,9 @@ class Engine(ABC):
     def _vocabulary_size(self) -> int:
         """Token ids that the model knows."""
 
+    def _call(self, method: str, *args: Any) -> Any:
+        return self.call_workers(method, *args)[0]
+
     def swap(self, ratios: Mapping[str, float]) -> None:
         """Swaps in the merge of these ratios (share of aligned by group), verified, with no stale cache behind it.
 
@@ -62,7 +66,7 @@ class Engine(ABC):
             SwapError: The weights or the cache are not as they must be; throw this engine away.
         """
         self._call("swap", dict(ratios))
-        self._reset_cache()
+        self.reset_cache()
 
     def answer(self, requests: Sequence[Request]) -> list[Any]:
         """Asks for all that the requests want, in one large batch for each sort of request.
@@ -82,7 +86,7 @@ class Engine(ABC):
                 answers |= zip(places, method([requests[place] for place in places]), strict=True)
         return [answers[place] for place in range(len(requests))]
 
-    def _reset_cache(self) -> None:
+    def reset_cache(self) -> None:
         """Empties the prefix cache.
 
         Raises:
@@ -107,11 +111,9 @@ class Engine(ABC):
         )
         return [answer.texts for answer in answers]
 
-    def greedy_logprobs(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[list[tuple[int, float]]]:
+    def greedy_logprobs(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> Outputs:
         """Greedy tokens after each prompt with their log-probabilities, past the end token; for the deep check."""
-        params = _scored(max_tokens=max_tokens, logprobs=0, ignore_eos=True)
-        answers = self._run([list(prompt) for prompt in prompts], [params] * len(prompts))
-        return [list(zip(*_asked(answer.logprobs), strict=True)) for answer in answers]
+        return greedy_answers(self._run([list(prompt) for prompt in prompts], [greedy(max_tokens)] * len(prompts)))
 
     def loglikelihoods(self, requests: Sequence[Continuations]) -> list[list[float]]:
         """Sums of log-probabilities of every continuation of every request.
@@ -121,7 +123,7 @@ class Engine(ABC):
         """
         planned = plan([request for request in requests if not _is_single(request)])
         # The plan counts on a cache that holds nothing but what its own branches put there, hence also this order.
-        self._reset_cache()
+        self.reset_cache()
         sums = iter(planned.sums(self._scores(planned.branches)))
         single = iter(self._single_token_scores([request for request in requests if _is_single(request)]))
         return [next(single if _is_single(request) else sums) for request in requests]
@@ -203,6 +205,16 @@ class Engine(ABC):
 def _scored(**fields: Any) -> SamplingFields:
     """A request for log-probabilities rather than text: greedy, one token unless said otherwise."""
     return {"max_tokens": 1, "temperature": 0, "flat_logprobs": True, "detokenize": False} | fields
+
+
+def greedy(max_tokens: int) -> SamplingFields:
+    """A request for greedy tokens with their log-probabilities, past the end token."""
+    return _scored(max_tokens=max_tokens, logprobs=0, ignore_eos=True)
+
+
+def greedy_answers(answers: Sequence[Answer]) -> Outputs:
+    """What was asked for by `greedy`."""
+    return [list(zip(*_asked(answer.logprobs), strict=True)) for answer in answers]
 
 
 def _asked(logprobs: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ama_ray.engine.arguments import engine_arguments
-from ama_ray.engine.engine import Engine
+from ama_ray.engine.engine import Engine, greedy, greedy_answers
 from ama_ray.engine.placement import place
 from ama_ray.engine.requests import Answer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ama_ray.config import EngineSettings
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
     from ama_ray.engine.engine import SamplingFields
+    from ama_ray.engine.verdict import Outputs
 
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
 # `TargetScorer` knows the first model runner only, which is also the one that runs on a CPU.
@@ -41,23 +42,16 @@ class InProcessEngine(Engine):
             settings: Precision and resources.
             max_model_len: Tokens of context the run needs.
         """
-        from vllm import LLM
-
-        arguments = engine_arguments(settings, max_model_len)
-        if arguments["enforce_eager"]:
-            # Without this, vLLM compiles a small part of its sampler all the same, for seconds.
-            torch._dynamo.config.disable = True
-        if not torch.cuda.is_available():
-            torch.set_num_threads(max(1, int(settings.cpus)))
         self._place, utilisation = place(settings, folder, max_model_len)
-        self._llm = LLM(model=str(folder), gpu_memory_utilization=utilisation, **arguments)
+        arguments = engine_arguments(settings, max_model_len) | {"gpu_memory_utilization": utilisation}
+        self._llm = _start(folder, settings, arguments)
         self._call("score_targets")
         self._warm_up()
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Replaces the weights by those of a checkpoint of the same shape, through vLLM's own loading."""
         self._call("load_checkpoint", checkpoint)
-        self._reset_cache()
+        self.reset_cache()
 
     @property
     def parameter_bytes(self) -> dict[str, int]:
@@ -79,9 +73,17 @@ class InProcessEngine(Engine):
         spans: dict[str, tuple[Span, ...]] = self._call("find_spans", shapes, group_of)
         return spans
 
-    def attach(self, endpoints: Endpoints) -> None:
-        """Maps both endpoints, so that `swap` can interpolate them."""
-        self._call("attach", endpoints, self._place)
+    def attach(self, endpoints: Endpoints, holds: float = 1.0) -> None:
+        """Maps both endpoints, so that `swap` can interpolate them.
+
+        Args:
+            endpoints: In this engine's layout.
+            holds: Which of them is live: 0 for base, 1 for aligned.
+
+        Raises:
+            SwapError: The live weights are not that endpoint to the last bit.
+        """
+        self._call("attach", endpoints, self._place, holds)
 
     @property
     def _dtype(self) -> str:
@@ -100,8 +102,33 @@ class InProcessEngine(Engine):
     def _empty_cache(self) -> bool:
         return bool(self._llm.reset_prefix_cache())
 
-    def _call(self, method: str, *args: Any) -> Any:
-        return self._llm.collective_rpc(method, args=args)[0]
+    def call_workers(self, method: str, *args: Any) -> list[Any]:
+        """Calls a method of `PairExtension` in every worker; returns what each of them returned."""
+        results: list[Any] = self._llm.collective_rpc(method, args=args)
+        return results
+
+
+def _start(folder: Path, settings: EngineSettings, arguments: Mapping[str, Any]) -> Any:
+    from vllm import LLM
+
+    if arguments["enforce_eager"]:
+        # Without this, vLLM compiles a small part of its sampler all the same, for seconds.
+        torch._dynamo.config.disable = True
+    if not torch.cuda.is_available():
+        torch.set_num_threads(max(1, int(settings.cpus)))
+    return LLM(model=str(folder), **arguments)
+
+
+def plain_greedy_logprobs(
+    folder: Path, settings: EngineSettings, max_model_len: int, prompts: list[list[int]], max_tokens: int
+) -> Outputs:
+    """Answers of vLLM as it is, started in this process without this project's worker; see `greedy_logprobs`."""
+    arguments = engine_arguments(settings, max_model_len)
+    del arguments["worker_extension_cls"]
+    llm = _start(folder, settings, arguments)
+    params = sampling_params([greedy(max_tokens)] * len(prompts))
+    outputs = llm.generate([{"prompt_token_ids": prompt} for prompt in prompts], params, use_tqdm=False)
+    return greedy_answers([Answer.of(output) for output in outputs])
 
 
 def sampling_params(params: list[SamplingFields]) -> list[Any]:

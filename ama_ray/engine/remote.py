@@ -70,9 +70,11 @@ class RemoteEngine(PairEngine):
     def _run(self, prompts: list[list[int]], params: list[dict[str, Any]]) -> list[Answer]:
         return [Answer(**answer) for answer in self._post(RUN, {"prompts": prompts, "params": params})]
 
-    def _call(self, method: str, *args: Any) -> Any:
+    def call_workers(self, method: str, *args: Any) -> list[Any]:
+        """Calls a method of `PairExtension` in every worker; returns what each of them returned."""
         try:
-            return self._post(CALL, {"method": method, "args": args})
+            results: list[Any] = self._post(CALL, {"method": method, "args": args})
+            return results
         except ServerError as error:
             raise SwapError(str(error)) from error
 

@@ -19,6 +19,7 @@ from ama_ray.tuning.trainable import SwapTrial, TrialContext, TrialContextRefere
 if TYPE_CHECKING:
     from ama_ray.evaluation.inputs import Inputs
     from ama_ray.tuning.budget import Spending
+    from ama_ray.tuning.checking import CheckBeside
     from ama_ray.tuning.cluster.slots import Slots
     from ama_ray.tuning.recorder import Recorder
     from ama_ray.tuning.setup import Prepared
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def run_trials(
     inputs: Inputs,
     prepared: Prepared,
+    check: CheckBeside,
     suggester: StudySuggester,
     recorder: Recorder,
     *,
@@ -42,6 +44,7 @@ def run_trials(
     Args:
         inputs: The opened run.
         prepared: Where engines are from, and what base answered.
+        check: The deep check, which may still be under way.
         suggester: It chooses the ratios of the search.
         recorder: It gets every result.
         slots: Tells how many engines can run side by side.
@@ -51,6 +54,9 @@ def run_trials(
 
     Returns:
         Why the search ended before its last trial, as `RunSearcher.ended`.
+
+    Raises:
+        UserError: The deep check has not passed.
     """
     config = inputs.config
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
@@ -72,7 +78,7 @@ def run_trials(
                 name="tune",
                 storage_path=scratch,
                 callbacks=[recorder, *callbacks.make(config)],
-                stop=CombinedStopper(EndStopper(recorder, signals), FutilityStopper(recorder)),
+                stop=CombinedStopper(EndStopper(recorder, check, signals), FutilityStopper(recorder)),
                 verbose=0,
                 failure_config=tune.FailureConfig(),  # the searcher tries again
                 # With a checkpoint, though there is nothing in it, Tune keeps the items of every trial.
@@ -83,5 +89,7 @@ def run_trials(
         signals.deferred = True
         tuner.fit()
         signals.deferred = False
+    if signals.received is None:
+        check.wait()
     searcher.settle()
     return searcher.ended

@@ -102,10 +102,13 @@ def _search(
         return earlier
     first = first_points(inputs, shape, tell)
     clock.lap("open")
-    size = f"{inputs.pair.num_bytes / 1e6:.1f} MB, {len(inputs.groups.names)} ratios"
-    tell(f"pair of {size}, {config.trials} trials; starting engines")
+    tell(
+        f"pair of {inputs.pair.num_bytes / 1e6:.1f} MB, {len(inputs.groups.names)} ratios, {config.trials} trials; "
+        "starting engines"
+    )
 
     def on_trial(trial: Trial) -> None:
+        check.go_on()
         if "first trial" not in clock.laps:
             clock.lap("first trial")
         keep()
@@ -124,12 +127,14 @@ def _search(
         slots = Slots(config, engine_bytes(inputs, on_gpu=engine_resources(config.engine)["GPU"] > 0), tell)
         clock.lap("ray")
         tell.send(StageStarted("loading both checkpoints, and the deep check where it is due"))
-        prepared = prepare(inputs, tell, keep=slots.of_several_nodes)
+        prepared, check = prepare(inputs, tell, keep=slots.of_several_nodes)
+        stack.callback(check.close)
         clock.lap("deep check")
-        tell(f"deep check passed: {prepared.verdict}")
         tell.send(StageStarted("starting engines"))
         suggester = study_suggester(inputs, earlier, folder, shape, first, parallel=slots(), tell=tell)
-        ended = run_trials(inputs, prepared, suggester, recorder, slots=slots, signals=signals, spending=spending)
+        ended = run_trials(
+            inputs, prepared, check, suggester, recorder, slots=slots, signals=signals, spending=spending
+        )
         engines = slots()
     recorder.say_why_it_ended(ended)
     engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())

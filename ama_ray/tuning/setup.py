@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
 
-from ama_ray.checkpoints import merging
 from ama_ray.engine import deep_check
-from ama_ray.engine.deep_check import DeepCheckCache, Verdict
-from ama_ray.errors import UserError, one_line
+from ama_ray.engine.deep_check import Subject
+from ama_ray.engine.plain_vllm import PlainVllm
 from ama_ray.evaluation.evaluation import SPLITS
+from ama_ray.tuning.checking import CheckBeside, waited
 from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_servers import check_servers, prepare_served
 from ama_ray.tuning.cluster.engine_source import InProcess, StoredEndpoints
@@ -26,8 +25,8 @@ from ama_ray.tuning.cluster.slots import engine_resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from ama_ray.engine.deep_check import Verdict
     from ama_ray.evaluation.evaluation import Answers
     from ama_ray.evaluation.inputs import Inputs
     from ama_ray.tuning.cluster.engine_source import EngineSource
@@ -44,13 +43,11 @@ class Prepared:
         source: Where trials get their engines.
         base_answers: What the base model answered, by split; the tax is measured from it.
         engine_seconds: Wall seconds that the trials waited for these engines, summed over the engines.
-        verdict: What the deep check found; it is known already.
     """
 
     source: EngineSource
     base_answers: dict[str, Any]
     engine_seconds: float
-    verdict: Verdict
 
     def get_base_answers(self, split: str) -> Answers:
         """Waits for the answers of the base model."""
@@ -74,56 +71,64 @@ def is_alone(pair_bytes: int, gpus: float, there: float) -> bool:
     return there < 2 * gpus if gpus else pair_bytes > BESIDE
 
 
-def prepare(inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False, keep: bool = False) -> Prepared:
-    """Starts an engine that loads both endpoints and asks base, and ends when it has done its part.
+def prepare(
+    inputs: Inputs, tell: Callable[[str], None], *, deep: bool = False, keep: bool = False
+) -> tuple[Prepared, CheckBeside]:
+    """Starts an engine that loads both endpoints, does the deep check and asks base, and ends when that is done.
 
     Where there is room, the pair is loaded beside the engines of the trials while those start; else it is waited for
-    (`is_alone`). So is the deep check where it is due.
+    (`is_alone`), and so is the whole deep check.
 
     Args:
         inputs: The opened run.
-        tell: Called with a line of text as a large pair is loaded.
+        tell: Called with a line of text as a large pair is loaded, and when something is known of the deep check.
         deep: Whether to do the deep check even where its verdict is known.
         keep: Whether to keep a copy of the endpoints on this process's node (`StoredEndpoints.keep`).
+
+    Returns:
+        What trials need, and the deep check, which may still be under way.
 
     Raises:
         UserError: The engine does not start on this pair, or its swap is not sound (the deep check).
     """
     if inputs.config.engine.url:
         check_servers(inputs, context_length(inputs))
-        return Prepared(*prepare_served(inputs))
+        source, answers, seconds, verdict = prepare_served(inputs)
+        tell(f"deep check passed: {verdict}")
+        return Prepared(source, answers, seconds), CheckBeside.done()
     pair, groups, settings = inputs.pair, inputs.groups, inputs.config.engine
     gpus = engine_resources(settings)["GPU"]
-    on_gpu = gpus > 0
     alone = is_alone(pair.num_bytes, gpus, ray.cluster_resources().get("GPU", 0))
-    cache = DeepCheckCache(pair, groups, settings, on_gpu=on_gpu)
-    verdict = None if deep else cache.read()
     start = time.perf_counter()
+    subject = Subject.of(pair, groups, settings)
+    plain = None if gpus else PlainVllm(pair, subject, settings, again=deep)
     loader = _start(inputs, pair.engine_folder)
+    started = loader.start.remote(subject, again=deep)
     endpoints = StoredEndpoints.by(loader, pair, groups)
     attached = loader.attach.remote(endpoints)
-    evaluations = [(split, inputs.evaluations[split]) for split in SPLITS]
+    checked = loader.check.remote(attached, answers=plain is not None and plain.known is None)
     base_ratios = dict.fromkeys(groups.names, 0.0)
-    base_answers: dict[str, Any] = {split: loader.ask.remote(base_ratios, each) for split, each in evaluations}
-    engines = 0
+    base_answers: dict[str, Any] = {
+        split: loader.ask.remote(base_ratios, inputs.evaluations[split], checked) for split in SPLITS
+    }
+    steps = (
+        (started, f"vLLM does not start on {pair.engine_folder}"),
+        (attached, f"vLLM does not load {pair.aligned.folder} so that its weights can be swapped"),
+        (checked, "the deep check failed"),
+    )
+    check = CheckBeside(steps, plain, partial(deep_check.refusal, pair=pair, settings=settings), tell)
+    seconds = 0.0
     if alone:
         endpoints.follow(lambda share: tell(f"{share:.0%} of {pair.num_bytes / 1e9:.1f} GB in the object store"))
-    if verdict is None:
-        engines = 1 if alone else 2
-        verdict = _deep_check(loader, attached, list(base_answers.values()), inputs, one_by_one=alone)
-        cache.write(verdict)
-    elif alone:
-        engines = 1
-        _wait(attached, f"vLLM does not load {pair.aligned.folder} so that its weights can be swapped")
-        _wait(list(base_answers.values()), "asking the base model failed")
+        check.wait_for_engine()
+        waited(list(base_answers.values()), "asking the base model failed")
         ray.kill(loader)
-    waited = engines * (time.perf_counter() - start)
-    if not verdict.passed:
-        raise deep_check.refusal(verdict, pair, settings)
+        check.wait()
+        seconds = time.perf_counter() - start
     if keep:
         endpoints.keep()
-    source = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints)
-    return Prepared(source, base_answers, waited, verdict)
+    engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints)
+    return Prepared(engines, base_answers, seconds), check
 
 
 def _start(inputs: Inputs, folder: Path) -> Any:
@@ -132,44 +137,17 @@ def _start(inputs: Inputs, folder: Path) -> Any:
     return actor.remote(folder, settings, context_length(inputs))
 
 
-def _deep_check(loader: Any, attached: Any, base_answers: list[Any], inputs: Inputs, *, one_by_one: bool) -> Verdict:
-    """Compares the loader after a swap with a fresh engine; `one_by_one` where both need the same GPU or memory."""
-    prompts = deep_check.check_prompts(inputs.vocabulary_size)
-    ratios = deep_check.check_ratios(inputs.groups.names)
-    with tempfile.TemporaryDirectory(prefix="ama_ray-deep-check-") as scratch:
-        merge = Path(scratch) / "merge"
+def run_deep_check(inputs: Inputs, tell: Callable[[str], None]) -> None:
+    """Does the deep check, whatever earlier checks said.
 
-        def start_fresh() -> Any:
-            merging.export(inputs.pair, inputs.groups.ratio_of(ratios), merge)
-            return _start(inputs, merge)
-
-        fresh = None if one_by_one else start_fresh()
-        _wait(loader.start.remote(), f"vLLM does not start on {inputs.pair.engine_folder}")
-        _wait(attached, f"vLLM does not load {inputs.pair.aligned.folder} so that its weights can be swapped")
-        _wait(base_answers, "asking the base model failed")
-        swapped = _wait(
-            loader.greedy_after_swap.remote(ratios, prompts, deep_check.NEW_TOKENS), "the deep check failed"
-        )
-        ray.kill(loader)
-        fresh = fresh or start_fresh()
-        expected = _wait(fresh.greedy.remote(prompts, deep_check.NEW_TOKENS), "the deep check failed")
-        ray.kill(fresh)
-    return deep_check.compare(swapped, expected, inputs.config.engine)
-
-
-def _wait(reference: Any, trouble: str) -> Any:
-    """The value of a reference; a failure of the engine behind it as one sentence."""
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayError as error:
-        raise UserError(f"{trouble}: {one_line(error)}") from error
-
-
-def run_deep_check(inputs: Inputs) -> Verdict:
-    """Compares a swapped engine with a fresh one on the exported merge, whatever earlier checks said.
+    Args:
+        inputs: The opened run.
+        tell: Called with a line of text for each part that has passed.
 
     Raises:
-        UserError: They differ, or an engine does not start on this pair.
+        UserError: The swap is not sound, or an engine does not start on this pair.
     """
     with scorers_by_value(inputs.evaluations["search"].rewards), ray_cluster(partial(own_store, inputs)):
-        return prepare(inputs, lambda line: None, deep=True).verdict
+        _, check = prepare(inputs, tell, deep=True)
+        with closing(check):
+            check.wait()

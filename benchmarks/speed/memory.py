@@ -16,6 +16,7 @@ import os
 import tempfile
 import threading
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -134,15 +135,17 @@ def _measure(inputs: Inputs, engines: int) -> list[dict[str, Any]]:
     for count in range(1, engines + 1):
         actors.append(start(*arguments))
         ray.get(actors[-1].attach.remote(endpoints))
-        ray.get([actor.greedy_after_swap.remote(dict.fromkeys(inputs.groups.names, 0.5), [[1]], 1) for actor in actors])
+        ray.get([actor.swap.remote(dict.fromkeys(inputs.groups.names, 0.5)) for actor in actors])
         rows.append({"step": f"{count} engine{'s' if count > 1 else ''}, swapped", "bytes": memory()})
     return rows
 
 
 def _open(inputs: Inputs) -> StoredEndpoints:
-    prepared = prepare(inputs, print)
+    prepared, check = prepare(inputs, print)
     for split in SPLITS:
         prepared.get_base_answers(split)
+    with closing(check):
+        check.wait()
     assert isinstance(prepared.source, InProcess)
     return prepared.source.endpoints
 

@@ -26,6 +26,7 @@ from ama_ray.run import StoredRun
 from ama_ray.space.parametrization import parametrization
 from ama_ray.storage.run_folder import RunFolder
 from ama_ray.tuning.budget import Costs, Spending
+from ama_ray.tuning.checking import CheckBeside
 from ama_ray.tuning.cluster.memory import engine_bytes
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.slots import Slots
@@ -90,6 +91,7 @@ def measure(actors: int, sampler: str, seconds: float, trials: int, out: Path | 
             run_trials(
                 inputs,
                 meeting,
+                CheckBeside.done(),
                 suggester,
                 recorder,
                 slots=slots,

@@ -1,4 +1,4 @@
-"""After a swap, the engine is a fresh engine on the exported merge: same greedy tokens, same log-probabilities."""
+"""After a swap, the engine is what vLLM makes of the merge, and answers as plain vLLM does on the export."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from ama_ray.config import EngineSettings
-from ama_ray.engine import deep_check
 from testing.checkpoints import ARCHITECTURES, edit, edit_weights, make_pair
-from tests.support.processes import in_own_process
+from tests.support import equality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,21 +63,20 @@ ALWAYS = [
 WRONG = Case("mixtral", 2, tied=False, repack_experts=False)
 
 
+def leave_experts_alone() -> None:
+    """Undoes one of the project's patches of vLLM."""
+    from vllm.model_executor.layers.fused_moe.unquantized_fused_moe_method import UnquantizedFusedMoEMethod as Experts
+
+    as_vllm_does = Experts._setup_kernel
+    from ama_ray.engine.worker import vllm_patches  # noqa: F401
+
+    Experts._setup_kernel = as_vllm_does
+
+
 def check(case: Case, folder: Path) -> Result:
-    """Runs in the process of the case."""
-    from tests.support import equality
-
-    if not case.repack_experts:
-        from vllm.model_executor.layers.fused_moe.unquantized_fused_moe_method import (
-            UnquantizedFusedMoEMethod as Experts,
-        )
-
-        as_vllm_does = Experts._setup_kernel
-        from ama_ray.engine.worker import vllm_patches  # noqa: F401
-
-        Experts._setup_kernel = as_vllm_does
     settings = EngineSettings(dtype=case.dtype, enforce_eager=case.eager, kv_cache_gib=1 / 32)
-    return equality.check(folder / "base", folder / "aligned", folder, "per-layer", settings)
+    spoil = None if case.repack_experts else leave_experts_alone
+    return equality.check(folder, "per-layer", settings, spoil)
 
 
 def make_and_check(case: Case, folder: Path) -> Result:
@@ -92,7 +90,7 @@ def make_and_check(case: Case, folder: Path) -> Result:
     )
     several = case.layers > 4
     assert all((len(list(path.glob("*.safetensors"))) > 1) == several for path in (base, aligned))
-    return in_own_process(check, case, folder)
+    return check(case, folder)
 
 
 @pytest.fixture(scope="module")
@@ -112,24 +110,28 @@ def results(
 )
 def test_a_swap_equals_a_fresh_engine(case: Case, results: Mapping[Case, Future[Result]]) -> None:
     result = results[case].result()
-    print(f"{case}: {result.merge}")
-    for verdict in (result.merge, result.base, result.aligned):
-        assert verdict.equal_prompts == deep_check.PROMPTS
-        assert verdict.largest_difference <= {"float32": 1e-4, "bfloat16": 1e-2}[case.dtype]
-        assert verdict.passed
+    print(f"{case}: {result.verdict}; plain vLLM {result.plain}; ends {result.ends}")
+    assert result.verdict.passed, result.verdict.trouble
+    assert result.verdict.tensors >= 7 * case.layers
+    assert (result.verdict.equal, result.verdict.largest_difference) == (result.verdict.prompts, 0)
+    for equal, largest in (result.plain, *result.ends):
+        assert equal == result.prompts
+        assert largest <= {"float32": 1e-4, "bfloat16": 1e-2}[case.dtype]
     assert result.repeats
 
 
 @pytest.mark.parametrize("case", [WRONG], ids=str)
 def test_a_swap_that_does_not_is_refused(case: Case, results: Mapping[Case, Future[Result]]) -> None:
     result = results[case].result()
-    print(f"{case}: {result.merge}")
-    assert not result.merge.passed
-    assert "MixtralForCausalLM cannot be searched with vllm" in result.refusal
+    print(f"{case}: {result.verdict.trouble}")
+    assert result.plain[0] < result.prompts
+    assert "model.layers.0.block_sparse_moe.experts" in result.verdict.trouble
 
 
 def test_a_base_in_a_wider_precision_is_converted_as_in_an_export(tmp_path: Path) -> None:
     _, aligned = make_pair(tmp_path)
     edit_weights(aligned, lambda tensors: tensors.update({n: t.bfloat16() for n, t in tensors.items()}))
     edit(aligned / "config.json", lambda config: config.update(dtype="bfloat16"))
-    assert in_own_process(check, Case("llama", 4, tied=False), tmp_path).merge.passed
+    result = check(Case("llama", 4, tied=False), tmp_path)
+    assert result.verdict.passed, result.verdict.trouble
+    assert result.plain[0] == result.prompts

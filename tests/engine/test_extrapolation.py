@@ -16,6 +16,7 @@ SPANS = (Span(0, SIZE // 2, "near"), Span(SIZE // 2, SIZE, "far"))
 
 def attached(base: torch.Tensor, aligned: torch.Tensor, live: torch.dtype) -> tuple[SwapExtension, torch.Tensor]:
     model = torch.nn.Linear(SIZE, 1, bias=False, dtype=live)
+    model.weight.data.copy_(aligned)
     extension = SwapExtension()
     extension.device = torch.device("cpu")
     extension.model_runner = SimpleNamespace(get_model=lambda: model)

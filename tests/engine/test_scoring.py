@@ -135,7 +135,7 @@ def with_a_stale_cache(requests: Sequence[Continuations]) -> tuple[list[list[flo
         again.extend([] if read_cache else branches)
         return scores(branches, read_cache=read_cache)
 
-    with changed(engine, _reset_cache=lambda: None, _scores=counted):
+    with changed(engine, reset_cache=lambda: None, _scores=counted):
         return engine.loglikelihoods(requests), len(again)
 
 

@@ -84,11 +84,11 @@ def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
     ratios = dict.fromkeys(groups.names, 0.5)
     # As in a run, except that the engines take no CPU each, of which there may be but one.
     start = ray.remote(num_cpus=0)(EngineActor).remote
-    first: Any = start(pair.base.folder, SETTINGS, CONTEXT)
+    first: Any = start(pair.engine_folder, SETTINGS, CONTEXT)
     stored = StoredEndpoints.by(first, pair, groups)
     ray.get(first.attach.remote(stored))
-    ray.get(first.greedy_after_swap.remote(ratios, [[5, 6]], 1))
-    second: Any = start(pair.base.folder, SETTINGS, CONTEXT)
+    ray.get(first.swap.remote(ratios))
+    second: Any = start(pair.engine_folder, SETTINGS, CONTEXT)
     ray.get(second.start.remote())
 
     # An actor's parent is the raylet, which maps the object store too, as this process may.
@@ -98,11 +98,13 @@ def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
     before = pss(processes)
     ray.get(second.attach.remote(stored))
     attached = pss(processes)
-    ray.get(second.greedy_after_swap.remote(ratios, [[5, 6]], 1))
+    ray.get(second.swap.remote(ratios))
     swapped = pss(processes)
+    # Endpoints are attached to an engine that holds aligned.
+    ray.get(second.swap.remote(dict.fromkeys(groups.names, 1.0)))
     # Handed over by value, they are no longer shared: that this shows is what makes the figures above mean something.
     ray.get(second.attach.remote(ByValue(stored.get())))
-    ray.get(second.greedy_after_swap.remote(ratios, [[5, 6]], 1))
+    ray.get(second.swap.remote(ratios))
     unshared = pss(processes)
 
     endpoints = pair.num_bytes

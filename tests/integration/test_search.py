@@ -225,7 +225,8 @@ def test_a_search_on_a_server_of_our_own_has_the_same_scores(run: Searched, tmp_
         front = ama_ray.search(ROOT / "run.yaml", progress=lines.append, **fields).pareto
     finally:
         server.close()
-    assert any(line.startswith("deep check passed: 16 of 16") for line in lines)
+    (checked,) = (line for line in lines if line.startswith("deep check passed: "))
+    assert "32 of 32 prompts" in checked
     in_process = {trial.uniform_ratio: trial for trial in run.front.trials if trial.origin == "baseline"}
     served = [trial for trial in front.trials if trial.origin == "baseline"]
     assert sorted(trial.uniform_ratio or 0 for trial in served) == list(BASELINE_RATIOS)

@@ -1,45 +1,69 @@
-"""Is a swap the same as a fresh engine on the export? Runs in a process of its own, by `in_own_process`."""
+"""Is a swap what vLLM makes of the export? Runs in a process of its own, by `in_own_process`."""
 
 from __future__ import annotations
 
 import gc
-import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine import deep_check
+from ama_ray.engine.deep_check import Subject
 from ama_ray.engine.endpoints import Endpoints, StoredTensor
-from ama_ray.engine.in_process import InProcessEngine
+from ama_ray.engine.in_process import InProcessEngine, plain_greedy_logprobs
+from ama_ray.engine.verdict import compare
 from ama_ray.space.search_space import SearchSpace
+from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ama_ray.config import EngineSettings
-    from ama_ray.engine.deep_check import Outputs, Verdict
+    from ama_ray.engine.verdict import Outputs, Verdict
     from ama_ray.space.search_space import Groups
 
 
 @dataclass(frozen=True)
-class Result:
-    """What one pair showed.
+class Answers:
+    """What one pair showed in an engine that was started on base.
 
     Attributes:
-        merge: Swapped to the deep check's ratios, against a fresh engine on the export.
-        base: Swapped to 0, against the engine that was started on base.
-        aligned: Swapped to 1, against the same engine having loaded aligned.
+        verdict: Of the deep check.
+        merge: Answers after a swap to its first ratios.
+        base: The same after a swap to 0, and of the engine that was started on base.
+        aligned: The same after a swap to 1, and of a fresh engine on aligned.
         repeats: 0.3, 0.9 and 0.3 again give the first outputs to the last bit, and 0.9 others.
-        refusal: What a user would read if `merge` did not pass.
+        prompts: What was asked.
     """
 
-    merge: Verdict
-    base: Verdict
-    aligned: Verdict
+    verdict: Verdict
+    merge: Outputs
+    base: tuple[Outputs, Outputs]
+    aligned: tuple[Outputs, Outputs]
     repeats: bool
-    refusal: str
+    prompts: list[list[int]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is left of the answers.
+
+    Attributes:
+        verdict: Of the deep check.
+        plain: How many prompts have equal tokens in plain vLLM on the export, and the largest difference of their
+            log-probabilities; this knows nothing of the project's code but the export.
+        ends: The same for base and aligned, against fresh engines.
+        repeats: See `Answers`.
+        prompts: How many prompts there were.
+    """
+
+    verdict: Verdict
+    plain: tuple[int, float]
+    ends: tuple[tuple[int, float], tuple[int, float]]
+    repeats: bool
+    prompts: int
 
 
 def kept(parameters: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
@@ -67,15 +91,29 @@ def drop(engine: InProcessEngine) -> None:
     cleanup_dist_env_and_memory()
 
 
-def check(base: Path, aligned: Path, scratch: Path, space: str | dict[str, Any], settings: EngineSettings) -> Result:
-    """Swaps one pair and compares; `scratch` is a folder for the export, which is deleted again."""
-    pair = Pair.open(str(base), str(aligned))
+def ask(
+    folder: Path,
+    space: str | dict[str, Any],
+    settings: EngineSettings,
+    spoil: Callable[[], None] | None = None,
+) -> Answers:
+    """Checks one pair.
+
+    Args:
+        folder: Of `base` and `aligned`.
+        space: The search space.
+        settings: Of the engines.
+        spoil: What to break in this process before vLLM starts.
+    """
+    if spoil:
+        spoil()
+    pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
     groups = SearchSpace.load(space).resolve(pair.names)
-    ratios = deep_check.check_ratios(groups.names)
-    prompts = deep_check.check_prompts(int(pair.aligned.config["vocab_size"]))
+    subject = replace(Subject.of(pair, groups, settings), starts_at=0.0)
 
     def outputs(engine: InProcessEngine) -> Outputs:
-        return engine.greedy_logprobs(prompts, deep_check.NEW_TOKENS)
+        engine.reset_cache()
+        return engine.greedy_logprobs(subject.prompts, deep_check.NEW_TOKENS)
 
     def swapped(engine: InProcessEngine, to: Mapping[str, float]) -> Outputs:
         engine.swap(to)
@@ -85,26 +123,44 @@ def check(base: Path, aligned: Path, scratch: Path, space: str | dict[str, Any],
         return dict.fromkeys(groups.names, ratio)
 
     engine = InProcessEngine(pair.base.folder, settings, deep_check.CONTEXT)
+    engine.call_workers("keep", deep_check.START)
     fresh_base = outputs(engine)
     engine.attach(endpoints(engine, pair, groups))
-    merge = swapped(engine, ratios)
-    ends = [swapped(engine, uniform(ratio)) for ratio in (0.0, 1.0)]
+    verdict = deep_check.check(engine, subject).verdict
+    merge = swapped(engine, subject.ratios[0])
+    swapped_base, swapped_aligned = (swapped(engine, uniform(ratio)) for ratio in (0.0, 1.0))
     there, away, back = (swapped(engine, uniform(ratio)) for ratio in (0.3, 0.9, 0.3))
     drop(engine)
-
-    folder = scratch / "merge"
-    merging.export(pair, groups.ratio_of(ratios), folder)
-    fresh = InProcessEngine(folder, settings, deep_check.CONTEXT)
-    fresh_merge = outputs(fresh)
-    shutil.rmtree(folder)
-    drop(fresh)
     fresh = InProcessEngine(pair.aligned.folder, settings, deep_check.CONTEXT)
-    fresh_aligned = outputs(fresh)
-    verdict = deep_check.compare(merge, fresh_merge, settings)
+    return Answers(
+        verdict,
+        merge,
+        (swapped_base, fresh_base),
+        (swapped_aligned, outputs(fresh)),
+        there == back and there != away,
+        subject.prompts,
+    )
+
+
+def check(
+    folder: Path,
+    space: str | dict[str, Any],
+    settings: EngineSettings,
+    spoil: Callable[[], None] | None = None,
+) -> Result:
+    """Checks `folder/base` and `folder/aligned`, each vLLM in a process of its own; see `ask`."""
+    found = in_own_process(ask, folder, space, settings, spoil)
+    pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
+    groups = SearchSpace.load(space).resolve(pair.names)
+    ratios, _ = deep_check.check_ratios(groups.names)
+    merging.export(pair, groups.ratio_of(ratios), folder / "merge")
+    plain = in_own_process(
+        plain_greedy_logprobs, folder / "merge", settings, deep_check.CONTEXT, found.prompts, deep_check.NEW_TOKENS
+    )
     return Result(
-        merge=verdict,
-        base=deep_check.compare(ends[0], fresh_base, settings),
-        aligned=deep_check.compare(ends[1], fresh_aligned, settings),
-        repeats=there == back and there != away,
-        refusal=str(deep_check.refusal(verdict, pair, settings)),
+        found.verdict,
+        compare(found.merge, plain),
+        (compare(*found.base), compare(*found.aligned)),
+        found.repeats,
+        len(found.prompts),
     )

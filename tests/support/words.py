@@ -37,7 +37,7 @@ class StandInEngine(Engine):
     def _run(self, prompts: list[list[int]], params: list[dict[str, Any]]) -> list[Answer]:
         raise NotImplementedError("there is no vLLM behind it")
 
-    def _call(self, method: str, *args: Any) -> Any:
+    def call_workers(self, method: str, *args: Any) -> list[Any]:
         raise NotImplementedError("there is no vLLM behind it")
 
     def _empty_cache(self) -> bool:

@@ -16,6 +16,7 @@ from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
 from ama_ray.scores.trial import Estimate, ProbeResult, Reply, Scores
 from ama_ray.storage.records import read_trials
+from ama_ray.tuning.checking import CheckBeside
 from ama_ray.tuning.recorder import ATTEMPTS, FAILURES_IN_A_ROW, Recorder
 from ama_ray.tuning.signals import Interrupts
 from ama_ray.tuning.stopping.failures import EndStopper
@@ -145,7 +146,7 @@ def test_failures_in_a_row_stop_the_run(tmp_path: Path) -> None:
     for number in range(FAILURES_IN_A_ROW - 1):
         recorder.on_trial_complete(0, [], failed(number, "nan"))
     recorder.on_trial_complete(0, [], complete(4))
-    stopper = EndStopper(recorder, Interrupts())
+    stopper = EndStopper(recorder, CheckBeside.done(), Interrupts())
     for number in range(5, 5 + FAILURES_IN_A_ROW):
         assert not stopper.stop_all()
         recorder.on_trial_complete(0, [], failed(number, "nan"))

@@ -92,7 +92,7 @@ def _own_run_file(run: Path) -> Path:
 
 def check(
     run: RunFile,
-    deep: Annotated[bool, typer.Option("--deep", help="Also compare a swapped engine with a fresh one.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also check what a swap leaves in an engine.")] = False,
 ) -> None:
     """Check a run file, its pair and its data without searching. Example: ama-ray check run.yaml --deep."""
     from ama_ray.config import RunConfig
@@ -123,7 +123,7 @@ def check(
     if deep:
         from ama_ray.tuning.setup import run_deep_check
 
-        say(f"deep check passed: {run_deep_check(inputs)}")
+        run_deep_check(inputs, say)
 
 
 def distill(

@@ -150,9 +150,7 @@ class PairServer:
                 raise UserError(why)
 
     async def _facts(self, control: Control, client: Any, where: str) -> Facts:
-        prompts = deep_check.check_prompts(self.pair.vocabulary_size)
-        params = {"max_tokens": deep_check.NEW_TOKENS, "temperature": 0, "logprobs": 0, "ignore_eos": True}
-        first = await control.run(prompts, [params | {"flat_logprobs": True, "detokenize": False}] * len(prompts))
+        await control.call("keep", deep_check.START)
         model = client.model_config
         return Facts(
             base=self.sources[0],
@@ -163,8 +161,7 @@ class PairServer:
             vocabulary_size=model.get_vocab_size(),
             version=deep_check.engine_version(),
             place=where,
-            starts_at=0.0 if self.pair.aligned.adapter else 1.0,
-            first_answers=[list(zip(*answer.logprobs, strict=True)) for answer in first if answer.logprobs],
+            patched=not torch.cuda.is_available(),
         )
 
 

@@ -95,11 +95,11 @@ class Control:
             await self._client.resume_generation()
         return [Answer.of(await _last(answer)) for answer in asked]
 
-    async def call(self, method: str, *args: Any) -> Any:
-        """Calls a method of `PairExtension` in every worker, while no request is under way; see `Engine._call`."""
+    async def call(self, method: str, *args: Any) -> list[Any]:
+        """Calls a method of `PairExtension` in every worker, while no request is under way; see `Engine`."""
         async with self._idle():
-            results = await self._client.collective_rpc(method, args=args)
-            return results[0]
+            results: list[Any] = await self._client.collective_rpc(method, args=args)
+            return results
 
     async def swap(self, ratios: Mapping[str, float]) -> None:
         """Does what `Engine.swap` does in one pause, for clients that wait for their point.

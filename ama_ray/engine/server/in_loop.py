@@ -31,7 +31,8 @@ class InLoopEngine(PairEngine):
     def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
         return self._wait_for(self._control.run(prompts, params))
 
-    def _call(self, method: str, *args: Any) -> Any:
+    def call_workers(self, method: str, *args: Any) -> list[Any]:
+        """Calls a method of `PairExtension` in every worker; returns what each of them returned."""
         return self._wait_for(self._control.call(method, *args))
 
     def _empty_cache(self) -> bool:

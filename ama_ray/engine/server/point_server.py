@@ -113,7 +113,7 @@ class _Serving:
         pair, groups, settings = self.pair, self.groups, resolved(self.settings.engine, self.pair)
         engine = InLoopEngine(application.control, application.facts, loop)
         engine.attach_pair({name: groups.of[name] for name in pair.names if pair.moved[name]})
-        verdict = engine.deep_check(groups, pair.vocabulary_size, settings)
+        verdict = engine.deep_check(pair, groups, settings)
         if not verdict.passed:
             raise deep_check.refusal(verdict, pair, settings)
         self.tell(f"deep check passed: {verdict}")

@@ -7,7 +7,16 @@ from pydantic import BaseModel
 FACTS, LEASE = "/ama_ray/engine", "/ama_ray/lease"
 RUN, CALL, RESET = "/ama_ray/run", "/ama_ray/call", "/ama_ray/reset"
 LEASE_HEADER = "x-ama-ray-lease"
-METHODS = ("attach_pair", "load_merge", "swap")
+METHODS = (
+    "attach_pair",
+    "count_pair",
+    "differing",
+    "differing_weights",
+    "keep",
+    "keep_scratch",
+    "load_merge",
+    "swap",
+)
 """Methods of `PairExtension` that a client may call."""
 
 
@@ -23,8 +32,7 @@ class Facts(BaseModel):
         vocabulary_size: Token ids that the model knows.
         version: The version of vLLM.
         place: Where the endpoints are to lie.
-        starts_at: Ratio of the checkpoint that vLLM started on: 1 for aligned; 0 for base, where aligned is an adapter.
-        first_answers: To the prompts of the deep check, before any weights were touched.
+        patched: Whether this project has changed vLLM itself, as it does on a CPU.
     """
 
     base: str
@@ -35,5 +43,4 @@ class Facts(BaseModel):
     vocabulary_size: int
     version: str
     place: str
-    starts_at: float
-    first_answers: list[list[tuple[int, float]]]
+    patched: bool

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.endpoints import Endpoints, StoredTensor
-from ama_ray.engine.worker.swap_extension import SwapExtension
+from ama_ray.engine.worker.check_extension import CheckExtension
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ama_ray.engine.placement import Place
 
 
-class PairExtension(SwapExtension):
-    """`SwapExtension` whose arguments are all plain values, as they come from another process."""
+class PairExtension(CheckExtension):
+    """`CheckExtension` whose arguments are all plain values, as they come from another process."""
 
     _attached: tuple[str, dict[str, str], Place] | None = None
     """What is attached: checksum of the pair, groups, place."""
@@ -54,14 +54,21 @@ class PairExtension(SwapExtension):
     ) -> dict[str, StoredTensor]:
         self.load_checkpoint(checkpoint)
         stored = {}
-        for name, live in self._parameters().items():
+        for name, live in self._weights().items():
             of_one = StoredTensor.of(live, pair.dtype, spans[name] if spans else None)
             is_view = of_one.array.ctypes.data == live.data_ptr()
             stored[name] = replace(of_one, array=of_one.array.copy()) if is_view else of_one
         return stored
 
+    def count_pair(self, base: str, aligned: str, wanted: Sequence[str]) -> dict[str, int]:
+        """See `count`; the shapes are those of a pair."""
+        return self.count(Pair.read(base, aligned).shapes, wanted)
+
     def load_merge(self, base: str, aligned: str, ratio_of: Mapping[str, float]) -> None:
-        """Loads a merge as vLLM would load its export, tensor by tensor; for the deep check.
+        """Loads a merge as vLLM would load its export, tensor by tensor; for the deep check, after `count`.
+
+        A tensor that the engine keeps in a narrower precision than its checkpoint is narrowed first, as the endpoints
+        of a swap are: it is one rounding away from the export, and that is known.
 
         Args:
             base: Folder or hub id of base.
@@ -73,7 +80,9 @@ class PairExtension(SwapExtension):
         def merged() -> Iterator[tuple[str, torch.Tensor]]:
             for _, tensors in pair.shards():
                 for name, low, high in tensors:
-                    yield name, interpolate(low, high, ratio_of[name]) if name in ratio_of else high
+                    kept = self._home.get(name, high.dtype)
+                    narrow = kept if kept.itemsize < high.dtype.itemsize else high.dtype
+                    is_averaged = name in ratio_of
+                    yield name, interpolate(low.to(narrow), high.to(narrow), ratio_of[name]) if is_averaged else high
 
-        self._live_ratios = {}
-        self.reload_weights(weights_iterator=merged())
+        self._load(merged())

@@ -8,6 +8,7 @@ import torch
 
 from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor, runs
 from ama_ray.engine.placement import LOCKED, ON_ACCELERATOR
+from ama_ray.engine.worker.comparison import is_endpoint
 from ama_ray.engine.worker.host_lock import HostLock
 from ama_ray.engine.worker.interpolation import Piece, write
 from ama_ray.engine.worker.target_scorer import TargetScorer
@@ -43,31 +44,38 @@ class SwapExtension:
     """Mixed into vLLM's worker by `worker_extension_cls`; called through `collective_rpc`."""
 
     model_runner: Any
+    vllm_config: Any
     device: torch.device
     reload_weights: Any
     """The worker's own, which sets vLLM's configuration for the layers that ask for it while they load."""
     _lock: HostLock | None = None
     _live_ratios: Mapping[str, float]
     """What the last swap made live; empty where that is not known."""
+    _loaded_buffers: frozenset[str] = frozenset()
+    """The buffers that vLLM loads from checkpoints, as it does `layer_scalar` of Gemma 4: swapped as parameters are."""
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Streams a checkpoint into the live weights tensor by tensor, vLLM's post-processing included."""
+        self._load(checkpoint.stream())
+
+    def _load(self, tensors: Iterator[tuple[str, torch.Tensor]]) -> None:
+        """Has vLLM load tensors of a checkpoint's names and shapes into the live weights, as it loads a checkpoint."""
         self._live_ratios = {}
-        self.reload_weights(weights_iterator=checkpoint.stream())
+        self.reload_weights(weights_iterator=tensors)
 
     def score_targets(self) -> None:
         """Has prompts scored by `TargetScorer` from here on."""
         TargetScorer(self.model_runner)
 
     def parameter_bytes(self) -> dict[str, int]:
-        """Size of every live parameter."""
-        return {name: parameter.nbytes for name, parameter in self._parameters().items()}
+        """Size of every live parameter, and of every buffer that is loaded as one."""
+        return {name: parameter.nbytes for name, parameter in self._weights().items()}
 
     def snapshot(
         self, names: Collection[str], narrow: torch.dtype, spans: Mapping[str, tuple[Span, ...]] | None
     ) -> dict[str, StoredTensor]:
         """Some live parameters, or of each only the elements in its spans (`StoredTensor.of`)."""
-        parameters = self._parameters()
+        parameters = self._weights()
         return {name: StoredTensor.of(parameters[name], narrow, spans[name] if spans else None) for name in names}
 
     def find_spans(
@@ -97,13 +105,21 @@ class SwapExtension:
                 number = label[group_of[name]] if name in group_of else 0
                 yield name, torch.full(tuple(shape), float(number), dtype=dtype)
 
-        self._live_ratios = {}
-        for parameter in self._parameters().values():
+        self._loaded_buffers = frozenset()
+        for parameter in self._weights().values():
             parameter.zero_()
-        self.reload_weights(weights_iterator=labelled())
-        spans = {}
+        before = {name: buffer.clone() for name, buffer in self._buffers()}
+        self._load(labelled())
         labels = {0.0, *map(float, label.values())}
-        for name, parameter in self._parameters().items():
+
+        def holds_labels(tensor: torch.Tensor) -> bool:
+            return labels.issuperset(value for value, _, _ in runs(tensor))
+
+        self._loaded_buffers = frozenset(
+            name for name, buffer in self._buffers() if not torch.equal(buffer, before[name]) and holds_labels(buffer)
+        )
+        spans = {}
+        for name, parameter in self._weights().items():
             found = runs(parameter)
             if not labels.issuperset(value for value, _, _ in found):
                 raise SwapError(f"vLLM transforms {name} at loading, so that its groups cannot be told apart")
@@ -111,17 +127,24 @@ class SwapExtension:
             spans[name] = tuple(Span(start, end, groups[int(value) - 1]) for value, start, end in found if value)
         return spans
 
-    def attach(self, endpoints: Endpoints, place: Place) -> None:
+    def attach(self, endpoints: Endpoints, place: Place, holds: float = 1.0) -> None:
         """Maps both endpoints; from here on `swap` writes the live weights.
+
+        The endpoints may be from another engine, whose kernels lay their weights out in another way: on another GPU
+        two halves may be swapped, which no size tells. So the live weights must be the endpoint that they were loaded
+        from, all of them.
 
         Args:
             endpoints: In the object store.
             place: Where they are to lie while trials run.
+            holds: Which endpoint is live: 0 for base, 1 for aligned.
 
         Raises:
-            SwapError: A parameter is missing, empty (packed by a kernel) or of another size.
+            SwapError: A parameter is missing, empty (packed by a kernel), of another size, or not what the endpoint
+                has for it.
         """
-        live = self._parameters()
+        self._loaded_buffers = frozenset(name for name, _ in self._buffers()) & endpoints.base.keys()
+        live = self._weights()
         if live.keys() != endpoints.base.keys() or live.keys() != endpoints.aligned.keys():
             odd = sorted(live.keys() ^ endpoints.base.keys()) + sorted(live.keys() ^ endpoints.aligned.keys())
             raise SwapError(f"these parameters are not in both the engine and the endpoints: {', '.join(odd)}")
@@ -129,6 +152,7 @@ class SwapExtension:
         of_base, of_aligned = ON_ACCELERATOR[place]
         self._groups = sorted({span.group for spans in endpoints.spans.values() for span in spans})
         samples: list[tuple[torch.Tensor, ...]] = []
+        others: list[str] = []
         for name, parameter in live.items():
             base, aligned = endpoints.base[name].tensor(), endpoints.aligned[name].tensor()
             spans = endpoints.spans[name]
@@ -139,6 +163,8 @@ class SwapExtension:
                 # A base in another precision is converted to aligned's, as in an export; else this is no copy.
                 base = base.to(aligned.dtype)
             flat = parameter.data.view(-1)
+            if not is_endpoint(flat, base, aligned if holds else None, spans):
+                others.append(name)
             for span, part in zip(spans, torch.split(aligned, lengths), strict=True):
                 here = slice(span.start, span.end)
                 self._pieces.append(
@@ -150,9 +176,15 @@ class SwapExtension:
                     )
                 )
             samples.append(self._sample(spans, base, aligned, flat))
+        if others:
+            raise SwapError(
+                "this engine has loaded these parameters in another layout than the one that the endpoints are from: "
+                f"{', '.join(others)}"
+            )
         if place in LOCKED:
             ends = (end for piece in self._pieces for end in (piece.base, piece.aligned))
             self._lock = HostLock.on(end for end in ends if end.is_cpu)
+        self._stored = {name: stored.dtype for name, stored in endpoints.base.items()}
         self._sizes = {name: parameter.numel() for name, parameter in live.items()}
         self._sample_base, self._sample_aligned, self._sample_eps, self._sample_group = (
             torch.cat(of_all).to(self.device) for of_all in zip(*samples, strict=True)
@@ -218,7 +250,7 @@ class SwapExtension:
         Raises:
             SwapError: A sampled element is off by more than one rounding, or the parameters are not those attached.
         """
-        live = {name: parameter.data.reshape(-1) for name, parameter in self._parameters().items()}
+        live = {name: parameter.data.reshape(-1) for name, parameter in self._weights().items()}
         sizes = {name: flat.numel() for name, flat in live.items()}
         if odd := sorted({name for name, _ in sizes.items() ^ self._sizes.items()}):
             raise SwapError(f"these parameters are not those that the endpoints were attached to: {', '.join(odd)}")
@@ -235,14 +267,19 @@ class SwapExtension:
             names = sorted({owner[index] for index in wrong.nonzero().flatten().tolist()})
             raise SwapError(f"the swap to {dict(ratios)} did not reach these parameters: {', '.join(names)}")
 
-    def _parameters(self) -> dict[str, torch.Tensor]:
-        """The live parameters; tied ones appear once.
+    def _buffers(self) -> list[tuple[str, torch.Tensor]]:
+        """The buffers that could be loaded from a checkpoint, by name."""
+        named = self.model_runner.get_model().named_buffers()
+        return [(name, buffer) for name, buffer in named if buffer.is_floating_point() and buffer.is_contiguous()]
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        """The live parameters, and the buffers that are loaded as they are; tied ones appear once.
 
         Raises:
             SwapError: A parameter is empty: a kernel packed it away, and a swap could not reach it.
         """
-        parameters = {name: parameter.data for name, parameter in self.model_runner.get_model().named_parameters()}
-        packed = [name for name, tensor in parameters.items() if tensor.numel() == 0 or not tensor.is_contiguous()]
+        weights = {name: parameter.data for name, parameter in self.model_runner.get_model().named_parameters()}
+        packed = [name for name, tensor in weights.items() if tensor.numel() == 0 or not tensor.is_contiguous()]
         if packed:
             raise SwapError(f"vLLM keeps these parameters where a swap cannot reach them: {', '.join(packed)}")
-        return parameters
+        return weights | {name: buffer for name, buffer in self._buffers() if name in self._loaded_buffers}

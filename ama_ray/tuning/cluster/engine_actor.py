@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ama_ray.engine import deep_check
+from ama_ray.engine.deep_check import Checked
+from ama_ray.engine.verdict import Verdict, VerdictCache
+from ama_ray.engine.worker.swap_extension import SwapError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -12,7 +17,7 @@ if TYPE_CHECKING:
 
     from ama_ray.checkpoints.checkpoint import Checkpoint
     from ama_ray.config import EngineSettings
-    from ama_ray.engine.deep_check import Outputs
+    from ama_ray.engine.deep_check import Subject
     from ama_ray.engine.endpoints import Span, StoredTensor
     from ama_ray.evaluation.evaluation import Answers, Evaluation
     from ama_ray.tuning.cluster.engine_source import StoredEndpoints
@@ -26,8 +31,40 @@ class EngineActor:
 
         self._engine = start_engine(folder, settings, context_length)
 
-    def start(self) -> None:
-        """Returns once the engine has started."""
+    def start(self, subject: Subject | None = None, *, again: bool = False) -> None:
+        """Returns once the engine has started.
+
+        Args:
+            subject: What `check` will check, if it is to; that needs to be known before any weights are touched.
+            again: Whether to check also where the verdict is known.
+        """
+        if subject is None:
+            return
+        self._subject = subject
+        layout: list[dict[str, str]] = self._engine.call_workers("layout")
+        self._cache = VerdictCache("deep-check", subject.key | {"layout": layout})
+        self._known = None if again else self._cache.read()
+        if self._known is None:
+            self._engine.call_workers("keep", deep_check.START)
+
+    def check(self, attached: None, *, answers: bool = False) -> Checked:
+        """Does the deep check, unless its verdict is known.
+
+        Args:
+            attached: What `attach` returned: there is nothing to check where that failed.
+            answers: Whether answers after a swap are wanted also where the verdict is known.
+        """
+        if self._known is None:
+            try:
+                checked = deep_check.check(self._engine, self._subject)
+            except SwapError as error:
+                checked = Checked(Verdict.refused(str(error)))
+            self._cache.write(checked.verdict)
+            return checked
+        if not answers:
+            return Checked(self._known)
+        self._engine.swap(self._subject.ratios[0])
+        return Checked(self._known, self._engine.greedy_logprobs(self._subject.prompts, deep_check.NEW_TOKENS))
 
     def load(
         self,
@@ -60,16 +97,17 @@ class EngineActor:
         """Maps the endpoints, so that `swap` can interpolate them."""
         self._engine.attach(endpoints.get())
 
-    def ask(self, ratios: Mapping[str, float], evaluation: Evaluation) -> Answers:
-        """Swaps in one merge and asks it."""
+    def ask(self, ratios: Mapping[str, float], evaluation: Evaluation, checked: Checked) -> Answers:
+        """Swaps in one merge and asks it.
+
+        Raises:
+            SwapError: The deep check has not passed.
+        """
+        if not checked.verdict.passed:
+            raise SwapError(checked.verdict.trouble)
         self._engine.swap(ratios)
         return evaluation.ask(self._engine)
 
-    def greedy(self, prompts: list[list[int]], max_tokens: int) -> Outputs:
-        """Greedy tokens with log-probabilities of the checkpoint the engine started with."""
-        return self._engine.greedy_logprobs(prompts, max_tokens)
-
-    def greedy_after_swap(self, ratios: Mapping[str, float], prompts: list[list[int]], max_tokens: int) -> Outputs:
-        """Greedy tokens with log-probabilities of one merge."""
+    def swap(self, ratios: Mapping[str, float]) -> None:
+        """Swaps in one merge."""
         self._engine.swap(ratios)
-        return self._engine.greedy_logprobs(prompts, max_tokens)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ama_ray.config import EngineSettings
-    from ama_ray.engine.deep_check import Verdict
+    from ama_ray.engine.verdict import Verdict
     from ama_ray.evaluation.inputs import Inputs
 
 
@@ -69,7 +69,7 @@ def prepare_served(inputs: Inputs) -> tuple[Served, dict[str, Any], float, Verdi
     source = Served(config.engine.url, moved, _key(config.engine))
     try:
         with closing(source.get()) as engine:
-            verdict = engine.deep_check(groups, inputs.vocabulary_size, config.engine)
+            verdict = engine.deep_check(inputs.pair, groups, config.engine)
             if not verdict.passed:
                 raise deep_check.refusal(verdict, inputs.pair, config.engine)
             engine.swap(dict.fromkeys(groups.names, 0.0))

@@ -34,11 +34,13 @@ class StoredEndpoints:
         base: Parts of `Endpoints.base`.
         aligned: Parts of `Endpoints.aligned`.
         spans: `Endpoints.spans`.
+        starts_at: Ratio of the checkpoint that engines start on: 0 for base, 1 for aligned.
     """
 
     base: tuple[Any, ...]
     aligned: tuple[Any, ...]
     spans: Any
+    starts_at: float
 
     @classmethod
     def by(cls, loader: Any, pair: Pair, groups: Groups) -> StoredEndpoints:
@@ -51,7 +53,7 @@ class StoredEndpoints:
         spans = loader.find_spans.remote(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
         load = loader.load.options(num_returns=parts).remote
         base, aligned = load(pair.base, pair.dtype, parts), load(pair.aligned, pair.dtype, parts, spans)
-        return cls(tuple(base), tuple(aligned), spans)
+        return cls(tuple(base), tuple(aligned), spans, 0.0 if pair.aligned.adapter else 1.0)
 
     def follow(self, tell: Callable[[float], None]) -> None:
         """Waits until all is stored, or failed; tells the share of it after every part."""
@@ -112,7 +114,7 @@ class InProcess:
         from ama_ray.engine.start import start_engine
 
         engine = start_engine(self.folder, self.settings, self.context_length)
-        engine.attach(self.endpoints.get())
+        engine.attach(self.endpoints.get(), self.endpoints.starts_at)
         return engine
 
 

@@ -13,7 +13,7 @@ from ama_ray.engine.endpoints import Span
 from ama_ray.engine.worker.swap_extension import SwapError
 from testing.checkpoints import make_pair
 from tests.support import equality, live_engine
-from tests.support.processes import OwnProcess, in_own_process
+from tests.support.processes import OwnProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,10 +186,11 @@ def test_groups_are_found_inside_fused_parameters(process: OwnProcess) -> None:
 def test_fused_parameters_may_be_split_between_groups(
     architecture: str, layers: int, dtype: Literal["float32", "bfloat16"], space: dict[str, Any], tmp_path: Path
 ) -> None:
-    base, aligned = make_pair(tmp_path, architecture, layers, dtype=getattr(torch, dtype))
+    make_pair(tmp_path, architecture, layers, dtype=getattr(torch, dtype))
     settings = live_engine.SETTINGS.model_copy(update={"dtype": dtype})
-    result = in_own_process(equality.check, base, aligned, tmp_path, space, settings)
-    print(f"{architecture}: {result.merge}")
-    assert result.merge.passed
-    assert result.base.passed
-    assert result.aligned.passed
+    result = equality.check(tmp_path, space, settings)
+    print(f"{architecture}: {result.verdict}; plain vLLM {result.plain}")
+    assert result.verdict.passed, result.verdict.trouble
+    for equal, largest in (result.plain, *result.ends):
+        assert equal == result.prompts
+        assert largest <= {"float32": 1e-4, "bfloat16": 1e-2}[dtype]
