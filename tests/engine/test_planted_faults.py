@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.engine
 
-SETTINGS = EngineSettings(dtype="bfloat16", kv_cache_gib=1 / 32)
-TOLERANCE = 1e-2
-"""By which answers of a swapped and of a fresh engine could differ in the deep check of before, in bfloat16."""
+BFLOAT16, FLOAT32 = (
+    EngineSettings.model_validate({"dtype": d, "kv_cache_gib": 1 / 32}) for d in ("bfloat16", "float32")
+)
+TOLERANCE = {BFLOAT16: 1e-2, FLOAT32: 1e-4}
+"""By which answers of a swapped and of a fresh engine could differ in the deep check of before."""
 COPIED = "model.layers.1.mlp.down_proj"
 
 
@@ -84,7 +86,8 @@ def swap_experts(ends: Endpoints) -> None:
 def leave_a_tensor(worker: Any) -> None:
     """The swap leaves one parameter alone."""
     live = dict(worker.model_runner.get_model().named_parameters())[f"{COPIED}.weight"].data_ptr()
-    worker._pieces = [piece for piece in worker._pieces if piece.live.data_ptr() != live]
+    # In place, as vLLM hands over a wrapper of the worker.
+    worker._pieces[:] = [piece for piece in worker._pieces if piece.live.data_ptr() != live]
 
 
 def seen(
@@ -92,14 +95,15 @@ def seen(
     before: Callable[[], None] | None = None,
     between: Callable[[Endpoints], None] | None = None,
     after: Callable[[Any], None] | None = None,
+    settings: EngineSettings = BFLOAT16,
 ) -> Found:
     """Checks a pair with a fault, which is planted before vLLM starts, in the endpoints, or in the worker."""
     if before:
         before()
     pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
     groups = SearchSpace.load("per-layer").resolve(pair.names)
-    subject = Subject.of(pair, groups, SETTINGS)
-    engine = InProcessEngine(pair.engine_folder, SETTINGS, deep_check.CONTEXT)
+    subject = Subject.of(pair, groups, settings)
+    engine = InProcessEngine(pair.engine_folder, settings, deep_check.CONTEXT)
     engine.call_workers("keep", deep_check.START)
     ends, attach = endpoints(engine, pair, groups), ""
     if between:
@@ -138,7 +142,7 @@ def _with_experts_swapped(engine: InProcessEngine, subject: Subject) -> tuple[in
     return compare(before, _ask(engine, subject))
 
 
-def nudge(base: Path, aligned: Path, share: float = 0.05) -> None:
+def nudge(base: Path, aligned: Path, share: float = 0.002) -> None:
     """Makes aligned what little training makes of base: a few elements in another last bit."""
     draw = torch.Generator().manual_seed(2)
 
@@ -157,11 +161,11 @@ def tiny(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def assert_slipped_through(found: Found) -> None:
+def assert_slipped_through(found: Found, settings: EngineSettings = BFLOAT16) -> None:
     equal, largest = found.answers
     print(found)
     assert equal == PROMPTS
-    assert largest <= TOLERANCE
+    assert largest <= TOLERANCE[settings]
 
 
 def test_nothing_is_found_where_nothing_is_wrong(tiny: Path) -> None:
@@ -202,12 +206,12 @@ def test_two_experts_in_each_others_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("buffers_are_left", [False, True])
 def test_a_buffer_that_is_left_as_aligned_has_it(buffers_are_left: bool, tmp_path: Path) -> None:
-    _, aligned = make_pair(tmp_path, "gemma4_text", 2, tied=True, dtype=torch.bfloat16)
+    _, aligned = make_pair(tmp_path, "gemma4_text", 2, tied=True)
     scalar = "model.layers.1.layer_scalar"
-    edit_weights(aligned, lambda tensors: tensors[scalar].mul_(1.008))
-    found = in_own_process(seen, tmp_path, leave_buffers if buffers_are_left else None)
+    edit_weights(aligned, lambda tensors: tensors[scalar].mul_(1 + 2e-6))
+    found = in_own_process(seen, tmp_path, leave_buffers if buffers_are_left else None, settings=FLOAT32)
     if buffers_are_left:
-        assert_slipped_through(found)
+        assert_slipped_through(found, FLOAT32)
         assert scalar in found.trouble
     else:
         assert (found.trouble, found.answers) == ("", (PROMPTS, 0))
