@@ -1,4 +1,4 @@
-"""One round of on-policy training: DPO on the best and the worst of a policy's own replies."""
+"""On-policy training: DPO on the best and the worst of a policy's own replies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-RATE, BATCH, EPOCHS, SEED = 4e-5, 8, 1, 0
+RATE, BATCH, EPOCHS, SEED = 2e-4, 8, 1, 0
 BETA = 0.1
 """Of DPO: how much a nat of difference from the policy that replied counts."""
 IMITATION = 0.2

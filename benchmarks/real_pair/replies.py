@@ -13,23 +13,23 @@ from ama_ray.data.rows import read_jsonl
 from ama_ray.rewards.base import sampled
 from ama_ray.rewards.model import ModelReward
 from testing.real_pair.comparisons import MAX_PROMPT, MAX_REPLY, TRAIN_PROMPTS
-from testing.real_pair.folder import ROUNDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ama_ray.data.rows import Row
 
 N = 6
 """Replies to each prompt."""
+EVERY = 2
+"""Only every so many-th training prompt gets replies: they are enough."""
+SEED = 1
 REPLIES = "replies.jsonl"
 
 
-def make(number: int, policy: Path, data: Path, reward_model: Path, out: Path) -> dict[str, float]:
+def make(policy: Path, data: Path, reward_model: Path, out: Path) -> dict[str, float]:
     """Samples and scores replies.
 
     Args:
-        number: Of the round, from 1; each has prompts of its own.
         policy: The model that replies.
         data: What `comparisons.make` wrote.
         reward_model: What scores.
@@ -43,9 +43,9 @@ def make(number: int, policy: Path, data: Path, reward_model: Path, out: Path) -
     from ama_ray.engine.classifier.process import end_processes
     from ama_ray.engine.in_process import InProcessEngine
 
-    rows = prompts(data, number)
+    rows = read_jsonl(data / TRAIN_PROMPTS)[::EVERY]
     reward = reward_of(reward_model, data / TRAIN_PROMPTS, N)
-    requests = sampled(reward, rows, AutoTokenizer.from_pretrained(policy), number, N)
+    requests = sampled(reward, rows, AutoTokenizer.from_pretrained(policy), SEED, N)
     prepared = reward.preparer()(reward, tuple(rows), requests)
     settings = EngineSettings(dtype="bfloat16", cpus=torch.get_num_threads())
     engine = InProcessEngine(policy, settings, MAX_PROMPT + MAX_REPLY)
@@ -63,11 +63,6 @@ def make(number: int, policy: Path, data: Path, reward_model: Path, out: Path) -
         "best": float(scores.max(1).mean()),
         "worst": float(scores.min(1).mean()),
     }
-
-
-def prompts(data: Path, number: int) -> list[Row]:
-    """The training prompts of a round: every so many-th, so that no two rounds share one."""
-    return read_jsonl(data / TRAIN_PROMPTS)[number - 1 :: ROUNDS]
 
 
 def reward_of(reward_model: Path, file: Path, n: int) -> ModelReward:

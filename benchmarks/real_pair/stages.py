@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from testing.real_pair.folder import ROUNDS
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -62,10 +60,8 @@ def stages(made: Made, base: str, data: Path) -> Iterator[Stage]:
     yield Stage("base", made.base, partial(base_model.make, base, made.base))
     yield Stage("data", made.data, partial(_data, made, data / HH))
     yield Stage("reward-model", made.reward_model, partial(reward_model.make, made.base, made.data, made.reward_model))
-    for number in range(1, ROUNDS + 1):
-        before, sampled, after = made.policy(number - 1), made.replies(number), made.policy(number)
-        yield Stage(sampled.name, sampled, partial(replies.make, number, before, made.data, made.reward_model, sampled))
-        yield Stage(after.name, after, partial(alignment.make, before, sampled, after))
+    yield Stage("replies", made.replies, partial(replies.make, made.base, made.data, made.reward_model, made.replies))
+    yield Stage("policy", made.policy, partial(alignment.make, made.base, made.replies, made.policy))
     yield Stage("aligned", made.aligned, partial(_aligned, made))
     yield Stage("adapter", made.adapter, partial(adapter.make, made.base, made.aligned, made.adapter))
     yield Stage("run-file", made.run_file, partial(run_file.make, made, data))
@@ -81,13 +77,13 @@ def _data(made: Made, file: Path) -> None:
 
 
 def _aligned(made: Made) -> None:
-    """The last policy, in the precision of base, and with its files."""
+    """The policy, in the precision of base, and with its files."""
     import torch
     from transformers import AutoModelForCausalLM
 
     from ama_ray.checkpoints.merging import complete_folder
 
-    model = AutoModelForCausalLM.from_pretrained(made.policy(ROUNDS), dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_pretrained(made.policy, dtype=torch.bfloat16)
     with complete_folder(made.aligned) as folder:
         shutil.copytree(made.base, folder, dirs_exist_ok=True)
         model.save_pretrained(folder)

@@ -14,6 +14,9 @@ from testing.real_pair.points import points
 if TYPE_CHECKING:
     from pathlib import Path
 
+SPACE = "per-layer"
+"""Of the table, whose points any other space over depth can be compared with: 32 ratios here."""
+
 
 def make(run_file: Path, folder: Path, most: int | None, minutes: float) -> None:
     """Measures points on both splits, those that are not there yet, until the time is up.
@@ -25,7 +28,7 @@ def make(run_file: Path, folder: Path, most: int | None, minutes: float) -> None
         minutes: After which no further point is begun.
     """
     began = time.perf_counter()
-    live = Live.open(RunConfig.load(run_file))
+    live = Live.open(RunConfig.load(run_file, space=SPACE))
     folder.mkdir(exist_ok=True)
     groups = live.inputs.groups.names
     live.ask_base(SPLITS)

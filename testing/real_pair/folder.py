@@ -10,9 +10,6 @@ from ama_ray.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROUNDS = 2
-"""Rounds of sampling replies and training on them."""
-
 
 @dataclass(frozen=True)
 class Made:
@@ -39,17 +36,19 @@ class Made:
         """The reward model, bfloat16."""
         return self.folder / "reward-model"
 
-    def replies(self, number: int) -> Path:
-        """Scored replies of the policy that a round starts from."""
-        return self.folder / f"replies-{number}"
+    @property
+    def replies(self) -> Path:
+        """Scored replies of base."""
+        return self.folder / "replies"
 
-    def policy(self, number: int) -> Path:
-        """The policy after a round, float32; after none, base."""
-        return self.folder / f"policy-{number}" if number else self.base
+    @property
+    def policy(self) -> Path:
+        """The trained policy, float32."""
+        return self.folder / "policy"
 
     @property
     def aligned(self) -> Path:
-        """The aligned model, bfloat16."""
+        """The policy in the precision of base: bfloat16."""
         return self.folder / "aligned"
 
     @property

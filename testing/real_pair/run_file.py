@@ -13,12 +13,9 @@ if TYPE_CHECKING:
 
     from testing.real_pair.folder import Made
 
-CPUS = 2
-PROBES = {
-    "arc_easy": ("arc/ARC-Easy.test.json", 200),
-    "piqa": ("piqa/valid.jsonl", 200),
-    "squad": ("squad/xquad.en.json", 50),
-}
+PROMPTS = 200
+"""Most prompts of a split."""
+PROBES = {"arc_easy": ("arc/ARC-Easy.test.json", 400), "piqa": ("piqa/valid.jsonl", 200)}
 """By preset, its file in the folder of data, and the items of each split."""
 
 
@@ -33,8 +30,7 @@ def fields(made: Made, data: Path) -> dict[str, Any]:
     return {
         "base": str(made.base.resolve()),
         "aligned": str(made.aligned.resolve()),
-        "space": "per-layer",
-        "engine": {"cpus": CPUS},
+        "space": "profile",
         "reward": {
             "kind": "model",
             "model": str(made.reward_model.resolve()),
@@ -42,13 +38,14 @@ def fields(made: Made, data: Path) -> dict[str, Any]:
                 "file": str(folder / SEARCH_PROMPTS),
                 "report_file": str(folder / REPORT_PROMPTS),
                 "chat": True,
+                "items": PROMPTS,
             },
             "sampling": {"max_tokens": MAX_REPLY, "temperature": 1.0, "n": 1},
         },
         "tax": [{"preset": name, "file": str(data / file), "items": items} for name, (file, items) in PROBES.items()],
         # ARC and PIQA have no other files here; nothing is reported on them but this benchmark.
         "allow_test_split": True,
-        "trials": 40,
+        "trials": 24,
         "out": str((made.folder / "run").resolve()),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # four starts, each of minutes on a busy machine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # three starts, each of minutes on a busy machine
 
 
 @pytest.fixture
@@ -46,13 +45,7 @@ def test_nothing_finished_is_lost_and_nothing_is_doubled(
     assert (
         f"another process is searching there (process {run.process and run.process.pid} on " in capsys.readouterr().err
     )
-    codes: list[int] = []
-    run.inject(lambda: codes.append(run.kill(signal.SIGTERM)))
-    assert codes == [128 + signal.SIGTERM]
-    assert "ended by SIGTERM; the same command goes on from here" in run.log
-    assert not run.engines()
 
-    run.start()
     run.finish()
     row = outcome(run, run)
     assert row["finished before"] > 2

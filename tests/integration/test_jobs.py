@@ -124,28 +124,12 @@ def shared_memory(processes: set[psutil.Process]) -> set[str]:
     return found
 
 
-def test_a_plain_job_searches_and_leaves_nothing_behind_when_it_is_stopped(
-    head: RayHead, client: Callable[..., subprocess.Popen[str]], ama_ray: Callable[..., str]
-) -> None:
-    with nothing_left(head) as look:
-        plain = client("ray", "job", "submit", "--working-dir", ".", "--", "ama-ray", "search", "run.yaml")
-        printed = lines_until(plain, r"^trial ")
-        look()
-        (job,) = re.findall(r"raysubmit_\w+", ama_ray("status"))
-        assert f"Job '{job}' submitted" in printed
-        assert f"{job}: stopped\n" in ama_ray("stop", job)
-        assert plain.wait(LIMIT) == 0
-    assert f"{job} has ended already: stopped." in ama_ray("stop", job)
-    assert "not submitted by ama-ray submit" in ama_ray("fetch", job, "-o", "copy", code=2)
-
-
-def test_a_submitted_search_survives_its_client_and_goes_on_after_it_was_stopped(
+def test_a_submitted_search_survives_its_client_leaves_nothing_behind_when_stopped_and_goes_on_as_a_plain_job(
     head: RayHead, run: Path, client: Callable[..., subprocess.Popen[str]], ama_ray: Callable[..., str], tmp_path: Path
 ) -> None:
     out = yaml.safe_load(run.read_text())["out"]
-    submit = [sys.executable, "-m", "ama_ray.cli", "submit", "run.yaml"]
     with nothing_left(head) as look:
-        first = client(*submit)
+        first = client(sys.executable, "-m", "ama_ray.cli", "submit", "run.yaml")
         printed = lines_until(first, r"^trial ")
         job = printed.split()[1]
         first.kill()
@@ -156,20 +140,23 @@ def test_a_submitted_search_survives_its_client_and_goes_on_after_it_was_stopped
         stopped = ama_ray("stop", job)
         assert "ended by SIGTERM; the same command goes on from here" in stopped
         assert f"{job}: stopped; submitted again, the search goes on with what is in {out}" in stopped
+    assert f"{job} has ended already: stopped" in ama_ray("stop", job)
     before = StoredRun.open(out)
     assert 0 < len(early.searched) <= len(before.searched) < MANY
+    ama_ray("fetch", job, "-o", str(tmp_path / "stopped"))
+    assert StoredRun.open(tmp_path / "stopped").trials == before.trials
 
     # Another working directory, and so another folder on the cluster.
     (run.parent / "notes.txt").write_text("")
     trials = len(before.searched) + 1
-    again = client(*submit, "--trials", str(trials))
-    printed, _ = again.communicate(timeout=LIMIT)
-    assert again.returncode == 0, printed
+    search = ("ama-ray", "search", "run.yaml", "--trials", str(trials))
+    plain = client("ray", "job", "submit", "--working-dir", ".", "--", *search)
+    printed, _ = plain.communicate(timeout=LIMIT)
+    assert plain.returncode == 0, printed
     assert f"{out}: {len(before.searched)} of {trials} trials are there; going on" in printed
     assert "The front on the report split" in printed
-    ama_ray("fetch", printed.split()[1], "-o", str(tmp_path / "fetched"))
-    fetched = StoredRun.open(tmp_path / "fetched")
-    assert fetched.trials == StoredRun.open(out).trials
-    assert len(fetched.searched) == trials
-    assert fetched.pareto.split == "report"
-    assert (tmp_path / "fetched" / "front.png").read_bytes() == (Path(out) / "front.png").read_bytes()
+    finished = StoredRun.open(out)
+    assert len(finished.searched) == trials
+    assert finished.pareto.split == "report"
+    (submission,) = re.findall(r"Job '(raysubmit_\w+)' submitted", printed)
+    assert "not submitted by ama-ray submit" in ama_ray("fetch", submission, "-o", "copy", code=2)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,7 +17,6 @@ from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.probes.registry import name_and_family
-from testing import servers
 
 pytestmark = pytest.mark.engine
 GROUPS = ["embed", *(f"layer-{layer}" for layer in range(6)), "head"]
@@ -214,23 +212,3 @@ def test_show_and_export_work_on_the_folder_from_the_command_line(run: Searched,
     ama("export", run.out, "--point", "knee", "-o", tmp_path / "merged")
     assert (tmp_path / "merged" / "model.safetensors").is_file()
     assert (tmp_path / "merged" / "tokenizer.json").is_file()
-
-
-def test_a_search_on_a_server_of_our_own_has_the_same_scores(run: Searched, tmp_path: Path) -> None:
-    server = servers.start(ROOT / "base", ROOT / "rsf", tmp_path / "log", "--dtype", "float32", "--max-model-len", "64")
-    try:
-        lines: list[str] = []
-        engine = {"dtype": "float32", "url": server.url}
-        fields: dict[str, Any] = {"trials": 3, "engine": engine, "report": {"points": 1}, "out": tmp_path / "run"}
-        front = ama_ray.search(ROOT / "run.yaml", progress=lines.append, **fields).pareto
-    finally:
-        server.close()
-    (checked,) = (line for line in lines if line.startswith("deep check passed: "))
-    assert "32 of 32 prompts" in checked
-    in_process = {trial.uniform_ratio: trial for trial in run.front.trials if trial.origin == "baseline"}
-    served = [trial for trial in front.trials if trial.origin == "baseline"]
-    assert sorted(trial.uniform_ratio or 0 for trial in served) == list(BASELINE_RATIOS)
-    for trial in served:
-        assert trial.report == in_process[trial.uniform_ratio].report
-        if trial.search:
-            assert trial.search == in_process[trial.uniform_ratio].search

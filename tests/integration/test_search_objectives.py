@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ama_ray.pareto.pareto_set import ParetoSet
 
 pytestmark = pytest.mark.engine
-TRIALS = 10
+TRIALS = 8
 DETAIL = """
 def detail(rows, replies):
     lengths = [len(reply.split()) for reply in replies]

@@ -1,4 +1,4 @@
-"""A search of base against base with a little noise ends after both, as there is no trade, and goes on when told to."""
+"""A search of base against base with a little noise ends after both, as there is no trade."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 import ama_ray
 from ama_ray.miniature import ROOT
-from ama_ray.storage.records import read_trials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,11 +54,3 @@ def test_it_ends_after_base_and_aligned_and_says_so_wherever_one_looks(noisy: Pa
     ama_ray.search(ROOT / "run.yaml", progress=again.append, **fields)
     assert "this run has ended: " in again[-1]
     assert told.partition(": ")[2] in again[-1]
-
-    ama_ray.search(ROOT / "run.yaml", progress=again.append, unclear_trade="go-on", **fields)
-    before = {trial.number: trial.search for trial in run.trials}
-    trials = {trial.number: trial for trial in read_trials(tmp_path / "run" / "trials.csv")}
-    assert all(trials[number].search == scores for number, scores in before.items())
-    assert sum(trial.search is not None for trial in trials.values()) == 4
-    assert sum(trial.report is not None for trial in trials.values()) >= 11
-    assert sum(line.startswith("warning: ") and "beyond error" in line for line in again) == 1

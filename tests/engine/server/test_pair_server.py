@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
+import yaml
 
+import ama_ray
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import RunConfig
 from ama_ray.engine import remote
@@ -20,6 +22,7 @@ from ama_ray.engine.remote import RemoteEngine, ServerError
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.engine.server.protocol import CALL, FACTS, LEASE_HEADER
 from ama_ray.errors import UserError
+from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.space.search_space import SearchSpace
@@ -29,9 +32,12 @@ from tests.support import live_engine
 from tests.support.processes import OwnProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ama_ray.config import Split
+    from ama_ray.engine.requests import Request
+    from ama_ray.evaluation.evaluation import Answers
     from testing.servers import Server
 
 pytestmark = pytest.mark.engine
@@ -89,6 +95,44 @@ def test_it_answers_as_an_engine_in_process(engine: RemoteEngine, in_process: Ow
         in_process.run(live_engine.ask, "swap", ratios)
         for method, requests in ASKED.items():
             assert getattr(engine, method)(requests) == in_process.run(live_engine.ask, method, requests)
+
+
+class Elsewhere:
+    """The engine of another process, as far as an evaluation needs it."""
+
+    def __init__(self, process: OwnProcess) -> None:
+        self._process = process
+
+    def answer(self, requests: Sequence[Request]) -> list[Any]:
+        answers: list[Any] = self._process.run(live_engine.ask, "answer", requests)
+        return answers
+
+
+def test_a_search_has_the_scores_of_an_engine_in_process(
+    server: Server, in_process: OwnProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_ENGINE_KEY", KEY)
+    fields = yaml.safe_load((ROOT / "run.yaml").read_text(encoding="utf-8"))
+    for each in (fields["reward"]["prompts"], *fields["tax"]):
+        each["items"] = 40
+    fields = {name: fields[name] for name in ("reward", "tax")} | {"trials": 3, "report": {"points": 1}}
+    fields["engine"] = {"dtype": "float32", "url": server.url, "api_key_env": "TEST_ENGINE_KEY"}
+    lines: list[str] = []
+    run = ama_ray.search(ROOT / "run.yaml", progress=lines.append, out=tmp_path / "run", **fields)
+    (checked,) = (line for line in lines if line.startswith("deep check passed: "))
+    assert "32 of 32 prompts" in checked
+    inputs, engine = Inputs.open(run.config), Elsewhere(in_process)
+    base: dict[Split, Answers] = {}
+    for trial in sorted(run.trials, key=lambda each: each.number):
+        in_process.run(live_engine.ask, "swap", trial.ratios)
+        for split in SPLITS:
+            if not trial.seen_on(split).scores:
+                continue
+            evaluation = inputs.evaluations[split]
+            base.setdefault(split, evaluation.ask(engine))
+            items = evaluation.evaluate(engine, lambda split=split: base[split]).items
+            for name, seen in run.items.read(split, trial.number).items():
+                assert seen.tolist() == items[name].tolist()
 
 
 def test_without_the_key_it_says_nothing(server: Server) -> None:
