@@ -9,6 +9,7 @@ import torch
 
 from ama_ray.engine.arguments import engine_arguments
 from ama_ray.engine.engine import Engine, greedy, greedy_answers
+from ama_ray.engine.model_classes import import_model_classes
 from ama_ray.engine.placement import place
 from ama_ray.engine.requests import Answer
 
@@ -116,6 +117,7 @@ def _start(folder: Path, settings: EngineSettings, arguments: Mapping[str, Any])
         torch._dynamo.config.disable = True
     if not torch.cuda.is_available():
         torch.set_num_threads(max(1, int(settings.cpus)))
+    import_model_classes(folder)
     return LLM(model=str(folder), **arguments)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ama_ray.engine.model_classes import import_model_classes, names_in_vllm
 from ama_ray.errors import one_line
 
 if TYPE_CHECKING:
@@ -15,8 +17,6 @@ KV_CACHE_BYTES = 2**30
 """Of vLLM's cache; a model for which this does not hold its longest context takes shorter ones."""
 BATCH_TOKENS = 16384
 """Most tokens of a batch in transformers, padding included."""
-
-_SUFFIX = "ForSequenceClassification"
 
 
 class ClassifierError(RuntimeError):
@@ -86,9 +86,7 @@ def _is_served_by_vllm(folder: str) -> bool:
 
     served = ModelRegistry.get_supported_archs()
     (architecture,) = AutoConfig.from_pretrained(folder, trust_remote_code=False).architectures
-    # vLLM makes classifiers of its language models itself.
-    language_models = (architecture.removesuffix(_SUFFIX) + suffix for suffix in ("ForCausalLM", "LMHeadModel"))
-    return architecture in served or any(name in served for name in language_models)
+    return any(name in served for name in names_in_vllm(architecture))
 
 
 class VllmClassifier:
@@ -103,6 +101,7 @@ class VllmClassifier:
             os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         from vllm import LLM
 
+        import_model_classes(Path(settings.folder))
         self._llm = LLM(
             model=settings.folder,
             runner="pooling",

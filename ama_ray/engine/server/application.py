@@ -104,6 +104,7 @@ class PairServer:
         from vllm.engine.arg_utils import AsyncEngineArgs
 
         from ama_ray.engine.arguments import check_arguments, engine_arguments
+        from ama_ray.engine.model_classes import import_model_classes
         from ama_ray.engine.placement import place
         from ama_ray.engine.server.control import Control
 
@@ -117,6 +118,7 @@ class PairServer:
         settings, pair = self.settings, self.pair
         engine = resolved(settings.engine, pair)
         check_arguments(engine)
+        import_model_classes(pair.engine_folder)
         length = min(settings.max_model_len, pair.context_limit or settings.max_model_len)
         where, utilisation = place(engine, pair.engine_folder, length, settings.tensor_parallel_size)
         arguments = engine_arguments(engine, length) | {

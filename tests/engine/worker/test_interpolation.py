@@ -10,7 +10,7 @@ import torch
 
 from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
 from ama_ray.engine.placement import LOCKED, ON_ACCELERATOR
-from ama_ray.engine.worker import interpolation
+from ama_ray.engine.worker import interpolation, swap_extension
 from ama_ray.engine.worker.host_lock import HostLock
 from ama_ray.engine.worker.interpolation import Piece, write
 from ama_ray.engine.worker.swap_extension import SwapError, SwapExtension
@@ -111,6 +111,7 @@ def test_endpoints_lie_where_they_are_to(place: Place, monkeypatch: pytest.Monke
     extension.model_runner = SimpleNamespace(get_model=lambda: model)
     stored = {"weight": StoredTensor.of(torch.zeros(32), torch.float32)}
     monkeypatch.setattr(extension, "_sample", lambda *args: (torch.zeros(1),) * 4)
+    monkeypatch.setattr(swap_extension, "is_endpoint", lambda *args: True)
     extension.attach(Endpoints(stored, stored, {"weight": (Span(0, 32, "all"),)}), place)
     (piece,) = extension._pieces
     assert (piece.base.is_meta, piece.aligned.is_meta) == ON_ACCELERATOR[place]

@@ -19,8 +19,8 @@ class Worker(PairExtension):
 
     def __init__(self) -> None:
         self.device = torch.device("cpu")
-        model = torch.nn.Linear(4, 1, bias=False)
-        self.model_runner = SimpleNamespace(get_model=lambda: model)
+        self.model = torch.nn.Linear(4, 1, bias=False)
+        self.model_runner = SimpleNamespace(get_model=lambda: self.model)
         self.loads = 0
 
     def find_spans(self, shapes: Any, group_of: Any) -> dict[str, tuple[Span, ...]]:
@@ -29,6 +29,7 @@ class Worker(PairExtension):
     def _endpoint(self, checkpoint: Any, pair: Any, spans: Any) -> dict[str, StoredTensor]:
         assert not getattr(self, "_pieces", [])  # the last endpoints are gone, and memory is not needed twice
         self.loads += 1
+        self.model.weight.data.fill_(self.loads)
         return {"weight": StoredTensor.of(torch.full((4,), float(self.loads)), torch.float32)}
 
 

@@ -1,0 +1,45 @@
+"""vLLM's classes of a model, imported where they are used."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CLASSIFIER = "ForSequenceClassification"
+
+
+def names_in_vllm(architecture: str) -> tuple[str, ...]:
+    """The names under which vLLM may have an architecture: it makes classifiers of its language models itself."""
+    if not architecture.endswith(_CLASSIFIER):
+        return (architecture,)
+    stem = architecture.removesuffix(_CLASSIFIER)
+    return architecture, f"{stem}ForCausalLM", f"{stem}LMHeadModel"
+
+
+def import_model_classes(folder: Path) -> None:
+    """Has vLLM know the classes of a model before it starts an engine on it in this process.
+
+    It looks at a class it has not imported in a process of its own, as an import might start CUDA too early. That
+    process imports all of vLLM: ten seconds of a core and more, once per architecture, version and machine, and at the
+    same time in every engine of a first run. Without a GPU there is nothing to start too early.
+
+    Args:
+        folder: A checkpoint. What vLLM does not know or cannot import is left to its own messages.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    from vllm.model_executor.models.registry import ModelRegistry
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for architecture in config.get("architectures") or ():
+        for name in names_in_vllm(architecture):
+            known = ModelRegistry.models.get(name)
+            with suppress(ImportError):
+                if known:
+                    ModelRegistry.register_model(name, known.load_model_cls())
