@@ -23,7 +23,7 @@ search: setup
 	$(BIN)/ama-ray search ama_ray/miniature/run.yaml --out $(RUN)
 
 test: setup lint
-	$(BIN)/pytest -n 2 -m 'not slow'
+	$(BIN)/pytest -n 2 --hypothesis-profile quick -m 'not slow'
 
 test-all: setup lint
 	$(BIN)/pytest -n 2

@@ -109,7 +109,7 @@ def ask(
         spoil()
     pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
     groups = SearchSpace.load(space).resolve(pair.names)
-    subject = replace(Subject.of(pair, groups, settings), starts_at=0.0)
+    subject = Subject.of(pair, groups, settings)
 
     def outputs(engine: InProcessEngine) -> Outputs:
         engine.reset_cache()
@@ -122,21 +122,21 @@ def ask(
     def uniform(ratio: float) -> dict[str, float]:
         return dict.fromkeys(groups.names, ratio)
 
-    engine = InProcessEngine(pair.base.folder, settings, deep_check.CONTEXT)
+    engine = InProcessEngine(pair.aligned.folder, settings, deep_check.CONTEXT)
     engine.call_workers("keep", deep_check.START)
-    fresh_base = outputs(engine)
+    fresh_aligned = outputs(engine)
     engine.attach(endpoints(engine, pair, groups))
     verdict = deep_check.check(engine, subject).verdict
     merge = swapped(engine, subject.ratios[0])
     swapped_base, swapped_aligned = (swapped(engine, uniform(ratio)) for ratio in (0.0, 1.0))
     there, away, back = (swapped(engine, uniform(ratio)) for ratio in (0.3, 0.9, 0.3))
     drop(engine)
-    fresh = InProcessEngine(pair.aligned.folder, settings, deep_check.CONTEXT)
+    fresh = InProcessEngine(pair.base.folder, settings, deep_check.CONTEXT)
     return Answers(
         verdict,
         merge,
-        (swapped_base, fresh_base),
-        (swapped_aligned, outputs(fresh)),
+        (swapped_base, outputs(fresh)),
+        (swapped_aligned, fresh_aligned),
         there == back and there != away,
         subject.prompts,
     )
