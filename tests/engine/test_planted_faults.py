@@ -139,14 +139,14 @@ def _with_experts_swapped(engine: InProcessEngine, subject: Subject) -> tuple[in
     return compare(before, _ask(engine, subject))
 
 
-def nudge(base: Path, aligned: Path, share: float = 0.05) -> None:
+def nudge(base: Path, aligned: Path) -> None:
     """Makes aligned what little training makes of base: a few elements in another last bit."""
     draw = torch.Generator().manual_seed(2)
 
     def change(tensors: dict[str, torch.Tensor]) -> None:
         for name, tensor in stored(base).items():
             bits = tensor.clone().view(torch.int32)
-            bits[torch.rand(tensor.shape, generator=draw) < share] ^= 1
+            bits[torch.rand(tensor.shape, generator=draw) < 0.05] ^= 1
             tensors[name] = bits.view(torch.float32)
 
     edit_weights(aligned, change)
