@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
-import yaml
 
 import ama_ray
 from ama_ray.checkpoints.pair import Pair
@@ -112,13 +111,13 @@ def test_a_search_has_the_scores_of_an_engine_in_process(
     server: Server, in_process: OwnProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_ENGINE_KEY", KEY)
-    fields = yaml.safe_load((ROOT / "run.yaml").read_text(encoding="utf-8"))
-    for each in (fields["reward"]["prompts"], *fields["tax"]):
+    engine_fields = {"dtype": "float32", "url": server.url, "api_key_env": "TEST_ENGINE_KEY"}
+    config = RunConfig.load(ROOT / "run.yaml", engine=engine_fields, trials=3, report={"points": 1})
+    fields = config.model_dump(mode="json", exclude_none=True) | {"out": tmp_path / "run"}
+    for each in (*(reward["prompts"] for reward in fields["reward"]), *fields["tax"]):
         each["items"] = 40
-    fields = {name: fields[name] for name in ("reward", "tax")} | {"trials": 3, "report": {"points": 1}}
-    fields["engine"] = {"dtype": "float32", "url": server.url, "api_key_env": "TEST_ENGINE_KEY"}
     lines: list[str] = []
-    run = ama_ray.search(ROOT / "run.yaml", progress=lines.append, out=tmp_path / "run", **fields)
+    run = ama_ray.search(progress=lines.append, **fields)
     (checked,) = (line for line in lines if line.startswith("deep check passed: "))
     assert "32 of 32 prompts" in checked
     inputs, engine = Inputs.open(run.config), Elsewhere(in_process)
