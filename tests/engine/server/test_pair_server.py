@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -120,7 +121,8 @@ def test_a_search_has_the_scores_of_an_engine_in_process(
     run = ama_ray.search(progress=lines.append, **fields)
     (checked,) = (line for line in lines if line.startswith("deep check passed: "))
     assert "32 of 32 prompts" in checked
-    inputs, engine = Inputs.open(run.config), Elsewhere(in_process)
+    inputs = Inputs.open(run.config)
+    engine: Any = Elsewhere(in_process)
     base: dict[Split, Answers] = {}
     for trial in sorted(run.trials, key=lambda each: each.number):
         in_process.run(live_engine.ask, "swap", trial.ratios)
@@ -129,7 +131,7 @@ def test_a_search_has_the_scores_of_an_engine_in_process(
                 continue
             evaluation = inputs.evaluations[split]
             base.setdefault(split, evaluation.ask(engine))
-            items = evaluation.evaluate(engine, lambda split=split: base[split]).items
+            items = evaluation.evaluate(engine, partial(base.__getitem__, split)).items
             for name, seen in run.items.read(split, trial.number).items():
                 assert seen.tolist() == items[name].tolist()
 
