@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,8 +25,8 @@ class CheckExtension(SwapExtension):
 
     _kept: dict[str, Fingerprint]
     _scratch: frozenset[str] = frozenset()
-    _home: dict[str, torch.dtype]
-    """In which precision the endpoints are stored that a tensor of the checkpoint has gone to."""
+    _home: Mapping[str, torch.dtype] = MappingProxyType({})
+    """Once `count` has looked: in which precision the endpoints are stored that a tensor of the checkpoint went to."""
 
     def layout(self) -> dict[str, str]:
         """What the layout of the weights depends on besides the checkpoint, as plain text."""
@@ -94,7 +95,7 @@ class CheckExtension(SwapExtension):
         """
         dtype, numbers = self.model_runner.model_config.dtype, _numbers()
         held = dict.fromkeys(wanted, 0)
-        self._home = {}
+        home: dict[str, torch.dtype] = {}
         for first in range(0, len(wanted), len(numbers)):
             number = dict(zip(wanted[first : first + len(numbers)], numbers.tolist(), strict=False))
             self._load(
@@ -105,7 +106,8 @@ class CheckExtension(SwapExtension):
                 for tensor, elements in zip(number, found, strict=False):
                     if elements:
                         held[tensor] += elements
-                        self._home[tensor] = self._stored[name]
+                        home[tensor] = self._stored[name]
+        self._home = home
         return held
 
 
