@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / "benchmarks" / "mergekit"
 
 
 def mergekit() -> Path:
@@ -18,7 +18,7 @@ def mergekit() -> Path:
     if not made.is_file():
         print("making mergekit's environment, some minutes", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        requirements = HERE / "mergekit" / "requirements.txt"
+        requirements = PROGRAMS / "requirements.txt"
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "-r", requirements], check=True)
         made.touch()
     return python
@@ -39,7 +39,7 @@ def run(script: str, *arguments: str | Path, folder: Path, threads: int, **envir
     """
     mine = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "RAY_USAGE_STATS_ENABLED": "0"} | environment
     done = subprocess.run(
-        [mergekit(), HERE / "mergekit" / f"{script}.py", *arguments],
+        [mergekit(), PROGRAMS / f"{script}.py", *arguments],
         check=False,
         capture_output=True,
         text=True,
