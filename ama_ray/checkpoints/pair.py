@@ -119,6 +119,11 @@ class Pair:
         return self.base.folder if self.aligned.adapter else self.aligned.folder
 
     @property
+    def engine_ratio(self) -> float:
+        """The ratio of what is in `engine_folder`: 1 for aligned, 0 for base."""
+        return 0.0 if self.aligned.adapter else 1.0
+
+    @property
     def tokenizer_folder(self) -> Path:
         """Where the tokenizer and the chat template of a merge are: in aligned's folder where it has any."""
         return self.aligned.folder if has_tokenizer(self.aligned.folder) else self.base.folder

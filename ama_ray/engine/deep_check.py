@@ -95,8 +95,8 @@ class Subject:
             "groups": groups.of,
             "equal": [name for name in pair.names if name not in moved],
         }
-        prompts = check_prompts(pair.tokenizer_folder, int(pair.config["vocab_size"]))
-        return cls(base, aligned, groups, moved, 0.0 if pair.aligned.adapter else 1.0, prompts, key)
+        prompts = check_prompts(pair.tokenizer_folder, pair.vocabulary_size)
+        return cls(base, aligned, groups, moved, pair.engine_ratio, prompts, key)
 
     @property
     def ratios(self) -> tuple[dict[str, float], dict[str, float]]:

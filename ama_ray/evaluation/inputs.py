@@ -71,11 +71,6 @@ class Inputs:
         """Most tokens of context that any request of either split takes."""
         return max(evaluation.context_length for evaluation in self.evaluations.values())
 
-    @property
-    def vocabulary_size(self) -> int:
-        """Token ids that the model knows."""
-        return self.pair.vocabulary_size
-
     @classmethod
     def open(cls, config: RunConfig) -> Inputs:
         """Opens and checks everything a run reads.

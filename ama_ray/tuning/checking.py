@@ -73,6 +73,8 @@ class CheckBeside:
 
     def has_failed(self) -> bool:
         """Whether it is known by now that the search must not go on."""
+        if self._failure is not None:
+            return True
         if self._checked is None and self._steps and ray.wait([self._steps[-1][0]], timeout=0)[0]:
             self._take_engine()
         if self._second is not None and not self._is_done and self._second.done():

@@ -129,7 +129,6 @@ class Modelled:
         groups: The parameters of the search, which are groups where the space has no knots.
         moved: How far base and aligned are apart along each.
         objectives: Of the miniature's run file.
-        sizes: How many prompts and items there are, by name of the reward or probe.
         line: The truth of the uniform ratios of `LINE`, shape (ratios, objectives).
     """
 
@@ -151,39 +150,22 @@ class Modelled:
         pair = Pair.open(str(ROOT / "base"), str(ROOT / self.aligned))
         self._set_groups(pair, int(depth[0]) if depth else 1)
         draw = np.random.default_rng((seed, 7))
-        self.sizes = dict.fromkeys(self._probes, self._network.items // len(self._probes))
-        self.sizes["reward"] = self._network.prompts
+        sizes = dict.fromkeys(self._probes, self._network.items // len(self._probes))
+        sizes["reward"] = self._network.prompts
         self._chosen = {
             name: np.sort(draw.permutation(size)[: None if items == "all" else int(items)])
-            for name, size in self.sizes.items()
+            for name, size in sizes.items()
         }
         self._base = self.items(dict.fromkeys(self.groups, 0.0))
         self.line = self.truth([dict.fromkeys(self.groups, float(ratio)) for ratio in LINE])
 
     def items(self, ratios: Mapping[str, float]) -> Items:
         """What a search sees of some ratios, item by item; the same every time."""
-        return self.items_at(ratios, self._chosen, self._seed)
-
-    def items_at(
-        self,
-        ratios: Mapping[str, float],
-        places: Mapping[str, NDArray[np.int64]],
-        seed: int,
-        samples: int = 1,
-    ) -> Items:
-        """What is seen of some ratios on some items; the same every time.
-
-        Args:
-            ratios: By group.
-            places: Which prompts and items, by name of the reward or probe; they may come more than once.
-            seed: Of the noise of replies.
-            samples: Times as many replies per prompt as the noise is that of.
-        """
         right, means, spread = self._whole([ratios])
-        draw = np.random.default_rng([seed, *(round(ratio * 1e6) for ratio in ratios.values())])
-        noise = spread[0] / samples**0.5 * draw.standard_normal(len(places["reward"]))
-        seen = {name: right[0, number][places[name]] for number, name in enumerate(self._probes)}
-        return {name: each[:, None] for name, each in {"reward": means[0][places["reward"]] + noise, **seen}.items()}
+        draw = np.random.default_rng([self._seed, *(round(ratio * 1e6) for ratio in ratios.values())])
+        noisy = means[0] + spread[0] * draw.standard_normal(means.shape[1])
+        seen = {name: right[0, number] for number, name in enumerate(self._probes)} | {"reward": noisy}
+        return {name: seen[name][self._chosen[name], None] for name in ("reward", *self._probes)}
 
     def scores(self, ratios: Mapping[str, float]) -> Scores:
         """What a search sees, with standard errors."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,18 +15,20 @@ from benchmarks.gpu.measure import device_name
 from benchmarks.gpu.outcome import Outcome, need
 from benchmarks.gpu.shapes import QWEN_600M, SMALL
 
+if TYPE_CHECKING:
+    from ama_ray.engine.verdict import Outputs
+
 NEW_TOKENS = 16
 CONTEXT = 64
 STEPS = 2
 """Roundings of the largest logit by which the first token's log-probability may differ between two processes."""
-
-Answers = list[list[tuple[int, float]]]
 
 
 def main() -> None:
     """Has both answer the same prompts greedily, and compares as far as the tokens are equal."""
     outcome = Outcome("fresh_process", device_name())
     need(outcome, "vllm", "transformers")
+    from ama_ray.engine.verdict import compare
     from benchmarks.gpu.live import quiet
     from benchmarks.gpu.pairs import LARGEST_LOGIT, draw_pair
     from benchmarks.speed.swap import in_process
@@ -42,28 +45,18 @@ def main() -> None:
         fresh = [in_process(_fresh, merge) for _ in range(2)]
     step = 2.0 ** (int(torch.tensor(LARGEST_LOGIT).log2()) - 8)  # of a bfloat16 that is a little smaller
     for name, one, other in (("swapped and fresh", swapped, fresh[0]), ("fresh and fresh", fresh[1], fresh[0])):
-        equal = sum([t for t, _ in a] == [t for t, _ in b] for a, b in zip(one, other, strict=True))
+        equal, largest = compare(one, other)
         first = max(abs(a[0][1] - b[0][1]) for a, b in zip(one, other, strict=True) if a[0][0] == b[0][0])
         outcome.figures |= {
             f"{name}: prompts with equal tokens": equal,
             f"{name}: prompts": len(one),
-            f"{name}: largest difference, nats": max(map(_largest, one, other)),
+            f"{name}: largest difference, nats": largest,
         }
         outcome.at_most(f"{name}: largest difference of a first token, nats", first, STEPS * step)
     outcome.finish()
 
 
-def _largest(one: list[tuple[int, float]], other: list[tuple[int, float]]) -> float:
-    """The largest difference of log-probabilities while contexts are the same."""
-    largest = 0.0
-    for (token, p), (again, q) in zip(one, other, strict=True):
-        if token != again:
-            break
-        largest = max(largest, abs(p - q))
-    return largest
-
-
-def _swapped(base: Path, aligned: Path, merge: Path) -> Answers:
+def _swapped(base: Path, aligned: Path, merge: Path) -> Outputs:
     from ama_ray.checkpoints import merging
     from ama_ray.config import EngineSettings
     from benchmarks.gpu.live import Live, arguments
@@ -76,7 +69,7 @@ def _swapped(base: Path, aligned: Path, merge: Path) -> Answers:
     return answers
 
 
-def _fresh(merge: Path) -> Answers:
+def _fresh(merge: Path) -> Outputs:
     from ama_ray.checkpoints.checkpoint import read_config
     from ama_ray.config import EngineSettings
     from ama_ray.engine.in_process import InProcessEngine

@@ -72,7 +72,7 @@ class Live:
 
     def prompts(self) -> list[list[int]]:
         """Random prompts in token ids, the same every time."""
-        return prompts(int(self.pair.config["vocab_size"]))
+        return prompts(self.pair.vocabulary_size)
 
     def ratios(self, first: float, last: float) -> dict[str, float]:
         """Ratios that rise or fall from group to group, so that a mix-up of groups shows."""

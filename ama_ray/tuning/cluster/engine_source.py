@@ -53,7 +53,7 @@ class StoredEndpoints:
         spans = loader.find_spans.remote(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
         load = loader.load.options(num_returns=parts).remote
         base, aligned = load(pair.base, pair.dtype, parts), load(pair.aligned, pair.dtype, parts, spans)
-        return cls(tuple(base), tuple(aligned), spans, 0.0 if pair.aligned.adapter else 1.0)
+        return cls(tuple(base), tuple(aligned), spans, pair.engine_ratio)
 
     def follow(self, tell: Callable[[float], None]) -> None:
         """Waits until all is stored, or failed; tells the share of it after every part."""
