@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def _starts(store: int, shared: int, monkeypatch: pytest.MonkeyPatch) -> bool:
     monkeypatch.setattr("ray._private.utils.get_shared_memory_bytes", lambda: shared)
     monkeypatch.setattr("ray._common.utils.get_system_memory", lambda: 10**12)
     try:
-        directory, _, _ = determine_plasma_store_config(store, "/tmp/ray")
+        directory, _, _ = determine_plasma_store_config(store, tempfile.gettempdir())
     except ValueError:
         return False
     return bool(directory == "/dev/shm")

@@ -10,6 +10,7 @@ import pytest
 from ama_ray.cli.main import app
 from testing.outcome import outcome
 from testing.search_process import FaultRun
+from tests.support.fewer_items import fewer_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # three starts, ea
 def run(tmp_path: Path) -> Iterator[FaultRun]:
     # Both cores for one engine: a second one would take as long to start again as all trials take.
     fields = {"trials": 8, "report": {"points": 3}, "sampler": "random", "engine": {"dtype": "float32", "cpus": 2}}
-    with closing(FaultRun(tmp_path / "run", fields)) as made:
+    items = fewer_items(tmp_path / "data", 60, 60)
+    with closing(FaultRun(tmp_path / "run", fields | items)) as made:
         yield made
 
 

@@ -17,6 +17,7 @@ from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.probes.registry import name_and_family
+from tests.support.fewer_items import fewer_items
 
 pytestmark = pytest.mark.engine
 GROUPS = ["embed", *(f"layer-{layer}" for layer in range(6)), "head"]
@@ -25,10 +26,11 @@ TRIALS = 14
 
 @dataclass
 class Searched:
-    """A run that a search returned, with its folder and what it said."""
+    """A run that a search returned, with its folder, the folder of its items, and what it said."""
 
     run: Run
     out: Path
+    data: Path
     lines: list[str]
 
     @property
@@ -46,10 +48,12 @@ class Searched:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    out = tmp_path_factory.mktemp("search") / "run"
+    folder = tmp_path_factory.mktemp("search")
+    out, data = folder / "run", folder / "data"
+    fields = {"trials": TRIALS, "early_stopping": False, "report": {"samples": 1}} | fewer_items(data, 50, 100)
     lines: list[str] = []
-    found = ama_ray.search(ROOT / "run.yaml", trials=TRIALS, early_stopping=False, out=out, progress=lines.append)
-    return Searched(found, out, lines)
+    found = ama_ray.search(ROOT / "run.yaml", **fields, out=out, progress=lines.append)
+    return Searched(found, out, data, lines)
 
 
 def test_trials_csv_has_the_promised_columns_and_a_row_per_trial(run: Searched) -> None:
@@ -111,7 +115,7 @@ def test_the_front_and_what_it_is_compared_with_are_scored_again_on_the_report_s
         assert twins["ratio.head"].tolist() == pytest.approx([knee.mean_ratio])
     summary = json.loads((run.out / "summary.json").read_text())
     assert summary["optimism"] == pytest.approx(run.run.optimism.value)
-    # More replies and items than in the search.
+    # More prompts than in the search.
     assert run.front.aligned.reward_se < as_searched.aligned.reward_se
 
 
@@ -168,8 +172,8 @@ def test_the_run_prints_where_its_time_went(run: Searched) -> None:
     assert timing["orchestration"] == pytest.approx(1 - spent / timing["wall"] / timing["slots"])
 
 
-def by_transformers(folder: Path, split: str) -> dict[str, float]:
-    """Scores every probe of a split with plain transformers, in a process that never sees vllm."""
+def by_transformers(folder: Path, data: Path) -> dict[str, float]:
+    """Scores every probe of a folder of items with plain transformers, in a process that never sees vllm."""
     code = """
 import json, sys
 from pathlib import Path
@@ -180,7 +184,7 @@ tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], padding_side="left")
 files = sorted(path for path in Path(sys.argv[2]).glob("*.jsonl") if path.stem != "prompts")
 print(json.dumps({path.stem: probe_score(model, tokenizer, read_rows(path)) / 100 for path in files}))
 """
-    command = [sys.executable, "-c", code, str(folder), str(ROOT / "data" / split)]
+    command = [sys.executable, "-c", code, str(folder), str(data)]
     scores: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return scores
 
@@ -191,14 +195,14 @@ def test_an_exported_point_scores_in_transformers_as_in_the_search(run: Searched
     trial = run.front.trials[number]
     assert trial.search is not None
     expected = {name: probe.score for name, probe in trial.search.probes.items()}
-    assert by_transformers(folder, "search") == pytest.approx(expected)
+    assert by_transformers(folder, run.data / "search") == pytest.approx(expected)
 
 
 def test_the_knee_scores_in_transformers_as_on_the_report_split(run: Searched, tmp_path: Path) -> None:
     knee = run.front.pick("knee")
     folder = run.run.export(knee, tmp_path / "merged")
     expected = {name: probe.score for name, probe in knee.probes.items()}
-    assert by_transformers(folder, "report") == pytest.approx(expected)
+    assert by_transformers(folder, run.data / "report") == pytest.approx(expected)
 
 
 def test_show_and_export_work_on_the_folder_from_the_command_line(run: Searched, tmp_path: Path) -> None:
