@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ama_ray.checkpoints.pair import Pair
@@ -21,6 +20,7 @@ from ama_ray.storage.identity import PAIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from ama_ray.config import RunConfig
     from ama_ray.data.prompting import Tokenizer
@@ -59,9 +59,8 @@ class Inputs:
         for split in SPLITS:
             for reward in self.evaluations[split].rewards:
                 digests[f"the prompts of {reward.settings.name} ({split} split)"] = _digest(reward.requests)
-                for function in reward.functions:
-                    path = Path(function.__code__.co_filename)
-                    digests[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+                for path, text in reward.sources.items():
+                    digests[path] = hashlib.sha256(text.encode()).hexdigest()
             for probe in self.evaluations[split].probes:
                 digests[f"the items of {probe.name} ({split} split)"] = _digest(probe)
         return digests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,12 +32,28 @@ class Scored:
     """What a scorer made of replies.
 
     Attributes:
-        scores: One per reply, shape (prompts, n).
+        scores: One per reply, shape (prompts, n); NaN where a judge gave none.
         tokens: Tokens that a judge was sent and sent back, by kind (`prompt`, `completion`); empty without a judge.
     """
 
     scores: NDArray[np.float64]
     tokens: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> int:
+        """The number of replies without a score."""
+        return int(np.isnan(self.scores).sum())
+
+    @property
+    def items(self) -> NDArray[np.float64]:
+        """The mean score of each prompt, shape (prompts, 1), over the replies that have one.
+
+        A prompt without any has the mean of the others, so that it moves none of what is made of them.
+        """
+        known = ~np.isnan(self.scores)
+        counts, sums = known.sum(axis=1), np.where(known, self.scores, 0).sum(axis=1)
+        means = sums / np.maximum(counts, 1)
+        return np.where(counts > 0, means, means[counts > 0].mean())[:, None]
 
 
 @dataclass(frozen=True)
@@ -57,9 +73,9 @@ class PreparedReward(ABC):
     requests: tuple[Generation, ...]
 
     @property
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        """The functions of the user behind it, which have to travel to the trials."""
-        return ()
+    def sources(self) -> dict[str, str]:
+        """The texts of the user's program files behind it, by path."""
+        return {}
 
     @abstractmethod
     def check(self) -> None:
@@ -68,6 +84,14 @@ class PreparedReward(ABC):
         Raises:
             UserError: The scorer does not work, or a row lacks what it needs.
         """
+
+    def findings(self) -> str:
+        """What `ama-ray check` says of the scorer after trying it out, one line; empty where there is nothing to say.
+
+        Raises:
+            UserError: It does not work.
+        """
+        return ""
 
     def score(self, replies: Sequence[Sequence[str]]) -> Scored:
         """Scores `n` replies to every prompt, all in one call of the scorer.

@@ -1,4 +1,5 @@
-import sys
+import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -6,11 +7,18 @@ import pytest
 
 from ama_ray.config import Report
 from ama_ray.errors import UserError
+from ama_ray.processes.worker import end_workers
 from ama_ray.rewards import registry as rewards
 from ama_ray.rewards.base import PreparedReward, ScorerError
-from ama_ray.rewards.function import load_scorer
 from tests.support.rewards import ChatWords, prepare, settings
 from tests.support.words import WordTokenizer
+
+
+@pytest.fixture(autouse=True)
+def no_worker_is_left() -> Iterator[None]:
+    yield
+    end_workers()
+
 
 GOOD = "return [float(len(reply)) for reply in replies]"
 
@@ -86,16 +94,18 @@ def test_trying_a_scorer_leaves_no_trace_in_what_is_sent(tmp_path: Path) -> None
     assert search.score([["x"]]).scores.tolist() == [[1.0]]
 
 
-def test_scorers_of_equal_file_names_stay_apart(tmp_path: Path) -> None:
-    addresses = []
-    for name, value in (("one", 1.0), ("two", 2.0)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "reward.py").write_text(f"VALUE = {value}\ndef score(rows, replies): return [VALUE]\n")
-        addresses.append(f"{tmp_path / name}/reward.py:score")
-    one, two, again = (load_scorer(address) for address in (*addresses, addresses[0]))
-    assert [scorer([], []) for scorer in (one, two, again)] == [[1.0], [2.0], [1.0]]
-    assert len({scorer.__module__ for scorer in (one, two, again)}) == 3
-    assert Path(str(sys.modules[one.__module__].__file__)).parent.name == "one"
+def test_a_scorer_arrives_where_its_file_is_not(tmp_path: Path) -> None:
+    search, _ = read(tmp_path, GOOD)
+    (tmp_path / "reward.py").unlink()
+    sent = pickle.loads(pickle.dumps(search))
+    assert sent.score([["x"], ["xx"]]).scores.tolist() == [[1], [2]]
+
+
+def test_a_scorer_has_the_time_that_the_run_file_gives_it(tmp_path: Path) -> None:
+    search, _ = read(tmp_path, f"if 'slow' in replies: import time; time.sleep(60)\n    {GOOD}", timeout=0.5)
+    with pytest.raises(ScorerError, match=r"^the scorer .*reward.py:score did not return within 0.5 s$"):
+        search.score([["slow"], ["x"]])
+    assert search.score([["x"], ["xx"]]).scores.tolist() == [[1], [2]]
 
 
 def test_a_prompt_without_tokens_is_named(tmp_path: Path) -> None:
@@ -116,9 +126,9 @@ def test_a_prompt_without_tokens_is_named(tmp_path: Path) -> None:
         ("none.py:score", "", "there is no file"),
         ("reward.py:other", "score = 1", "no function 'other'"),
         ("reward.py:score", "score = 1", "no function 'score'"),
-        ("reward.py:score", "import nowhere", "importing .* raised ModuleNotFoundError"),
+        ("reward.py:score", "import nowhere", "cannot be imported: its file raised ModuleNotFoundError"),
         ("reward.py:score", "def score(:", "raised SyntaxError"),
-        ("reward.py:score", "import sys; sys.exit(3)", "raised SystemExit"),
+        ("reward.py:score", "import sys; sys.exit(3)", "its file called sys.exit"),
     ],
 )
 def test_a_scorer_that_cannot_be_imported_is_named(tmp_path: Path, scorer: str, text: str, words: str) -> None:
