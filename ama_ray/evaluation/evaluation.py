@@ -194,7 +194,7 @@ class Evaluation:
         tokens: dict[str, int] = {}
         for prepared in self.rewards:
             scored = prepared.score(self._of_part(prepared.settings.name, answers))
-            items[prepared.settings.name] = scored.scores.mean(axis=1, keepdims=True)
+            items[prepared.settings.name] = scored.items
             tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
         return Measured(items, tokens)
 

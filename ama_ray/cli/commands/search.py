@@ -118,6 +118,8 @@ def check(
     for line in estimate(inputs):
         say(line)
     searched = inputs.evaluations["search"]
+    for line in filter(None, (each.findings() for each in (*searched.rewards, *searched.probes))):
+        say(line)
     for part in before(inputs.objectives, work.sizes(searched), work.tokens_of_items(searched)):
         console.print(part)
     if deep:
