@@ -86,6 +86,10 @@ REWARDS = Kinds(
         "model": "ama_ray.rewards.model:ModelReward",
         "pairwise": "ama_ray.rewards.pairwise:PairwiseReward",
         "judge": "ama_ray.rewards.judge:JudgeReward",
+        "math": "ama_ray.rewards.verified:MathReward",
+        "code": "ama_ray.rewards.verified:CodeReward",
+        "regex": "ama_ray.rewards.verified:RegexReward",
+        "json": "ama_ray.rewards.verified:JsonReward",
     },
     Discriminator("kind"),
 )

@@ -36,6 +36,10 @@ class PreparedProbe(ABC):
         """The number of items: the rows of `statistics`."""
         return len(self.requests)
 
+    def findings(self) -> str:
+        """What `ama-ray check` says of the scoring on this machine, one line; empty where nothing is to say."""
+        return ""
+
     @abstractmethod
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """What the metric of the probe sums up.

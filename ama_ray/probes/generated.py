@@ -13,6 +13,7 @@ from ama_ray.engine.requests import Generation
 from ama_ray.errors import UserError
 from ama_ray.probes.answers import squad
 from ama_ray.probes.base import PreparedProbe, ProbeKind
+from ama_ray.verifiers.base import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +36,10 @@ class AnswerMatcher:
     read: Callable[[Row], Any]
     score: Callable[[str, Any], float]
 
+    def scores(self, replies: Sequence[str], rights: Sequence[Any]) -> list[float]:
+        """The scores of replies, each with the right answers to its prompt."""
+        return [self.score(reply, right) for reply, right in zip(replies, rights, strict=True)]
+
 
 @dataclass(frozen=True)
 class GeneratedItems(PreparedProbe):
@@ -46,12 +51,15 @@ class GeneratedItems(PreparedProbe):
     """
 
     answers: tuple[Any, ...]
-    matcher: AnswerMatcher
+    matcher: AnswerMatcher | Verifier
+
+    def findings(self) -> str:
+        """What its verifier says."""
+        return self.matcher.findings() if isinstance(self.matcher, Verifier) else ""
 
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """The score of the one reply to every item, 0-1."""
-        score = self.matcher.score
-        return np.array([[score(reply, right)] for (reply,), right in zip(answers, self.answers, strict=True)])
+        return np.array(self.matcher.scores([reply for (reply,) in answers], self.answers))[:, None]
 
 
 class GeneratedKind(ProbeKind):
@@ -88,7 +96,7 @@ class MatchedKind(GeneratedKind):
 
     @property
     @abstractmethod
-    def matcher(self) -> AnswerMatcher:
+    def matcher(self) -> AnswerMatcher | Verifier:
         """How replies are compared with answers."""
 
     def build(self, name: str, rows: Sequence[Row], prompting: Prompting, context_limit: int | None) -> GeneratedItems:

@@ -11,10 +11,12 @@ from ama_ray.data.splits import Splits
 from ama_ray.errors import UserError
 from ama_ray.probes.presets import (
     arc,
+    code,
     drop,
     gsm8k,
     hellaswag,
     hub,
+    math,
     mmlu,
     piqa,
     race,
@@ -33,11 +35,9 @@ if TYPE_CHECKING:
     from ama_ray.probes.base import ProbeKind
     from ama_ray.probes.presets.base import Preset
 
-PRESETS: dict[str, Preset] = {
-    name: preset
-    for module in (arc, race, piqa, superglue, squad, drop, wmt14, hellaswag, winogrande, mmlu, gsm8k, truthfulqa)
-    for name, preset in module.PRESETS.items()
-}
+_MODULES = (arc, race, piqa, superglue, squad, drop, wmt14, hellaswag, winogrande, mmlu, gsm8k, truthfulqa, math, code)
+
+PRESETS: dict[str, Preset] = {name: preset for module in _MODULES for name, preset in module.PRESETS.items()}
 """By name."""
 
 _EXAMPLES_SHARE = 1 / 20
