@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import inspect
 import itertools
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from ama_ray.config.fields import FunctionAddress
+from ama_ray.engine.replies import Reply
 from ama_ray.errors import UserError
 from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError, finite
 
@@ -63,22 +66,24 @@ class FunctionScores(PreparedReward):
         rows = tuple(copy.deepcopy(self.rows[:2]))
         tried = replace(self, rows=rows, requests=self.requests[:2], scorer=load_scorer(self.address))
         try:
-            tried.score([FIRST_REPLIES] * len(rows))
+            tried.score([[Reply(text) for text in FIRST_REPLIES]] * len(rows))
         except ScorerError as error:
             raise UserError(
                 f"reward.scorer: {error}; it was tried on the first rows with the replies "
                 f"{' and '.join(map(repr, FIRST_REPLIES))}, and must give every reply a finite number."
             ) from error
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
-        return Scored(called(self.address, self.scorer, replies, [row.fields for row in rows], list(replies)))
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
+        return Scored(called(self.address, self.scorer, [row.fields for row in rows], replies))
 
 
 class FunctionReward(RewardKind):
     """The mean of a Python function over sampled replies to the prompts.
 
     `scorer` is `file.py:function`, the function being
-    `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply.
+    `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply. Where `replies`
+    is annotated `list[Reply]` (`from ama_ray import Reply`), it gets `text`, `thinking`, `finish` (`end`, `stop` or
+    `length`), `tokens`, and `cut_off`, whether a reply ended in its thinking: its text is then empty.
     """
 
     kind: Literal["function"]
@@ -89,21 +94,24 @@ class FunctionReward(RewardKind):
         return partial(FunctionScores, address=self.scorer, scorer=load_scorer(self.scorer))
 
 
-def called(address: str, scorer: Scorer, replies: Sequence[str], *arguments: Any) -> NDArray[np.float64]:
+def called(
+    address: str, scorer: Scorer, rows: list[dict[str, Any]], replies: Sequence[Reply], *more: Any
+) -> NDArray[np.float64]:
     """Calls a user's scorer and checks what it returns.
 
     Args:
         address: `file.py:function`, for errors.
         scorer: The function.
-        replies: The replies, for errors, and for how many numbers to expect.
-        arguments: What the function is called with.
+        rows: What it is given first.
+        replies: What it is given next: texts, or the replies themselves where it is annotated so.
+        more: What it is given besides.
 
     Raises:
         ScorerError: It raised, or did not return one finite number per reply.
     """
     name = f"the scorer {address}"
     try:
-        scores = scorer(*arguments)
+        scores = scorer(rows, list(replies) if takes_replies(scorer) else [reply.text for reply in replies], *more)
     except Exception as error:
         raise ScorerError(f"{name} raised {type(error).__name__}: {error}") from error
     try:
@@ -113,6 +121,12 @@ def called(address: str, scorer: Scorer, replies: Sequence[str], *arguments: Any
     if len(numbers) != len(replies):
         raise ScorerError(f"{name} returned {len(numbers)} scores for {len(replies)} replies")
     return finite(name, numbers, replies)
+
+
+def takes_replies(scorer: Scorer) -> bool:
+    """Whether the second parameter of a scorer is annotated with `Reply`; else it takes texts."""
+    _, replies, *_ = [*inspect.signature(scorer).parameters.values(), None, None]
+    return replies is not None and re.search(r"\bReply\b", str(replies.annotation)) is not None
 
 
 def load_scorer(address: str) -> Scorer:

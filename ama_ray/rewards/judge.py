@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ama_ray.data.rows import Row
+    from ama_ray.engine.replies import Reply
 
 
 class JudgeReward(RewardKind):
@@ -60,8 +61,8 @@ class JudgeScores(PreparedReward):
             self._question(row, "")
         self.judge.check()
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
-        questions = [self._question(row, reply) for row, reply in zip(rows, replies, strict=True)]
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
+        questions = [self._question(row, reply.text) for row, reply in zip(rows, replies, strict=True)]
         verdicts = self.judge.ask(questions)
         return Scored(finite(self.judge.name, verdicts.numbers, replies), verdicts.tokens)
 

@@ -28,8 +28,9 @@ def test_scorers_arrive_where_their_files_are_not(tmp_path: Path) -> None:
         (tmp_path / name / "reward.py").unlink()
     code = """
 import pickle, sys
+from ama_ray import Reply
 with open(sys.argv[1], "rb") as file:
-    print([reward.score([["x"], ["y"]]).scores.tolist() for reward in pickle.load(file)])
+    print([reward.score([[Reply("x")], [Reply("y")]]).scores.tolist() for reward in pickle.load(file)])
 """
     command = [sys.executable, "-c", code, str(tmp_path / "sent")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
