@@ -45,7 +45,7 @@ class PreparedProbe(ABC):
         """What the metric of the probe sums up.
 
         Args:
-            answers: One per request: a list of replies to a `Generation`, a list of log-likelihoods to a
+            answers: One per request: a list of `Reply` to a `Generation`, a list of log-likelihoods to a
                 `Continuations`, log-probabilities by token id to a `NextToken`.
             base: The same of the base model.
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from ama_ray.processes import worker_main
@@ -29,10 +29,12 @@ class Function:
     Attributes:
         address: `file.py:function`, or `module:function` of this package.
         source: The text of the file, which so need not be where the function is called; None for a module.
+        adapted_by: Of this package, as `module:function`: what makes another function of it, in its process.
     """
 
     address: str
     source: str | None = field(default=None, repr=False)
+    adapted_by: str | None = None
 
 
 class CallError(RuntimeError):
@@ -103,7 +105,7 @@ class _Worker:
     def call(self, arguments: tuple[Any, ...], timeout: float) -> list[float]:
         with self._lock:
             if not self._is_loaded:
-                self._ask([self._function.address, self._function.source], LOADING)
+                self._ask(astuple(self._function), LOADING)
                 self._is_loaded = True
             return self._ask(arguments, timeout)
 

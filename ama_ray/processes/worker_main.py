@@ -103,7 +103,7 @@ def _serve(channel: socket.socket) -> None:
         send(channel, answer)
 
 
-def _load(address: str, source: str | None) -> Callable[..., Any]:
+def _load(address: str, source: str | None, adapted_by: str | None) -> Callable[..., Any]:
     """Imports a function.
 
     Raises:
@@ -127,7 +127,7 @@ def _load(address: str, source: str | None) -> Callable[..., Any]:
     found = getattr(module, name, None)
     if not callable(found):
         raise _NoNumbersError(f"is not there: the file has no function {name!r}")
-    return found  # type: ignore[no-any-return]
+    return resolve_name(adapted_by)(found) if adapted_by else found  # type: ignore[no-any-return]
 
 
 def _numbers(value: Any) -> list[float]:

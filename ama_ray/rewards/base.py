@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.data.rows import Row
+    from ama_ray.engine.replies import Reply
     from ama_ray.rewards.chat import ChatMessage
 
 
@@ -93,7 +94,7 @@ class PreparedReward(ABC):
         """
         return ""
 
-    def score(self, replies: Sequence[Sequence[str]]) -> Scored:
+    def score(self, replies: Sequence[Sequence[Reply]]) -> Scored:
         """Scores `n` replies to every prompt, all in one call of the scorer.
 
         Raises:
@@ -104,7 +105,7 @@ class PreparedReward(ABC):
         return Scored(scored.scores.reshape(len(self.rows), -1), scored.tokens)
 
     @abstractmethod
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
         """Scores replies, each with the row of its prompt; the scores have the shape (replies,)."""
 
 
@@ -126,7 +127,7 @@ class RewardKind(RewardSettings, ABC):
         """
 
 
-def finite(name: str, scores: Sequence[float], replies: Sequence[str]) -> NDArray[np.float64]:
+def finite(name: str, scores: Sequence[float], replies: Sequence[Reply]) -> NDArray[np.float64]:
     """The scores as an array.
 
     Args:
@@ -140,7 +141,7 @@ def finite(name: str, scores: Sequence[float], replies: Sequence[str]) -> NDArra
     array = np.asarray(scores, dtype=np.float64)
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise ScorerError(f"{name} returned {array[bad]} for the reply {replies[bad]!r:.80}")
+        raise ScorerError(f"{name} returned {array[bad]} for the reply {replies[bad].text!r:.80}")
     return array
 
 
@@ -159,19 +160,22 @@ def sampled(
     Raises:
         UserError: A row lacks the prompt, or it cannot be tokenised.
     """
-    prompting, sampling = Prompting(tokenizer, reward.prompts.chat), reward.sampling
-    field = reward.prompts.field
+    prompting, sampling = Prompting(tokenizer, reward.prompts), reward.sampling
+    field, seed = reward.prompts.field, seed if sampling.seed is None else sampling.seed
 
     def prompt(row: Row) -> str | list[ChatMessage]:
         return messages(row, field) if reward.prompts.chat else row.text(field)
 
     return tuple(
-        Generation(
-            prompting.tokens(prompt(row), row),
+        Generation.drawn(
+            prompting,
+            prompt(row),
+            row,
+            sampling,
             max_tokens=sampling.max_tokens,
-            temperature=sampling.temperature,
+            stop=sampling.stop,
             n=n,
-            seed=seed * 1_000_003 + number * n,  # vLLM gives reply i the seed + i
+            seed=seed * 1_000_003 + number * n,
         )
         for number, row in enumerate(rows, start=1)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,8 +11,10 @@ from pydantic import Field
 
 from ama_ray.config.fields import FunctionAddress
 from ama_ray.data.rows import read_text
+from ama_ray.engine.replies import Reply
 from ama_ray.errors import UserError
 from ama_ray.processes.worker import CallError, Function, call
+from ama_ray.rewards import scorer_side
 from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError, finite
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from ama_ray.data.rows import Row
 
+ADAPTER = f"{scorer_side.__name__}:adapted"
 FIRST_REPLIES = ("Yes.", "")
 """What a scorer is tried on before any engine starts: any model may say the one, or end at once."""
 
@@ -54,41 +57,45 @@ class FunctionScores(PreparedReward):
         """
         tried = replace(self, rows=self.rows[:2], requests=self.requests[:2])
         try:
-            tried.score([FIRST_REPLIES] * len(tried.rows))
+            tried.score([[Reply(text) for text in FIRST_REPLIES]] * len(tried.rows))
         except ScorerError as error:
             raise UserError(
                 f"reward.scorer: {error}; it was tried on the first rows with the replies "
                 f"{' and '.join(map(repr, FIRST_REPLIES))}, and must give every reply a finite number."
             ) from error
 
-    def called(self, replies: Sequence[str], *arguments: Any) -> NDArray[np.float64]:
+    def called(self, rows: Sequence[Row], replies: Sequence[Reply], *more: Any) -> NDArray[np.float64]:
         """Calls the scorer, and checks what it returns.
 
         Args:
-            replies: How many numbers to expect, and for errors.
-            arguments: What the function is called with.
+            rows: Of the replies.
+            replies: What it scores.
+            more: What it is given besides.
 
         Raises:
             ScorerError: It did not return one finite number per reply.
         """
         name = f"the scorer {self.function.address}"
+        given = [row.fields for row in rows], [asdict(reply) for reply in replies]
         try:
-            numbers = call(self.function, *arguments, timeout=self.timeout)
+            numbers = call(self.function, *given, *more, timeout=self.timeout)
         except CallError as error:
             raise ScorerError(f"{name} {error}") from error
         if len(numbers) != len(replies):
             raise ScorerError(f"{name} returned {len(numbers)} scores for {len(replies)} replies")
         return finite(name, numbers, replies)
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
-        return Scored(self.called(replies, [row.fields for row in rows], list(replies)))
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
+        return Scored(self.called(rows, replies))
 
 
 class FunctionReward(RewardKind):
     """The mean of a Python function over sampled replies to the prompts.
 
     `scorer` is `file.py:function`, the function being
-    `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply. It is called in
+    `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply. Where `replies`
+    is annotated `list[Reply]` (`from ama_ray import Reply`), it gets `text`, `thinking`, `finish` (`end`, `stop` or
+    `length`), `tokens`, and `cut_off`, whether a reply ended in its thinking: its text is then empty. It is called in
     the main thread of a process of its own beside every engine, which it keeps from trial to trial.
     """
 
@@ -111,4 +118,4 @@ def read_function(address: str) -> Function:
     file = Path(path).resolve()
     if not file.is_file():
         raise UserError(f"reward.scorer: there is no file {file}; give file.py:function.")
-    return Function(f"{file}:{name}", read_text(file))
+    return Function(f"{file}:{name}", read_text(file), adapted_by=ADAPTER)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ama_ray.data.rows import Row
+    from ama_ray.engine.replies import Reply
 
 
 class JudgeReward(RewardKind):
@@ -66,8 +67,8 @@ class JudgeScores(PreparedReward):
         rows = self.rows[:SAMPLE]
         return self.judge.agreement([self._question(row, stand_in(row, self.settings.reference)) for row in rows])
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
-        questions = [self._question(row, reply) for row, reply in zip(rows, replies, strict=True)]
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
+        questions = [self._question(row, reply.text) for row, reply in zip(rows, replies, strict=True)]
         verdicts = self.judge.ask(questions)
         return Scored(np.array(verdicts.numbers), verdicts.tokens)
 

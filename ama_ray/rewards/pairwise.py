@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ama_ray.data.rows import Row
+    from ama_ray.engine.replies import Reply
 
 
 class PairwiseReward(RewardKind):
@@ -73,15 +74,14 @@ class PairwiseScores(FunctionScores):
             row.text(self.settings.reference)
         super().check()
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
         references = [row.text(self.settings.reference) for row in rows]
-        fields = [row.fields for row in rows]
-        chances = self.called(replies, fields, list(replies), references)
+        chances = self.called(rows, replies, references)
         for chance, reply in zip(chances, replies, strict=True):
             if not 0 <= chance <= 1:
                 raise ScorerError(
-                    f"the scorer {self.function.address} returned {chance:g} for the reply {reply!r:.80}; the chance "
-                    "that the reply is the better one lies between 0 and 1"
+                    f"the scorer {self.function.address} returned {chance:g} for the reply {reply.text!r:.80}; the "
+                    "chance that the reply is the better one lies between 0 and 1"
                 )
         return Scored(chances)
 
@@ -112,8 +112,8 @@ class PairwiseJudgeScores(PreparedReward):
         pairs = [self._questions(row, STAND_IN) for row in self.rows[:SAMPLE]]
         return self.judge.agreement([pair[i % 2] for i, pair in enumerate(pairs)])
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
-        pairs = [self._questions(row, reply) for row, reply in zip(rows, replies, strict=True)]
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
+        pairs = [self._questions(row, reply.text) for row, reply in zip(rows, replies, strict=True)]
         verdicts = self.judge.ask([question for pair in pairs for question in pair])
         first, second = np.array(verdicts.numbers).reshape(-1, 2).T
         # The reply was first, then second.

@@ -40,10 +40,10 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
     prepared = reward.preparer()
     key = partial(_prompt, reward.prompts.field)
     halves = splits.load(reward.prompts, report.share, key=key)
-    n = reward.sampling.n
+    n, more = reward.sampling.replies, report.samples if reward.sampling.temperature > 0 else 1
     rows = splits.shuffled(halves.search, key)
     search = prepared(reward, rows, sampled(reward, rows, tokenizer, seed, n))
-    later = prepared(reward, halves.report, sampled(reward, halves.report, tokenizer, seed, n * report.samples))
+    later = prepared(reward, halves.report, sampled(reward, halves.report, tokenizer, seed, n * more))
     try:
         search.check()
         later.check()

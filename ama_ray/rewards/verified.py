@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ama_ray.data.rows import Row
+    from ama_ray.engine.replies import Reply
     from ama_ray.verifiers.base import Verifier
 
 
@@ -84,8 +85,10 @@ class VerifiedScores(PreparedReward):
         """See `Verifier`."""
         return self.verifier.findings()
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
+        rights = [self.verifier.read(row) for row in rows]
         try:
-            return Scored(np.array(self.verifier.scores(replies, [self.verifier.read(row) for row in rows])))
+            scores = np.array(self.verifier.scores([reply.text for reply in replies], rights))
         except SandboxError as error:
             raise ScorerError(str(error)) from error
+        return Scored(np.where([reply.cut_off for reply in replies], 0.0, scores))

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 class Verifier(ABC):
     """Tells whether replies are right. It is sent to the processes of the trials, so it holds no process of its own."""
 
+    def vote(self, reply: str) -> str | None:
+        """The answer in a reply, the same text for replies that answer the same; None where it has none."""
+        return reply.strip() or None
+
     @abstractmethod
     def read(self, row: Row) -> Any:
         """What replies to a row are held against.

@@ -54,6 +54,10 @@ class CodeVerifier(Verifier):
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
             return list(threads.map(self._score, replies, rights))
 
+    def vote(self, reply: str) -> str | None:
+        """The code in a reply."""
+        return code_of(reply).strip() or None
+
     def findings(self) -> str:
         """Where programs run."""
         if self.isolation == "none":

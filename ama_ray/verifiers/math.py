@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _CALLS = "ama_ray.verifiers.math_calls"
 _COUNT, _EQUAL = Function(f"{_CALLS}:count"), Function(f"{_CALLS}:equal")
 _MARKED = re.compile(r"####[ \t]*([^\n]+)\s*\Z")
+_BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _FIELDS = ("answer", "solution")
 """Where benchmarks have the right answer: GSM8K, AIME and MATH in the one, MATH in the other."""
 
@@ -56,6 +58,12 @@ class MathVerifier(Verifier):
             float(any(self._is_right(right, _answer(reply)) for right in of_row))
             for reply, of_row in zip(replies, rights, strict=True)
         ]
+
+    def vote(self, reply: str) -> str | None:
+        """The last answer in a box, or else the last number, as it is written."""
+        text = _answer(reply)
+        found = _BOXED.findall(text) or [number.replace(",", "") for number in _NUMBER.findall(text)]
+        return found[-1].strip() if found else None
 
     def _is_right(self, right: str, reply: str) -> bool:
         try:

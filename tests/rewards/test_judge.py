@@ -21,6 +21,7 @@ from ama_ray.errors import UserError
 from ama_ray.rewards.base import PreparedReward, ScorerError
 from ama_ray.rewards.verdict_cache import JudgeCache
 from tests.support.judge_server import Served, serving
+from tests.support.replies import said
 from tests.support.rewards import prepare
 
 KEY = "sk-very-secret"
@@ -44,7 +45,7 @@ def read(folder: Path, url: str, judge: dict[str, Any] | None = None, **fields: 
 
 def test_every_reply_is_marked_with_its_prompt(tmp_path: Path, server: Served) -> None:
     reward = read(tmp_path, server.url, sampling={"n": 2})
-    scored = reward.score([["x", "xx"], ["{prompt}", ""]])
+    scored = reward.score(said([["x", "xx"], ["{prompt}", ""]]))
     assert sorted(server.questions) == ["a b>Yes.", "a b>x", "a b>xx", "c>", "c>{prompt}"]
     assert scored.scores.tolist() == [[6, 7], [len("c>{prompt}") % 10 + 1, 3]]
     assert scored.tokens == {"prompt": 28, "completion": 8}
@@ -53,7 +54,7 @@ def test_every_reply_is_marked_with_its_prompt(tmp_path: Path, server: Served) -
 
 def test_known_verdicts_cost_nothing(tmp_path: Path, server: Served) -> None:
     reward = read(tmp_path, server.url)
-    first, again = (reward.score([["x"], ["y"]]) for _ in range(2))
+    first, again = (reward.score(said([["x"], ["y"]])) for _ in range(2))
     assert again.scores.tolist() == first.scores.tolist()
     assert first.tokens == {"prompt": 14, "completion": 4}
     assert again.tokens == {"prompt": 0, "completion": 0}
@@ -61,12 +62,12 @@ def test_known_verdicts_cost_nothing(tmp_path: Path, server: Served) -> None:
     for change in ({"model": "other"}, {"max_tokens": 5}, {"template": "{prompt}?{reply}"}):
         server.models = ["judge", "other"]
         before = len(server.questions)
-        read(tmp_path, server.url, change).score([["x"], ["y"]])
+        read(tmp_path, server.url, change).score(said([["x"], ["y"]]))
         assert len(server.questions) == before + 1 + 2
 
 
 def test_equal_questions_are_asked_once(tmp_path: Path, server: Served) -> None:
-    scored = read(tmp_path, server.url, sampling={"n": 3}).score([["x", "x", "x"], ["x", "x", "y"]])
+    scored = read(tmp_path, server.url, sampling={"n": 3}).score(said([["x", "x", "x"], ["x", "x", "y"]]))
     assert len(server.questions) == 1 + 3
     assert scored.tokens["prompt"] == 21
 
@@ -75,7 +76,7 @@ def test_equal_questions_are_asked_once(tmp_path: Path, server: Served) -> None:
 def test_no_more_requests_at_a_time_than_allowed(tmp_path: Path, server: Served, limit: int) -> None:
     server.seconds = 0.02
     reward = read(tmp_path, server.url, {"concurrency": limit}, sampling={"n": 6})
-    reward.score([[f"x{i}" for i in range(6)], [f"y{i}" for i in range(6)]])
+    reward.score(said([[f"x{i}" for i in range(6)], [f"y{i}" for i in range(6)]]))
     assert server.most == limit
 
 
@@ -88,7 +89,7 @@ def test_a_request_that_fails_is_repeated_after_a_wait(tmp_path: Path) -> None:
 
     with serving(moody) as server:
         reward = read(tmp_path, server.url, {"retries": 2}, rows=[{"prompt": "a"}])
-        assert reward.score([["x"]]).scores.tolist() == [[4]]
+        assert reward.score(said([["x"]])).scores.tolist() == [[4]]
     waits = [after - before for before, after in pairwise(times)]
     assert len(times) == 3 + 1  # the first three to try the judge
     assert waits[0] > 0.3
@@ -99,14 +100,14 @@ def test_a_judge_that_does_not_answer_in_time_is_named(tmp_path: Path, server: S
     reward = read(tmp_path, server.url, {"timeout": 0.2})
     server.seconds = 1
     with pytest.raises(ScorerError, match=rf"^the judge judge at {server.url} did not answer in time$"):
-        reward.score([["x"], ["y"]])
+        reward.score(said([["x"], ["y"]]))
 
 
 def test_a_judge_that_goes_away_is_named(tmp_path: Path) -> None:
     with serving(lambda question: "3") as server:
         reward = read(tmp_path, server.url)
     with pytest.raises(ScorerError, match=r"^the judge judge at http://127.0.0.1.* cannot be reached \(.*\)$"):
-        reward.score([["x"], ["y"]])
+        reward.score(said([["x"], ["y"]]))
 
 
 @pytest.mark.parametrize(
@@ -125,20 +126,20 @@ def test_an_answer_that_is_no_mark_is_shown(tmp_path: Path, answer: Any, words: 
         reward = read(tmp_path, server.url)
         server.answer = lambda question: answer
         with pytest.raises(ScorerError, match=words) as caught:
-            reward.score([["x"], ["y"]])
+            reward.score(said([["x"], ["y"]]))
         assert str(caught.value).startswith("the judge judge at ")
         assert "\n" not in str(caught.value)
         server.answer = lambda question: "5"
-        assert reward.score([["x"], ["y"]]).scores.tolist() == [[5], [5]]
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[5], [5]]
 
 
 def test_a_failure_loses_no_verdict_that_was_paid_for(tmp_path: Path) -> None:
     with serving(lambda question: 500 if question.endswith("y") else "3") as server:
         reward = read(tmp_path, server.url, {"concurrency": 1})
         with pytest.raises(ScorerError, match="status 500"):
-            reward.score([["x"], ["y"]])
+            reward.score(said([["x"], ["y"]]))
         server.answer = lambda question: "4"
-        assert reward.score([["x"], ["y"]]).scores.tolist() == [[3], [4]]
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[3], [4]]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_a_judge_that_is_not_there_is_named_before_anything_starts(
 
 def test_a_server_that_lists_no_models_is_taken_at_its_word(tmp_path: Path) -> None:
     with serving(lambda question: "1", None) as server:
-        assert read(tmp_path, server.url).score([["x"], ["y"]]).scores.tolist() == [[1], [1]]
+        assert read(tmp_path, server.url).score(said([["x"], ["y"]])).scores.tolist() == [[1], [1]]
 
 
 def test_the_key_comes_from_the_environment_and_shows_nowhere(
@@ -174,11 +175,11 @@ def test_the_key_comes_from_the_environment_and_shows_nowhere(
         read(tmp_path, server.url, judge)
     monkeypatch.setenv("JUDGE_KEY", KEY)
     reward = read(tmp_path, server.url, judge)
-    reward.score([["x"], ["y"]])
+    reward.score(said([["x"], ["y"]]))
     assert server.keys == {f"Bearer {KEY}"}
     server.answer = lambda question: 401
     with pytest.raises(ScorerError, match=r"status 401 .*\*\*\*") as caught:
-        reward.score([["new"], ["y"]])
+        reward.score(said([["new"], ["y"]]))
     shown = [str(caught.value), repr(caught.value), repr(reward), str(pickle.dumps(reward)), caplog.text]
     assert not [text for text in shown if KEY in text]
     files = [file.read_bytes() for file in (tmp_path / "cache").rglob("*") if file.is_file()]
@@ -199,7 +200,7 @@ def test_a_reference_and_several_turns_reach_the_judge(tmp_path: Path, server: S
     rows = [{"prompt": turns, "reference": "gold"}]
     template = {"template": '{"p": {prompt}, "r": {reply}, "gold": {reference}, {low}-{high}}'}
     reward = read(tmp_path, server.url, template, rows=rows, scale=(0, 20))
-    reward.score([["x"]])
+    reward.score(said([["x"]]))
     assert server.questions[1:] == ['{"p": User: one\n\nAssistant: two, "r": x, "gold": gold, 0-20}']
     with pytest.raises(UserError, match=r"prompts.jsonl, line 1: the field 'gold' is missing"):
         read(tmp_path, server.url, template, rows=rows, reference="gold")
@@ -223,7 +224,7 @@ def test_both_orders_take_the_bias_of_a_pairwise_judge_out(tmp_path: Path, bias:
     template = {"template": f"{bias}{{prompt}}?{{first}}|{{second}}"}
     with serving(verdict) as server:
         reward = read(tmp_path, server.url, template, kind="pairwise", rows=rows)
-        scored = reward.score([[replies[0]], [replies[1]]])
+        scored = reward.score(said([[replies[0]], [replies[1]]]))
         assert len(server.questions) == 1 + 2 * len(set(zip("ac", replies, strict=True))) - (replies[0] == "fair") - (
             replies[1] == "good"
         )
@@ -237,7 +238,7 @@ def test_both_orders_take_the_bias_of_a_pairwise_judge_out(tmp_path: Path, bias:
 def test_a_pairwise_judge_that_always_likes_the_first_gives_half(tmp_path: Path) -> None:
     with serving(lambda question: "1") as server:
         reward = read(tmp_path, server.url, {"template": None}, kind="pairwise")
-        assert reward.score([["x"], ["y"]]).scores.tolist() == [[0.5], [0.5]]
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[0.5], [0.5]]
 
 
 @pytest.mark.parametrize(
@@ -311,7 +312,7 @@ def test_what_a_server_refuses_it_is_told_once(tmp_path: Path, refused: tuple[st
         reward = read(tmp_path, server.url)
         assert len(server.bodies) == len(refused) + 1
         server.bodies.clear()
-        assert reward.score([["x"], ["y"]]).scores.tolist() == [[7], [7]]
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[7], [7]]
     assert [fields_of(body) for body in server.bodies] == [sent, sent]
 
 
@@ -324,7 +325,7 @@ def test_a_model_that_writes_no_marks_in_a_form_is_asked_in_the_next(tmp_path: P
             {"response_format"},
             {"tools"},
         ]
-        assert reward.score([["x"], ["y"]]).scores.tolist() == [[4], [4]]
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[4], [4]]
 
 
 def test_a_judge_that_gives_no_marks_at_all_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -348,7 +349,7 @@ def test_a_mark_that_is_missing_is_asked_for_again_and_then_left_out(tmp_path: P
 
         server.answer = moody
         server.bodies.clear()
-        scored = reward.score([["x", "xx"]] * 20)
+        scored = reward.score(said([["x", "xx"]] * 20))
     again = [body["messages"] for body in server.bodies if len(body["messages"]) == 3]
     assert sorted(messages[0]["content"] for messages in again) == ["0>x", "0>xx", "1>x", "7>x"]
     assert all(messages[2]["content"] == "Give the mark alone: one number from 1 to 10." for messages in again)
@@ -365,7 +366,7 @@ def test_too_many_missing_marks_fail_the_trial(tmp_path: Path) -> None:
         reward = read(tmp_path, server.url, rows=[{"prompt": f"{number}"} for number in range(20)])
         server.answer = lambda question: "no" if question[:2] in ("1>", "2>", "3>") else "6"
         with pytest.raises(ScorerError, match=r"for 3 of 20 questions; it answered 'no'"):
-            reward.score([["x"]] * 20)
+            reward.score(said([["x"]] * 20))
 
 
 @pytest.mark.parametrize("kind", ["judge", "pairwise"])
