@@ -80,6 +80,7 @@ def _run(request: Mapping[str, Any]) -> bool:
             os.close(end)
         poll = select.poll()
         poll.register(os.pidfd_open(program), select.POLLIN)
+        poll.register(1, 0)  # which has an error when nobody is there any more to read the answer
         poll.poll(request["seconds"] * 1000)
         os.kill(program, signal.SIGKILL)
         os.waitpid(program, 0)

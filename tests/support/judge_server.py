@@ -50,6 +50,10 @@ class Served:
             self._now -= 1
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
 @contextmanager
 def serving(
     answer: Callable[[str], str | int | dict[str, Any]],
@@ -99,7 +103,7 @@ def serving(
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     served.url = f"http://127.0.0.1:{server.server_port}/v1"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
