@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ama_ray.api import Run, search
     from ama_ray.config import RunConfig
+    from ama_ray.engine.replies import Reply
     from ama_ray.errors import UserError
     from ama_ray.pareto.pareto_set import ParetoSet
     from ama_ray.scores.trial import Trial
     from ama_ray.space.search_space import SearchSpace
 
-__all__ = ["ParetoSet", "Run", "RunConfig", "SearchSpace", "Trial", "UserError", "search"]
+__all__ = ["ParetoSet", "Reply", "Run", "RunConfig", "SearchSpace", "Trial", "UserError", "search"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ParetoSet": "ama_ray.pareto.pareto_set",
+    "Reply": "ama_ray.engine.replies",
     "Run": "ama_ray.api",
     "RunConfig": "ama_ray.config",
     "SearchSpace": "ama_ray.space.search_space",

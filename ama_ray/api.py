@@ -34,6 +34,7 @@ class Run(StoredRun):
         max_tax: float | None = None,
         min_reward: float | Mapping[str, float] | None = None,
         near: Mapping[str, float] | None = None,
+        max_tokens: float | None = None,
     ) -> Trial:
         """Picks one point of the front; see `ama_ray.pareto.pareto_set.ParetoSet.pick`.
 
@@ -42,11 +43,12 @@ class Run(StoredRun):
             max_tax: In points of the metrics (0-1): 0.02 is two points out of a hundred.
             min_reward: In units of the reward; by name where there are several: `{"helpful": 3.0}`.
             near: Values by objective: `{"reward": 3.8, "tax": 0.05}`; an objective that it leaves out does not count.
+            max_tokens: Mean tokens per reply, of the reward or probe that the run file's `tokens` counts.
 
         Raises:
             UserError: There is no such point.
         """
-        return self.pareto.pick(how, max_tax=max_tax, min_reward=min_reward, near=near)
+        return self.pareto.pick(how, max_tax=max_tax, min_reward=min_reward, near=near, max_tokens=max_tokens)
 
     def point(self, name: str | int) -> Trial:
         """A trial by its name: `knee`, `base`, `aligned`, `uniform-0.5`, or the number of any trial.

@@ -89,7 +89,7 @@ class StoredRun:
         Raises:
             UserError: The run file bounds a family that there is not.
         """
-        return Constraints.parse(self.config.constraints, self.objectives.probes)
+        return Constraints.parse(self.config.constraints, self.objectives)
 
     def with_trials(self, trials: Sequence[Trial]) -> StoredRun:
         """The same run with other trials, as it goes on."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ama_ray.config import data, distill, engine, fields, probes, rewards, run, search
+from ama_ray.config import data, distill, engine, fields, probes, rewards, run, sampling, search
 from ama_ray.probes.generated import GeneratedKind
 from ama_ray.space import search_space
 
@@ -35,7 +35,9 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`groups`", search_space.GroupRule),
     ("Rewards: `reward`", rewards.RewardSettings),
     ("`prompts`", rewards.Prompts),
-    ("`sampling`", rewards.Sampling),
+    ("`sampling`", sampling.Sampling),
+    ("`sampling` of probes", sampling.Drawing),
+    ("How prompts are put", sampling.Chat),
     *((f"`kind: {name}`", reward) for name, reward in rewards.REWARDS.settings.items()),
     ("`judge`", rewards.Judge),
     ("Probes: `tax`", probes.NamedProbe),
@@ -50,11 +52,15 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The report: `report`", run.Report),
     ("When to stop: `stop`", search.Stop),
     ("What a run may spend: `budget`", search.Budget),
+    ("What replies cost: `tokens`", search.Tokens),
     ("Proxy distillation: `distill`", distill.Distill),
     ("Engines: `engine`", engine.EngineSettings),
 )
 """In the order of the page. What a model inherits from one that has a section is not said again in its own."""
-SHARED = (rewards.RewardSettings, probes.NamedProbe, data.Source, probes.Prompted, GeneratedKind)
+SHARED = (
+    *(rewards.RewardSettings, probes.NamedProbe, data.Source, sampling.Chat, sampling.Drawing, probes.Prompted),
+    GeneratedKind,
+)
 PLAIN = {Any: "any value", str: "text", int: "whole number", float: "number", bool: "true or false"}
 LINKS = {model: title for title, model in SECTIONS}
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ama_ray.analysis.paired import paired_errors
 from ama_ray.pareto.hypervolume import hypervolume
+from ama_ray.scores.tokens import minimised, turned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +60,8 @@ def _widest(pareto: ParetoSet, front: Sequence[Trial], most: int) -> list[Trial]
     """The points of a front that win the most beside the uniform ones, each the best addition to those before it."""
 
     def values(trials: Sequence[Trial]) -> NDArray[np.float64]:
-        return np.array([[trial.objectives[name].value for name in pareto.objectives] for trial in trials])
+        rows = [[trial.objectives[name].value for name in pareto.objectives] for trial in trials]
+        return turned(pareto.objectives, np.reshape(rows, (-1, len(pareto.objectives))))
 
     # Not the box between base and aligned, which is empty without a trade.
     known = values([*pareto.uniform, *front])
@@ -68,7 +70,7 @@ def _widest(pareto: ParetoSet, front: Sequence[Trial], most: int) -> list[Trial]
     left = list(front)
     while len(chosen) < most:
         before = [*pareto.uniform_front, *chosen]
-        best = max(left, key=lambda trial: hypervolume(values([*before, trial]), low.tolist(), high.tolist()))
+        best = max(left, key=lambda trial: hypervolume(values([*before, trial]), low, high))
         chosen.append(best)
         left.remove(best)
     return chosen
@@ -98,7 +100,7 @@ def _domination(trials: Sequence[Trial], objectives: Objectives, items: Mapping[
     errors = paired_errors(objectives, [items[trial.number] for trial in trials])
     for name in objectives.names:
         values = np.array([trial.objectives[name].value for trial in trials])
-        better = (values[:, None] - values) * (1 if name == "tax" else -1)
+        better = (values[:, None] - values) * (1 if minimised(name) else -1)
         with np.errstate(invalid="ignore", divide="ignore"):
             sure = np.where(better == 0, 0.0, better / errors[name])
         evidence = np.minimum(evidence, np.nan_to_num(sure, nan=0.0, posinf=np.inf, neginf=-np.inf))

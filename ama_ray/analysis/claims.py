@@ -11,6 +11,7 @@ from ama_ray.analysis.resampled_trade import ResampledTrade
 from ama_ray.pareto.named_points import best_uniform, knee, twin
 from ama_ray.scores.interval import QUANTILE, Interval
 from ama_ray.scores.sacrebleu_internals import CorpusMetric
+from ama_ray.scores.tokens import TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +106,7 @@ class Claims:
             difference=difference,
             knee=dict(zip(names, at_knee, strict=True)),
             beside=dict(zip(names, beside, strict=True)) if beside else {},
-            over_twin=dict(zip(names, over_twin, strict=True)) if like else {},
+            over_twin=_in_units(names, over_twin) if like else {},
             gain=gain,
             again=drawn.volume_of(searched) if searched else _UNKNOWN,
         )
@@ -121,6 +122,15 @@ class Claims:
             if number in members:
                 return tuple(member for member in members if member != number)
         return ()
+
+
+def _in_units(names: Sequence[str], turned: Sequence[Interval]) -> dict[str, Interval]:
+    """Differences by objective; more tokens are more."""
+    known = dict(zip(names, turned, strict=True))
+    if TOKENS in known:
+        saved = known[TOKENS]
+        known[TOKENS] = Interval(-saved.value, -saved.high, -saved.low)
+    return known
 
 
 def groups(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items]) -> tuple[tuple[int, ...], ...]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ama_ray.pareto.hypervolume import hypervolume, reference_point
 from ama_ray.scores.metrics import METRICS
+from ama_ray.scores.tokens import box, turned
 from ama_ray.scores.trial import Estimate
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class SplitHalves:
             scores = self._on_halves(f"probe {term.name}", term.metric, items[term.name])
             # What base adds to the tax is the same for every trial.
             values[..., -1] += weights[term.name] * term.tax_of(scores, 0.0)
-        self._values[number] = values
+        self._values[number] = turned(names, values)
 
     def _on_halves(self, name: str, metric: str, items: NDArray[np.float64]) -> NDArray[np.float64]:
         """The score on both halves of every division, shape (2, divisions); NaN of a single item."""
@@ -127,9 +128,10 @@ class SplitHalves:
         choosing[[at[trial.number] for trial in pareto.left_out]] = np.nan
 
         def volume(half: int, front: Sequence[int]) -> float:
-            low, high = (dict(zip(names, end[half].tolist(), strict=True)) for end in (base, aligned))
-            reference = reference_point(low, high, pareto.worst)
-            return hypervolume(scored[front, half], [*low.values()], [*high.values()], [*reference.values()])
+            low, high = box(names, base[half], aligned[half])
+            ends = (dict(zip(names, turned(names, end).tolist(), strict=True)) for end in (low, high))
+            reference = reference_point(*ends, pareto.worst)
+            return hypervolume(scored[front, half], low, high, turned(names, [*reference.values()]))
 
         fronts: list[list[int]] = [[] for _ in range(2 * SPLITS)]
         now = np.array([volume(half, []) for half in range(2 * SPLITS)])

@@ -9,6 +9,7 @@ import numpy as np
 from ama_ray.analysis.bootstrap import resample
 from ama_ray.pareto.hypervolume import hypervolumes, non_dominated_each
 from ama_ray.scores.interval import Interval
+from ama_ray.scores.tokens import box, turned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +35,8 @@ class ResampledTrade:
 
     Attributes:
         numbers: Of the trials, in the order of the arrays.
-        drawn: Objectives on every resample, shape (resamples, trials, objectives); base's tax is 0.
+        drawn: Objectives on every resample, shape (resamples, trials, objectives); base's tax is 0, and tokens are
+            `turned`.
         known: The same on the items as they are, shape (trials, objectives).
     """
 
@@ -58,7 +60,9 @@ class ResampledTrade:
         self._uniform = np.array([number in uniform for number in self.numbers])
         models = resample(objectives, [items[number] for number in self.numbers], seed=seed, resamples=resamples)
         names = pareto.objectives
+        self._names = names
         values = np.stack([np.stack([model.objectives[name] for name in names], axis=-1) for model in models], axis=1)
+        values = turned(names, values)
         self._base = 0
         if "base" in pareto.trade.ends:
             self._base = self.numbers.index(pareto.base.number)
@@ -68,8 +72,8 @@ class ResampledTrade:
         if not pareto.no_trade:
             self._aligned = self.numbers.index(pareto.aligned.number)
             shares = self._between(values)
-            worst = np.array([pareto.worst.get(name, np.nan) for name in names])
-            base, span = values[:, self._base], values[:, self._aligned] - values[:, self._base]
+            worst = turned(names, [pareto.worst.get(name, np.nan) for name in names])
+            base, span = self._box(values[:, self._base], values[:, self._aligned])
             self._references = np.where(np.isnan(worst), [0.0] * (len(names) - 1) + [1.0], (worst - base) / span)
             # Where a resample has no box, it says nothing.
             self._boxed = np.asarray((span > 0).all(axis=1))[1:]
@@ -94,8 +98,15 @@ class ResampledTrade:
         with np.errstate(divide="ignore", invalid="ignore"):
             return Interval.of_draws(value, value * value / says)
 
+    def _box(self, base: Array, aligned: Array) -> tuple[Array, Array]:
+        """The corner from which shares count, and what a share of 1 is, shape (..., objectives)."""
+        low, high = box(self._names, base, aligned)
+        return low, high - low
+
     def knee_minus(self, knee: int, other: int) -> list[Interval]:
         """How much more of every objective the knee has than a trial that was not chosen for its scores.
+
+        Tokens are `turned`: it is how many fewer of them.
 
         Args:
             knee: The position of the knee on the items as they are.
@@ -150,7 +161,7 @@ class ResampledTrade:
         points = (self._base, *chosen, self._aligned)
         errors = [self.drawn[at, each] - self.known[each] for each in (ends[0], *errors_of, ends[1])]
         values = np.stack([self.known[p] - error for p, error in zip(points, errors, strict=True)], axis=1)
-        base, span = values[:, :1], values[:, -1:] - values[:, :1]
+        base, span = self._box(values[:, :1], values[:, -1:])
         boxed = (span > 0).all(axis=(1, 2))
         return np.asarray(((values - base)[boxed] / span[boxed])[:, 1:-1])
 
@@ -185,9 +196,9 @@ class ResampledTrade:
         return hypervolumes(sets, np.broadcast_to(references, (len(sets), references.shape[1])))
 
     def _between(self, values: Array) -> Array:
-        base = values[:, [self._base]]
+        base, span = self._box(values[:, [self._base]], values[:, [self._aligned]])
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((values - base) / (values[:, [self._aligned]] - base))
+            return np.asarray((values - base) / span)
 
     def _knees(self, shares: Array) -> Choice:
         """The points farthest above the line from base to aligned, shape (sets,)."""

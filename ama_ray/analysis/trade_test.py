@@ -120,7 +120,7 @@ class TradeTest:
             base: Items of base.
             aligned: Those of aligned, the same items in the same order.
         """
-        gains = tuple(_gain(objectives, name, base, aligned) for name in objectives.names[:-1])
+        gains = tuple(_gain(objectives, name, base, aligned) for name in objectives.reward_names)
         taxes = {term.name: _tax(term, base[term.name], aligned[term.name]) for term in objectives.probes}
         weights = objectives.weights()
         value = math.fsum(weights[name] * tax.value for name, tax in taxes.items())
@@ -143,7 +143,7 @@ def expected(objectives: Objectives, sizes: Mapping[str, int]) -> dict[str, Prec
         By name of every reward objective, of `tax` and of every probe; with a variance of NaN where it is not known.
     """
     found: dict[str, Precision] = {}
-    for name in objectives.names[:-1]:
+    for name in objectives.reward_names:
         sources = _sources(objectives, name)
         found[name] = _sum({source: (1.0, _guess(source, sizes[source], 1.0)) for source in sources})
     probes = {}

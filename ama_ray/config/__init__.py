@@ -4,15 +4,18 @@ from ama_ray.config.data import Split
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
 from ama_ray.config.probes import FewShot, FileProbe, PresetProbe, Probe, TaskProbe
-from ama_ray.config.rewards import Judge, Prompts, Reward, RewardSettings, Sampling
+from ama_ray.config.rewards import Judge, Prompts, Reward, RewardSettings
 from ama_ray.config.run import BASELINE_RATIOS, FIRST_RATIOS, Report, RunConfig
-from ama_ray.config.search import Budget, Stop
+from ama_ray.config.sampling import Chat, Drawing, Sampling
+from ama_ray.config.search import Budget, Stop, Tokens
 
 __all__ = [
     "BASELINE_RATIOS",
     "FIRST_RATIOS",
     "Budget",
+    "Chat",
     "Distill",
+    "Drawing",
     "EngineSettings",
     "FewShot",
     "FileProbe",
@@ -28,4 +31,5 @@ __all__ = [
     "Split",
     "Stop",
     "TaskProbe",
+    "Tokens",
 ]

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, PlainValidator, SerializeAsAny
 from ama_ray.config.data import Source
 from ama_ray.config.fields import File, Model, Name
 from ama_ray.config.kinds import Kinds
+from ama_ray.config.sampling import Chat, Drawn
 
 
 class FewShot(Model):
@@ -25,10 +26,9 @@ class NamedProbe(Model):
     family: str = Field(min_length=1, description="probes of one family share one weight in the tax")
 
 
-class Prompted(Model):
+class Prompted(Chat):
     """How a prompt is put to the model: after examples, or through the model's chat template."""
 
-    chat: bool = Field(False, description="apply the pair's chat template")
     few_shot: FewShot | None = Field(None, description="solved examples in front of every item; default: none")
 
 
@@ -48,16 +48,26 @@ class PresetProbe(Prompted):
     file: File | None = Field(None, description="a local copy; default: the dataset on the hub")
     report_file: File | None = Field(None, description="a local copy of what becomes the report split")
     items: int | None = Field(None, ge=1, description="at most so many of each split, drawn by a hash of the item")
+    max_tokens: int | None = Field(None, ge=1, description="most tokens of a reply, instead of the preset's")
+    sampling: Drawn | None = Field(
+        None, description="how replies are drawn, as in [probes that generate](#probes-that-generate)"
+    )
+    metric: str | None = Field(None, description="instead of the preset's")
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The fields of the preset's kind that are changed, with their values."""
+        changed = {name: getattr(self, name) for name in ("max_tokens", "sampling", "metric")}
+        return {name: value for name, value in changed.items() if value is not None}
 
 
-class TaskProbe(NamedProbe):
+class TaskProbe(NamedProbe, Chat):
     """A task of lm-evaluation-harness by name (`pip install ama_ray[lm-eval]`), or of the user's own task YAML."""
 
     task: str = Field(description="its name")
     include: File | None = Field(None, description="a folder with the user's task files")
     metric: str | None = Field(None, description="one of the task's metrics; default: its first")
     few_shot: int | None = Field(None, ge=0, description="default: the task's own")
-    chat: bool = Field(False, description="apply the pair's chat template")
     items: int | None = Field(None, ge=1, description="at most so many of each split, drawn by a hash of the item")
 
 
@@ -73,6 +83,10 @@ _KINDS = {
     "exact": "ama_ray.probes.exact:ExactProbe",
     "f1": "ama_ray.probes.f1:F1Probe",
     "number": "ama_ray.probes.number:NumberProbe",
+    "math": "ama_ray.probes.verified:MathProbe",
+    "code": "ama_ray.probes.verified:CodeProbe",
+    "regex": "ama_ray.probes.verified:RegexProbe",
+    "json": "ama_ray.probes.verified:JsonProbe",
     "bleu": "ama_ray.probes.translation:BleuProbe",
     "chrf": "ama_ray.probes.translation:ChrfProbe",
     "perplexity": "ama_ray.probes.perplexity:PerplexityProbe",

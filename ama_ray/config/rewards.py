@@ -10,9 +10,10 @@ from pydantic import Discriminator, Field, PlainValidator, SerializeAsAny, field
 from ama_ray.config.data import Source
 from ama_ray.config.fields import Address, Model, Name
 from ama_ray.config.kinds import Kinds
+from ama_ray.config.sampling import Chat, Sampled, Sampling
 
 
-class Prompts(Source):
+class Prompts(Source, Chat):
     """The reward prompts: a JSON-lines file and the field that holds the prompt.
 
     With `chat`, the model's chat template is applied: a text is one message of the user; a list of messages
@@ -20,15 +21,6 @@ class Prompts(Source):
     """
 
     field: str = Field("prompt", description="the field of a row that holds the prompt")
-    chat: bool = Field(False, description="apply the pair's chat template")
-
-
-class Sampling(Model):
-    """How replies are sampled. Every trial uses the same seed for the same prompt."""
-
-    max_tokens: int = Field(64, ge=1, description="most tokens of a reply")
-    temperature: float = Field(1.0, ge=0, description="0 is greedy")
-    n: int = Field(1, ge=1, description="replies per prompt")
 
 
 class RewardSettings(Model):
@@ -43,7 +35,7 @@ class RewardSettings(Model):
     objective: Name = Field("reward", description="what it counts towards; also a column of `trials.csv`")
     weight: float = Field(1.0, description="what it is multiplied by in its objective; below 0 for what is unwanted")
     prompts: Prompts = Field(description="what is replied to")
-    sampling: Sampling = Field(Sampling(), description="how replies are sampled")
+    sampling: Sampled = Field(Sampling(), description="how replies are sampled")
 
     @field_validator("weight")
     @classmethod
@@ -86,6 +78,10 @@ REWARDS = Kinds(
         "model": "ama_ray.rewards.model:ModelReward",
         "pairwise": "ama_ray.rewards.pairwise:PairwiseReward",
         "judge": "ama_ray.rewards.judge:JudgeReward",
+        "math": "ama_ray.rewards.verified:MathReward",
+        "code": "ama_ray.rewards.verified:CodeReward",
+        "regex": "ama_ray.rewards.verified:RegexReward",
+        "json": "ama_ray.rewards.verified:JsonReward",
     },
     Discriminator("kind"),
 )

@@ -14,7 +14,7 @@ from ama_ray.config.engine import EngineSettings
 from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, Range, Space, listed
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
-from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, WarmStart
+from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, Tokens, WarmStart
 from ama_ray.errors import UserError
 
 BASELINE_RATIOS = tuple(i / 10 for i in range(11))
@@ -79,10 +79,12 @@ class RunConfig(Model):
         "error: `stop` after these two and say how many items are missing, or `go-on` with a warning",
     )
     early_stopping: bool = Field(True, description="stop trials that a part of the items shows to be hopeless")
+    tokens: Tokens = Field(Tokens(), description="what `tokens` counts, and whether fewer are an objective")
     constraints: Bounds = Field(
         {},
-        description="bounds such as '<= 0.02' that points of the front satisfy, by `tax`, a reward objective, "
-        "`probe.NAME` or `family.NAME` (its tax); estimates decide, without allowance for their errors: leave a margin",
+        description="bounds such as '<= 0.02' that points of the front satisfy, by `tax`, `tokens`, a reward "
+        "objective, `probe.NAME` or `family.NAME` (its tax); estimates decide, without allowance for their "
+        "errors: leave a margin",
     )
     reference: Reference = Field(
         {},
@@ -113,6 +115,16 @@ class RunConfig(Model):
         return tuple(dict.fromkeys(reward.objective for reward in self.reward))
 
     @property
+    def objectives(self) -> tuple[str, ...]:
+        """The names of all objectives: those of the rewards, `tokens` where they are one, `tax`."""
+        return (*self.reward_objectives, *(["tokens"] * self.tokens.objective), "tax")
+
+    @property
+    def tokens_of(self) -> str:
+        """The reward or probe whose replies `tokens` counts."""
+        return self.tokens.of or self.reward[0].name
+
+    @property
     def first_ratios(self) -> tuple[float, ...]:
         """The uniform ratios that the search starts from; the others are scored on the report split only."""
         return BASELINE_RATIOS if "uniform" in self.warm_start else FIRST_RATIOS
@@ -130,11 +142,13 @@ class RunConfig(Model):
             raise ValueError(f"the name {taken[0]!r} has a meaning of its own in trials.csv; choose another")
         if "tax" in self.reward_objectives:
             raise ValueError("a reward cannot count towards the tax; name its objective otherwise")
-        if len(self.reward_objectives) + 1 > MOST_OBJECTIVES:
+        if len(self.objectives) > MOST_OBJECTIVES:
             raise ValueError(
-                f"{len(self.reward_objectives)} reward objectives and the tax are more than {MOST_OBJECTIVES} "
-                "objectives; let some rewards share an `objective`"
+                f"{', '.join(self.objectives)} are more than {MOST_OBJECTIVES} objectives; let some rewards share an "
+                "`objective`"
             )
+        if self.tokens_of not in names:
+            raise ValueError(f"tokens.of: there is no {self.tokens_of!r}; there are {', '.join(names)}")
         return self
 
     @field_validator("storage")
@@ -146,8 +160,8 @@ class RunConfig(Model):
 
     @model_validator(mode="after")
     def _bounded_names_are_known(self) -> RunConfig:
-        objectives = [*self.reward_objectives, "tax"]
-        bounded = [*objectives, *(f"probe.{name}" for name in self._probe_names)]
+        objectives = self.objectives
+        bounded = [*dict.fromkeys([*objectives, "tokens"]), *(f"probe.{name}" for name in self._probe_names)]
         # Which families there are, only the presets know, and so `Constraints.of`.
         refused = [name for name in self.constraints if name not in bounded and not name.startswith("family.")]
         if refused:

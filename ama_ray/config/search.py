@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ama_ray.config.fields import Called, File, Model, listed, named_or_dotted
+from ama_ray.config.fields import Called, File, Model, Name, listed, named_or_dotted
 
 AUTO = "auto"
 SAMPLERS = {
@@ -76,10 +76,23 @@ Bound = Annotated[str, BeforeValidator(_tidy), Called("bound such as `'<= 0.02'`
 """`<= x` or `>= x`."""
 
 Bounds = dict[str, Bound]
-"""By `tax`, a reward objective, `probe.NAME` or `family.NAME`; the last two are on the tax of the probe or family."""
+"""By `tax`, `tokens`, a reward objective, `probe.NAME` or `family.NAME`; the last two are on its tax."""
 
 Reference = dict[str, Annotated[float, Field(allow_inf_nan=False)]]
 """By objective."""
+
+
+class Tokens(Model):
+    """The cost of replies: `tokens`, their mean number of tokens, those of the thinking included.
+
+    It is a column of `trials.csv`, may be bounded (`constraints: {tokens: '<= 800'}`), and with `objective` is one of
+    the search besides rewards and tax, minimised. Its error is over prompts or items.
+    """
+
+    of: Name | None = Field(
+        None, description="the reward or probe whose replies are counted; default: the first reward"
+    )
+    objective: bool = Field(False, description="whether fewer of them are an objective")
 
 
 class Budget(Model):

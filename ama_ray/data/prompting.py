@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ama_ray.config.sampling import Chat
+from ama_ray.data.thinking import Thinking
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -13,19 +16,25 @@ if TYPE_CHECKING:
     from ama_ray.data.rows import Row
 
 Tokens = tuple[int, ...]
+PLAIN = Chat()
 
 
 class Tokenizer(Protocol):
     """The part of a transformers tokenizer that is used here."""
 
     chat_template: Any
+    all_special_tokens: list[str]
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Token ids of a text, with the special tokens the model expects around it."""
         ...
 
+    def get_added_vocab(self) -> dict[str, int]:
+        """The tokens that are not made by the tokenizer's algorithm, with their ids."""
+        ...
+
     def apply_chat_template(
-        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool
+        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool, **kwargs: Any
     ) -> Any:
         """The text of a conversation, up to where the model's reply begins."""
         ...
@@ -37,13 +46,20 @@ class Prompting:
 
     Attributes:
         tokenizer: Of the pair.
-        chat: Whether the chat template is applied, the prompt being the user's message.
+        settings: Whether the chat template is applied, the prompt being the user's message, and how.
         examples: Text in front of every prompt: solved examples, or nothing.
+        seed: Of sampled replies; the run's.
     """
 
     tokenizer: Tokenizer
-    chat: bool = False
+    settings: Chat = PLAIN
     examples: str = ""
+    seed: int = 0
+
+    @property
+    def chat(self) -> bool:
+        """Whether the chat template is applied."""
+        return self.settings.chat
 
     def tokens(self, prompt: str | Sequence[dict[str, str]], row: Row) -> Tokens:
         """Token ids of a prompt.
@@ -59,6 +75,14 @@ class Prompting:
         if not tokens:
             raise UserError(f"{row.where}: the prompt has no tokens; give it some text.")
         return tokens
+
+    def thinking(self, prompt: str | Sequence[dict[str, str]], row: Row) -> Thinking:
+        """Where the thinking of replies to a prompt ends; arguments and errors as for `tokens`."""
+        return self._thinking.after(self._text(prompt, row))
+
+    @cached_property
+    def _thinking(self) -> Thinking:
+        return Thinking.of(self.tokenizer, self.settings.answer_after)
 
     def pair(self, prompt: str, continuation: str, row: Row) -> tuple[Tokens, Tokens]:
         """Token ids of a prompt and of its continuation, split as lm-evaluation-harness does.
@@ -88,9 +112,14 @@ class Prompting:
             return self.examples + prompt
         if not self.tokenizer.chat_template:
             raise UserError(f"{row.where}: `chat: true`, but the tokenizer of the pair has no chat template.")
-        conversation = [{"role": "user", "content": self.examples + prompt}] if isinstance(prompt, str) else prompt
+        template, told = self.tokenizer.chat_template, self.settings.chat_template_kwargs
+        if unknown := [name for name in told if isinstance(template, str) and name not in template]:
+            raise UserError(f"chat_template_kwargs: the pair's chat template knows no {unknown[0]!r}.")
+        said = [{"role": "user", "content": self.examples + prompt}] if isinstance(prompt, str) else list(prompt)
+        if self.settings.system is not None and said[0]["role"] != "system":
+            said = [{"role": "system", "content": self.settings.system}, *said]
         try:
-            text = self.tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
+            text = self.tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True, **told)
         except Exception as error:  # a template raises what it likes
             raise UserError(f"{row.where}: the pair's chat template refuses this prompt ({one_line(error)}).") from None
         return str(text)

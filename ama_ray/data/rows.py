@@ -66,8 +66,17 @@ def read_jsonl(file: Path) -> list[Row]:
     Raises:
         UserError: The file is missing, empty, not UTF-8, or a line is not a JSON object.
     """
+    return parse_jsonl(read_text(file), file)
+
+
+def parse_jsonl(text: str, file: Path) -> list[Row]:
+    """The rows of a text, of which the file is named in errors.
+
+    Raises:
+        UserError: It has none, or a line is not a JSON object.
+    """
     rows = []
-    for number, line in enumerate(read_text(file).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{file}, line {number}"

@@ -17,6 +17,7 @@ from ama_ray.distill.merged_model import MergedModel
 from ama_ray.distill.responses import responses_of
 from ama_ray.engine.classifier.process import end_processes
 from ama_ray.errors import UserError
+from ama_ray.processes.worker import end_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +65,7 @@ def distill(inputs: Inputs, progress: Callable[[str], None] | None = None) -> li
     finally:
         # What comes next, an engine, needs the memory of the model and of the reward models that scored responses.
         end_processes()
+        end_workers()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

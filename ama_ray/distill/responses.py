@@ -11,6 +11,7 @@ from ama_ray.data.prompting import Prompting
 from ama_ray.data.rows import read_jsonl
 from ama_ray.distill.batches import Response
 from ama_ray.distill.sampling import end_tokens, sample
+from ama_ray.engine.replies import reply_of
 from ama_ray.errors import UserError
 from ama_ray.rewards.base import ScorerError
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ama_ray.data.rows import Row
+    from ama_ray.engine.replies import Reply
+    from ama_ray.engine.requests import Generation
     from ama_ray.evaluation.inputs import Inputs
     from ama_ray.rewards.base import PreparedReward
 
@@ -58,17 +61,24 @@ def _best(inputs: Inputs, model: Any, tokenizer: Any) -> list[Response]:
         sampling = reward.settings.sampling
         n = config.distill.samples if sampling.temperature else 1
         prompts = [request.prompt for request in reward.requests]
-        replies = [each for of in sample(model, prompts, sampling, n, config.seed + number) for each in of]
-        texts = tokenizer.batch_decode([each.reply for each in replies], skip_special_tokens=True)
-        scores = reward.settings.weight * _scores(reward, texts, n)
+        sampled = sample(model, prompts, sampling, n, config.seed + number)
+        replies = [each for of in sampled for each in of]
+        scores = reward.settings.weight * _scores(reward, sampled, tokenizer)
         best = np.argsort(-scores, kind="stable")[: max(1, round(config.distill.keep * len(replies)))]
         kept += [replies[i] for i in best]
     return kept
 
 
-def _scores(reward: PreparedReward, texts: Sequence[str], n: int) -> NDArray[np.float64]:
+def _scores(reward: PreparedReward, sampled: Sequence[Sequence[Response]], tokenizer: Any) -> NDArray[np.float64]:
+    def read(request: Generation, response: Response) -> Reply:
+        # A special token that ends the thinking is left out once it has been found.
+        hidden = not (request.thinking and request.thinking.special)
+        text = tokenizer.decode(response.reply, skip_special_tokens=hidden)
+        return reply_of(request, text, "end", len(response.reply))
+
+    replies = [[read(request, each) for each in of] for request, of in zip(reward.requests, sampled, strict=True)]
     try:
-        return reward.score([texts[i : i + n] for i in range(0, len(texts), n)]).scores.reshape(-1)
+        return reward.score(replies).scores.reshape(-1)
     except ScorerError as error:
         raise UserError(f"distill: {error}.") from error
 
@@ -80,7 +90,7 @@ def _read(file: Path, inputs: Inputs, tokenizer: Any, end: tuple[int, ...]) -> l
         UserError: A row lacks its prompt or response, or its prompt is one of the report split.
     """
     settings = inputs.config.reward[0].prompts
-    prompting = Prompting(tokenizer, settings.chat)
+    prompting = Prompting(tokenizer, settings)
     unseen = {request.prompt for reward in inputs.evaluations["report"].rewards for request in reward.requests}
     responses = []
     for row in read_jsonl(file):

@@ -25,12 +25,12 @@ def end_tokens(model: Any) -> tuple[int, ...]:
 
 
 def sample(model: Any, prompts: Sequence[Tokens], sampling: Sampling, n: int, seed: int) -> list[list[Response]]:
-    """Samples replies from the whole distribution: of the model's own settings, only the end tokens count.
+    """Samples replies as a run does: of the model's own settings, only the end tokens count.
 
     Args:
         model: A causal language model.
         prompts: Token ids.
-        sampling: Temperature and length of the replies.
+        sampling: How they are drawn, and how long they may be.
         n: Replies per prompt.
         seed: Of all of them.
 
@@ -59,12 +59,13 @@ def _batch(model: Any, prompts: Sequence[Tokens], sampling: Sampling, n: int) ->
     # Padding goes to the left, so that all replies begin at one place.
     tokens = torch.tensor([(padding,) * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    drawn = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
+    drawn = {"do_sample": True} | {name: getattr(sampling, name) for name in ("temperature", "top_k", "top_p", "min_p")}
     config = GenerationConfig(
         max_new_tokens=sampling.max_tokens,
         num_return_sequences=n,
         eos_token_id=list(ends) or None,
         pad_token_id=padding,
+        repetition_penalty=sampling.repetition_penalty,
         **(drawn if sampling.temperature else {}),
     )
     said = model.generate(tokens.to(model.device), attention_mask=mask.to(model.device), generation_config=config)

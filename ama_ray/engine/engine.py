@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.engine.lengths import Lengths
 from ama_ray.engine.prefix_tree import UNSCORED, ScoringError, plan
+from ama_ray.engine.replies import ended_in_thinking, read
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.engine.worker.swap_extension import check_cache
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ama_ray.engine.prefix_tree import Branch
+    from ama_ray.engine.replies import Reply
     from ama_ray.engine.requests import Answer, Request
     from ama_ray.engine.verdict import Outputs
 
@@ -31,6 +35,11 @@ SamplingFields = dict[str, Any]
 
 class Engine(ABC):
     """One vLLM engine, started once, holding one merge at a time: what it is asked, and how vLLM is asked that."""
+
+    @cached_property
+    def _lengths(self) -> Lengths:
+        """What it knows of the lengths of replies, from trials before."""
+        return Lengths()
 
     @abstractmethod
     def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
@@ -94,22 +103,31 @@ class Engine(ABC):
         """
         check_cache(self._empty_cache())
 
-    def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
-        """Samples replies, `n` per request, in one batch."""
-        answers = self._run(
-            [list(request.prompt) for request in requests],
-            [
-                {
-                    "max_tokens": request.max_tokens,
-                    "temperature": request.temperature,
-                    "n": request.n,
-                    "seed": request.seed if request.temperature > 0 else None,
-                    "stop": list(request.stop),
-                }
-                for request in requests
-            ],
-        )
-        return [answer.texts for answer in answers]
+    def generate(self, requests: Sequence[Generation]) -> list[list[Reply]]:
+        """Samples replies, `n` per request, in one batch.
+
+        A stop string ends no reply that is still thinking, which vLLM cannot be told: where it stood in a reply's
+        thinking, the request is asked again without, and its answers end at the stop string all the same.
+        """
+        replies = self._replies(requests, [not (r.thinking and r.thinking.always) for r in requests])
+        again = [place for place, of in enumerate(replies) if ended_in_thinking(of)]
+        for place, of in zip(again, self._replies([requests[i] for i in again], [False] * len(again)), strict=True):
+            replies[place] = of
+        return replies
+
+    def _replies(self, requests: Sequence[Generation], stops: Sequence[bool]) -> list[list[Reply]]:
+        """The replies to requests, each with its stop strings told to vLLM or not.
+
+        Those that are likely to be the longest come first: vLLM takes requests in their order, and a long reply that
+        begins last goes on alone.
+        """
+        order = self._lengths.longest_first(requests)
+        prompts = [list(requests[place].prompt) for place in order]
+        answers = self._run(prompts, [_sampled(requests[place], stops[place]) for place in order])
+        replies = {place: read(requests[place], answer) for place, answer in zip(order, answers, strict=True)}
+        for place, of in replies.items():
+            self._lengths.note(requests[place], of)
+        return [replies[place] for place in range(len(requests))]
 
     def greedy_logprobs(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> Outputs:
         """Greedy tokens after each prompt with their log-probabilities, past the end token; for the deep check."""
@@ -200,6 +218,23 @@ class Engine(ABC):
         most = WARM_UP_TOLERANCE[self._dtype]
         if not all(abs(a - b) <= most for a, (_, b) in zip(scores, reply, strict=True)):
             raise ScoringError(f"tokens with log-probabilities {reply} when generated have {scores} when scored")
+
+
+def _sampled(request: Generation, stops: bool) -> SamplingFields:
+    """A request for replies, with its stop strings or without."""
+    return {
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "n": request.n,
+        "seed": request.seed if request.temperature > 0 else None,
+        "stop": list(request.stop) if stops else [],
+        "stop_token_ids": list(request.stop_token_ids),
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "min_p": request.min_p,
+        "repetition_penalty": request.repetition_penalty,
+        "skip_special_tokens": not (request.thinking and request.thinking.special),
+    }
 
 
 def _scored(**fields: Any) -> SamplingFields:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ama_ray.config import Drawing
+    from ama_ray.data.prompting import Prompting
+    from ama_ray.data.rows import Row
+    from ama_ray.data.thinking import Thinking
+    from ama_ray.engine.replies import Finish
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,13 @@ class Generation:
         temperature: 0 is greedy.
         n: Number of replies.
         seed: Of the sampling; the same in every trial, so that trials differ by their weights alone.
-        stop: Strings that end a reply (and are not part of it), besides the model's own end tokens.
+        stop: Strings that end a reply, besides the model's own end tokens; not in its thinking, and not part of it.
+        stop_token_ids: Tokens that end a reply, anywhere.
+        top_p: Sampled are the likeliest tokens that have this much probability together.
+        top_k: Sampled are so many of the likeliest tokens; 0 for all.
+        min_p: Sampled are tokens with at least this share of the likeliest one's probability.
+        repetition_penalty: Above 1 against tokens that stand in prompt or reply already.
+        thinking: Where a reply's thinking ends; None where all of it is its answer.
     """
 
     prompt: tuple[int, ...]
@@ -27,6 +42,55 @@ class Generation:
     n: int = 1
     seed: int = 0
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    thinking: Thinking | None = None
+
+    @classmethod
+    def drawn(
+        cls,
+        prompting: Prompting,
+        prompt: str | Sequence[dict[str, str]],
+        row: Row,
+        sampling: Drawing,
+        *,
+        max_tokens: int,
+        stop: tuple[str, ...],
+        n: int,
+        seed: int,
+    ) -> Generation:
+        """Replies to the prompt of a row, drawn as a run file says.
+
+        Args:
+            prompting: It makes tokens of the prompt.
+            prompt: A text, or with a chat template messages.
+            row: Where it is from, for errors.
+            sampling: How replies are drawn, apart from `n` and `seed`.
+            max_tokens: Most tokens per reply.
+            stop: Strings that end a reply.
+            n: Number of replies.
+            seed: Of the sampling; reply i has the seed + i.
+
+        Raises:
+            UserError: The prompt cannot be tokenised.
+        """
+        return cls(
+            prompting.tokens(prompt, row),
+            max_tokens=max_tokens,
+            temperature=sampling.temperature,
+            n=n,
+            seed=seed,
+            stop=stop,
+            stop_token_ids=sampling.stop_token_ids,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            repetition_penalty=sampling.repetition_penalty,
+            thinking=prompting.thinking(prompt, row),
+        )
 
     @property
     def length(self) -> int:
@@ -94,12 +158,16 @@ class Answer:
 
     Attributes:
         texts: Of every reply.
+        finishes: What ended every reply.
+        counts: Of tokens, of every reply.
         tokens: Of the first reply.
         logprobs: Of what was asked for at each generated token of the first reply; None where nothing was.
         prompt_logprobs: Of what was asked for in the prompt; None where nothing was.
     """
 
     texts: list[str]
+    finishes: list[Finish]
+    counts: list[int]
     tokens: list[int]
     logprobs: Logprobs | None
     prompt_logprobs: Logprobs | None
@@ -110,10 +178,19 @@ class Answer:
         first = output.outputs[0]
         return cls(
             [reply.text for reply in output.outputs],
+            [_finish(reply) for reply in output.outputs],
+            [len(reply.token_ids) for reply in output.outputs],
             list(first.token_ids),
             _plain(first.logprobs),
             _plain(output.prompt_logprobs),
         )
+
+
+def _finish(reply: Any) -> Finish:
+    if reply.finish_reason == "length":
+        return "length"
+    # A stop string is named; of tokens, those of the model's generation_config are named, too.
+    return "stop" if isinstance(reply.stop_reason, str) else "end"
 
 
 def _plain(flat: Any) -> Logprobs | None:

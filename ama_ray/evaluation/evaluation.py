@@ -13,7 +13,8 @@ from ama_ray.engine.requests import Generation, check_length
 from ama_ray.probes import registry as probes
 from ama_ray.rewards import registry as rewards
 from ama_ray.rewards.chat import as_text
-from ama_ray.scores.trial import PROMPTS, Reply
+from ama_ray.scores.objectives import replies_of
+from ama_ray.scores.trial import PROMPTS, KeptReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ama_ray.config import RunConfig, Split
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.engine.engine import Engine
+    from ama_ray.engine.replies import Reply
     from ama_ray.engine.requests import Request
     from ama_ray.probes.base import PreparedProbe
     from ama_ray.rewards.base import PreparedReward
@@ -52,7 +54,7 @@ class Measured:
     items: dict[str, NDArray[np.float64]]
     tokens: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    replies: tuple[Reply, ...] = ()
+    replies: tuple[KeptReply, ...] = ()
 
 
 def joined(parts: Sequence[Items]) -> dict[str, NDArray[np.float64]]:
@@ -95,7 +97,9 @@ class Evaluation:
             UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model.
         """
         prepared_rewards = [rewards.prepare(each, tokenizer, config.seed, config.report) for each in config.reward]
-        prepared = [probes.prepare(probe, tokenizer, config.report.share, context_limit) for probe in config.tax]
+        prepared = [
+            probes.prepare(probe, tokenizer, config.report.share, context_limit, config.seed) for probe in config.tax
+        ]
         everything: list[dict[str, Any]] = [*prepared_rewards, *prepared]
         names = list(dict.fromkeys(name for each in everything for name in each))
         if not all("part-0" in each for each in everything):
@@ -156,7 +160,8 @@ class Evaluation:
             probes = self.measure_probes(Answers(tuple(answers[i] for i in range(len(self.requests)))), base())
             measured = rewards.result()
         seconds = {"generate": generated, "score": time.perf_counter() - start - generated}
-        return Measured(measured.items | probes, measured.tokens, seconds, self._replies(answers))
+        items = measured.items | probes | self._measure_replies(answers)
+        return Measured(items, measured.tokens, seconds, self._replies(answers))
 
     def measure(self, answers: Answers, base: Answers) -> Measured:
         """Scores answers item by item.
@@ -169,7 +174,8 @@ class Evaluation:
             ScorerError: A scorer failed on the replies.
         """
         rewards = self._measure_rewards(answers.by_request)
-        return Measured(rewards.items | self.measure_probes(answers, base), rewards.tokens)
+        items = rewards.items | self.measure_probes(answers, base) | self._measure_replies(answers.by_request)
+        return Measured(items, rewards.tokens)
 
     def measure_probes(self, answers: Answers, base: Answers) -> dict[str, NDArray[np.float64]]:
         """The part of `measure` that needs no scorer: the items of the probes."""
@@ -194,15 +200,31 @@ class Evaluation:
         tokens: dict[str, int] = {}
         for prepared in self.rewards:
             scored = prepared.score(self._of_part(prepared.settings.name, answers))
-            items[prepared.settings.name] = scored.scores.mean(axis=1, keepdims=True)
+            items[prepared.settings.name] = scored.items
             tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
         return Measured(items, tokens)
 
-    def _replies(self, answers: Mapping[int, Any]) -> tuple[Reply, ...]:
+    def _measure_replies(self, answers: Mapping[int, Any] | Sequence[Any]) -> dict[str, NDArray[np.float64]]:
+        """What the replies were like, of every reward and probe that has some; see `Items`."""
+        items = {}
+        for name, places in self.places.items():
+            replies = [answers[place] for place in places if isinstance(self.requests[place], Generation)]
+            if replies:
+                like = [[(reply.tokens, reply.cut_off) for reply in of_one] for of_one in replies]
+                items[replies_of(name)] = np.array([np.mean(each, axis=0) for each in like])
+        return items
+
+    def _replies(self, answers: Mapping[int, Any]) -> tuple[KeptReply, ...]:
         first, *_ = self.rewards
         field, replies = first.settings.prompts.field, self._of_part(first.settings.name, answers)
         shown = zip(first.rows[:PROMPTS], replies, strict=False)
-        return tuple(Reply(as_text(row, field), texts[0]) for row, texts in shown)
+        return tuple(KeptReply(as_text(row, field), _whole(reply)) for row, (reply, *_) in shown)
 
     def _of_part(self, name: str, answers: Mapping[int, Any] | Sequence[Any]) -> list[Any]:
         return [answers[place] for place in self.places[name]]
+
+
+def _whole(reply: Reply) -> str:
+    """A reply for people to read, its thinking included."""
+    cut = " [cut off]" if reply.cut_off else ""
+    return f"[thinking: {reply.thinking}{cut}]\n{reply.text}" if reply.thinking else reply.text

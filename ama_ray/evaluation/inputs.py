@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.arguments import check_arguments
 from ama_ray.engine.dtype import resolved
+from ama_ray.engine.requests import Generation
 from ama_ray.environment import no_input
 from ama_ray.errors import UserError, one_line
 from ama_ray.evaluation.evaluation import SPLITS, Evaluation
@@ -21,11 +25,13 @@ from ama_ray.storage.identity import PAIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from ama_ray.config import RunConfig
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.scores.objectives import Objectives
 
+GENERATION_CONFIG = "generation_config.json"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -59,9 +65,8 @@ class Inputs:
         for split in SPLITS:
             for reward in self.evaluations[split].rewards:
                 digests[f"the prompts of {reward.settings.name} ({split} split)"] = _digest(reward.requests)
-                for function in reward.functions:
-                    path = Path(function.__code__.co_filename)
-                    digests[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+                for path, text in reward.sources.items():
+                    digests[path] = hashlib.sha256(text.encode()).hexdigest()
             for probe in self.evaluations[split].probes:
                 digests[f"the items of {probe.name} ({split} split)"] = _digest(probe)
         return digests
@@ -80,14 +85,16 @@ class Inputs:
         """
         _refuse_test_split(config)
         objectives = objectives_of(config)
-        Constraints.parse(config.constraints, objectives.probes)  # refuses families that there are not
+        Constraints.parse(config.constraints, objectives)  # refuses families that there are not
         space = SearchSpace.load(config.space, config.range)
         pair = Pair.open(config.base, config.aligned)
         groups = space.resolve(pair.names)
         pair.check_is_text_only()
+        config = _with_sampling(config, pair)
         evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), pair.context_limit)
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}
+        _check_counted(config, evaluations["search"])
         config = config.model_copy(update={"engine": resolved(config.engine, pair)})
         inputs = cls(config, pair, groups, evaluations, objectives)
         if (config.engine.max_model_len or inputs.context_length) < inputs.context_length:
@@ -97,6 +104,38 @@ class Inputs:
             )
         check_arguments(config.engine)
         return inputs
+
+
+def _check_counted(config: RunConfig, evaluation: Evaluation) -> None:
+    """Tokens can be counted where there are replies.
+
+    Raises:
+        UserError: There are none.
+    """
+    counted = [evaluation.requests[place] for place in evaluation.places[config.tokens_of]]
+    if not any(isinstance(request, Generation) for request in counted):
+        raise UserError(f"tokens.of: {config.tokens_of} has no replies; name a reward, or a probe that generates.")
+
+
+def _with_sampling(config: RunConfig, pair: Pair) -> RunConfig:
+    """The run file with what its `sampling` leaves to aligned's `generation_config.json`.
+
+    Raises:
+        UserError: That file has what cannot be used.
+    """
+    file = pair.engine_folder / GENERATION_CONFIG
+    said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+    def resolved(each: Any) -> Any:
+        sampling = getattr(each, "sampling", None)
+        return each if sampling is None else each.model_copy(update={"sampling": sampling.resolved(said)})
+
+    try:
+        reward, tax = (tuple(map(resolved, several)) for several in (config.reward, config.tax))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{file}: {first['loc'][0]}: {first['msg']}; name it in `sampling` instead.") from None
+    return config.model_copy(update={"reward": reward, "tax": tax})
 
 
 def _digest(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ama_ray.data import splits
 from ama_ray.probes import registry as probes
 from ama_ray.scores.objectives import Objectives
-from ama_ray.scores.terms import ProbeTerm, RewardTerm
+from ama_ray.scores.terms import ProbeTerm, RewardTerm, TokensTerm
 
 if TYPE_CHECKING:
     from ama_ray.config import RunConfig
@@ -23,6 +23,7 @@ def objectives_of(config: RunConfig) -> Objectives:
     return Objectives(
         tuple(RewardTerm(r.name, r.objective, r.weight, sets.index((r.prompts, r.sampling))) for r in config.reward),
         tuple(ProbeTerm(*probes.name_and_family(probe), probes.metric(probe)) for probe in config.tax),
+        TokensTerm(config.tokens_of, config.tokens.objective),
     )
 
 

@@ -9,7 +9,7 @@ import moocore  # type: ignore[import-untyped]
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -32,9 +32,7 @@ def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
     return mask
 
 
-def hypervolume(
-    points: ArrayLike, base: Sequence[float], aligned: Sequence[float], reference: Sequence[float] | None = None
-) -> float:
+def hypervolume(points: ArrayLike, base: ArrayLike, aligned: ArrayLike, reference: ArrayLike | None = None) -> float:
     """The normalised hypervolume of points: what share of the trade between base and aligned they win.
 
     It is the volume of the region that the points dominate within rewards above the reference's and tax below it,
@@ -51,7 +49,8 @@ def hypervolume(
     Returns:
         The share, or NaN where the box is empty: the aligned model does not raise a reward or costs no tax.
     """
-    span = np.subtract(aligned, base)
+    base, aligned = np.asarray(base, float), np.asarray(aligned, float)
+    span = aligned - base
     if not (span > 0).all():
         return math.nan
     maximised = _maximised(len(span))

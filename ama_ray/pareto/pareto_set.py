@@ -11,11 +11,14 @@ from ama_ray.pareto import picks
 from ama_ray.pareto.hypervolume import hypervolume, non_dominated, reference_point
 from ama_ray.pareto.trade import Trade
 from ama_ray.scores.constraints import Constraints
+from ama_ray.scores.tokens import box, turned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from ama_ray.config import Split
     from ama_ray.scores.interval import Interval
@@ -132,13 +135,16 @@ class ParetoSet:
 
     @property
     def reference(self) -> dict[str, float]:
-        """The point from which hypervolume counts, by objective: `worst`, else base's rewards and aligned's tax.
+        """The point from which hypervolume counts, by objective.
+
+        That is `worst`, else base's rewards, aligned's tax, and the tokens of the one of both that says more.
 
         Raises:
             UserError: Base or aligned has no complete trial.
         """
-        base, aligned = (dict(zip(self.objectives, self._values(e), strict=True)) for e in (self.base, self.aligned))
-        return reference_point(base, aligned, self.worst)
+        base, aligned = (turned(self.objectives, end).tolist() for end in self._box())
+        named = (dict(zip(self.objectives, end, strict=True)) for end in (base, aligned))
+        return reference_point(*named, self.worst)
 
     def hypervolume_of(self, trials: Sequence[Trial]) -> float:
         """The normalised hypervolume of some trials of the run, seen on this split; NaN without a trade.
@@ -148,7 +154,8 @@ class ParetoSet:
         if self.no_trade:
             return math.nan
         points = [self._values(trial) for trial in trials if self._satisfies(trial)]
-        return hypervolume(points, self._values(self.base), self._values(self.aligned), [*self.reference.values()])
+        base, aligned = self._box()
+        return hypervolume(points, base.tolist(), aligned.tolist(), turned(self.objectives, [*self.reference.values()]))
 
     def pick(
         self,
@@ -157,20 +164,23 @@ class ParetoSet:
         max_tax: float | None = None,
         min_reward: float | Mapping[str, float] | None = None,
         near: Mapping[str, float] | None = None,
+        max_tokens: float | None = None,
     ) -> Trial:
         """Picks one point of the front.
 
-        `max_tax` alone picks the highest reward with at most that tax; with several reward objectives, the largest
-        `Trade.gain`. `min_reward` alone picks the least tax with at least that reward. `near` picks, of the points
-        that the constraints leave, the nearest to a wish, where base and aligned are 1 apart in each objective. All
-        else picks the knee of those points: the one farthest above the line from base to aligned
-        (`Trade.above_line`); of equals the one with less tax.
+        `max_tokens` leaves the points with at most so many tokens per reply. Of these, `max_tax` alone picks the
+        highest reward with at most that tax; with more than two objectives, the largest `Trade.gain`. `min_reward`
+        alone picks the least tax with at least that reward. `near` picks, of the points that the constraints leave, the
+        nearest to a wish, where base and aligned are 1 apart in each objective. All else picks the knee of those
+        points: the one farthest above the line from base to aligned (`Trade.above_line`); of equals the one with less
+        tax.
 
         Args:
             how: `knee`, also under one constraint.
             max_tax: In points of the metrics (0-1): 0.02 is two points out of a hundred.
             min_reward: In units of the reward; by name where there are several: `{"helpful": 3.0}`.
             near: Values by objective: `{"reward": 3.8, "tax": 0.05}`; an objective that it leaves out does not count.
+            max_tokens: Mean tokens per reply, of the reward or probe that `tokens` counts.
 
         Raises:
             UserError: No point satisfies the constraints, no trial is complete, an objective is unknown, or a gain, a
@@ -178,7 +188,8 @@ class ParetoSet:
         """
         if self.no_front:
             raise UserError(f"{self.no_front}, so there is no front to pick from.")
-        return picks.pick(self.front, self.trade, how, max_tax, min_reward, near)
+        front = picks.short(self.front, self.constraints.tokens_of, max_tokens)
+        return picks.pick(front, self.trade, how, max_tax, min_reward, near)
 
     def to_pandas(self) -> pd.DataFrame:
         """The front as a data frame: a row per point by rising tax, the columns of `trials.csv`.
@@ -192,8 +203,11 @@ class ParetoSet:
     def _satisfies(self, trial: Trial) -> bool:
         return trial.scores is not None and self.constraints.satisfied(trial.scores)
 
-    def _values(self, trial: Trial) -> list[float]:
-        return [trial.objectives[name].value for name in self.objectives]
+    def _values(self, trial: Trial) -> NDArray[np.float64]:
+        return turned(self.objectives, [trial.objectives[name].value for name in self.objectives])
+
+    def _box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return box(self.objectives, self._values(self.base), self._values(self.aligned))
 
     def _front(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
         allowed = [trial for trial in trials if self._satisfies(trial)]

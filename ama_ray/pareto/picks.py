@@ -7,12 +7,38 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
+from ama_ray.scores.tokens import rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ama_ray.pareto.trade import Trade
     from ama_ray.scores.trial import Trial
+
+
+def short(front: Sequence[Trial], of: str, max_tokens: float | None) -> Sequence[Trial]:
+    """The points of a front with short replies; at least one.
+
+    Args:
+        front: The front; at least one point.
+        of: The reward or probe whose replies count.
+        max_tokens: Most tokens per reply, on average; None for all points.
+
+    Raises:
+        UserError: No point has so few, or the tokens are not known.
+    """
+    if max_tokens is None:
+        return front
+    tokens = {trial.number: trial.replies[of].tokens for trial in front if of in trial.replies}
+    if not tokens:
+        raise UserError("max_tokens: the run has not counted the tokens of its replies.")
+    points = [trial for trial in front if tokens.get(trial.number, math.inf) <= max_tokens]
+    if not points:
+        least = min(tokens, key=tokens.__getitem__)
+        raise UserError(
+            f"No point has at most {max_tokens:g} tokens per reply; the least, {tokens[least]:.4g}, has trial {least}."
+        )
+    return points
 
 
 def pick(  # noqa: PLR0917
@@ -35,7 +61,7 @@ def pick(  # noqa: PLR0917
     """
     if how not in (None, "knee"):
         raise UserError(f"{how!r} is not a pick; use 'knee', max_tax=..., min_reward=... or near=...")
-    least = _by_name(trade.objectives[:-1], min_reward)
+    least = _by_name(rewards_of(trade.objectives), min_reward)
     points = _within(front, max_tax, least)
     if near:
         return _nearest(trade, points, how, near)
@@ -58,12 +84,9 @@ def _nearest(trade: Trade, points: Sequence[Trial], how: str | None, wish: Mappi
         raise UserError(f"near: there is no objective {unknown[0]!r}; there are: {', '.join(trade.objectives)}.")
     if trade.why_none:
         raise UserError(f"near: there is no box to measure in, as {trade.why_none}; pick with max_tax or min_reward.")
-    base, aligned = trade.base.objectives, trade.aligned.objectives
 
     def distance(trial: Trial) -> float:
-        return math.hypot(
-            *((trial.objectives[n].value - value) / (aligned[n].value - base[n].value) for n, value in wish.items())
-        )
+        return math.hypot(*((trial.objectives[name].value - value) / trade.span(name) for name, value in wish.items()))
 
     return min(points, key=distance)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
 from ama_ray.scores.interval import Interval
+from ama_ray.scores.tokens import TOKENS
 from ama_ray.scores.trial import Estimate
 
 if TYPE_CHECKING:
@@ -72,14 +73,27 @@ class Trade:
     def share(self, trial: Trial, objective: str) -> float:
         """How far a trial is from base (0) to aligned (1) in one objective.
 
+        Of tokens, how many it saves: none (0) where it says as much as base or aligned, whichever says more.
+
         Raises:
             UserError: Base or aligned has no complete trial.
         """
         value, base, aligned = (each.objectives[objective].value for each in (trial, self.base, self.aligned))
+        if objective == TOKENS:
+            return 1 - value / self.span(TOKENS)
         return (value - base) / (aligned - base)
 
+    def span(self, objective: str) -> float:
+        """What a `share` of 1 is, in units of the objective.
+
+        Raises:
+            UserError: Base or aligned has no complete trial.
+        """
+        base, aligned = (each.objectives[objective].value for each in (self.base, self.aligned))
+        return max(base, aligned) if objective == TOKENS else aligned - base
+
     def gain(self, trial: Trial) -> float:
-        """The `share` of what aligned won, the mean over the reward objectives.
+        """The `share` of what aligned won, the mean over all objectives but the tax.
 
         Raises:
             UserError: Base or aligned has no complete trial.
@@ -116,6 +130,8 @@ def _why_none(ends: dict[str, Trial], objectives: tuple[str, ...], won: Mapping[
             return f"t{_missing(name)[1:-1]}"
     base, aligned = ends["base"].objectives, ends["aligned"].objectives
     for name in objectives:
+        if name == TOKENS:
+            continue  # aligned may say more than base or less
         gain = won.get(name) or _difference(aligned[name], base[name])
         if not gain.low > 0:
             what = "costs no tax" if name == "tax" else f"does not raise the {reward_called(name)}"

@@ -36,12 +36,16 @@ class PreparedProbe(ABC):
         """The number of items: the rows of `statistics`."""
         return len(self.requests)
 
+    def findings(self) -> str:
+        """What `ama-ray check` says of the scoring on this machine, one line; empty where nothing is to say."""
+        return ""
+
     @abstractmethod
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """What the metric of the probe sums up.
 
         Args:
-            answers: One per request: a list of replies to a `Generation`, a list of log-likelihoods to a
+            answers: One per request: a list of `Reply` to a `Generation`, a list of log-likelihoods to a
                 `Continuations`, log-probabilities by token id to a `NextToken`.
             base: The same of the base model.
 

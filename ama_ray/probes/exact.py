@@ -1,4 +1,4 @@
-"""`kind: exact`: a greedy reply equals a right answer."""
+"""`kind: exact`: a reply equals a right answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Exact(MatchedKind):
-    """Greedy generation equal to an answer. Rows: `prompt`, `answer` (a string, or a list of right ones).
+    """A reply equal to an answer. Rows: `prompt`, `answer` (a string, or a list of right ones).
 
     `strip` compares without surrounding white space; `squad` also without case, punctuation and articles.
     """
@@ -27,8 +27,8 @@ class Exact(MatchedKind):
     def matcher(self) -> AnswerMatcher:
         """How replies are compared with answers."""
         if self.normalize == "strip":
-            return AnswerMatcher(_stripped, _same_text)
-        return AnswerMatcher(normalized_answers, _same_normalized)
+            return AnswerMatcher(_stripped, _same_text, str.strip)
+        return AnswerMatcher(normalized_answers, _same_normalized, squad.normalize)
 
 
 class ExactProbe(Exact, Prompted, FileProbe):

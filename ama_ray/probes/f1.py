@@ -1,4 +1,4 @@
-"""`kind: f1`: the words that a greedy reply and a right answer share."""
+"""`kind: f1`: the words that a reply and a right answer share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class F1(MatchedKind):
-    """Words shared by a greedy generation and the best fitting answer, as F1. Rows as for `exact`.
+    """Words shared by a reply and the best fitting answer, as F1. Rows as for `exact`.
 
     `squad` and `drop` normalise and compare as the scripts of those two benchmarks do. In the list of right answers
     of `drop`, an answer of several spans is a list of its own.

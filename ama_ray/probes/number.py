@@ -1,4 +1,4 @@
-"""`kind: number`: the last number of a greedy reply is that of a right answer."""
+"""`kind: number`: the last number of a reply is that of a right answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Number(MatchedKind):
-    """The last number of a greedy generation equals that of an answer, as in GSM8K. Rows as for `exact`.
+    """The last number of a reply equals that of an answer, as in GSM8K. Rows as for `exact`.
 
     In a text with `####`, the first number after it counts.
     """
@@ -24,7 +24,7 @@ class Number(MatchedKind):
     @property
     def matcher(self) -> AnswerMatcher:
         """How replies are compared with answers."""
-        return AnswerMatcher(_numbers, _same_number)
+        return AnswerMatcher(_numbers, _same_number, number)
 
 
 class NumberProbe(Number, Prompted, FileProbe):

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from ama_ray.probes.base import PreparedProbe
 
 
-def prepare(probe: Probe, tokenizer: Tokenizer, share: float, context_limit: int | None) -> dict[str, PreparedProbe]:
+def prepare(
+    probe: Probe, tokenizer: Tokenizer, share: float, context_limit: int | None, seed: int = 0
+) -> dict[str, PreparedProbe]:
     """Reads, checks and tokenises a probe; done once per run.
 
     Args:
@@ -35,6 +37,7 @@ def prepare(probe: Probe, tokenizer: Tokenizer, share: float, context_limit: int
         share: How many of the items go to the report split, where one file has both (0-1).
         context_limit: Most tokens the model takes, or None where its configuration does not say; plain text that is
             longer is divided.
+        seed: The seed of the run.
 
     Returns:
         The probe on the `search` split and on the `report` split, and the search split once more in parts (`part-0`,
@@ -55,7 +58,7 @@ def prepare(probe: Probe, tokenizer: Tokenizer, share: float, context_limit: int
         examples = ""
         if probe.few_shot and pool:
             examples = few_shot.examples(name, probe.few_shot.n, pool, halves, kind.solved)
-        prompting = Prompting(tokenizer, probe.chat, examples)
+        prompting = Prompting(tokenizer, probe, examples, seed)
     rows = splits.shuffled(halves.search)
     split = {"search": rows, "report": halves.report}
     split |= {f"part-{number}": rows[part] for number, part in enumerate(splits.parts(rows))}

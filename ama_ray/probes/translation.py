@@ -1,4 +1,4 @@
-"""`kind: bleu` and `kind: chrf`: scores of a whole corpus of greedy replies, by sacrebleu."""
+"""`kind: bleu` and `kind: chrf`: scores of a whole corpus of replies, by sacrebleu."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TranslationItems(PreparedProbe):
-    """A greedy request and its references per item.
+    """A request and its references per item.
 
     Attributes:
         metric: What replies are compared with references by.
@@ -36,13 +36,13 @@ class TranslationItems(PreparedProbe):
 
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """What sacrebleu sums over segments: for BLEU both lengths and n-gram counts, for chrF n-gram counts."""
-        replies = [reply for (reply,) in answers]
+        replies = [reply.text for (reply,) in answers]
         # sacrebleu wants the first references of all items, then the second ones, and takes None for one that is not.
         return np.array(segment_sums(self.metric, replies, list(zip_longest(*self.references))), dtype=np.float64)
 
 
 class Bleu(GeneratedKind):
-    """Corpus BLEU of greedy generations as sacrebleu computes it, here from 0 to 1. Rows as for `exact`."""
+    """Corpus BLEU of replies as sacrebleu computes it, here from 0 to 1. Rows as for `exact`."""
 
     scored_by: ClassVar[str] = "bleu"
 
@@ -52,11 +52,11 @@ class Bleu(GeneratedKind):
         self, name: str, rows: Sequence[Row], prompting: Prompting, context_limit: int | None
     ) -> TranslationItems:
         """Checks and tokenises rows; an answer is a text or a list of texts."""
-        return TranslationItems(name, self.greedy(rows, prompting), "bleu", tuple(map(right_answers, rows)))
+        return TranslationItems(name, self.requests(rows, prompting), "bleu", tuple(map(right_answers, rows)))
 
 
 class Chrf(GeneratedKind):
-    """Corpus chrF of greedy generations as sacrebleu computes it, here from 0 to 1. Rows as for `exact`."""
+    """Corpus chrF of replies as sacrebleu computes it, here from 0 to 1. Rows as for `exact`."""
 
     scored_by: ClassVar[str] = "chrf"
 
@@ -66,7 +66,7 @@ class Chrf(GeneratedKind):
         self, name: str, rows: Sequence[Row], prompting: Prompting, context_limit: int | None
     ) -> TranslationItems:
         """Checks and tokenises rows; an answer is a text or a list of texts."""
-        return TranslationItems(name, self.greedy(rows, prompting), "chrf", tuple(map(right_answers, rows)))
+        return TranslationItems(name, self.requests(rows, prompting), "chrf", tuple(map(right_answers, rows)))
 
 
 class BleuProbe(Bleu, Prompted, FileProbe):

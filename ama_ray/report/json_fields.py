@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ama_ray.analysis.claims import Claims
     from ama_ray.run import StoredRun
     from ama_ray.scores.interval import Interval
-    from ama_ray.scores.trial import Estimate, ProbeResult, Trial
+    from ama_ray.scores.trial import Estimate, ProbeResult, Replies, Trial
 
 
 def trial_fields(trial: Trial) -> dict[str, Any]:
@@ -23,6 +23,7 @@ def trial_fields(trial: Trial) -> dict[str, Any]:
         "ratios": trial.ratios,
         "objectives": {name: _fields(estimate) for name, estimate in trial.objectives.items()},
         "probes": {name: _fields(result) for name, result in trial.probes.items()},
+        "replies": {name: _fields(result) for name, result in trial.replies.items()},
     }
 
 
@@ -76,5 +77,5 @@ def value_or_null(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _fields(result: Estimate | ProbeResult) -> dict[str, float | None]:
+def _fields(result: Estimate | ProbeResult | Replies) -> dict[str, float | None]:
     return {key: value_or_null(value) for key, value in vars(result).items()}

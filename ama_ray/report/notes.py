@@ -42,6 +42,19 @@ def conditions(pareto: ParetoSet) -> str:
     return " ".join(told)
 
 
+def cut_off_note(pareto: ParetoSet) -> str:
+    """How many replies ended in their thinking, of base, aligned and the point with the most; empty where none did."""
+    names = list(dict.fromkeys(name for trial in pareto.scored for name in trial.replies))
+    told = []
+    for name in names:
+        known = [trial for trial in pareto.scored if name in trial.replies]
+        most = max(known, key=lambda trial: trial.replies[name].cut_off)
+        if most.replies[name].cut_off > 0:
+            ends = [f"{end} {t.replies[name].cut_off:.0%}" for end, t in pareto.trade.ends.items() if name in t.replies]
+            told.append(f"{name} {', '.join([*ends, f'at most {most.replies[name].cut_off:.0%}'])}")
+    return f"Cut off in thinking, and so without an answer: {'; '.join(told)}." * bool(told)
+
+
 def volumes(run: StoredRun) -> str:
     """The hypervolumes; with those of both splits, also how much the search had fooled itself."""
     difference = replace(run.claims.difference, value=run.pareto.hypervolume - run.pareto.uniform_hypervolume)

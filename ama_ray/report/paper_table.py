@@ -12,6 +12,7 @@ from ama_ray.run import StoredRun
 from ama_ray.scores.families import families
 from ama_ray.scores.interval import Interval
 from ama_ray.scores.metrics import METRICS
+from ama_ray.scores.tokens import minimised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,7 +150,7 @@ def _merged(picks: Mapping[str, Trial]) -> dict[str, Trial]:
 
 def _measures(objectives: Objectives) -> list[Measure]:
     metrics = {term.name: term.metric for term in objectives.probes}
-    columns = [Measure(name, higher_is_better=True) for name in objectives.names[:-1]]
+    columns = [Measure(name, higher_is_better=not minimised(name)) for name in objectives.names[:-1]]
     for family, members in families(objectives.probes).items():
         better = {METRICS[metrics[name]].higher_is_better for name in members}
         percent = all(METRICS[metrics[name]].bounded for name in members)

@@ -17,6 +17,8 @@ from ama_ray.pareto.named_points import knee
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus
 from ama_ray.report.plots.panel import COLOURS
 from ama_ray.run import StoredRun
+from ama_ray.scores.tokens import box as corners
+from ama_ray.scores.tokens import turned
 from ama_ray.storage.identity import PAIR
 from ama_ray.storage.names import IDENTITY
 
@@ -73,11 +75,9 @@ class RunComparison:
     def hypervolume(self, trials: Sequence[Trial]) -> float:
         """Of trials of any of the runs, in the box of the first, from its reference point on."""
         first = next(iter(self.runs.values()))
-        base, aligned, *points = (
-            [trial.objectives[name].value for name in first.objectives]
-            for trial in (first.base, first.aligned, *trials)
-        )
-        return hypervolume(points, base, aligned, [*first.reference.values()])
+        names, shown = first.objectives, (first.base, first.aligned, *trials)
+        base, aligned, *points = turned(names, [[trial.objectives[n].value for n in names] for trial in shown])
+        return hypervolume(points, *corners(names, base, aligned), turned(names, [*first.reference.values()]))
 
     def table(self) -> Table:
         """A row per run: its trials, hypervolumes and knee."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.data.rows import Row
+    from ama_ray.engine.replies import Reply
     from ama_ray.rewards.chat import ChatMessage
 
 
@@ -32,12 +33,28 @@ class Scored:
     """What a scorer made of replies.
 
     Attributes:
-        scores: One per reply, shape (prompts, n).
+        scores: One per reply, shape (prompts, n); NaN where a judge gave none.
         tokens: Tokens that a judge was sent and sent back, by kind (`prompt`, `completion`); empty without a judge.
     """
 
     scores: NDArray[np.float64]
     tokens: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> int:
+        """The number of replies without a score."""
+        return int(np.isnan(self.scores).sum())
+
+    @property
+    def items(self) -> NDArray[np.float64]:
+        """The mean score of each prompt, shape (prompts, 1), over the replies that have one.
+
+        A prompt without any has the mean of the others, so that it moves none of what is made of them.
+        """
+        known = ~np.isnan(self.scores)
+        counts, sums = known.sum(axis=1), np.where(known, self.scores, 0).sum(axis=1)
+        means = sums / np.maximum(counts, 1)
+        return np.where(counts > 0, means, means[counts > 0].mean())[:, None]
 
 
 @dataclass(frozen=True)
@@ -57,9 +74,9 @@ class PreparedReward(ABC):
     requests: tuple[Generation, ...]
 
     @property
-    def functions(self) -> tuple[Callable[..., Any], ...]:
-        """The functions of the user behind it, which have to travel to the trials."""
-        return ()
+    def sources(self) -> dict[str, str]:
+        """The texts of the user's program files behind it, by path."""
+        return {}
 
     @abstractmethod
     def check(self) -> None:
@@ -69,7 +86,15 @@ class PreparedReward(ABC):
             UserError: The scorer does not work, or a row lacks what it needs.
         """
 
-    def score(self, replies: Sequence[Sequence[str]]) -> Scored:
+    def findings(self) -> str:
+        """What `ama-ray check` says of the scorer after trying it out, one line; empty where there is nothing to say.
+
+        Raises:
+            UserError: It does not work.
+        """
+        return ""
+
+    def score(self, replies: Sequence[Sequence[Reply]]) -> Scored:
         """Scores `n` replies to every prompt, all in one call of the scorer.
 
         Raises:
@@ -80,7 +105,7 @@ class PreparedReward(ABC):
         return Scored(scored.scores.reshape(len(self.rows), -1), scored.tokens)
 
     @abstractmethod
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
         """Scores replies, each with the row of its prompt; the scores have the shape (replies,)."""
 
 
@@ -102,7 +127,7 @@ class RewardKind(RewardSettings, ABC):
         """
 
 
-def finite(name: str, scores: Sequence[float], replies: Sequence[str]) -> NDArray[np.float64]:
+def finite(name: str, scores: Sequence[float], replies: Sequence[Reply]) -> NDArray[np.float64]:
     """The scores as an array.
 
     Args:
@@ -116,7 +141,7 @@ def finite(name: str, scores: Sequence[float], replies: Sequence[str]) -> NDArra
     array = np.asarray(scores, dtype=np.float64)
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise ScorerError(f"{name} returned {array[bad]} for the reply {replies[bad]!r:.80}")
+        raise ScorerError(f"{name} returned {array[bad]} for the reply {replies[bad].text!r:.80}")
     return array
 
 
@@ -135,19 +160,22 @@ def sampled(
     Raises:
         UserError: A row lacks the prompt, or it cannot be tokenised.
     """
-    prompting, sampling = Prompting(tokenizer, reward.prompts.chat), reward.sampling
-    field = reward.prompts.field
+    prompting, sampling = Prompting(tokenizer, reward.prompts), reward.sampling
+    field, seed = reward.prompts.field, seed if sampling.seed is None else sampling.seed
 
     def prompt(row: Row) -> str | list[ChatMessage]:
         return messages(row, field) if reward.prompts.chat else row.text(field)
 
     return tuple(
-        Generation(
-            prompting.tokens(prompt(row), row),
+        Generation.drawn(
+            prompting,
+            prompt(row),
+            row,
+            sampling,
             max_tokens=sampling.max_tokens,
-            temperature=sampling.temperature,
+            stop=sampling.stop,
             n=n,
-            seed=seed * 1_000_003 + number * n,  # vLLM gives reply i the seed + i
+            seed=seed * 1_000_003 + number * n,
         )
         for number, row in enumerate(rows, start=1)
     )

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import importlib.util
-import itertools
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,23 +10,24 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from ama_ray.config.fields import FunctionAddress
+from ama_ray.data.rows import read_text
+from ama_ray.engine.replies import Reply
 from ama_ray.errors import UserError
+from ama_ray.processes.worker import CallError, Function, call
+from ama_ray.rewards import scorer_side
 from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError, finite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from ama_ray.data.rows import Row
 
-Scorer = Callable[..., list[float]]
-
+ADAPTER = f"{scorer_side.__name__}:adapted"
 FIRST_REPLIES = ("Yes.", "")
 """What a scorer is tried on before any engine starts: any model may say the one, or end at once."""
-
-_modules = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -39,103 +35,87 @@ class FunctionScores(PreparedReward):
     """A function of the user, `score(rows, replies)`, with its prompts.
 
     Attributes:
-        address: `file.py:function`.
-        scorer: The function.
+        function: What is called.
+        timeout: Seconds that a call may take.
     """
 
-    address: str
-    scorer: Scorer
+    function: Function
+    timeout: float
 
     @property
-    def functions(self) -> tuple[Scorer, ...]:
-        """The scorer."""
-        return (self.scorer,)
+    def sources(self) -> dict[str, str]:
+        """The file of the function."""
+        return {self.function.address.rpartition(":")[0]: self.function.source or ""}
 
     def check(self) -> None:
         """Calls the scorer once, on the first two rows with two short replies each.
 
-        There is no tolerance: a trial in which a model says nothing would fail in the same way. The function is
-        imported anew for this, as what it keeps in its module after a call might not be fit to be sent to the trials.
+        There is no tolerance: a trial in which a model says nothing would fail in the same way.
 
         Raises:
-            UserError: It raised, or did not return one finite number per reply.
+            UserError: It cannot be imported, raised, or did not return one finite number per reply.
         """
-        rows = tuple(copy.deepcopy(self.rows[:2]))
-        tried = replace(self, rows=rows, requests=self.requests[:2], scorer=load_scorer(self.address))
+        tried = replace(self, rows=self.rows[:2], requests=self.requests[:2])
         try:
-            tried.score([FIRST_REPLIES] * len(rows))
+            tried.score([[Reply(text) for text in FIRST_REPLIES]] * len(tried.rows))
         except ScorerError as error:
             raise UserError(
                 f"reward.scorer: {error}; it was tried on the first rows with the replies "
                 f"{' and '.join(map(repr, FIRST_REPLIES))}, and must give every reply a finite number."
             ) from error
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
-        return Scored(called(self.address, self.scorer, replies, [row.fields for row in rows], list(replies)))
+    def called(self, rows: Sequence[Row], replies: Sequence[Reply], *more: Any) -> NDArray[np.float64]:
+        """Calls the scorer, and checks what it returns.
+
+        Args:
+            rows: Of the replies.
+            replies: What it scores.
+            more: What it is given besides.
+
+        Raises:
+            ScorerError: It did not return one finite number per reply.
+        """
+        name = f"the scorer {self.function.address}"
+        given = [row.fields for row in rows], [asdict(reply) for reply in replies]
+        try:
+            numbers = call(self.function, *given, *more, timeout=self.timeout)
+        except CallError as error:
+            raise ScorerError(f"{name} {error}") from error
+        if len(numbers) != len(replies):
+            raise ScorerError(f"{name} returned {len(numbers)} scores for {len(replies)} replies")
+        return finite(name, numbers, replies)
+
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
+        return Scored(self.called(rows, replies))
 
 
 class FunctionReward(RewardKind):
     """The mean of a Python function over sampled replies to the prompts.
 
     `scorer` is `file.py:function`, the function being
-    `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply.
+    `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply. Where `replies`
+    is annotated `list[Reply]` (`from ama_ray import Reply`), it gets `text`, `thinking`, `finish` (`end`, `stop` or
+    `length`), `tokens`, and `cut_off`, whether a reply ended in its thinking: its text is then empty. It is called in
+    the main thread of a process of its own beside every engine, which it keeps from trial to trial.
     """
 
     kind: Literal["function"]
     scorer: FunctionAddress = Field(description="scores replies")
+    timeout: float = Field(600, gt=0, description="seconds that a call of the scorer may take")
 
     def preparer(self) -> Callable[..., FunctionScores]:
-        """Imports the function."""
-        return partial(FunctionScores, address=self.scorer, scorer=load_scorer(self.scorer))
+        """Reads the function's file."""
+        return partial(FunctionScores, function=read_function(self.scorer), timeout=self.timeout)
 
 
-def called(address: str, scorer: Scorer, replies: Sequence[str], *arguments: Any) -> NDArray[np.float64]:
-    """Calls a user's scorer and checks what it returns.
-
-    Args:
-        address: `file.py:function`, for errors.
-        scorer: The function.
-        replies: The replies, for errors, and for how many numbers to expect.
-        arguments: What the function is called with.
+def read_function(address: str) -> Function:
+    """Reads the file of `file.py:function`.
 
     Raises:
-        ScorerError: It raised, or did not return one finite number per reply.
-    """
-    name = f"the scorer {address}"
-    try:
-        scores = scorer(*arguments)
-    except Exception as error:
-        raise ScorerError(f"{name} raised {type(error).__name__}: {error}") from error
-    try:
-        numbers = [float(score) for score in scores]
-    except (TypeError, ValueError):
-        raise ScorerError(f"{name} must return a list of numbers, not {scores!r:.80}") from None
-    if len(numbers) != len(replies):
-        raise ScorerError(f"{name} returned {len(numbers)} scores for {len(replies)} replies")
-    return finite(name, numbers, replies)
-
-
-def load_scorer(address: str) -> Scorer:
-    """Imports `file.py:function`, in a module of its own even where the same file was imported before.
-
-    Raises:
-        UserError: There is no such file or function, or importing the file fails.
+        UserError: There is no such file.
     """
     path, _, name = address.rpartition(":")
     file = Path(path).resolve()
     if not file.is_file():
         raise UserError(f"reward.scorer: there is no file {file}; give file.py:function.")
-    module_name = f"ama_ray_scorer_{next(_modules)}_{file.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None:
-        raise UserError(f"reward.scorer: {file} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise UserError(f"reward.scorer: importing {file} raised {type(error).__name__}: {error}.") from error
-    scorer: Scorer | None = getattr(module, name, None)
-    if not callable(scorer):
-        raise UserError(f"reward.scorer: {file} has no function {name!r}; define it there.")
-    return scorer
+    return Function(f"{file}:{name}", read_text(file), adapted_by=ADAPTER)

@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from ama_ray.config.rewards import Judge
-from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, finite
+from ama_ray.rewards.base import PreparedReward, RewardKind, Scored
 from ama_ray.rewards.chat import as_text
-from ama_ray.rewards.judge_client import JudgeClient
+from ama_ray.rewards.judge_client import SAMPLE, STAND_IN, JudgeClient, stand_in
 from ama_ray.rewards.rubric import MARK, fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ama_ray.data.rows import Row
+    from ama_ray.engine.replies import Reply
 
 
 class JudgeReward(RewardKind):
-    """The mean of the marks that a judge gives: the first number within `scale` in its answer.
+    """The mean of the marks within `scale` that a judge gives.
 
     In the judge's `template`, {prompt}, {reply}, {reference}, {low} and {high} are filled in.
     """
@@ -58,12 +60,17 @@ class JudgeScores(PreparedReward):
         """
         for row in self.rows:
             self._question(row, "")
-        self.judge.check()
+        self.judge.check(self._question(self.rows[0], STAND_IN))
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
-        questions = [self._question(row, reply) for row, reply in zip(rows, replies, strict=True)]
+    def findings(self) -> str:
+        """How far the judge agrees with itself, on replies that stand in for a model's."""
+        rows = self.rows[:SAMPLE]
+        return self.judge.agreement([self._question(row, stand_in(row, self.settings.reference)) for row in rows])
+
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
+        questions = [self._question(row, reply.text) for row, reply in zip(rows, replies, strict=True)]
         verdicts = self.judge.ask(questions)
-        return Scored(finite(self.judge.name, verdicts.numbers, replies), verdicts.tokens)
+        return Scored(np.array(verdicts.numbers), verdicts.tokens)
 
     def _question(self, row: Row, reply: str) -> str:
         template = self.settings.judge.template or MARK

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ama_ray.data.rows import Row
     from ama_ray.engine.classifier.classifier import Classifier
+    from ama_ray.engine.replies import Reply
 
 
 class ModelReward(RewardKind):
@@ -166,14 +167,14 @@ class ModelScores(PreparedReward):
                     f"takes {self.model.limit}; shorten or remove it."
                 )
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
         name = f"the reward model {self.settings.model}"
-        tokens = [self._tokens(row, reply) for row, reply in zip(rows, replies, strict=True)]
+        tokens = [self._tokens(row, reply.text) for row, reply in zip(rows, replies, strict=True)]
         for row, reply, text in zip(rows, replies, tokens, strict=True):
             if self.model.limit is not None and len(text) > self.model.limit:
                 raise ScorerError(
                     f"{name} takes {self.model.limit} tokens, and {row.where} has {len(text)} with the reply "
-                    f"{reply!r:.80}; lower sampling.max_tokens, or remove long prompts"
+                    f"{reply.text!r:.80}; lower sampling.max_tokens, or remove long prompts"
                 )
         try:
             scores = self.classifier.scores(tokens)

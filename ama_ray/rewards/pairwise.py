@@ -6,20 +6,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from ama_ray.config.fields import FunctionAddress
 from ama_ray.config.rewards import Judge
-from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError, finite
+from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError
 from ama_ray.rewards.chat import as_text
-from ama_ray.rewards.function import FunctionScores, called, load_scorer
-from ama_ray.rewards.judge_client import JudgeClient
+from ama_ray.rewards.function import FunctionScores, read_function
+from ama_ray.rewards.judge_client import SAMPLE, STAND_IN, JudgeClient
 from ama_ray.rewards.rubric import FIRST, PAIR, SECOND, fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ama_ray.data.rows import Row
+    from ama_ray.engine.replies import Reply
 
 
 class PairwiseReward(RewardKind):
@@ -34,6 +36,7 @@ class PairwiseReward(RewardKind):
     kind: Literal["pairwise"]
     reference: str = Field("reference", description="the field of the prompt file with the reference reply")
     scorer: FunctionAddress | None = Field(None, description="says how likely each reply is the better one")
+    timeout: float = Field(600, gt=0, description="seconds that a call of the scorer may take")
     judge: Judge | None = Field(None, description="who says it instead")
 
     @model_validator(mode="after")
@@ -45,11 +48,11 @@ class PairwiseReward(RewardKind):
         return self
 
     def preparer(self) -> Callable[..., PreparedReward]:
-        """Imports the function, or sets up the judge's client."""
+        """Reads the function's file, or sets up the judge's client."""
         if self.judge is not None:
             return partial(PairwiseJudgeScores, judge=JudgeClient(self.judge, FIRST, SECOND))
         assert self.scorer is not None  # the run file has one of the two
-        return partial(PairwiseScores, address=self.scorer, scorer=load_scorer(self.scorer))
+        return partial(PairwiseScores, function=read_function(self.scorer), timeout=self.timeout)
 
 
 @dataclass(frozen=True)
@@ -71,15 +74,14 @@ class PairwiseScores(FunctionScores):
             row.text(self.settings.reference)
         super().check()
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
         references = [row.text(self.settings.reference) for row in rows]
-        fields = [row.fields for row in rows]
-        chances = called(self.address, self.scorer, replies, fields, list(replies), references)
+        chances = self.called(rows, replies, references)
         for chance, reply in zip(chances, replies, strict=True):
             if not 0 <= chance <= 1:
                 raise ScorerError(
-                    f"the scorer {self.address} returned {chance:g} for the reply {reply!r:.80}; the chance that the "
-                    "reply is the better one lies between 0 and 1"
+                    f"the scorer {self.function.address} returned {chance:g} for the reply {reply.text!r:.80}; the "
+                    "chance that the reply is the better one lies between 0 and 1"
                 )
         return Scored(chances)
 
@@ -103,12 +105,17 @@ class PairwiseJudgeScores(PreparedReward):
         """
         for row in self.rows:
             self._questions(row, "")
-        self.judge.check()
+        self.judge.check(self._questions(self.rows[0], STAND_IN)[0])
 
-    def _score(self, rows: Sequence[Row], replies: Sequence[str]) -> Scored:
-        pairs = [self._questions(row, reply) for row, reply in zip(rows, replies, strict=True)]
+    def findings(self) -> str:
+        """How far the judge agrees with itself, on pairs of a reference and a reply that stands in for a model's."""
+        pairs = [self._questions(row, STAND_IN) for row in self.rows[:SAMPLE]]
+        return self.judge.agreement([pair[i % 2] for i, pair in enumerate(pairs)])
+
+    def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
+        pairs = [self._questions(row, reply.text) for row, reply in zip(rows, replies, strict=True)]
         verdicts = self.judge.ask([question for pair in pairs for question in pair])
-        first, second = finite(self.judge.name, verdicts.numbers, replies).reshape(-1, 2).T
+        first, second = np.array(verdicts.numbers).reshape(-1, 2).T
         # The reply was first, then second.
         chances = ((SECOND - first) + (second - FIRST)) / 2
         return Scored(chances, verdicts.tokens)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray.data import splits
 from ama_ray.data.rows import Row
+from ama_ray.processes.worker import end_workers
 from ama_ray.rewards.base import RewardKind, sampled
 
 if TYPE_CHECKING:
@@ -39,12 +40,15 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
     prepared = reward.preparer()
     key = partial(_prompt, reward.prompts.field)
     halves = splits.load(reward.prompts, report.share, key=key)
-    n = reward.sampling.n
+    n, more = reward.sampling.replies, report.samples if reward.sampling.temperature > 0 else 1
     rows = splits.shuffled(halves.search, key)
     search = prepared(reward, rows, sampled(reward, rows, tokenizer, seed, n))
-    later = prepared(reward, halves.report, sampled(reward, halves.report, tokenizer, seed, n * report.samples))
-    search.check()
-    later.check()
+    later = prepared(reward, halves.report, sampled(reward, halves.report, tokenizer, seed, n * more))
+    try:
+        search.check()
+        later.check()
+    finally:
+        end_workers()
     parts = {
         f"part-{number}": replace(search, rows=rows[part], requests=search.requests[part])
         for number, part in enumerate(splits.parts(rows))

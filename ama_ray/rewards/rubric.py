@@ -1,4 +1,4 @@
-"""What a judge is asked, and how the number in its answer is read."""
+"""What a judge is asked."""
 
 from __future__ import annotations
 
@@ -42,8 +42,6 @@ are equally good."""
 FIRST, SECOND = 1.0, 2.0
 """The verdicts that `PAIR` asks for; what lies between says how much the second is preferred."""
 
-_NUMBER = re.compile(r"(?<![\w.\-])-?\d+(?:\.\d+)?(?!\w|\.\d)")
-
 
 def fill(template: str, fields: dict[str, str]) -> str:
     """Puts texts in the place of their names in braces; other braces, in the template or the texts, stay as they are.
@@ -54,16 +52,3 @@ def fill(template: str, fields: dict[str, str]) -> str:
     """
     names = "|".join(map(re.escape, fields))
     return re.sub(rf"\{{({names})\}}", lambda match: fields[match[1]], template)
-
-
-def read_number(answer: str, low: float, high: float) -> float | None:
-    """The first number of an answer that lies from `low` to `high`, or None.
-
-    What a model thinks aloud, up to `</think>`, is not its answer, and thoughts without an end have none. A number
-    stands by itself: `GPT4` and `2nd` have none, `8/10` has 8 first.
-    """
-    thoughts, _, answer = answer.rpartition("</think>")
-    if not thoughts and "<think>" in answer:
-        return None
-    numbers = (float(match[0]) for match in _NUMBER.finditer(answer))
-    return next((number for number in numbers if low <= number <= high), None)

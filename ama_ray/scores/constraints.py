@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from ama_ray.config.search import parse_bound
 from ama_ray.errors import UserError
 from ama_ray.scores.families import families, family_tax
+from ama_ray.scores.tokens import TOKENS
+from ama_ray.scores.trial import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ama_ray.config.search import Side
     from ama_ray.scores.families import Values
-    from ama_ray.scores.terms import ProbeTerm
-    from ama_ray.scores.trial import Estimate, Scores
+    from ama_ray.scores.objectives import Objectives
+    from ama_ray.scores.trial import Scores
 
 
 @dataclass(frozen=True)
@@ -24,30 +26,34 @@ class Constraints:
     """The bounds that points of the front satisfy; without bounds, every point does.
 
     Attributes:
-        bounds: Side and limit by name: `tax`, a reward objective, `probe.NAME` or `family.NAME`.
+        bounds: Side and limit by name: `tax`, `tokens`, a reward objective, `probe.NAME` or `family.NAME`.
         families: The names of the probes of every family that is bounded.
+        tokens_of: The reward or probe whose replies `tokens` counts.
     """
 
     bounds: Mapping[str, tuple[Side, float]] = field(default_factory=dict)
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tokens_of: str = ""
 
     @classmethod
-    def parse(cls, bounds: Mapping[str, str], probes: Sequence[ProbeTerm]) -> Constraints:
+    def parse(cls, bounds: Mapping[str, str], objectives: Objectives) -> Constraints:
         """The constraints of a run file.
 
         Args:
             bounds: By name, as `<= 0.02`.
-            probes: The probes of the run, in whose families `family.NAME` is looked up.
+            objectives: Of the run, in whose families `family.NAME` is looked up.
 
         Raises:
             UserError: There is no such family.
         """
-        members = families(probes)
+        members = families(objectives.probes)
         wanted = [name.removeprefix("family.") for name in bounds if name.startswith("family.")]
         if unknown := [family for family in wanted if family not in members]:
             raise UserError(f"constraints: there is no family {unknown[0]!r}; there are {', '.join(members)}.")
         return cls(
-            {name: parse_bound(bound) for name, bound in bounds.items()}, {family: members[family] for family in wanted}
+            {name: parse_bound(bound) for name, bound in bounds.items()},
+            {family: members[family] for family in wanted},
+            objectives.tokens.of,
         )
 
     def __bool__(self) -> bool:
@@ -72,6 +78,9 @@ class Constraints:
     def _estimate(self, name: str, scores: Scores) -> Estimate:
         if name in scores.objectives:
             return scores.objectives[name]
+        if name == TOKENS:
+            replies = scores.replies.get(self.tokens_of)
+            return Estimate(replies.tokens, replies.tokens_se) if replies else Estimate()
         kind, _, what = name.partition(".")
         return family_tax(scores, self.families[what] if kind == "family" else (what,))
 

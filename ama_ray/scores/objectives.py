@@ -12,17 +12,25 @@ import numpy as np
 from ama_ray.scores.families import families
 from ama_ray.scores.interval import Interval
 from ama_ray.scores.metrics import METRICS, mean_error
-from ama_ray.scores.trial import Estimate, ProbeResult, Scores
+from ama_ray.scores.terms import UNCOUNTED
+from ama_ray.scores.tokens import TAX, TOKENS
+from ama_ray.scores.trial import Estimate, ProbeResult, Replies, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ama_ray.scores.terms import ProbeTerm, RewardTerm
+    from ama_ray.scores.terms import ProbeTerm, RewardTerm, TokensTerm
 
 
 Items = Mapping[str, "NDArray[np.float64]"]
 """By name of a reward or probe, a row per prompt or item. Of a reward: the mean score of the prompt's replies, shape
-(prompts, 1); of a probe: what its metric sums up, shape (items, k)."""
+(prompts, 1); of a probe: what its metric sums up, shape (items, k). By `replies_of` of one that has replies: their mean
+number of tokens, and the share of them that ended in their thinking, shape (prompts or items, 2)."""
+
+
+def replies_of(name: str) -> str:
+    """Where items have what the replies of a reward or probe were like."""
+    return f"replies.{name}"
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,17 @@ class Objectives:
 
     rewards: tuple[RewardTerm, ...]
     probes: tuple[ProbeTerm, ...]
+    tokens: TokensTerm = UNCOUNTED
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The objectives: those of the rewards, maximised, then `tax`, minimised."""
-        return (*dict.fromkeys(term.objective for term in self.rewards), "tax")
+        """The objectives: the rewards, maximised, then `tokens` where they are one, and `tax`, minimised."""
+        return (*self.reward_names, *([TOKENS] * self.tokens.is_objective), TAX)
+
+    @property
+    def reward_names(self) -> tuple[str, ...]:
+        """The objectives of the rewards."""
+        return tuple(dict.fromkeys(term.objective for term in self.rewards))
 
     def weights(self) -> dict[str, float]:
         """The weight of every probe in the tax, which is the mean over families of the mean over their probes."""
@@ -62,7 +76,15 @@ class Objectives:
         weights = self.weights()
         tax = sum(weights[name] * result.tax for name, result in results.items())
         variance = sum((weights[name] * result.tax_se) ** 2 for name, result in results.items())
-        return Scores(objectives | {"tax": Estimate(tax, variance**0.5)}, results)
+        return Scores(objectives | {TAX: Estimate(tax, variance**0.5)}, results, self._replies(items))
+
+    def _replies(self, items: Items) -> dict[str, Replies]:
+        found = {}
+        for term in (*self.rewards, *self.probes):
+            if (of := items.get(replies_of(term.name))) is not None:
+                tokens, cut_off = of.mean(axis=0).tolist()
+                found[term.name] = Replies(tokens, mean_error(of[:, 0]), cut_off)
+        return found
 
     def _reward(self, objective: str, items: Items) -> Estimate:
         value, variance = 0.0, 0.0
@@ -92,7 +114,12 @@ class Objectives:
         return rewards | of_families | {f"probe.{name}": each for name, each in probes.items()}
 
     def by_prompt(self, objective: str, items: Items) -> list[NDArray[np.float64]]:
-        """The weighted sum of an objective's rewards per prompt, an array for every set of prompts."""
+        """What a reward objective, or `tokens`, is the mean of, per prompt: an array for every set of prompts.
+
+        Of several rewards on the same prompts, that is their weighted sum.
+        """
+        if objective == TOKENS:
+            return [items[replies_of(self.tokens.of)][:, 0]]
         sums: defaultdict[int, list[NDArray[np.float64]]] = defaultdict(list)
         for term in self.rewards:
             if term.objective == objective:

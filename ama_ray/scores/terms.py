@@ -26,6 +26,22 @@ class RewardTerm:
 
 
 @dataclass(frozen=True)
+class TokensTerm:
+    """What `tokens` counts.
+
+    Attributes:
+        of: The reward or probe whose replies are counted; empty where nothing asks for it.
+        is_objective: Whether fewer of them are an objective.
+    """
+
+    of: str = ""
+    is_objective: bool = False
+
+
+UNCOUNTED = TokensTerm()
+
+
+@dataclass(frozen=True)
 class ProbeTerm:
     """A probe's part in the tax; `metric` is a name in `ama_ray.scores.metrics.METRICS`."""
 

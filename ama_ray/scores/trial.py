@@ -41,24 +41,44 @@ class ProbeResult:
 
 
 @dataclass(frozen=True)
+class Replies:
+    """What the replies to the prompts of one reward, or to the items of one probe, were like.
+
+    Attributes:
+        tokens: Mean number of tokens per reply, those of its thinking included.
+        tokens_se: Its standard error, replies clustered by prompt or item.
+        cut_off: Share of the replies that ended in their thinking (0-1), and so have no answer.
+    """
+
+    tokens: float
+    tokens_se: float
+    cut_off: float
+
+
+@dataclass(frozen=True)
 class Scores:
     """What a trial scored on one split.
 
     Attributes:
-        objectives: By name: those of the rewards in the order of the run file, then `tax`.
+        objectives: By name: those of the rewards in the order of the run file, then `tokens` where they are one, then
+            `tax`.
         probes: By name.
+        replies: By name of every reward and probe that has replies.
     """
 
     objectives: dict[str, Estimate]
     probes: dict[str, ProbeResult] = field(default_factory=dict)
+    replies: dict[str, Replies] = field(default_factory=dict)
 
     def to_row(self) -> dict[str, float]:
-        """Flat: `reward`, `reward_se`, ..., `tax`, `tax_se`, then four columns per probe."""
+        """Flat: `reward`, `reward_se`, ..., `tax`, `tax_se`, four columns per probe, three per source of replies."""
         row: dict[str, float] = {}
         for name, estimate in self.objectives.items():
             row |= {name: estimate.value, f"{name}_se": estimate.se}
         for name, probe in self.probes.items():
             row |= {f"{name}.{key}": value for key, value in vars(probe).items()}
+        for name, replies in self.replies.items():
+            row |= {f"{name}.{key}": value for key, value in vars(replies).items()}
         return row
 
     @classmethod
@@ -67,15 +87,19 @@ class Scores:
         names = [key.removesuffix("_se") for key in row if key.endswith("_se") and "." not in key]
         if all(math.isnan(row[name]) for name in names):
             return None
-        probes = [key.removesuffix(".tax_se") for key in row if key.endswith(".tax_se")]
-        keys = tuple(ProbeResult.__dataclass_fields__)
+
+        def parts(kind: type[Any], first: str, last: str) -> dict[str, Any]:
+            found = [key.removesuffix(last) for key in row if key.endswith(last)]
+            return {
+                name: kind(**{key: row[f"{name}.{key}"] for key in kind.__dataclass_fields__})
+                for name in found
+                if not math.isnan(row[f"{name}.{first}"])
+            }
+
         return cls(
             {name: Estimate(row[name], row[f"{name}_se"]) for name in names},
-            {
-                name: ProbeResult(**{key: row[f"{name}.{key}"] for key in keys})
-                for name in probes
-                if not math.isnan(row[f"{name}.score"])
-            },
+            parts(ProbeResult, "score", ".tax_se"),
+            parts(Replies, "tokens", ".cut_off"),
         )
 
 
@@ -135,6 +159,11 @@ class Trial:
     def probes(self) -> dict[str, ProbeResult]:
         """By name, on the split that this trial is seen on."""
         return self.scores.probes if self.scores else {}
+
+    @property
+    def replies(self) -> dict[str, Replies]:
+        """By name, on the split that this trial is seen on."""
+        return self.scores.replies if self.scores else {}
 
     @property
     def reward(self) -> float:
@@ -211,7 +240,7 @@ PROMPTS = 4
 
 
 @dataclass(frozen=True)
-class Reply:
+class KeptReply:
     """The first sampled reply to a prompt; the same prompts and seeds in every trial."""
 
     prompt: str

@@ -11,7 +11,7 @@ from ama_ray.config.fields import Model
 from ama_ray.errors import UserError
 from ama_ray.scores.metrics import METRICS
 from ama_ray.scores.objectives import Objectives
-from ama_ray.scores.terms import ProbeTerm, RewardTerm
+from ama_ray.scores.terms import ProbeTerm, RewardTerm, TokensTerm
 from ama_ray.storage.files import replacing
 from ama_ray.storage.names import OBJECTIVES
 
@@ -44,6 +44,13 @@ class StoredProbe(Model):
         return metric
 
 
+class StoredTokens(Model):
+    """The fields of a `TokensTerm`."""
+
+    of: str
+    is_objective: bool
+
+
 class ObjectivesFile(Model):
     """The terms of the objectives of a run.
 
@@ -53,6 +60,7 @@ class ObjectivesFile(Model):
 
     rewards: tuple[StoredReward, ...] = Field(min_length=1)
     probes: tuple[StoredProbe, ...] = Field(min_length=1)
+    counted: StoredTokens
     test_data: tuple[str, ...] = Field((), description="rewards and probes whose search items are from a test split")
     tokens: dict[str, float] = Field({}, description="most tokens that an item takes, by name of the reward or probe")
 
@@ -62,8 +70,8 @@ class ObjectivesFile(Model):
     ) -> ObjectivesFile:
         """The file of a run with these objectives."""
         rewards, probes = ([asdict(term) for term in terms] for terms in (objectives.rewards, objectives.probes))
-        fields = {"rewards": rewards, "probes": probes, "test_data": test_data, "tokens": dict(tokens or {})}
-        return cls.model_validate(fields)
+        fields = {"rewards": rewards, "probes": probes, "counted": asdict(objectives.tokens)}
+        return cls.model_validate(fields | {"test_data": test_data, "tokens": dict(tokens or {})})
 
     @property
     def objectives(self) -> Objectives:
@@ -71,6 +79,7 @@ class ObjectivesFile(Model):
         return Objectives(
             tuple(RewardTerm(**term.model_dump()) for term in self.rewards),
             tuple(ProbeTerm(**term.model_dump()) for term in self.probes),
+            TokensTerm(**self.counted.model_dump()),
         )
 
     @classmethod

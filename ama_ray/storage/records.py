@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ama_ray.errors import UserError
-from ama_ray.scores.trial import Reply, Trial
+from ama_ray.scores.trial import KeptReply, Trial
 from ama_ray.storage.files import replacing
 from ama_ray.storage.names import TRIALS
 
@@ -189,7 +189,7 @@ class ReplyStore:
 
     path: Path
 
-    def write(self, number: int, replies: Sequence[Reply]) -> None:
+    def write(self, number: int, replies: Sequence[KeptReply]) -> None:
         """Puts the replies of a trial in the place of those it had, in one step."""
         everything = self.read() | {number: tuple(replies)}
         with replacing(self.path) as file:
@@ -198,18 +198,18 @@ class ReplyStore:
                     line = {"trial": trial, "prompt": each.prompt, "reply": each.reply}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    def read(self) -> dict[int, tuple[Reply, ...]]:
+    def read(self) -> dict[int, tuple[KeptReply, ...]]:
         """The replies by trial; empty where there is no file, as in runs of before it was written.
 
         Raises:
             UserError: The file cannot be read.
         """
-        found: dict[int, tuple[Reply, ...]] = {}
+        found: dict[int, tuple[KeptReply, ...]] = {}
         try:
             with self.path.open(encoding="utf-8") as file:
                 for line in map(json.loads, file):
                     number = int(line["trial"])
-                    found[number] = (*found.get(number, ()), Reply(str(line["prompt"]), str(line["reply"])))
+                    found[number] = (*found.get(number, ()), KeptReply(str(line["prompt"]), str(line["reply"])))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError) as error:

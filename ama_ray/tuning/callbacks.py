@@ -38,7 +38,7 @@ def _make(name: str, config: RunConfig) -> Callback:
         raise UserError(
             f"callbacks: {name} needs the package {TRACKERS[name]}; pip install {TRACKERS[name]}, or leave it out."
         )
-    names, run = (*config.reward_objectives, "tax"), config.out.name
+    names, run = config.objectives, config.out.name
     if name == "tensorboard":
         from ama_ray.tuning.tensorboard_internals import FolderTensorBoard
 

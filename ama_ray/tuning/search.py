@@ -20,7 +20,6 @@ from ama_ray.storage.run_folder import Resume, RunFolder, finished, held
 from ama_ray.tuning import callbacks, samplers
 from ama_ray.tuning.budget import Spending
 from ama_ray.tuning.cluster.memory import check_stores, engine_bytes, own_store
-from ama_ray.tuning.cluster.pickling import scorers_by_value
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.reward_pool import reward_pools
 from ama_ray.tuning.cluster.slots import Slots, engine_resources
@@ -119,7 +118,6 @@ def _search(
     recorder = Recorder(earlier, on_trial, tell, lambda spec: tell.send(TrialStarted(spec.number, spec.split)))
     with ExitStack() as stack:
         tell.send(StageStarted("starting Ray"))
-        stack.enter_context(scorers_by_value(inputs.evaluations["search"].rewards))
         stack.enter_context(ray_cluster(partial(own_store, inputs)))
         signals.catch()
         check_stores(inputs)

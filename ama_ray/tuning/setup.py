@@ -19,7 +19,6 @@ from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_servers import check_servers, prepare_served
 from ama_ray.tuning.cluster.engine_source import InProcess, StoredEndpoints
 from ama_ray.tuning.cluster.memory import own_store
-from ama_ray.tuning.cluster.pickling import scorers_by_value
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.slots import engine_resources
 
@@ -147,7 +146,7 @@ def run_deep_check(inputs: Inputs, tell: Callable[[str], None]) -> None:
     Raises:
         UserError: The swap is not sound, or an engine does not start on this pair.
     """
-    with scorers_by_value(inputs.evaluations["search"].rewards), ray_cluster(partial(own_store, inputs)):
+    with ray_cluster(partial(own_store, inputs)):
         _, check = prepare(inputs, tell, deep=True)
         with closing(check):
             check.wait()

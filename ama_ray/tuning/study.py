@@ -13,10 +13,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from ama_ray.errors import UserError, one_line
+from ama_ray.scores.tokens import minimised
 from ama_ray.storage.names import JOURNAL
 from ama_ray.tuning.optuna_internals import NoLock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from optuna.storages import BaseStorage
@@ -25,14 +27,14 @@ if TYPE_CHECKING:
 
 
 def open_study(
-    folder: RunFolder, storage: str | None, objectives: int, sampler: optuna.samplers.BaseSampler
+    folder: RunFolder, storage: str | None, objectives: Sequence[str], sampler: optuna.samplers.BaseSampler
 ) -> optuna.Study:
     """Opens the study of a run, or makes it.
 
     Args:
         folder: The folder of the run.
         storage: An Optuna URL of a database; None for a journal in the folder.
-        objectives: How many there are; the last is minimised, all others are maximised.
+        objectives: Their names.
         sampler: It chooses the ratios.
 
     Raises:
@@ -44,7 +46,7 @@ def open_study(
             storage=_storage(storage, folder.path),
             study_name=folder.study,
             load_if_exists=True,
-            directions=[StudyDirection.MAXIMIZE] * (objectives - 1) + [StudyDirection.MINIMIZE],
+            directions=[StudyDirection.MINIMIZE if minimised(name) else StudyDirection.MAXIMIZE for name in objectives],
             sampler=sampler,
         )
     except Exception as error:  # SQLAlchemy, its drivers and Optuna raise all sorts

@@ -112,6 +112,7 @@ class SwapTrial(tune.Trainable):
             faulthandler.cancel_dump_traceback_later()
 
     def _step(self) -> TrialResult:
+        from ama_ray.processes.sandbox import SandboxError
         from ama_ray.rewards.base import ScorerError
 
         if not hasattr(self, "engine"):
@@ -125,7 +126,7 @@ class SwapTrial(tune.Trainable):
         evaluation = self._context.evaluations[part]
         try:
             measured = evaluation.evaluate(self.engine, lambda: self._base_on(part)[0])
-        except ScorerError as error:
+        except (ScorerError, SandboxError) as error:
             return replace(self._result(), state="failed", reason=str(error))
         self._measured.append(measured)
         for stage, seconds in measured.seconds.items():

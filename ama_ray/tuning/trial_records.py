@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ama_ray.config import Split
     from ama_ray.scores.objectives import Items
-    from ama_ray.scores.trial import Origin, Reply, Scores, State
+    from ama_ray.scores.trial import KeptReply, Origin, Scores, State
 
 _RECORD = "trial_result"
 """The key of a Tune result that holds the `TrialResult`."""
@@ -76,7 +76,7 @@ class TrialResult:
     items: Items = field(default_factory=dict, repr=False)
     tokens: dict[str, int] = field(default_factory=dict)
     scores: Scores | None = None
-    replies: tuple[Reply, ...] = field(default=(), repr=False)
+    replies: tuple[KeptReply, ...] = field(default=(), repr=False)
     reason: str = ""
 
     def to_tune(self) -> dict[str, Any]:

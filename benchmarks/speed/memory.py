@@ -34,7 +34,6 @@ from ama_ray.miniature import ROOT
 from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_source import InProcess
 from ama_ray.tuning.cluster.memory import own_store
-from ama_ray.tuning.cluster.pickling import scorers_by_value
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.setup import context_length, prepare
 from benchmarks.speed.swap import SHAPES, make_pair
@@ -100,8 +99,7 @@ def main(
         config = _config(folder)
         with Watch() as opening:
             inputs = Inputs.open(config)
-        rewards = inputs.evaluations["search"].rewards
-        with scorers_by_value(rewards), ray_cluster(partial(own_store, inputs)):
+        with ray_cluster(partial(own_store, inputs)):
             rows = _measure(inputs, engines)
     need = inputs.pair.num_bytes + rows[0]["bytes"]
     for row in rows:

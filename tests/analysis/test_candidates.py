@@ -116,7 +116,7 @@ def with_tax_error(made: Trial, tax: float, error: float) -> Trial:
 
 
 def test_constraints_leave_out_what_breaks_them_beyond_doubt() -> None:
-    bound = Constraints.parse({"tax": "<= 0.2"}, PLAIN.probes)
+    bound = Constraints.parse({"tax": "<= 0.2"}, PLAIN)
     ends = [at(0, 0.0, 0.0, 0.0), at(9, 1.0, 1.0, 1.0)]
     made = [at(1, 0.5, 0.1), at(2, 0.9, 0.21), at(3, 0.95, 0.3), at(4, 0.6, 0.19), at(5, 0.55, 0.195), at(6, 0.4, 0.15)]
     items = {trial.number: items for trial, items in [*ends, *made]}

@@ -131,7 +131,7 @@ def test_without_a_trade_only_places_are_known() -> None:
 
 def test_what_breaks_a_bound_is_on_no_front() -> None:
     trials, items = search(LINE, 6, LARGE)
-    bounded = ParetoSet(trials, Constraints.parse({"tax": "<= 0.1"}, OBJECTIVES.probes), {"reward": 0.2})
+    bounded = ParetoSet(trials, Constraints.parse({"tax": "<= 0.1"}, OBJECTIVES), {"reward": 0.2})
     claims = Claims.of(bounded, OBJECTIVES, items, resamples=100)
     assert {trial.number for trial in bounded.left_out} == {n for n, share in claims.on_front.items() if share == 0}
     assert claims.hypervolume.value == pytest.approx(bounded.hypervolume)

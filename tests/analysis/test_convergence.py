@@ -175,7 +175,7 @@ def test_constraints_and_the_reference_of_the_run_count() -> None:
     trials, items = search([(1.9, 0.1), (1.2, 0.1)], seed=4)
 
     def bounded(**bounds: str) -> ParetoSet:
-        return ParetoSet(trials, Constraints.parse(bounds, OBJECTIVES.probes))
+        return ParetoSet(trials, Constraints.parse(bounds, OBJECTIVES))
 
     def steps_of(pareto: ParetoSet) -> list[Step]:
         return hypervolume_trace(pareto, pareto.trials, OBJECTIVES, items)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.engine.replies import Reply
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from tests.support.words import StandInEngine, WordTokenizer
 
@@ -30,7 +31,8 @@ def test_answers_are_in_the_order_of_the_requests(monkeypatch: pytest.MonkeyPatc
         Continuations((0,), ((1, 2),)),
         Generation((0, 1), max_tokens=1),
     ]
-    assert engine.answer(requests) == [[1.0, 2.0], [" b\n", " b\n"], [3.0], [" a\n"]]
+    b, a = Reply(" b\n", tokens=2), Reply(" a\n", tokens=2)
+    assert engine.answer(requests) == [[1.0, 2.0], [b, b], [3.0], [a]]
     # There is no batch of a sort that nobody asks for.
     assert calls == [("generate", 2), ("loglikelihoods", 2)]
     assert [len(answer) for answer in engine.answer([NextToken((0,))])] == [3]

@@ -75,6 +75,8 @@ def test_answers_return_to_the_part_that_asked(tmp_path: Path) -> None:
         "fr": [1, 0],
         "more": [1],
         "again": [1],
+        "replies.reward": [2, 2],
+        "replies.fr": [2, 2],
     }
     assert all(items.ndim == 2 for items in measured.items.values())
     assert measured.tokens == {}

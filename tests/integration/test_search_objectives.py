@@ -58,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ParetoSet, Path]:
         engine={"dtype": "float32", "cpus": 2},
         reward=[
             {**shared, "name": "kind", "objective": "helpful", "scorer": f"{ROOT}/reward.py:score"},
-            {**shared, "name": "long", "objective": "detailed", "scorer": f"{folder}/detail.py:detail"},
+            {**shared, "name": "long", "objective": "helpful", "weight": 0.1, "scorer": f"{folder}/detail.py:detail"},
         ],
         tax=[
             {"name": "facts", "family": "knowledge", "kind": "choice", **split("facts")},
@@ -69,6 +69,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ParetoSet, Path]:
             {"name": "prose", "family": "language", "kind": "bits-per-byte", **text},
             {"name": "drift", "family": "language", "kind": "kl", "positions": 2, **text},
         ],
+        tokens={"of": "kind", "objective": True},
         trials=TRIALS,
         report={"points": 3, "samples": 1},
         out=folder / "run",
@@ -78,11 +79,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ParetoSet, Path]:
 
 def test_three_objectives_reach_the_front_and_the_files(run: tuple[ParetoSet, Path]) -> None:
     front, out = run
-    assert front.objectives == ("helpful", "detailed", "tax")
+    assert front.objectives == ("helpful", "tokens", "tax")
     assert not front.no_trade
     assert front.hypervolume > 0
     rows = pd.read_csv(out / "trials.csv")
-    for column in ("helpful", "helpful_se", "detailed", "tax", "report.detailed", "report.tax_se", "bleu.score_se"):
+    for column in (
+        "helpful",
+        "helpful_se",
+        "tokens",
+        "tax",
+        "report.tokens",
+        "report.tax_se",
+        "bleu.score_se",
+        "f1.tokens",
+    ):
         assert rows[column].notna().any()
     assert {"front.csv", "front.png", "summary.json"} <= {path.name for path in out.iterdir()}
     table = subprocess.run(
@@ -90,6 +100,21 @@ def test_three_objectives_reach_the_front_and_the_files(run: tuple[ParetoSet, Pa
     ).stdout
     assert "helpful" in table
     assert "calibration" in table
+
+
+def test_a_bound_of_tokens_picks_a_point_with_short_replies(run: tuple[ParetoSet, Path]) -> None:
+    front, _ = run
+    tokens = {trial.number: trial.objectives["tokens"] for trial in front}
+    assert all(0 < each.value <= 28 and each.se > 0 for each in tokens.values())
+    # Of prompts that all models have in common, and so paired: what a trial says is counted, not what it may say.
+    assert len({each.value for each in tokens.values()}) > 1
+    bound = sorted(each.value for each in tokens.values())[len(tokens) // 2]
+    short = [trial for trial in front if trial.objectives["tokens"].value <= bound]
+    assert 0 < len(short) < len(front)
+    picked = front.pick(max_tokens=bound)
+    assert picked.number in {trial.number for trial in short}
+    assert front.trade.above_line(picked) == max(map(front.trade.above_line, short))
+    assert all(trial.replies["kind"].cut_off == 0 for trial in front)
 
 
 def test_every_probe_says_how_sure_it_is(run: tuple[ParetoSet, Path]) -> None:
@@ -115,8 +140,8 @@ def test_a_failing_scorer_fails_its_trials_and_the_search_goes_on(run: tuple[Par
     assert 0 < len(failed) < TRIALS
     assert failed["reason"].str.contains("detail.py:detail (?:raised ValueError: no taste today|returned nan)").all()
     complete = searched[searched["state"] == "complete"]
-    assert complete[["detailed", "tax"]].notna().all(axis=None)
-    assert all(trial.state == "complete" and math.isfinite(trial.objectives["detailed"].value) for trial in front)
+    assert complete[["tokens", "tax"]].notna().all(axis=None)
+    assert all(trial.state == "complete" and math.isfinite(trial.objectives["tokens"].value) for trial in front)
 
 
 def test_a_stopped_trial_is_told_by_its_share(run: tuple[ParetoSet, Path]) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ama_ray.errors import UserError
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.scores.constraints import Constraints
+from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.trial import Trial
 from tests.support.objective_points import beats, coordinate, spaces
 from tests.support.trials import scores, trial
@@ -195,7 +196,7 @@ def test_stopped_trials_and_twins_are_on_no_front() -> None:
 
 
 def test_the_front_of_other_trials_is_made_alike() -> None:
-    pareto = ParetoSet(reported(), Constraints.parse({"tax": "<= 1"}, ()), {"tax": 1.5}, "report")
+    pareto = ParetoSet(reported(), Constraints.parse({"tax": "<= 1"}, Objectives((), ())), {"tax": 1.5}, "report")
     again = pareto.with_trials(pareto.trials[:3])
     assert (again.constraints, again.worst, again.split) == (pareto.constraints, pareto.worst, "report")
     assert again.trials == pareto.trials[:3]

@@ -6,6 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import softmax
 
+from ama_ray.config import Chat
 from ama_ray.data.prompting import Prompting
 from ama_ray.engine.requests import Continuations
 from ama_ray.errors import UserError
@@ -17,7 +18,7 @@ from tests.support.probe_items import Fields, PieceTokenizer, TextTokenizer, row
 
 
 def choice(*fields: Fields, tokenizer: Any = None, chat: bool = False, **settings: Any) -> ChoiceItems:
-    return Choice(**settings).build("p", rows(*fields), Prompting(tokenizer or TextTokenizer(), chat), None)
+    return Choice(**settings).build("p", rows(*fields), Prompting(tokenizer or TextTokenizer(), Chat(chat=chat)), None)
 
 
 def letter(*fields: Fields, tokenizer: Any = None, **settings: Any) -> LetterItems:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from transformers.data.metrics import squad_metrics
 
 from ama_ray.data.prompting import Prompting
+from ama_ray.data.thinking import Thinking
 from ama_ray.engine.requests import Generation
 from ama_ray.errors import UserError
 from ama_ray.probes.answers import drop, squad
@@ -19,6 +20,7 @@ from ama_ray.probes.exact import Exact
 from ama_ray.probes.f1 import F1
 from ama_ray.probes.number import Number
 from tests.support.probe_items import TextTokenizer, rows
+from tests.support.replies import said
 
 GSM8K = Path(__file__).parents[2] / "../shared/data/gsm8k/test.jsonl"
 WORDS = [
@@ -45,7 +47,7 @@ TEXT = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join) | st.text(max_
 def score(kind: Exact | F1 | Number, answer: Any, *replies: str) -> list[float]:
     fields = [{"prompt": "q", "answer": answer}] * len(replies)
     items = kind.build("p", rows(*fields), Prompting(TextTokenizer()), None)
-    statistics = items.statistics([[reply] for reply in replies], [])
+    statistics = items.statistics(said([[reply] for reply in replies]), [])
     assert statistics.shape == (len(replies), 1)
     return [float(each) for each in statistics[:, 0]]
 
@@ -54,7 +56,9 @@ def test_requests_are_greedy() -> None:
     kind = Exact(max_tokens=5, stop=(".",))
     fields = {"prompt": "a b", "answer": "c"}
     items = kind.build("p", rows(fields), Prompting(TextTokenizer()), None)
-    assert items.requests == (Generation((0, 1, 2), max_tokens=5, stop=(".",)),)
+    assert items.requests == (
+        Generation((0, 1, 2), max_tokens=5, stop=(".",), thinking=Thinking("</think>", "<think>")),
+    )
 
 
 def test_exact_strips_both_sides() -> None:

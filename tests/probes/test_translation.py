@@ -10,6 +10,7 @@ from ama_ray.data.prompting import Prompting
 from ama_ray.probes.translation import Bleu, Chrf
 from ama_ray.scores.metrics import METRICS
 from tests.support.probe_items import TextTokenizer, rows
+from tests.support.replies import said
 
 WORDS = ["the", "red", "cat", "sat,", "down", "."]
 SENTENCE = st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join)
@@ -20,7 +21,7 @@ def statistics(metric: Metric, replies: list[str], references: list[Any]) -> np.
     kind = Bleu() if metric == "bleu" else Chrf()
     fields = [{"prompt": "q", "answer": each} for each in references]
     items = kind.build("p", rows(*fields), Prompting(TextTokenizer()), None)
-    return items.statistics([[reply] for reply in replies], [])
+    return items.statistics(said([[reply] for reply in replies]), [])
 
 
 def official(metric: Metric, replies: list[str], references: list[list[str | None]]) -> float:

@@ -1,16 +1,26 @@
-import sys
+import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ama_ray.config import Report
+from ama_ray.engine.replies import Reply
 from ama_ray.errors import UserError
+from ama_ray.processes.worker import end_workers
 from ama_ray.rewards import registry as rewards
 from ama_ray.rewards.base import PreparedReward, ScorerError
-from ama_ray.rewards.function import load_scorer
+from tests.support.replies import said
 from tests.support.rewards import ChatWords, prepare, settings
 from tests.support.words import WordTokenizer
+
+
+@pytest.fixture(autouse=True)
+def no_worker_is_left() -> Iterator[None]:
+    yield
+    end_workers()
+
 
 GOOD = "return [float(len(reply)) for reply in replies]"
 
@@ -23,8 +33,8 @@ def read(folder: Path, body: str, **fields: Any) -> tuple[PreparedReward, Prepar
 def test_every_reply_is_scored_with_its_row(tmp_path: Path) -> None:
     body = "return [row['weight'] * len(reply) for row, reply in zip(rows, replies)]"
     search, later = read(tmp_path, body, sampling={"n": 2})
-    assert search.score([["x", "xx"], ["", "xxx"]]).scores.tolist() == [[2, 4], [0, 9]]
-    assert later.score([["x", "", "xx", "x"]]).scores.tolist() == [[5, 0, 10, 5]]
+    assert search.score(said([["x", "xx"], ["", "xxx"]])).scores.tolist() == [[2, 4], [0, 9]]
+    assert later.score(said([["x", "", "xx", "x"]])).scores.tolist() == [[5, 0, 10, 5]]
 
 
 def test_requests_repeat_with_the_seed_and_differ_between_prompts(tmp_path: Path) -> None:
@@ -69,7 +79,7 @@ def test_a_scorer_that_fails_is_refused_before_anything_starts(tmp_path: Path, b
 def test_a_scorer_that_fails_later_is_named(tmp_path: Path, body: str, words: str) -> None:
     search, _ = read(tmp_path, f"{GOOD} if replies[0] == 'Yes.' else later()\ndef later():\n    {body}")
     with pytest.raises(ScorerError, match=words) as caught:
-        search.score([["good", ""], ["Yes.", "x"]])
+        search.score(said([["good", ""], ["Yes.", "x"]]))
     assert "reward.py:score" in str(caught.value)
 
 
@@ -83,19 +93,21 @@ def test_trying_a_scorer_leaves_no_trace_in_what_is_sent(tmp_path: Path) -> None
     body = "global calls; calls += 1; rows[0].clear(); return [float(calls)] * len(replies)\ncalls = 0"
     search, _ = read(tmp_path, body, rows=[{"prompt": "only one"}])
     assert search.rows[0].fields == {"prompt": "only one"}
-    assert search.score([["x"]]).scores.tolist() == [[1.0]]
+    assert search.score(said([["x"]])).scores.tolist() == [[1.0]]
 
 
-def test_scorers_of_equal_file_names_stay_apart(tmp_path: Path) -> None:
-    addresses = []
-    for name, value in (("one", 1.0), ("two", 2.0)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "reward.py").write_text(f"VALUE = {value}\ndef score(rows, replies): return [VALUE]\n")
-        addresses.append(f"{tmp_path / name}/reward.py:score")
-    one, two, again = (load_scorer(address) for address in (*addresses, addresses[0]))
-    assert [scorer([], []) for scorer in (one, two, again)] == [[1.0], [2.0], [1.0]]
-    assert len({scorer.__module__ for scorer in (one, two, again)}) == 3
-    assert Path(str(sys.modules[one.__module__].__file__)).parent.name == "one"
+def test_a_scorer_arrives_where_its_file_is_not(tmp_path: Path) -> None:
+    search, _ = read(tmp_path, GOOD)
+    (tmp_path / "reward.py").unlink()
+    sent = pickle.loads(pickle.dumps(search))
+    assert sent.score(said([["x"], ["xx"]])).scores.tolist() == [[1], [2]]
+
+
+def test_a_scorer_has_the_time_that_the_run_file_gives_it(tmp_path: Path) -> None:
+    search, _ = read(tmp_path, f"if 'slow' in replies: import time; time.sleep(60)\n    {GOOD}", timeout=0.5)
+    with pytest.raises(ScorerError, match=r"^the scorer .*reward.py:score did not return within 0.5 s$"):
+        search.score(said([["slow"], ["x"]]))
+    assert search.score(said([["x"], ["xx"]])).scores.tolist() == [[1], [2]]
 
 
 def test_a_prompt_without_tokens_is_named(tmp_path: Path) -> None:
@@ -116,12 +128,37 @@ def test_a_prompt_without_tokens_is_named(tmp_path: Path) -> None:
         ("none.py:score", "", "there is no file"),
         ("reward.py:other", "score = 1", "no function 'other'"),
         ("reward.py:score", "score = 1", "no function 'score'"),
-        ("reward.py:score", "import nowhere", "importing .* raised ModuleNotFoundError"),
+        ("reward.py:score", "import nowhere", "cannot be imported: its file raised ModuleNotFoundError"),
         ("reward.py:score", "def score(:", "raised SyntaxError"),
-        ("reward.py:score", "import sys; sys.exit(3)", "raised SystemExit"),
+        ("reward.py:score", "import sys; sys.exit(3)", "its file called sys.exit"),
     ],
 )
 def test_a_scorer_that_cannot_be_imported_is_named(tmp_path: Path, scorer: str, text: str, words: str) -> None:
     (tmp_path / "reward.py").write_text(text)
     with pytest.raises(UserError, match=rf"^reward.scorer: .*{words}"):
         prepare(tmp_path, kind="function", scorer=f"{tmp_path}/{scorer}")
+
+
+@pytest.mark.parametrize("annotation", ["list[Reply]", "'list[Reply]'", "Sequence[Reply]"])
+def test_a_scorer_that_asks_for_replies_gets_them(tmp_path: Path, annotation: str) -> None:
+    (tmp_path / "reward.py").write_text(
+        "from collections.abc import Sequence\nfrom ama_ray import Reply\n"
+        f"def score(rows, replies: {annotation}):\n    return [reply.tokens - 5 * reply.cut_off for reply in replies]\n"
+    )
+    search, _ = prepare(tmp_path, kind="function", scorer=f"{tmp_path}/reward.py:score")
+    replies = [[Reply("x", tokens=7)], [Reply("", "hm", "length", 9, cut_off=True)]]
+    assert search.score(replies).scores.tolist() == [[7], [4]]
+
+
+def test_a_greedy_reward_has_one_reply_on_both_splits(tmp_path: Path) -> None:
+    search, later = read(tmp_path, GOOD, sampling={"temperature": 0, "n": 3})
+    assert {request.n for each in (search, later) for request in each.requests} == {1}
+
+
+def test_requests_are_drawn_as_the_run_file_says(tmp_path: Path) -> None:
+    drawn = {"top_p": 0.9, "top_k": 20, "min_p": 0.1, "repetition_penalty": 1.1, "stop_token_ids": [5], "stop": ["."]}
+    search, _ = read(tmp_path, GOOD, sampling=drawn | {"seed": 2})
+    for request in search.requests:
+        assert {name: getattr(request, name) for name in drawn} == drawn | {"stop_token_ids": (5,), "stop": (".",)}
+    # The seed of the run does not count where there is one here.
+    assert search.requests == read(tmp_path, GOOD, seed=8, sampling=drawn | {"seed": 2})[0].requests

@@ -5,6 +5,7 @@ import pickle
 import sqlite3
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import pairwise
@@ -20,6 +21,7 @@ from ama_ray.errors import UserError
 from ama_ray.rewards.base import PreparedReward, ScorerError
 from ama_ray.rewards.verdict_cache import JudgeCache
 from tests.support.judge_server import Served, serving
+from tests.support.replies import said
 from tests.support.rewards import prepare
 
 KEY = "sk-very-secret"
@@ -43,8 +45,8 @@ def read(folder: Path, url: str, judge: dict[str, Any] | None = None, **fields: 
 
 def test_every_reply_is_marked_with_its_prompt(tmp_path: Path, server: Served) -> None:
     reward = read(tmp_path, server.url, sampling={"n": 2})
-    scored = reward.score([["x", "xx"], ["{prompt}", ""]])
-    assert sorted(server.questions) == ["a b>x", "a b>xx", "c>", "c>{prompt}"]
+    scored = reward.score(said([["x", "xx"], ["{prompt}", ""]]))
+    assert sorted(server.questions) == ["a b>Yes.", "a b>x", "a b>xx", "c>", "c>{prompt}"]
     assert scored.scores.tolist() == [[6, 7], [len("c>{prompt}") % 10 + 1, 3]]
     assert scored.tokens == {"prompt": 28, "completion": 8}
     assert all(body["temperature"] == 0 and body["seed"] == 0 and body["max_tokens"] == 256 for body in server.bodies)
@@ -52,21 +54,21 @@ def test_every_reply_is_marked_with_its_prompt(tmp_path: Path, server: Served) -
 
 def test_known_verdicts_cost_nothing(tmp_path: Path, server: Served) -> None:
     reward = read(tmp_path, server.url)
-    first, again = (reward.score([["x"], ["y"]]) for _ in range(2))
+    first, again = (reward.score(said([["x"], ["y"]])) for _ in range(2))
     assert again.scores.tolist() == first.scores.tolist()
     assert first.tokens == {"prompt": 14, "completion": 4}
     assert again.tokens == {"prompt": 0, "completion": 0}
-    assert len(server.questions) == 2
+    assert len(server.questions) == 1 + 2  # the one with which a judge is tried first
     for change in ({"model": "other"}, {"max_tokens": 5}, {"template": "{prompt}?{reply}"}):
         server.models = ["judge", "other"]
         before = len(server.questions)
-        read(tmp_path, server.url, change).score([["x"], ["y"]])
-        assert len(server.questions) == before + 2
+        read(tmp_path, server.url, change).score(said([["x"], ["y"]]))
+        assert len(server.questions) == before + 1 + 2
 
 
 def test_equal_questions_are_asked_once(tmp_path: Path, server: Served) -> None:
-    scored = read(tmp_path, server.url, sampling={"n": 3}).score([["x", "x", "x"], ["x", "x", "y"]])
-    assert len(server.questions) == 3
+    scored = read(tmp_path, server.url, sampling={"n": 3}).score(said([["x", "x", "x"], ["x", "x", "y"]]))
+    assert len(server.questions) == 1 + 3
     assert scored.tokens["prompt"] == 21
 
 
@@ -74,7 +76,7 @@ def test_equal_questions_are_asked_once(tmp_path: Path, server: Served) -> None:
 def test_no_more_requests_at_a_time_than_allowed(tmp_path: Path, server: Served, limit: int) -> None:
     server.seconds = 0.02
     reward = read(tmp_path, server.url, {"concurrency": limit}, sampling={"n": 6})
-    reward.score([[f"x{i}" for i in range(6)], [f"y{i}" for i in range(6)]])
+    reward.score(said([[f"x{i}" for i in range(6)], [f"y{i}" for i in range(6)]]))
     assert server.most == limit
 
 
@@ -87,9 +89,9 @@ def test_a_request_that_fails_is_repeated_after_a_wait(tmp_path: Path) -> None:
 
     with serving(moody) as server:
         reward = read(tmp_path, server.url, {"retries": 2}, rows=[{"prompt": "a"}])
-        assert reward.score([["x"]]).scores.tolist() == [[4]]
+        assert reward.score(said([["x"]])).scores.tolist() == [[4]]
     waits = [after - before for before, after in pairwise(times)]
-    assert len(waits) == 2
+    assert len(times) == 3 + 1  # the first three to try the judge
     assert waits[0] > 0.3
     assert waits[1] > 0.7  # twice as long, less a quarter at most
 
@@ -98,45 +100,46 @@ def test_a_judge_that_does_not_answer_in_time_is_named(tmp_path: Path, server: S
     reward = read(tmp_path, server.url, {"timeout": 0.2})
     server.seconds = 1
     with pytest.raises(ScorerError, match=rf"^the judge judge at {server.url} did not answer in time$"):
-        reward.score([["x"], ["y"]])
+        reward.score(said([["x"], ["y"]]))
 
 
 def test_a_judge_that_goes_away_is_named(tmp_path: Path) -> None:
     with serving(lambda question: "3") as server:
         reward = read(tmp_path, server.url)
     with pytest.raises(ScorerError, match=r"^the judge judge at http://127.0.0.1.* cannot be reached \(.*\)$"):
-        reward.score([["x"], ["y"]])
+        reward.score(said([["x"], ["y"]]))
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ("fine, I think", r"gave no number from 1 to 10; it answered 'fine, I think' \(finish reason: stop\)"),
-        ("", "gave no number from 1 to 10; it answered ''"),
-        ("42", "gave no number from 1 to 10; it answered '42'"),
+        ("fine", r"gave no number from 1 to 10 for 2 of 2 questions; it answered 'fine' \(finish reason: stop\)"),
+        ("", "gave no number from 1 to 10 for 2 of 2 questions; it answered ''"),
+        ("42", "gave no number from 1 to 10 for 2 of 2 questions; it answered '42'"),
         (400, r"answered with status 400 \(.*no, not for"),
         ({"choices": []}, "did not answer as an OpenAI-compatible server does"),
         ({"what": 1}, "did not answer as an OpenAI-compatible server does"),
     ],
 )
 def test_an_answer_that_is_no_mark_is_shown(tmp_path: Path, answer: Any, words: str) -> None:
-    with serving(lambda question: answer) as server:
+    with serving(lambda question: "5") as server:
         reward = read(tmp_path, server.url)
+        server.answer = lambda question: answer
         with pytest.raises(ScorerError, match=words) as caught:
-            reward.score([["x"], ["y"]])
+            reward.score(said([["x"], ["y"]]))
         assert str(caught.value).startswith("the judge judge at ")
         assert "\n" not in str(caught.value)
         server.answer = lambda question: "5"
-        assert reward.score([["x"], ["y"]]).scores.tolist() == [[5], [5]]
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[5], [5]]
 
 
 def test_a_failure_loses_no_verdict_that_was_paid_for(tmp_path: Path) -> None:
-    with serving(lambda question: "3" if question.endswith("x") else 500) as server:
+    with serving(lambda question: 500 if question.endswith("y") else "3") as server:
         reward = read(tmp_path, server.url, {"concurrency": 1})
         with pytest.raises(ScorerError, match="status 500"):
-            reward.score([["x"], ["y"]])
+            reward.score(said([["x"], ["y"]]))
         server.answer = lambda question: "4"
-        assert reward.score([["x"], ["y"]]).scores.tolist() == [[3], [4]]
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[3], [4]]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +163,7 @@ def test_a_judge_that_is_not_there_is_named_before_anything_starts(
 
 def test_a_server_that_lists_no_models_is_taken_at_its_word(tmp_path: Path) -> None:
     with serving(lambda question: "1", None) as server:
-        assert read(tmp_path, server.url).score([["x"], ["y"]]).scores.tolist() == [[1], [1]]
+        assert read(tmp_path, server.url).score(said([["x"], ["y"]])).scores.tolist() == [[1], [1]]
 
 
 def test_the_key_comes_from_the_environment_and_shows_nowhere(
@@ -172,11 +175,11 @@ def test_the_key_comes_from_the_environment_and_shows_nowhere(
         read(tmp_path, server.url, judge)
     monkeypatch.setenv("JUDGE_KEY", KEY)
     reward = read(tmp_path, server.url, judge)
-    reward.score([["x"], ["y"]])
+    reward.score(said([["x"], ["y"]]))
     assert server.keys == {f"Bearer {KEY}"}
     server.answer = lambda question: 401
     with pytest.raises(ScorerError, match=r"status 401 .*\*\*\*") as caught:
-        reward.score([["new"], ["y"]])
+        reward.score(said([["new"], ["y"]]))
     shown = [str(caught.value), repr(caught.value), repr(reward), str(pickle.dumps(reward)), caplog.text]
     assert not [text for text in shown if KEY in text]
     files = [file.read_bytes() for file in (tmp_path / "cache").rglob("*") if file.is_file()]
@@ -197,17 +200,20 @@ def test_a_reference_and_several_turns_reach_the_judge(tmp_path: Path, server: S
     rows = [{"prompt": turns, "reference": "gold"}]
     template = {"template": '{"p": {prompt}, "r": {reply}, "gold": {reference}, {low}-{high}}'}
     reward = read(tmp_path, server.url, template, rows=rows, scale=(0, 20))
-    reward.score([["x"]])
-    assert server.questions == ['{"p": User: one\n\nAssistant: two, "r": x, "gold": gold, 0-20}']
+    reward.score(said([["x"]]))
+    assert server.questions[1:] == ['{"p": User: one\n\nAssistant: two, "r": x, "gold": gold, 0-20}']
     with pytest.raises(UserError, match=r"prompts.jsonl, line 1: the field 'gold' is missing"):
         read(tmp_path, server.url, template, rows=rows, reference="gold")
 
 
 # The taste of a judge that also has a bias to the first place.
-QUALITY = {"bad": 0.0, "poor": 0.2, "fair": 0.5, "good": 0.8, "best": 1.0}
+QUALITY = {"Yes.": 0.5, "bad": 0.0, "poor": 0.2, "fair": 0.5, "good": 0.8, "best": 1.0}
 
 
-@given(bias=st.floats(0, 0.5), replies=st.lists(st.sampled_from(sorted(QUALITY)), min_size=2, max_size=2))
+@given(
+    bias=st.floats(0, 0.5),
+    replies=st.lists(st.sampled_from(["bad", "best", "fair", "good", "poor"]), min_size=2, max_size=2),
+)
 @hypothesis_settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_orders_take_the_bias_of_a_pairwise_judge_out(tmp_path: Path, bias: float, replies: list[str]) -> None:
     def verdict(question: str) -> str:
@@ -218,8 +224,8 @@ def test_both_orders_take_the_bias_of_a_pairwise_judge_out(tmp_path: Path, bias:
     template = {"template": f"{bias}{{prompt}}?{{first}}|{{second}}"}
     with serving(verdict) as server:
         reward = read(tmp_path, server.url, template, kind="pairwise", rows=rows)
-        scored = reward.score([[replies[0]], [replies[1]]])
-        assert len(server.questions) == 2 * len(set(zip("ac", replies, strict=True))) - (replies[0] == "fair") - (
+        scored = reward.score(said([[replies[0]], [replies[1]]]))
+        assert len(server.questions) == 1 + 2 * len(set(zip("ac", replies, strict=True))) - (replies[0] == "fair") - (
             replies[1] == "good"
         )
     expected = [
@@ -232,7 +238,7 @@ def test_both_orders_take_the_bias_of_a_pairwise_judge_out(tmp_path: Path, bias:
 def test_a_pairwise_judge_that_always_likes_the_first_gives_half(tmp_path: Path) -> None:
     with serving(lambda question: "1") as server:
         reward = read(tmp_path, server.url, {"template": None}, kind="pairwise")
-        assert reward.score([["x"], ["y"]]).scores.tolist() == [[0.5], [0.5]]
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[0.5], [0.5]]
 
 
 @pytest.mark.parametrize(
@@ -277,3 +283,107 @@ def test_nothing_in_the_cache_is_run_and_it_is_the_user_s_alone(tmp_path: Path) 
         with JudgeCache.open() as cache:
             assert isinstance(cache.get(question), str)
     assert not trace.exists()
+
+
+def fields_of(body: dict[str, Any]) -> set[str]:
+    form = {"response_format", "tools"} & body.keys()
+    return form | {"max_tokens", "max_completion_tokens", "temperature", "seed"} & body.keys()
+
+
+@pytest.mark.parametrize(
+    ("refused", "sent"),
+    [
+        ((), {"response_format", "max_tokens", "temperature", "seed"}),
+        (("max_tokens",), {"response_format", "max_completion_tokens", "temperature", "seed"}),
+        (("temperature",), {"response_format", "max_tokens", "seed"}),
+        (("max_tokens", "temperature", "seed"), {"response_format", "max_completion_tokens"}),
+        (("response_format",), {"tools", "max_tokens", "temperature", "seed"}),
+        (("response_format", "tools"), {"max_tokens", "temperature", "seed"}),
+        (("response_format", "tools", "max_tokens", "temperature"), {"max_completion_tokens", "seed"}),
+    ],
+)
+def test_what_a_server_refuses_it_is_told_once(tmp_path: Path, refused: tuple[str, ...], sent: set[str]) -> None:
+    def refusal(body: dict[str, Any]) -> str:
+        found = [name for name in refused if name in body]
+        return f"Unsupported parameter: '{found[0]}' is not supported with this model." if found else ""
+
+    with serving(lambda question: '{"score": 7}') as server:
+        server.refusal = refusal
+        reward = read(tmp_path, server.url)
+        assert len(server.bodies) == len(refused) + 1
+        server.bodies.clear()
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[7], [7]]
+    assert [fields_of(body) for body in server.bodies] == [sent, sent]
+
+
+def test_a_model_that_writes_no_marks_in_a_form_is_asked_in_the_next(tmp_path: Path) -> None:
+    with serving(lambda question: "4") as server:
+        answer = server.answer
+        server.answer = lambda question: " " * 9 if "response_format" in server.bodies[-1] else answer(question)
+        reward = read(tmp_path, server.url)
+        assert [fields_of(body) & {"response_format", "tools"} for body in server.bodies] == [
+            {"response_format"},
+            {"tools"},
+        ]
+        assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[4], [4]]
+
+
+def test_a_judge_that_gives_no_marks_at_all_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    words = r"gave no number from 1 to 10 for 1 of 1 questions; it answered 'I cannot rate this' .*to see whether"
+    with serving(lambda question: "I cannot rate this") as server, pytest.raises(UserError, match=words):
+        read(tmp_path, server.url)
+
+
+def test_a_mark_that_is_missing_is_asked_for_again_and_then_left_out(tmp_path: Path) -> None:
+    rows = [{"prompt": f"{number}"} for number in range(20)]
+    with serving(lambda question: "3" if question.startswith("1>") else "9" if question == "7>x" else "6") as server:
+        reward = read(tmp_path, server.url, rows=rows, sampling={"n": 2})
+        first = server.answer
+        never = {"0>x", "0>xx", "1>x"}
+
+        def moody(question: str) -> Any:
+            last = server.bodies[-1]["messages"]
+            if question in never:
+                return "I cannot rate this"
+            return "no" if question == "7>x" and len(last) == 1 else first(question)
+
+        server.answer = moody
+        server.bodies.clear()
+        scored = reward.score(said([["x", "xx"]] * 20))
+    again = [body["messages"] for body in server.bodies if len(body["messages"]) == 3]
+    assert sorted(messages[0]["content"] for messages in again) == ["0>x", "0>xx", "1>x", "7>x"]
+    assert all(messages[2]["content"] == "Give the mark alone: one number from 1 to 10." for messages in again)
+    assert scored.missing == 3
+    # Prompt 1 has the one mark it was given, and prompt 0, without any, the mean of the others.
+    others = [3.0, *[6.0] * 5, 7.5, *[6.0] * 12]
+    assert scored.items[1:, 0].tolist() == others
+    assert scored.items[0, 0] == pytest.approx(sum(others) / 19)
+    assert scored.items.mean() == pytest.approx(sum(others) / 19)
+
+
+def test_too_many_missing_marks_fail_the_trial(tmp_path: Path) -> None:
+    with serving(lambda question: "6") as server:
+        reward = read(tmp_path, server.url, rows=[{"prompt": f"{number}"} for number in range(20)])
+        server.answer = lambda question: "no" if question[:2] in ("1>", "2>", "3>") else "6"
+        with pytest.raises(ScorerError, match=r"for 3 of 20 questions; it answered 'no'"):
+            reward.score(said([["x"]] * 20))
+
+
+@pytest.mark.parametrize("kind", ["judge", "pairwise"])
+def test_check_tells_how_far_a_judge_agrees_with_itself(tmp_path: Path, kind: str) -> None:
+    rows = [{"prompt": f"{number}", "reference": f"r{number}"} for number in range(30)]
+    with serving(lambda question: "1") as server:
+        reward = read(tmp_path, server.url, {"template": None}, kind=kind, rows=rows)
+        server.bodies.clear()
+        times: Counter[str] = Counter()
+        moody_on = [f"\n{row.fields['reference']}\n" for row in reward.rows[:5]]
+
+        def moody(question: str) -> str:
+            times[question] += 1
+            return "2" if times[question] == 2 and any(reply in question for reply in moody_on) else "1"
+
+        server.answer = moody
+        told = reward.findings()
+    assert len(times) == 20
+    assert set(times.values()) == {2}
+    assert "asked twice about 20 replies: the same verdict on 15, 0.25 apart in the mean on a scale from 1 to" in told

@@ -19,6 +19,7 @@ from ama_ray.rewards.base import ScorerError
 from ama_ray.rewards.model import ModelScores
 from testing.checkpoints import edit, edit_weights, make_pair
 from tests.support.classifiers import make_classifier, save_tokenizer
+from tests.support.replies import said
 from tests.support.rewards import prepare
 
 
@@ -56,7 +57,7 @@ TURNS = [
 def test_the_models_own_template_is_applied(tmp_path: Path, folder: Path, prompt: Any) -> None:
     search, _ = read(tmp_path, folder, rows=[{"prompt": prompt}], later=[{"prompt": prompt[:1]}], sampling={"n": 2})
     classifier = Lengths()
-    scored = replace(search, classifier=classifier).score([["w9", ""]])
+    scored = replace(search, classifier=classifier).score(said([["w9", ""]]))
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     expected = [
@@ -73,7 +74,7 @@ def test_without_a_template_prompt_and_reply_are_one_text(tmp_path: Path, folder
     copy = make_classifier(tmp_path / "plain", template=None)
     search, _ = read(tmp_path, copy, rows=[{"prompt": "w7 w"}])
     classifier = Lengths()
-    replace(search, classifier=classifier).score([["8 w9"]])
+    replace(search, classifier=classifier).score(said([["8 w9"]]))
     assert classifier.batches == [[[1, 7, 8, 9]]]
 
 
@@ -172,9 +173,9 @@ def test_a_conversation_that_is_too_long_is_an_error_and_not_cut(tmp_path: Path,
     ):
         read(tmp_path, folder, rows=long)
     search, _ = read(tmp_path, folder, rows=[{"prompt": "w4"}])
-    assert replace(search, classifier=Lengths()).score([["w5 " * 57]]).scores.tolist() == [[64]]
+    assert replace(search, classifier=Lengths()).score(said([["w5 " * 57]])).scores.tolist() == [[64]]
     with pytest.raises(ScorerError, match=r"takes 64 tokens, and .*prompts.jsonl, line 1 has 65 with the reply 'w5 w5"):
-        replace(search, classifier=Lengths()).score([["w5 " * 58]])
+        replace(search, classifier=Lengths()).score(said([["w5 " * 58]]))
 
 
 @pytest.mark.parametrize("scores", [[1.0, float("nan")], ClassifierError("no memory")])
@@ -188,4 +189,4 @@ def test_a_model_that_fails_is_named(tmp_path: Path, folder: Path, scores: Any) 
 
     search, _ = read(tmp_path, folder)
     with pytest.raises(ScorerError, match=r"the reward model .*/model(: no memory| returned nan for the reply 'y')"):
-        replace(search, classifier=Failing()).score([["x"], ["y"]])
+        replace(search, classifier=Failing()).score(said([["x"], ["y"]]))

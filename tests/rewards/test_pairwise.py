@@ -5,6 +5,7 @@ import pytest
 
 from ama_ray.errors import UserError
 from ama_ray.rewards.base import PreparedReward, ScorerError
+from tests.support.replies import said
 from tests.support.rewards import prepare
 
 LONGER = """\
@@ -20,8 +21,8 @@ def read(folder: Path, body: str, **fields: Any) -> tuple[PreparedReward, Prepar
 
 def test_every_reply_meets_the_reference_of_its_row(tmp_path: Path) -> None:
     search, later = read(tmp_path, LONGER)
-    assert search.score([["longer than it", "x"], ["sixsix", "x"]]).scores.tolist() == [[1, 0], [0.5, 0]]
-    assert later.score([["x", "third"]]).scores.tolist() == [[0, 0.5]]
+    assert search.score(said([["longer than it", "x"], ["sixsix", "x"]])).scores.tolist() == [[1, 0], [0.5, 0]]
+    assert later.score(said([["x", "third"]])).scores.tolist() == [[0, 0.5]]
 
 
 @pytest.mark.parametrize("field", ["reference", "other"])
@@ -37,4 +38,4 @@ def test_a_chance_outside_of_0_and_1_is_refused(tmp_path: Path) -> None:
         read(tmp_path, "    return [2] * len(replies)")
     search, _ = read(tmp_path, "    return [0.1 if reply in ('Yes.', '') else -0.1 for reply in replies]")
     with pytest.raises(ScorerError, match=r"returned -0.1 for the reply 'no'"):
-        search.score([["Yes."], ["no"]])
+        search.score(said([["Yes."], ["no"]]))

@@ -52,7 +52,7 @@ def test_what_is_no_bound_is_told_with_the_remedy(bound: Any) -> None:
 
 @pytest.mark.parametrize("name", ["taxes", "arc", "probe.squad", "helpful", "probe", "reward.reward"])
 def test_an_unknown_name_lists_those_there_are(name: str) -> None:
-    known = "there are reward, tax, probe.arc, probe.piqa, probe.gsm8k and family.NAME"
+    known = "there are reward, tax, tokens, probe.arc, probe.piqa, probe.gsm8k and family.NAME"
     with pytest.raises(UserError, match=rf"constraints: there is no '{name}'; {known}"):
         config(constraints={name: "<= 1"})
     with pytest.raises(UserError, match=rf"reference: there is no '{name}'; there are reward, tax\."):

@@ -3,18 +3,18 @@ from pathlib import Path
 import pytest
 
 from ama_ray.errors import UserError
-from ama_ray.scores.trial import Reply
+from ama_ray.scores.trial import KeptReply
 from ama_ray.storage.records import ReplyStore
 
 
 def test_replies_return_as_they_were_and_replace_earlier_ones(tmp_path: Path) -> None:
     store = ReplyStore(tmp_path / "replies.jsonl")
     assert store.read() == {}
-    odd = (Reply("a\nb", "</script> \u2028 é"), Reply("c", ""))
+    odd = (KeptReply("a\nb", "</script> \u2028 é"), KeptReply("c", ""))
     store.write(7, odd)
-    store.write(2, (Reply("a\nb", "first"),))
-    store.write(2, (Reply("a\nb", "second"),))
-    assert store.read() == {2: (Reply("a\nb", "second"),), 7: odd}
+    store.write(2, (KeptReply("a\nb", "first"),))
+    store.write(2, (KeptReply("a\nb", "second"),))
+    assert store.read() == {2: (KeptReply("a\nb", "second"),), 7: odd}
     assert [path.name for path in tmp_path.iterdir()] == ["replies.jsonl"]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ama_ray.config import RunConfig
 from ama_ray.scores.constraints import Constraints
+from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm
 from ama_ray.scores.trial import ProbeResult, Scores
 from tests.support.trials import scores
@@ -35,7 +36,7 @@ def config(**changes: Any) -> RunConfig:
 
 
 def constraints_of(run: RunConfig) -> Constraints:
-    return Constraints.parse(run.constraints, PROBES)
+    return Constraints.parse(run.constraints, Objectives((), PROBES))
 
 
 def scored(reward: float, *taxes: float) -> Scores:

@@ -19,6 +19,7 @@ class Served:
     Attributes:
         answer: From a question to the text of the answer, to a status that is an error, or to a whole body.
         models: That it lists; None lists nothing, with status 404.
+        refusal: From the body of a request to why it is refused, with status 400; empty where it is not.
         seconds: That every answer takes.
         questions: In the order in which they came.
         bodies: The same as whole requests.
@@ -28,6 +29,7 @@ class Served:
 
     def __init__(self, answer: Callable[[str], str | int | dict[str, Any]], models: list[str] | None) -> None:
         self.answer, self.models = answer, models
+        self.refusal: Callable[[dict[str, Any]], str] = lambda body: ""
         self.seconds = 0.0
         self.questions: list[str] = []
         self.bodies: list[dict[str, Any]] = []
@@ -48,6 +50,10 @@ class Served:
             self._now -= 1
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
 @contextmanager
 def serving(
     answer: Callable[[str], str | int | dict[str, Any]],
@@ -66,14 +72,20 @@ def serving(
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             served.enter(body)
             time.sleep(served.seconds)
-            answer = served.answer(body["messages"][0]["content"])
+            answer, refusal = served.answer(body["messages"][0]["content"]), served.refusal(body)
             served.leave()
-            if isinstance(answer, int):
+            if refusal:
+                self.reply(400, {"error": {"message": refusal}})
+            elif isinstance(answer, int):
                 self.reply(answer, {"error": {"message": f"no, not for\n{self.headers['Authorization']}"}})
             elif isinstance(answer, dict):
                 self.reply(200, answer)
             else:
-                message = {"role": "assistant", "content": answer}
+                message: dict[str, Any] = {"role": "assistant", "content": answer}
+                if "tools" in body:
+                    call = {"name": body["tools"][0]["function"]["name"], "arguments": answer}
+                    message["content"] = None
+                    message["tool_calls"] = [{"id": "1", "type": "function", "function": call}]
                 usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
                 self.reply(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
 
@@ -91,7 +103,7 @@ def serving(
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     served.url = f"http://127.0.0.1:{server.server_port}/v1"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

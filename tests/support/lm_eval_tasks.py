@@ -12,6 +12,7 @@ from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.miniature import ROOT
 from ama_ray.probes.lm_eval import loading
 from ama_ray.probes.lm_eval.questions import GeneratedReply
+from tests.support.replies import said
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,5 +173,5 @@ def answered(items: TaskItems, replies: dict[str, str] | None = None) -> list[An
             case NextToken():
                 answers.append({7: -0.1, 8: -2.0})
             case Generation():
-                answers.append([by_request[request]])
+                answers += said([[by_request[request]]])
     return answers

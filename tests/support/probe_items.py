@@ -46,7 +46,7 @@ class TextTokenizer(WordTokenizer):
     chat_template = "a template"
 
     def apply_chat_template(
-        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool
+        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool, **kwargs: Any
     ) -> str:
         return "".join(f"<{message['role']}> {message['content']} " for message in conversation) + "<model> "
 
@@ -55,8 +55,12 @@ class PieceTokenizer:
     """A token per letter, but for some longer pieces; a space is a part of the piece after it."""
 
     chat_template = None
+    all_special_tokens: list[str] = []  # noqa: RUF012
     bos_token_id = None
     eos_token_id = 1
+
+    def get_added_vocab(self) -> dict[str, int]:
+        return {}
 
     def __init__(self, *pieces: str) -> None:
         self._pieces = pieces
@@ -69,7 +73,9 @@ class PieceTokenizer:
             text = text.removeprefix(piece)
         return tokens
 
-    def apply_chat_template(self, conversation: Any, *, tokenize: bool, add_generation_prompt: bool) -> str:
+    def apply_chat_template(
+        self, conversation: Any, *, tokenize: bool, add_generation_prompt: bool, **kwargs: Any
+    ) -> str:
         raise NotImplementedError
 
 

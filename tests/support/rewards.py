@@ -49,6 +49,6 @@ class ChatWords(WordTokenizer):
     chat_template = "words"
 
     def apply_chat_template(
-        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool
+        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool, **kwargs: Any
     ) -> str:
         return " ".join(message["content"] for message in conversation)

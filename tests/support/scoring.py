@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ama_ray.engine.replies import Reply
+
 SPACE = "per-layer"
 CONTEXT = 128
 
@@ -100,8 +102,8 @@ class Live:
         answers: list[list[float]] = self.process.run(live_engine.ask, "loglikelihoods", requests)
         return answers
 
-    def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
-        replies: list[list[str]] = self.process.run(live_engine.ask, "generate", requests)
+    def generate(self, requests: Sequence[Generation]) -> list[list[Reply]]:
+        replies: list[list[Reply]] = self.process.run(live_engine.ask, "generate", requests)
         return replies
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ama_ray.engine.engine import Engine
+from ama_ray.engine.replies import Reply
 from ama_ray.engine.requests import Answer, Continuations, Generation, NextToken
 
 
@@ -12,6 +13,10 @@ class WordTokenizer:
     """One token per word and space-separated mark, `<s>` (0) in front; remembers the words it saw."""
 
     chat_template: str | None = None
+    all_special_tokens: list[str] = []  # noqa: RUF012
+
+    def get_added_vocab(self) -> dict[str, int]:
+        return {}
 
     def __init__(self) -> None:
         self.words = ["<s>"]
@@ -23,7 +28,7 @@ class WordTokenizer:
         return [0] * add_special_tokens + [self.words.index(word) for word in text.split()]
 
     def apply_chat_template(
-        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool
+        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool, **kwargs: Any
     ) -> str:
         raise NotImplementedError("this tokenizer has no chat template")
 
@@ -51,8 +56,8 @@ class StandInEngine(Engine):
     def _vocabulary_size(self) -> int:
         return len(self._words)
 
-    def generate(self, requests: Sequence[Generation]) -> list[list[str]]:
-        return [[f" {self._words[request.prompt[-1]]}\n"] * request.n for request in requests]
+    def generate(self, requests: Sequence[Generation]) -> list[list[Reply]]:
+        return [[Reply(f" {self._words[request.prompt[-1]]}\n", tokens=2)] * request.n for request in requests]
 
     def loglikelihoods(self, requests: Sequence[Continuations]) -> list[list[float]]:
         return [[float(sum(c)) for c in request.continuations] for request in requests]

@@ -14,7 +14,7 @@ from ama_ray.miniature import ROOT
 from ama_ray.run import StoredRun
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
-from ama_ray.scores.trial import Estimate, ProbeResult, Reply, Scores
+from ama_ray.scores.trial import Estimate, KeptReply, ProbeResult, Scores
 from ama_ray.storage.records import read_trials
 from ama_ray.tuning.checking import CheckBeside
 from ama_ray.tuning.recorder import ATTEMPTS, FAILURES_IN_A_ROW, Recorder
@@ -123,7 +123,7 @@ def test_replies_of_the_report_are_kept_once_also_when_a_run_goes_on(tmp_path: P
         recorder = Recorder(new_run(tmp_path), lambda trial: None)
         recorder.on_trial_complete(0, [], complete(0))
         for number in (0, 1):
-            replies = (Reply("how are you?", text), Reply("and now?", ""))
+            replies = (KeptReply("how are you?", text), KeptReply("and now?", ""))
             trial = tune_trial(replace(completed(spec(number, "report")), replies=replies))
             recorder.on_trial_complete(0, [], trial)
             assert not [value for value in trial.last_result.values() if isinstance(value, TrialResult)]

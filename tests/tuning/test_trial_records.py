@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ama_ray.scores.trial import Estimate, Reply, Scores
+from ama_ray.scores.trial import Estimate, KeptReply, Scores
 from ama_ray.tuning.trial_records import TrialResult, TrialSpec
 
 SPEC = TrialSpec(7, "sampler", {"a": 0.25, "b": 1.0}, "report", attempt=2)
@@ -45,7 +45,7 @@ def test_a_result_that_was_taken_leaves_no_array_behind() -> None:
 
 
 def test_items_and_replies_are_in_no_log() -> None:
-    shown = repr(replace(COMPLETE, replies=(Reply("how are you?", "fine"),)))
+    shown = repr(replace(COMPLETE, replies=(KeptReply("how are you?", "fine"),)))
     assert "facts" not in shown
     assert "array" not in shown
     assert "fine" not in shown

@@ -18,7 +18,7 @@ MinReward = Annotated[
 ]
 
 
-def pick(
+def pick(  # noqa: PLR0917
     run: RunFolderPath,
     max_tax: MaxTax = None,
     min_reward: MinReward = None,
@@ -29,6 +29,9 @@ def pick(
             help="The point nearest to these values; base and aligned are 1 apart in each objective.",
         ),
     ] = None,
+    max_tokens: Annotated[
+        float | None, typer.Option(help="Only points with at most so many tokens per reply, on average.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> None:
     """Pick a point of the front, the knee by default. Example: ama-ray pick runs/my-run --max-tax 0.05."""
@@ -38,7 +41,8 @@ def pick(
 
     wish = numbers("--near", near.split(",")) if near else None
     pareto = StoredRun.open(run).pareto
-    trial = pareto.pick(max_tax=max_tax, min_reward=least_rewards(min_reward or []), near=wish)
+    least = least_rewards(min_reward or [])
+    trial = pareto.pick(max_tax=max_tax, min_reward=least, near=wish, max_tokens=max_tokens)
     if as_json:
         print(json.dumps(trial_fields(trial)))
     else:

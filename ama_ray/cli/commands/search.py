@@ -107,7 +107,7 @@ def check(
 
     config = RunConfig.load(run)
     inputs = Inputs.open(config)
-    samplers.check(config.sampler, len(config.reward_objectives) + 1)
+    samplers.check(config.sampler, len(config.objectives))
     callbacks.make(config)
     Spending.of(config, inputs.evaluations)  # which refuses a budget that is too small
     check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
@@ -118,6 +118,8 @@ def check(
     for line in estimate(inputs):
         say(line)
     searched = inputs.evaluations["search"]
+    for line in filter(None, (each.findings() for each in (*searched.rewards, *searched.probes))):
+        say(line)
     for part in before(inputs.objectives, work.sizes(searched), work.tokens_of_items(searched)):
         console.print(part)
     if deep:

@@ -9,6 +9,8 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
+from ama_ray.config import Chat
+from ama_ray.data.thinking import Thinking
 from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.errors import UserError
 from ama_ray.probes.lm_eval.questions import GeneratedReply, Known, Likelihood, Rolling, requests_of
@@ -36,7 +38,11 @@ class EngineLM(TemplateLM):
     """
 
     def __init__(
-        self, tokenizer: Any, ask: Callable[[Sequence[Question]], list[Any]], context_limit: int | None = None
+        self,
+        tokenizer: Any,
+        ask: Callable[[Sequence[Question]], list[Any]],
+        context_limit: int | None = None,
+        chat: Chat | None = None,
     ) -> None:
         """Sets up the interface.
 
@@ -44,6 +50,7 @@ class EngineLM(TemplateLM):
             tokenizer: Of transformers.
             ask: Gives the response to every question.
             context_limit: Most tokens the model takes; longer contexts lose their start. None: nothing is cut.
+            chat: How the chat template is applied, and where the answer begins in a reply.
 
         Raises:
             UserError: The tokenizer has neither a beginning nor an end token.
@@ -52,6 +59,8 @@ class EngineLM(TemplateLM):
         self.tokenizer = tokenizer
         self._ask = ask
         self._limit = context_limit
+        self._chat = chat or Chat()
+        self._thinking = Thinking.of(tokenizer, self._chat.answer_after)
         if self.prefix_token_id is None:
             raise UserError(
                 "the tokenizer has neither a bos_token nor an eos_token, which these tasks start texts with"
@@ -110,9 +119,12 @@ class EngineLM(TemplateLM):
                     tokenize=False,
                     add_generation_prompt=add_generation_prompt,
                     continue_final_message=not add_generation_prompt,
+                    **self._chat.chat_template_kwargs,
                 )
             )
 
+        if self._chat.system is not None and chat_history[0]["role"] != "system":
+            return text([{"role": "system", "content": self._chat.system}, *chat_history])
         try:
             return text(chat_history)
         except TemplateError:
@@ -176,4 +188,7 @@ class EngineLM(TemplateLM):
         if not tokens:
             raise UserError("the prompt of a document has no tokens; give it some text")
         stop = tuple(dict.fromkeys(string for string in settings["until"] if string))
-        return GeneratedReply(Generation(tuple(tokens), max_tokens=most, stop=stop), self._drops_space)
+        thinking = self._thinking.after(context)
+        return GeneratedReply(
+            Generation(tuple(tokens), max_tokens=most, stop=stop, thinking=thinking), self._drops_space
+        )

@@ -61,7 +61,7 @@ def load(
             notebook.extend(questions)
             return [None] * len(questions)
 
-        lm = EngineLM(tokenizer, write_down, context_limit)
+        lm = EngineLM(tokenizer, write_down, context_limit, probe)
         scoring = _scoring(probe, tasks)
 
         def prepared(rows: Sequence[Row]) -> TaskItems:

@@ -40,7 +40,8 @@ class Known:
                 case NextToken():
                     known.likeliest[request.context] = max(answer, key=answer.__getitem__)
                 case Generation():
-                    (known.replies[request],) = answer
+                    (reply,) = answer
+                    known.replies[request] = reply.text
         return known
 
 

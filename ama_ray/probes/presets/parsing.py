@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.data.rows import Row, read_jsonl, read_text
+from ama_ray.data.rows import Row, parse_jsonl, read_text
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,10 +19,19 @@ def records(file: Path) -> list[Row]:
     Raises:
         UserError: The file is missing, empty, not UTF-8 or none of the three.
     """
+    return parse_records(read_text(file), file)
+
+
+def parse_records(text: str, file: Path) -> list[Row]:
+    """The records of a text, of which the file is named in errors.
+
+    Raises:
+        UserError: It is none of the three.
+    """
     try:
-        content = json.loads(read_text(file))
+        content = json.loads(text)
     except json.JSONDecodeError:
-        return read_jsonl(file)
+        return parse_jsonl(text, file)
     if isinstance(content, list) and content:
         return [as_row(fields, f"{file}, item {number}") for number, fields in enumerate(content, start=1)]
     return [as_row(content, f"{file}, item 1")]

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from ama_ray.config.data import Source
 from ama_ray.data import splits
 from ama_ray.data.splits import Splits
 from ama_ray.errors import UserError
 from ama_ray.probes.presets import (
     arc,
+    code,
     drop,
     gsm8k,
     hellaswag,
     hub,
+    math,
     mmlu,
     piqa,
     race,
@@ -33,11 +37,9 @@ if TYPE_CHECKING:
     from ama_ray.probes.base import ProbeKind
     from ama_ray.probes.presets.base import Preset
 
-PRESETS: dict[str, Preset] = {
-    name: preset
-    for module in (arc, race, piqa, superglue, squad, drop, wmt14, hellaswag, winogrande, mmlu, gsm8k, truthfulqa)
-    for name, preset in module.PRESETS.items()
-}
+_MODULES = (arc, race, piqa, superglue, squad, drop, wmt14, hellaswag, winogrande, mmlu, gsm8k, truthfulqa, math, code)
+
+PRESETS: dict[str, Preset] = {name: preset for module in _MODULES for name, preset in module.PRESETS.items()}
 """By name."""
 
 _EXAMPLES_SHARE = 1 / 20
@@ -73,9 +75,15 @@ def kind(probe: PresetProbe) -> ProbeKind:
     """How a probe is asked and scored.
 
     Raises:
-        UserError: There is no such preset.
+        UserError: There is no such preset, or it has no such field.
     """
-    return _preset(probe).kind
+    kind = _preset(probe).kind
+    try:
+        return type(kind).model_validate(dict(kind) | probe.changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"preset {probe.preset}: {where}: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
 def uses_test_split(probe: PresetProbe) -> bool:
@@ -106,7 +114,7 @@ def load(probe: PresetProbe, share: float) -> Loaded:
     preset = _preset(probe)
     halves = _local(probe, preset, share) if probe.file else _from_hub(probe, preset, share)
     if probe.few_shot is None:
-        return Loaded(preset.kind, halves, ())
+        return Loaded(kind(probe), halves, ())
     examples = _examples(probe, preset, halves)
     if len(examples) < probe.few_shot.n:
         raise UserError(
@@ -114,9 +122,9 @@ def load(probe: PresetProbe, share: float) -> Loaded:
             "lower it, or name another few_shot.file."
         )
     if preset.in_front is None:
-        return Loaded(preset.kind, halves, examples)
+        return Loaded(kind(probe), halves, examples)
     search, report = (preset.in_front(half, examples, probe.few_shot.n) for half in (halves.search, halves.report))
-    return Loaded(preset.kind, Splits(search, report), ())
+    return Loaded(kind(probe), Splits(search, report), ())
 
 
 def _preset(probe: PresetProbe) -> Preset:

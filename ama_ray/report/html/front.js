@@ -1,12 +1,12 @@
 // The front: every trial in two objectives.
-const higher = (objective) => objective < data.objectives.length - 1;
+const higher = (objective) => !['tokens', 'tax'].includes(data.objectives[objective]);
 const kind = (point) => (point.uniform !== null ? 'uniform' : seenOn(point).front ? 'front' : 'other');
 const seenOn = (point) => point.seen[state.split];
 const shownPoints = () => data.points.filter((point) => seenOn(point));
 const numbered = (number) => data.points.find((point) => point.number === number);
 const arrow = (objective) => (higher(objective) ? 'higher is better' : 'lower is better');
-const objectiveName = (objective) => (higher(objective)
-  ? `${data.objectives[objective]}, mean score (${arrow(objective)})` : `tax, points of 0-1 lost against base (${arrow(objective)})`);
+const unit = { tokens: 'mean per reply', tax: 'points of 0-1 lost against base' };
+const objectiveName = (objective) => `${data.objectives[objective]}, ${unit[data.objectives[objective]] ?? 'mean score'} (${arrow(objective)})`;
 
 function called(point) {
   const knee = data.named[`knee.${state.split}`] === point.number ? 'knee, ' : '';

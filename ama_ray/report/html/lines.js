@@ -3,7 +3,7 @@ function drawFamilies() {
   const box = byId('families');
   const last = data.objectives.length - 1;
   const axes = [
-    ...data.objectives.slice(0, last).map((name, i) => ({ name, sign: 1, digits: data.digits[i], get: (seen) => seen.objectives[i] })),
+    ...data.objectives.slice(0, last).map((name, i) => ({ name, sign: higher(i) ? 1 : -1, digits: data.digits[i], get: (seen) => seen.objectives[i] })),
     ...data.families.map((name, i) => ({ name, sign: -1, digits: 3, get: (seen) => seen.families[i] })),
     { name: 'tax, overall', sign: -1, digits: data.digits[last], get: (seen) => seen.objectives[last] },
   ];

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ama_ray.analysis.importance import METHOD, Importance
 from ama_ray.pareto.named_points import knee
 from ama_ray.report.formatting import decimals, with_interval
-from ama_ray.report.notes import used_test_data
+from ama_ray.report.notes import cut_off_note, used_test_data
 from ama_ray.scores.families import families, family_tax
 from ama_ray.scores.interval import Interval
 from ama_ray.scores.metrics import METRICS
@@ -229,6 +229,7 @@ def _warnings(run: StoredRun) -> list[str]:
         "report split was not scored." * bool(pareto.split == "search" and pareto.scored),
         f"No hypervolume and no knee: {pareto.no_trade}." * bool(pareto.no_trade and pareto.scored),
         f"{pareto.no_front}." * bool(pareto.no_front),
+        cut_off_note(pareto),
     ]
     if not math.isnan(run.optimism.value):
         told.append(

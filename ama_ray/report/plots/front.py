@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ama_ray.report.notes import conditions, front_volume, uniform_volume, used_test_data
 from ama_ray.report.plots.panel import Panel
 from ama_ray.report.plots.save import save
+from ama_ray.scores.tokens import minimised
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,12 +66,16 @@ def _draw_matrix(figure: Figure, run: StoredRun) -> None:
         for column in range(row + 1):
             axes = figure.add_subplot(count, count, row * count + column + 1)
             Panel(axes, pareto, across[column], up[row], run.claims.groups).draw()
-            axes.set_xlabel(f"{across[column]}, {'lower' if column == 0 else 'higher'} is better")
-            axes.set_ylabel(f"{up[row]}, higher is better")
+            axes.set_xlabel(f"{across[column]}, {_better(across[column])} is better")
+            axes.set_ylabel(f"{up[row]}, {_better(up[row])} is better")
     corner = figure.add_subplot(count, count, count)
     corner.axis("off")
     corner.legend(*axes.get_legend_handles_labels(), loc="center", **_LEGEND)
     figure.suptitle(_title(run), fontsize=11)
+
+
+def _better(name: str) -> str:
+    return "lower" if minimised(name) else "higher"
 
 
 def _title(run: StoredRun) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray.report.plots.panel import BLUE, GREY
 from ama_ray.report.plots.save import save
+from ama_ray.scores.tokens import minimised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def _draw(axes: Axes, each: Importance) -> None:
     colours = [BLUE if effect.significant else GREY for effect in each.groups]
     axes.scatter(values, list(rows), s=22, c=colours, zorder=3)
     axes.set_title(f"{each.objective}   (R² {each.r2:.2f} of trials left out)", fontsize=9)
-    better = "lower" if each.objective == "tax" else "higher"
+    better = "lower" if minimised(each.objective) else "higher"
     axes.set_xlabel(f"change of {each.objective}, {better} is better", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", color="#EEEEEE", linewidth=0.8)

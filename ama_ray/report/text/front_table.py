@@ -13,7 +13,8 @@ from rich.table import Table
 from ama_ray.errors import UserError
 from ama_ray.pareto.named_points import named
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus
-from ama_ray.report.notes import brackets, conditions, split_note, used_test_data, volumes
+from ama_ray.report.notes import brackets, conditions, cut_off_note, split_note, used_test_data, volumes
+from ama_ray.scores.tokens import TOKENS, minimised, rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def front_table(run: StoredRun, front: Sequence[Trial] | None = None) -> Table:
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("origin", no_wrap=True)
     for name, cells in objectives.items():
-        header = textwrap.wrap(f"{name} {'↓' if name == 'tax' else '↑'}", max([8, *map(len, cells)]))
+        header = textwrap.wrap(f"{name} {'↓' if minimised(name) else '↑'}", max([8, *map(len, cells)]))
         table.add_column("\n".join(header), justify="right", no_wrap=True)
     for name in sure:
         table.add_column(name, justify="right", no_wrap=True)
@@ -130,10 +131,12 @@ def _caption(run: StoredRun, shown: int, hidden: int, per_bar: int, top: float) 
         split_note(pareto),
         conditions(pareto),
         f"{pareto.no_front}." * bool(pareto.left_out and pareto.no_front),
-        f"#: number of the trial. {', '.join(pareto.objectives[:-1])}: mean score of the sampled replies. tax: points "
-        f"(0-1) lost on the probes against base, mean over families; below 0 is a gain. {PLUS_MINUS}",
+        f"#: number of the trial. {', '.join(rewards_of(pareto.objectives))}: mean score of the sampled replies. "
+        + f"tokens: mean per reply of {run.objectives.tokens.of}. " * (TOKENS in pareto.objectives)
+        + f"tax: points (0-1) lost on the probes against base, mean over families; below 0 is a gain. {PLUS_MINUS}",
         "front: the share of resamples of the items in which no other point beats it; then the same letter for points "
         "of the front that do not differ beyond error (paired, 95%)." * bool(run.claims.groups),
+        cut_off_note(pareto),
         "Probe columns: the score, in the metric of the probe." * bool(shown)
         + f" {hidden} more probes are in trials.csv." * bool(hidden),
         f"ratios: share of aligned, {_BARS[0]} is 0 (base) and {_BARS[-1]} is {top:g}; one bar per {groups}, in the "

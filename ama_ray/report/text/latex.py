@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ama_ray.report.formatting import decimals, plus_minus
+from ama_ray.scores.tokens import minimised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ def front_latex(pareto: ParetoSet, front: Sequence[Trial]) -> str:
     """A front as a tabular: objectives with their errors, scores of the probes, and the mean ratio."""
     places = {name: decimals(t.objectives[name].value for t in front) for name in pareto.objectives}
     probes = list(dict.fromkeys(name for trial in front for name in trial.probes))
-    headings = [f"{name} {'↓' if name == 'tax' else '↑'}" for name in pareto.objectives]
+    headings = [f"{name} {'↓' if minimised(name) else '↑'}" for name in pareto.objectives]
 
     def row(trial: Trial) -> list[str]:
         estimates = ((places[name], each) for name, each in trial.objectives.items())

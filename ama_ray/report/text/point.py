@@ -35,6 +35,10 @@ def point_table(pareto: ParetoSet, trial: Trial) -> Table:
         table.add_row(name, plus_minus(estimate.value, estimate.se, places), share)
     for name, probe in trial.probes.items():
         table.add_row(name, plus_minus(probe.score, probe.score_se, 3), "")
+    for name, replies in trial.replies.items():
+        table.add_row(f"tokens per reply of {name}", plus_minus(replies.tokens, replies.tokens_se, 1), "")
+        if replies.cut_off:
+            table.add_row(f"cut off in thinking, of {name}", f"{replies.cut_off:.0%}", "")
     table.add_section()
     for group, ratio in trial.ratios.items():
         table.add_row(f"ratio of {group}", f"{ratio:.3f}", "")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from ama_ray.pareto.named_points import best_uniform
 from ama_ray.pareto.trade import reward_called
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus, with_interval
-from ama_ray.report.notes import brackets, conditions, numbered, split_note, used_test_data, volumes
+from ama_ray.report.notes import brackets, conditions, cut_off_note, numbered, split_note, used_test_data, volumes
 from ama_ray.report.text.trade import ending
+from ama_ray.scores.tokens import TOKENS, rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +43,7 @@ def _told(run: StoredRun) -> str:
     if run.stopping_test:
         return f"The search ended after {len(run.searched)} trials: {ending(run.stopping_test, run)}."
     said = told.no_trade() if pareto.no_trade else told.trade()
-    parts = [said, conditions(pareto), split_note(pareto), brackets(run), PLUS_MINUS]
+    parts = [said, conditions(pareto), cut_off_note(pareto), split_note(pareto), brackets(run), PLUS_MINUS]
     return " ".join(part for part in parts if part)
 
 
@@ -55,7 +56,7 @@ class _Told:
     def __init__(self, run: StoredRun) -> None:
         self.run = run
         self.pareto = pareto = run.pareto
-        self.rewards = pareto.objectives[:-1]
+        self.rewards = rewards_of(pareto.objectives)
         shown = (*pareto.front, *pareto.uniform)
         self.places = {name: decimals(trial.objectives[name].value for trial in shown) for name in pareto.objectives}
 
@@ -87,9 +88,15 @@ class _Told:
         )
         return (
             f"The knee (trial {knee.number}) keeps {kept} at {self._cost(knee, at_knee)} ({self.value(knee, 'tax')}; "
-            f"aligned {self.value(aligned, 'tax')}); {self._uniform(knee)}.{self._over_twin(knee)}"
+            f"aligned {self.value(aligned, 'tax')}){self._tokens(knee)}; {self._uniform(knee)}.{self._over_twin(knee)}"
             f"{self._alike(knee)}"
         )
+
+    def _tokens(self, knee: Trial) -> str:
+        if TOKENS not in self.pareto.objectives:
+            return ""
+        base, aligned = (self.value(end, TOKENS) for end in (self.pareto.base, self.pareto.aligned))
+        return f", with {self.value(knee, TOKENS)} tokens per reply (base {base}, aligned {aligned})"
 
     def _share(self, trial: Trial, name: str, claims: Mapping[str, Interval]) -> str:
         """How far a trial is from base to aligned, with the interval of a claim where there is one."""

@@ -56,7 +56,7 @@ def before(objectives: Objectives, sizes: Mapping[str, int], tokens: Mapping[str
         sizes: How many prompts or items there are, by name of the reward or probe.
         tokens: How many tokens one takes at most, likewise.
     """
-    rewards = objectives.names[:-1]
+    rewards = objectives.reward_names
     rows = []
     for name, precision in expected(objectives, sizes).items():
         if name in rewards:

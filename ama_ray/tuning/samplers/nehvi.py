@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from ama_ray.pareto.hypervolume import non_dominated
 from ama_ray.scores.constraints import Constraints
+from ama_ray.scores.tokens import TOKENS, minimised
 from ama_ray.tuning.samplers.outcomes import Outcomes
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class NehviSampler(optuna.samplers.BaseSampler):
         if len(done) < 2 or not spaces:
             return {}
         running = [t for t in trials if t.state == TrialState.RUNNING and t.params.keys() >= spaces.keys()]
-        outcomes = Outcomes([self._scores[t.number] for t in done], self._objectives)
+        outcomes = self._outcomes([self._scores[t.number] for t in done])
         # BoTorch draws from the process-wide generator, which is left as it was. The matrices are small: with several
         # threads, BLAS takes twenty times as long to share them out as to work on them.
         with torch.random.fork_rng(devices=[]), threadpool_limits(1, "blas"), warnings.catch_warnings():
@@ -149,6 +150,9 @@ class NehviSampler(optuna.samplers.BaseSampler):
         """What distances along each parameter are multiplied by, shape (parameters,)."""
         moved = torch.tensor([self._moved.get(name, 1.0) for name in parameters], dtype=torch.double)
         return (moved / moved.max()).sqrt().clamp(min=LEAST_WEIGHT)
+
+    def _outcomes(self, scores: Sequence[Scores]) -> Outcomes:
+        return Outcomes(scores, self._objectives, bounded_tokens=TOKENS in self._constraints.bounds)
 
     def _best(self, tried: Tensor, outcomes: Outcomes, weights: Tensor, running: Tensor | None) -> Tensor:
         """The point of the unit cube with the highest expected gain, shape (parameters,)."""
@@ -217,14 +221,17 @@ class NehviSampler(optuna.samplers.BaseSampler):
         values = outcomes.objectives
         low, high = values.min(0).values, values.max(0).values
         if self._ends:
-            base, aligned = (Outcomes([each], self._objectives).objectives[0] for each in self._ends)
+            base, aligned = (self._outcomes([each]).objectives[0] for each in self._ends)
             better = torch.maximum(base, aligned) > torch.minimum(base, aligned)
             low = torch.where(better, torch.minimum(base, aligned), low)
             high = torch.where(better, torch.maximum(base, aligned), high)
+        if TOKENS in self._objectives.names:
+            # They are measured by all there are, as base and aligned may say as much.
+            high[self._objectives.names.index(TOKENS)] = 0.0
         scale = torch.where(high > low, high - low, torch.ones_like(low))
         for position, name in enumerate(self._objectives.names):
             if name in self._reference:
-                low[position] = -self._reference[name] if name == "tax" else self._reference[name]
+                low[position] = -self._reference[name] if minimised(name) else self._reference[name]
         return low, scale
 
 

@@ -9,6 +9,7 @@ import torch
 
 from ama_ray.scores.families import family_mean
 from ama_ray.scores.metrics import METRICS
+from ama_ray.scores.tokens import TOKENS, minimised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,21 +46,25 @@ class Link:
 
 
 class Outcomes:
-    """What trials measured: every reward objective and the score of every probe.
+    """What trials measured: every reward objective, tokens where they count, and the score of every probe.
 
     Attributes:
         modelled: On the scales of the models, shape (trials, outcomes), float64.
-        objectives: In their units, the tax negated so that all are maximised; shape (trials, objectives).
+        objectives: In their units, tokens and tax negated so that all are maximised; shape (trials, objectives).
     """
 
-    def __init__(self, scores: Sequence[Scores], objectives: Objectives) -> None:
+    def __init__(self, scores: Sequence[Scores], objectives: Objectives, *, bounded_tokens: bool = False) -> None:
         """Collects outcomes.
 
         Args:
             scores: Of the trials; at least one.
             objectives: Of the run.
+            bounded_tokens: Whether a constraint is on tokens.
         """
-        self._rewards = objectives.names[:-1]
+        self._names = objectives.names
+        # What is no probe: the objectives but the tax, and tokens where they are bounded only.
+        bounded_only = bounded_tokens and TOKENS not in self._names
+        self._rewards = (*self._names[:-1], *([TOKENS] * bounded_only))
         self._probes = objectives.probes
         weights = objectives.weights()
         self._weights = torch.tensor([weights[term.name] for term in self._probes], dtype=torch.double)
@@ -67,7 +72,13 @@ class Outcomes:
         # The tax of a probe is a difference from base, whose score any trial tells.
         base = [p.base_of(first[p.name].score, first[p.name].tax) for p in self._probes]
         self._base = torch.tensor(base, dtype=torch.double)
-        columns = [[each.objectives[name].value for each in scores] for name in self._rewards]
+        columns = [
+            [
+                each.replies[objectives.tokens.of].tokens if name == TOKENS else each.objectives[name].value
+                for each in scores
+            ]
+            for name in self._rewards
+        ]
         columns += [[each.probes[term.name].score for each in scores] for term in self._probes]
         values = torch.tensor(columns, dtype=torch.double).T
         bounded = [None] * len(self._rewards) + [METRICS[probe.metric].bounded for probe in objectives.probes]
@@ -79,7 +90,8 @@ class Outcomes:
         """From outcomes on the scales of the models, shape (..., outcomes), to objectives, all maximised."""
         values = self._values(modelled)
         tax = (self._taxes(values) * self._weights).sum(-1, keepdim=True)
-        return torch.cat([values[..., : len(self._rewards)], -tax], -1)
+        signs = values.new_tensor([-1.0 if minimised(name) else 1.0 for name in self._names])
+        return torch.cat([values[..., : len(self._names) - 1], tax], -1) * signs
 
     def excess(self, name: str, modelled: Tensor, constraints: Constraints) -> Tensor:
         """How far outcomes, shape (..., outcomes), are beyond a bound; 0 or less where they satisfy it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.scores.trial import Estimate, ProbeResult, Scores
+from ama_ray.scores.objectives import replies_of
+from ama_ray.scores.tokens import TOKENS
+from ama_ray.scores.trial import Estimate, ProbeResult, Replies, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +76,12 @@ class ScoreEstimator:
             known, se = reference.probes[name], error(change.tax_se, [u.probes[name].tax_se for u in usual], [name])
             score = self._terms[name].score_of(change.tax, known.score)
             probes[name] = ProbeResult(score, se, known.tax + change.tax, se)
-        return Scores(objectives, probes)
+        replies = {}
+        for name, change in seen.replies.items():
+            known_of = reference.replies[name]
+            se = error(change.tokens_se, [u.replies[name].tokens_se for u in usual], [replies_of(name)])
+            replies[name] = Replies(known_of.tokens + change.tokens, se, known_of.cut_off + change.cut_off)
+        return Scores(objectives, probes, replies)
 
     def _read(self, trial: Trial) -> Items:
         if trial.number not in self._items:
@@ -85,6 +92,7 @@ class ScoreEstimator:
         """Paired differences from another model on the items seen so far."""
         seen = {name: other[name][: len(array)] for name, array in items.items()}
         rewards = {term.name for term in self._objectives.rewards}
+        rewards |= {replies_of(term.name) for term in (*self._objectives.rewards, *self._objectives.probes)}
         # With differences for rewards, and the other model in the place of base, the scores are differences.
         ours = {name: array - seen[name] if name in rewards else array for name, array in items.items()}
         return self._objectives.scores(ours, seen)
@@ -92,4 +100,6 @@ class ScoreEstimator:
     def _parts(self, objective: str) -> list[str]:
         if objective == "tax":
             return [term.name for term in self._objectives.probes]
+        if objective == TOKENS:
+            return [replies_of(self._objectives.tokens.of)]
         return [term.name for term in self._objectives.rewards if term.objective == objective]

@@ -9,6 +9,7 @@ import numpy as np
 from ray.tune import Stopper
 
 from ama_ray.pareto.hypervolume import hypervolume
+from ama_ray.scores.tokens import box, turned
 from ama_ray.tuning.trial_records import TrialResult
 
 if TYPE_CHECKING:
@@ -65,13 +66,14 @@ class FutilityStopper(Stopper):
         mean, se = (np.array([getattr(estimates[name], part) for name in names]) for part in ("value", "se"))
         if not np.isfinite([*mean, *se]).all():
             return math.inf
-        front, (base, aligned) = (
-            [[trial.objectives[name].value for name in names] for trial in trials]
+        front, ends = (
+            turned(names, [[trial.objectives[name].value for name in names] for trial in trials])
             for trials in (pareto.front, [pareto.base, pareto.aligned])
         )
-        reference = [*pareto.reference.values()]
+        base, aligned = box(names, *ends)
+        reference = turned(names, [*pareto.reference.values()])
         draws, allowed = mean + normal * se, np.ones(DRAWS, np.bool_)
         for name in pareto.constraints.bounds.keys() & set(names):
             allowed &= pareto.constraints.excess(name, draws[:, names.index(name)]) <= 0
-        with_each = [hypervolume([*front, draw], base, aligned, reference) for draw in draws[allowed]]
+        with_each = [hypervolume([*front, draw], base, aligned, reference) for draw in turned(names, draws[allowed])]
         return math.fsum(volume - pareto.hypervolume for volume in with_each) / DRAWS

@@ -16,6 +16,7 @@ from ama_ray.rewards.model import ModelScores
 from testing.checkpoints import make_pair
 from tests.support.classifiers import PADDED, TEMPLATE, make_classifier, score
 from tests.support.processes import in_own_process
+from tests.support.replies import said
 from tests.support.rewards import prepare
 
 pytestmark = pytest.mark.engine
@@ -69,25 +70,25 @@ def test_raw_scores_equal_those_of_transformers(
     search, later = read(tmp_path, folder, backend=backend)
     expected = score(folder, texts(template), special=template is None)
     assert max(expected) - min(expected) > 0.01
-    assert search.score(REPLIES).scores.ravel().tolist() == pytest.approx(expected, abs=1e-4)
-    assert later.score([REPLIES[0]]).scores.shape == (1, 2)
+    assert search.score(said(REPLIES)).scores.ravel().tolist() == pytest.approx(expected, abs=1e-4)
+    assert later.score(said([REPLIES[0]])).scores.shape == (1, 2)
     assert len(_running) == 1  # one model for both splits
 
 
 def test_a_backend_that_does_not_serve_the_model_is_named(tmp_path: Path) -> None:
     folder = make_classifier(tmp_path / "model", "deberta-v2")
     with pytest.raises(ScorerError, match=r"vLLM does not serve its architecture; set backend to transformers or auto"):
-        read(tmp_path, folder, backend="vllm")[0].score(REPLIES)
+        read(tmp_path, folder, backend="vllm")[0].score(said(REPLIES))
 
 
 def test_a_process_that_is_killed_is_named_and_the_next_trial_has_another(tmp_path: Path) -> None:
     search, _ = read(tmp_path, make_classifier(tmp_path / "model"), backend="transformers")
-    before = search.score(REPLIES).scores
+    before = search.score(said(REPLIES)).scores
     (process,) = _running.values()
     os.kill(process._process.pid, signal.SIGKILL)
     with pytest.raises(ScorerError, match=r"its process ended with exit code -9"):
-        search.score(REPLIES)
-    assert (search.score(REPLIES).scores == before).all()
+        search.score(said(REPLIES))
+    assert (search.score(said(REPLIES)).scores == before).all()
 
 
 def beside(pair: Path, classifier: Path) -> tuple[list[list[str]], list[list[str]], list[float], bool]:

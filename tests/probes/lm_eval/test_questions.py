@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.probes.lm_eval.questions import GeneratedReply, Known, Likelihood, Rolling, requests_of
+from tests.support.replies import said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def test_what_is_shared_is_asked_once_and_comes_back_to_every_question(questions
             case NextToken(context):
                 answers.append({token: float(token == likeliest(context)) for token in range(4)})
             case Generation(prompt, most):
-                answers.append([f" {prompt}{most}d b c"])
+                answers += said([[f" {prompt}{most}d b c"]])
     contexts = [request.context for request in requests if isinstance(request, Continuations)]
     assert len(set(contexts)) == len(contexts)
     known = Known.of(requests, answers)

@@ -13,6 +13,7 @@ import transformers
 from ray import cloudpickle
 
 from ama_ray.config import RunConfig, TaskProbe
+from ama_ray.data.thinking import Thinking
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.miniature import ROOT
 from ama_ray.probes import registry as probes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 pytest.importorskip("lm_eval")
 
+THINKING = Thinking("</think>", "<think>")
 FACTS, SUMS = data("facts"), data("sums")
 
 
@@ -72,7 +74,8 @@ def test_replies_go_through_the_tasks_filters(folder: Path, tokenizer: Any) -> N
     _, items = loaded(folder, tokenizer, "mini_sums")
     expected = rows(SUMS["test"])
     assert list(items.requests) == [
-        Generation(tuple(tokenizer.encode(row["prompt"])), max_tokens=10, stop=("\n", " =")) for row in expected
+        Generation(tuple(tokenizer.encode(row["prompt"])), max_tokens=10, stop=("\n", " ="), thinking=THINKING)
+        for row in expected
     ]
     replies = {row["prompt"]: f" it is {row['answer']} = 7" if i % 3 else "none" for i, row in enumerate(expected)}
     answers = answered(items, replies)

@@ -12,7 +12,7 @@ import pytest
 from ama_ray.report import write_report
 from ama_ray.report.html.page import page
 from ama_ray.report.html.render import write_html
-from ama_ray.scores.trial import Reply
+from ama_ray.scores.trial import KeptReply
 from tests.support.runs import in_folder
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_what_is_not_known_is_null(run: StoredRun, tmp_path: Path) -> None:
 def test_long_replies_are_cut_and_hostile_ones_stay_text(reported: StoredRun, tmp_path: Path) -> None:
     hostile = "</script><script>alert(1)</script><!-- \u2028 {{ 7 * 7 }}"
     run = in_folder(reported, tmp_path)
-    run.replies.write(0, [Reply(hostile, hostile), Reply("long", "x" * 9_000)])
+    run.replies.write(0, [KeptReply(hostile, hostile), KeptReply("long", "x" * 9_000)])
     text = write_html(run).read_text(encoding="utf-8")
     assert text.count("<script") == text.count("</script>") == 2
     embedded = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)

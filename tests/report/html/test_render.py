@@ -14,7 +14,7 @@ from ama_ray.checkpoints.pair import Pair
 from ama_ray.cli import main
 from ama_ray.config import BASELINE_RATIOS
 from ama_ray.report.html.render import write_html
-from ama_ray.scores.trial import Reply, Trial
+from ama_ray.scores.trial import KeptReply, Trial
 from testing.checkpoints import make_pair
 from tests.support.runs import in_folder, run_of, write_run
 from tests.support.trials import scores
@@ -95,7 +95,7 @@ def written(long_run: StoredRun, tmp_path_factory: pytest.TempPathFactory) -> Pa
     run = in_folder(long_run, tmp_path_factory.mktemp("long"))
     for trial in run.pareto.scored:
         texts = (HOSTILE, f"I am trial {trial.number}.", "long " * 400, "")
-        run.replies.write(trial.number, [Reply(f"prompt {i}", text) for i, text in enumerate(texts)])
+        run.replies.write(trial.number, [KeptReply(f"prompt {i}", text) for i, text in enumerate(texts)])
     return write_html(run)
 
 

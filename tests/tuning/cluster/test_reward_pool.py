@@ -18,6 +18,7 @@ from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.reward_pool import Pool, reward_pools
 from testing.checkpoints import edit_weights
 from tests.support.classifiers import make_classifier, score
+from tests.support.replies import said
 from tests.support.rewards import prepare
 
 pytestmark = pytest.mark.engine
@@ -47,7 +48,7 @@ def asked(reward: PreparedReward, replies: list[list[str]]) -> Any:
     """The scores, as a process of a trial gets them."""
 
     def ask() -> Any:
-        return reward.score(replies).scores.tolist()
+        return reward.score(said(replies)).scores.tolist()
 
     return ray.get(ray.remote(num_cpus=0)(ask).remote())
 
@@ -68,7 +69,7 @@ def test_trials_share_replicas_that_end_with_the_run(cluster: None, tmp_path: Pa
         assert [each for two in asked(search, REPLIES) for each in two] == pytest.approx(expected, abs=1e-4)
         assert asked(report, [["w5"]]) == [[pytest.approx(score(folder, ["laterw5"], special=True)[0], abs=1e-4)]]
     with pytest.raises(ScorerError, match=r"the reward model .*/model: a replica failed \(ActorDiedError"):
-        search.score(REPLIES)
+        search.score(said(REPLIES))
     assert before["search"].rewards[0] != search
 
 
@@ -81,14 +82,14 @@ def test_a_reward_beside_the_engine_is_left_alone(cluster: None, tmp_path: Path,
 def test_a_replica_that_dies_fails_its_trials_and_comes_back(cluster: None, tmp_path: Path, folder: Path) -> None:
     with reward_pools(evaluations(tmp_path, folder), EngineSettings(cpus=1)) as after:
         (search,) = after["search"].rewards
-        expected = search.score(REPLIES).scores
+        expected = search.score(said(REPLIES)).scores
         ray.kill(search.classifier.replicas[1], no_restart=False)  # type: ignore[attr-defined]
         with pytest.raises(ScorerError, match=r"a replica failed"):
             for _ in range(100):
-                search.score(REPLIES)
+                search.score(said(REPLIES))
         for _ in range(100):
             with contextlib.suppress(ScorerError):
-                assert search.score(REPLIES).scores == pytest.approx(expected)
+                assert search.score(said(REPLIES)).scores == pytest.approx(expected)
                 return
             time.sleep(0.5)
     raise AssertionError("the replica did not come back")
