@@ -28,7 +28,7 @@ class Sampling(Model):
 
     max_tokens: int = Field(64, ge=1, description="most tokens of a reply")
     temperature: float = Field(1.0, ge=0, description="0 is greedy")
-    n: int = Field(1, ge=1, description="replies per prompt")
+    n: int = Field(1, ge=1, description="replies per prompt; one where the temperature is 0")
 
 
 class RewardSettings(Model):

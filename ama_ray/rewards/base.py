@@ -130,16 +130,19 @@ def sampled(
         rows: The rows of one split of its prompt file.
         tokenizer: The tokenizer of the pair.
         seed: The seed of the run.
-        n: How many replies there are per prompt.
+        n: How many replies there are per prompt; one where they are greedy.
 
     Raises:
         UserError: A row lacks the prompt, or it cannot be tokenised.
     """
     prompting, sampling = Prompting(tokenizer, reward.prompts.chat), reward.sampling
     field = reward.prompts.field
+    if not sampling.temperature:
+        n = 1  # all greedy replies to a prompt are the same
 
     def prompt(row: Row) -> str | list[ChatMessage]:
-        return messages(row, field) if reward.prompts.chat else row.text(field)
+        as_messages = reward.prompts.chat or isinstance(row.get(field), list)
+        return messages(row, field) if as_messages else row.text(field)
 
     return tuple(
         Generation(

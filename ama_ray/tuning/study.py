@@ -17,6 +17,7 @@ from ama_ray.storage.names import JOURNAL
 from ama_ray.tuning.optuna_internals import NoLock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from optuna.storages import BaseStorage
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def open_study(
-    folder: RunFolder, storage: str | None, objectives: int, sampler: optuna.samplers.BaseSampler
+    folder: RunFolder, storage: str | None, objectives: Sequence[str], sampler: optuna.samplers.BaseSampler
 ) -> optuna.Study:
     """Opens the study of a run, or makes it.
 
     Args:
         folder: The folder of the run.
         storage: An Optuna URL of a database; None for a journal in the folder.
-        objectives: How many there are; the last is minimised, all others are maximised.
+        objectives: Their names; the last is minimised, all others are maximised.
         sampler: It chooses the ratios.
 
     Raises:
@@ -40,13 +41,17 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=_storage(storage, folder.path),
             study_name=folder.study,
             load_if_exists=True,
-            directions=[StudyDirection.MAXIMIZE] * (objectives - 1) + [StudyDirection.MINIMIZE],
+            directions=[StudyDirection.MAXIMIZE] * (len(objectives) - 1) + [StudyDirection.MINIMIZE],
             sampler=sampler,
         )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(list(objectives))
+        return study
     except Exception as error:  # SQLAlchemy, its drivers and Optuna raise all sorts
         where = f"storage: {storage}" if storage else str(folder.path / JOURNAL)
         raise UserError(f"{where}: the study cannot be opened ({one_line(error)}).") from None

@@ -233,5 +233,5 @@ def study_suggester(
     )
     sampler, name = samplers.make(config.sampler, context)
     tell(f"sampler: {name}")
-    study = open_study(folder, config.storage, len(run.objectives.names), sampler)
+    study = open_study(folder, config.storage, run.objectives.names, sampler)
     return StudySuggester(shape, run.objectives, study, first, run.constraints, finished=run.trials, tell=tell)
