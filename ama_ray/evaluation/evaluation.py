@@ -187,7 +187,7 @@ class Evaluation:
         """
         items: dict[str, NDArray[np.float64]] = {}
         for probe in self.probes:
-            mine, theirs = (self._of_part(probe.name, each.by_request) for each in (answers, base))
+            mine, theirs = (self.answers_to(probe.name, each) for each in (answers, base))
             if any(_has_nan(answer) for answer in (*mine, *theirs)):
                 raise ScorerError(f"the model gave NaN for a log-likelihood of the probe {probe.name}")
             items[probe.name] = probe.statistics(mine, theirs)
@@ -197,6 +197,10 @@ class Evaluation:
         """Of the answers to a whole split, those to this part of it."""
         by_request = dict(zip(whole.requests, answers.by_request, strict=True))
         return Answers(tuple(by_request[request] for request in self.requests))
+
+    def answers_to(self, name: str, answers: Answers) -> list[Any]:
+        """The answers to the requests of a reward or probe."""
+        return self._of_part(name, answers.by_request)
 
     def _answers(self, engine: Engine, places: Sequence[int]) -> dict[int, Any]:
         """The answers to the requests at these places, by place."""

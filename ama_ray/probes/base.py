@@ -36,6 +36,11 @@ class PreparedProbe(ABC):
         """The number of items: the rows of `statistics`."""
         return len(self.requests)
 
+    @property
+    def chance(self) -> float:
+        """What a model that guesses scores; 0 where there is nothing to guess from."""
+        return 0.0
+
     @abstractmethod
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """What the metric of the probe sums up.

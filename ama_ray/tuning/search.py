@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.config import RunConfig
+from ama_ray.evaluation.doubts import doubts
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.evaluation.work import tokens_of_items
 from ama_ray.report import write_report
@@ -112,6 +113,9 @@ def _search(
         if "first trial" not in clock.laps:
             clock.lap("first trial")
         keep()
+        if trial.split == "search" and trial.uniform_ratio == 0:
+            for doubt in doubts(inputs.evaluations["search"], inputs.objectives, prepared.get_base_answers("search")):
+                tell(f"warning: {doubt}")
         so_far = recorder.run.searched_pareto if trial.split == "search" else None
         line = trial_line(trial, config.trials, so_far.hypervolume if so_far else math.nan)
         tell.send(TrialFinished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds))
