@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.analysis.trade_test import expected
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -62,6 +60,8 @@ def trade_fields(test: TradeTest) -> dict[str, Any]:
 
 def expected_fields(objectives: Objectives, sizes: Mapping[str, int]) -> dict[str, Any]:
     """What items will be able to show, from their numbers alone, as plain values for JSON; see `expected`."""
+    from ama_ray.analysis.trade_test import expected  # scipy takes its time
+
     return {name: _precision(part, {}) for name, part in expected(objectives, sizes).items()}
 
 
