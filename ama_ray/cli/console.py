@@ -20,10 +20,11 @@ RunFile = Annotated[Path, typer.Argument(help="The run file (YAML).", show_defau
 RunFolders = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="RUN", help="The folder of a run; of several, the newest; default: the newest in runs/.",
+        metavar="RUN",
+        help="The folder of a run; of several, the newest; default: the newest in runs/.",
         show_default=False,
     ),
-]  # fmt: skip
+]
 """Several where a shell has filled in a glob; see `one_run`."""
 JsonResult = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 RUNS = Path("runs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -99,9 +100,7 @@ class Evaluation:
                 each reward and probe of which one is.
         """
         asked = (partial(rewards.prepare, each, tokenizer, config.seed, config.report) for each in config.reward)
-        probed = (
-            partial(probes.prepare, probe, tokenizer, config.report.share, context_limit) for probe in config.tax
-        )
+        probed = (partial(probes.prepare, probe, tokenizer, config.report.share, context_limit) for probe in config.tax)
         steps: list[Callable[[], dict[str, Any]]] = [*asked, *probed]
         everything = all_of(steps)
         prepared_rewards, prepared = everything[: len(config.reward)], everything[len(config.reward) :]
@@ -226,5 +225,5 @@ class Evaluation:
 
 
 def _has_nan(answer: Any) -> bool:
-    """Whether a number of an answer is NaN, which is the one value that differs from itself."""
-    return any(value != value for value in (answer.values() if isinstance(answer, dict) else answer))
+    numbers = answer.values() if isinstance(answer, dict) else answer
+    return any(isinstance(number, float) and math.isnan(number) for number in numbers)

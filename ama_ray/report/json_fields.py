@@ -50,9 +50,7 @@ def trade_fields(test: TradeTest) -> dict[str, Any]:
     find, and how many items, by their source, each difference takes.
     """
     parts = {
-        part.name: interval_fields(part.interval)
-        | {"verdict": part.verdict}
-        | _precision(part.precision, part.sizes)
+        part.name: interval_fields(part.interval) | {"verdict": part.verdict} | _precision(part.precision, part.sizes)
         for part in (*test.parts, *test.probes)
     }
     return {"clear": test.clear, "parts": parts}

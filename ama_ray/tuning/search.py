@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from ama_ray.scores.trial import Trial
     from ama_ray.tuning.events import Listener
+    from ama_ray.tuning.setup import Prepared
 
 
 def search(
@@ -113,9 +114,7 @@ def _search(
         if "first trial" not in clock.laps:
             clock.lap("first trial")
         keep()
-        if trial.split == "search" and trial.uniform_ratio == 0:
-            for doubt in doubts(inputs.evaluations["search"], inputs.objectives, prepared.get_base_answers("search")):
-                tell(f"warning: {doubt}")
+        _tell_doubts(trial, inputs, prepared, tell)
         so_far = recorder.run.searched_pareto if trial.split == "search" else None
         line = trial_line(trial, config.trials, so_far.hypervolume if so_far else math.nan)
         tell.send(TrialFinished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds))
@@ -153,6 +152,13 @@ def _search(
     tell(f"first trial after {clock}")
     tell(str(timing))
     return recorder.run
+
+
+def _tell_doubts(trial: Trial, inputs: Inputs, prepared: Prepared, tell: Callable[[str], None]) -> None:
+    """Tells what base's answers say against rewards and probes, once base is scored."""
+    if trial.split == "search" and trial.uniform_ratio == 0:
+        for doubt in doubts(inputs.evaluations["search"], inputs.objectives, prepared.get_base_answers("search")):
+            tell(f"warning: {doubt}")
 
 
 def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunConfig:

@@ -1,6 +1,7 @@
 """A merge is what float64 says it is, rounded once; an exported merge is a checkpoint that transformers loads."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 

@@ -41,7 +41,10 @@ def test_every_address_leads_to_settings_of_that_kind(kinds: Kinds, base: type[A
             {"tax": [{"kind": "no"}]},
             rf"tax\.0\.kind: there is no kind \"no\", and the kinds are {', '.join(PROBES.addresses)}",
         ),
-        ({"tax": [{"kind": "choice", "name": "a", "family": "b"}]}, r"tax\.0\.file: this field is missing \(JSON lines, a row per item\)\.$"),
+        (
+            {"tax": [{"kind": "choice", "name": "a", "family": "b"}]},
+            r"tax\.0\.file: this field is missing \(JSON lines, a row per item\)\.$",
+        ),
         ({"reward": {"kind": "no"}}, rf"reward\.kind: .* the kinds are {', '.join(REWARDS.addresses)}\.$"),
         ({"reward": FIELDS["reward"] | {"weight": 0}}, r"reward\.weight: a weight must be a finite number"),
     ],

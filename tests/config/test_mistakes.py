@@ -69,7 +69,7 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
         "",
         "line 3, reward.prompts: this field is missing (what is replied to).",
     ),
-    "nothing after the colon": ("org/base", "", 'line 1, base: this is empty and must be a folder or hub id.'),
+    "nothing after the colon": ("org/base", "", "line 1, base: this is empty and must be a folder or hub id."),
     "trials in words": (
         "out:",
         "trials: forty\nout:",
@@ -123,7 +123,11 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
         "warm_start: uniform\nout:",
         'line 10, warm_start: this is "uniform" and must be a list: uniform, parts, distill or path.',
     ),
-    "nothing for a list": ("  - {preset: arc_easy}\n  - {name: facts, family: knowledge, kind: choice, file: facts.jsonl}\n", "", "tax: this is empty and must be a list"),
+    "nothing for a list": (
+        "  - {preset: arc_easy}\n  - {name: facts, family: knowledge, kind: choice, file: facts.jsonl}\n",
+        "",
+        "tax: this is empty and must be a list",
+    ),
     "an empty list": (
         "out:",
         "distill: {means: []}\nout:",
@@ -183,7 +187,7 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
     "a module for a file": (
         "reward.py:score",
         "reward.score",
-        "line 6, reward.scorer: this is \"reward.score\" and must be file.py:function.",
+        'line 6, reward.scorer: this is "reward.score" and must be file.py:function.',
     ),
     "ratios the wrong way round": (
         "out:",

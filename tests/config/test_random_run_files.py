@@ -37,7 +37,9 @@ SOUND: dict[str, Any] = {
 
 @settings(max_examples=4 * settings().max_examples, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(KEYS, VALUES, max_size=4))
-def test_a_random_run_file_is_read_or_refused_with_a_sentence_for_each_mistake(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_random_run_file_is_read_or_refused_with_a_sentence_for_each_mistake(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(SOUND | changes, allow_unicode=True), encoding="utf-8")
     try:

@@ -88,7 +88,7 @@ def test_keyword_arguments_replace_fields(tmp_path: Path, monkeypatch: pytest.Mo
         ({"trials": "many"}, "trials"),
         ({"seed": -1}, "seed"),
         ({"tax": []}, "tax"),
-        ({"tax": [{"name": "a", "family": "b", "kind": "blue", "file": "c"}]}, "tax.0.kind: there is no kind \"blue\""),
+        ({"tax": [{"name": "a", "family": "b", "kind": "blue", "file": "c"}]}, 'tax.0.kind: there is no kind "blue"'),
         ({"tax": [{"name": "a b", "family": "b", "kind": "exact", "file": "c"}]}, "tax.0.name"),
         ({"tax": [FIELDS["tax"][0], FIELDS["tax"][0]]}, "'facts' is used twice"),
         ({"reward": FIELDS["reward"] | {"scorer": "reward.score"}}, "reward.scorer"),

@@ -195,7 +195,9 @@ def test_what_is_wrong_with_several_sources_is_told_at_once(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"^there are 3 mistakes\.\n") as caught:
         Evaluation.prepare(config, WordTokenizer(), None)
     lines = str(caught.value).splitlines()[1:]
-    assert [name in line for name, line in zip(("prompts-search", "facts-report", "fr-search"), lines, strict=True)] == [
+    assert [
+        name in line for name, line in zip(("prompts-search", "facts-report", "fr-search"), lines, strict=True)
+    ] == [
         True,
         True,
         True,

@@ -56,7 +56,9 @@ TURNS = [
 
 @pytest.mark.parametrize("prompt", ["w7 w8", TURNS])
 def test_the_models_own_template_is_applied(tmp_path: Path, folder: Path, prompt: Any) -> None:
-    search, _ = read(tmp_path, folder, rows=[{"prompt": prompt}], later=[{"prompt": prompt[:1]}], sampling={"n": 2, "max_tokens": 8})
+    search, _ = read(
+        tmp_path, folder, rows=[{"prompt": prompt}], later=[{"prompt": prompt[:1]}], sampling={"n": 2, "max_tokens": 8}
+    )
     classifier = Lengths()
     scored = replace(search, classifier=classifier).score([["w9", ""]])
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)

@@ -224,5 +224,8 @@ def test_a_file_system_without_locks_is_no_other_process(tmp_path: Path, monkeyp
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr("fcntl.flock", no_locks)
-    with pytest.raises(UserError, match=r"its file system takes no locks \(No locks available\)"), held(tmp_path / "run"):
+    with (
+        pytest.raises(UserError, match=r"its file system takes no locks \(No locks available\)"),
+        held(tmp_path / "run"),
+    ):
         pass

@@ -54,7 +54,10 @@ def test_an_address_where_nobody_listens_is_told_at_once(scheme: str, monkeypatc
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was asked"))
     start = time.monotonic()
-    with pytest.raises(UserError, match=f"RAY_ADDRESS: there is no Ray cluster at {address}"), ray_cluster.ray_cluster():
+    with (
+        pytest.raises(UserError, match=f"RAY_ADDRESS: there is no Ray cluster at {address}"),
+        ray_cluster.ray_cluster(),
+    ):
         pass
     assert time.monotonic() - start < 5
 
@@ -65,6 +68,6 @@ def test_a_ray_that_does_not_start_is_one_sentence(error: Exception, monkeypatch
         raise error
 
     monkeypatch.setattr("ray.init", fail)
-    with pytest.raises(UserError, match="^Ray does not start on this machine") as caught, ray_cluster.ray_cluster():
+    with pytest.raises(UserError, match=r"^Ray does not start on this machine") as caught, ray_cluster.ray_cluster():
         pass
     assert "\n" not in str(caught.value)
