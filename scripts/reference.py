@@ -107,9 +107,11 @@ def _type(field: FieldInfo) -> str:
 
 def _link(model: Any) -> str:
     """To the section of a model, or of what all entries of several kinds share."""
-    shared = {probes.PROBES: ("probe", probes.NamedProbe), rewards.REWARDS: ("reward", rewards.RewardSettings)}
-    name, described = shared[model] if isinstance(model, Kinds) else ("fields", model)
-    return f"[{name}]({_anchor(described)})"
+    if not isinstance(model, Kinds):
+        return f"[fields]({_anchor(model)})"
+    if model is probes.PROBES:
+        return f"[probe]({_anchor(probes.NamedProbe)})"
+    return f"[reward]({_anchor(rewards.RewardSettings)})"
 
 
 def _default(field: FieldInfo) -> str:

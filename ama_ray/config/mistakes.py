@@ -97,12 +97,14 @@ def _spot(location: Place, annotation: Any, given: Any, at: Place) -> _Spot:
             field = annotation.model_fields.get(part)
             annotation, metadata = (field.annotation, tuple(field.metadata)) if field else (Any, ())
         elif get_origin(annotation) is tuple:
-            arguments = get_args(annotation)
-            annotation, metadata = arguments[0 if arguments[-1] is ... else part], ()
-            if not isinstance(given, list | tuple):
+            arguments, is_list = get_args(annotation), isinstance(given, list | tuple)
+            if arguments[-1] is not ... and is_list and len(given) != len(arguments):
+                break  # pydantic misses an entry, and the user a whole
+            annotation, metadata, owner = arguments[0 if arguments[-1] is ... else part], (), None
+            if not is_list:
                 continue  # one where a list may stand
         elif get_origin(annotation) is dict:
-            annotation, metadata = get_args(annotation)[1], ()
+            annotation, metadata, owner = get_args(annotation)[1], (), None
         else:
             break  # the branch of a union
         place, given = (*place, part), _inside(given, part)

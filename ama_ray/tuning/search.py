@@ -115,9 +115,7 @@ def _search(
             clock.lap("first trial")
         keep()
         _tell_doubts(trial, inputs, prepared, tell)
-        so_far = recorder.run.searched_pareto if trial.split == "search" else None
-        line = trial_line(trial, config.trials, so_far.hypervolume if so_far else math.nan)
-        tell.send(TrialFinished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds))
+        tell.send(_finished(trial, recorder, slots))
 
     recorder = Recorder(earlier, on_trial, tell, lambda spec: tell.send(TrialStarted(spec.number, spec.split)))
     with ExitStack() as stack:
@@ -152,6 +150,12 @@ def _search(
     tell(f"first trial after {clock}")
     tell(str(timing))
     return recorder.run
+
+
+def _finished(trial: Trial, recorder: Recorder, slots: Slots) -> TrialFinished:
+    so_far = recorder.run.searched_pareto if trial.split == "search" else None
+    line = trial_line(trial, recorder.run.config.trials, so_far.hypervolume if so_far else math.nan)
+    return TrialFinished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds)
 
 
 def _tell_doubts(trial: Trial, inputs: Inputs, prepared: Prepared, tell: Callable[[str], None]) -> None:

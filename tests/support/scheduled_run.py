@@ -85,7 +85,7 @@ class Run:
         first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in FIRST_RATIOS]
         context = SamplerContext(RANGES, OBJECTIVES, trials, 1, len(first), seed=0, known=len(earlier))
         sampler, _ = samplers.make("tpe", context)
-        study = open_study(RunFolder(folder, "study", ()), None, len(OBJECTIVES.names), sampler)
+        study = open_study(RunFolder(folder, "study", ()), None, OBJECTIVES.names, sampler)
         self.study = study
         self.suggester = StudySuggester(Box(RANGES), OBJECTIVES, study, first, finished=earlier)
         # On a busy machine the sampler of these tests, which has next to nothing to do, may need its time all the same.

@@ -131,9 +131,15 @@ def check(
     check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
     sizes = work.sizes(inputs.evaluations["search"])
     if as_json:
-        known = {"warnings": list(inputs.pair.warnings), "groups": list(inputs.groups.names)}
-        known |= {"estimate": list(estimate(inputs)), "items": expected_fields(inputs.objectives, sizes)}
-        print_json({"run": str(run)} | known)
+        print_json(
+            {
+                "run": str(run),
+                "warnings": list(inputs.pair.warnings),
+                "groups": list(inputs.groups.names),
+                "estimate": list(estimate(inputs)),
+                "items": expected_fields(inputs.objectives, sizes),
+            }
+        )
     else:
         for warning in inputs.pair.warnings:
             say(f"warning: {warning}")
