@@ -5,21 +5,20 @@ from __future__ import annotations
 import inspect
 import json
 import textwrap
-import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-import annotated_types as limits
-from pydantic import BaseModel, BeforeValidator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from ama_ray.config import data, distill, engine, fields, probes, rewards, run, sampling, search
+from ama_ray.config.kinds import Kinds
+from ama_ray.config.wording import named
 from ama_ray.probes.generated import GeneratedKind
 from ama_ray.space import search_space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pydantic.fields import FieldInfo
 
 PAGE = Path(__file__).parents[1] / "docs" / "run-file.md"
 HEAD = """\
@@ -61,7 +60,6 @@ SHARED = (
     *(rewards.RewardSettings, probes.NamedProbe, data.Source, sampling.Chat, sampling.Drawing, probes.Prompted),
     GeneratedKind,
 )
-PLAIN = {Any: "any value", str: "text", int: "whole number", float: "number", bool: "true or false"}
 LINKS = {model: title for title, model in SECTIONS}
 
 
@@ -108,57 +106,18 @@ def _is_tag(field: FieldInfo) -> bool:
 
 
 def _type(field: FieldInfo) -> str:
-    if field.annotation == tuple[probes.Probe, ...]:
-        return f"list: [probe]({_anchor(probes.NamedProbe)})"
     if field.annotation == fields.Space.__origin__:  # type: ignore[attr-defined]
         return f"bundled name, path or [fields]({_anchor(search_space.SearchSpace)})"
-    return _named(field.annotation, tuple(field.metadata))
+    return named(field.annotation, tuple(field.metadata), _link)
 
 
-def _named(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
-    """What the page calls a type, with the limits of its values."""
-    if get_origin(annotation) is Annotated:
-        inner, *more = get_args(annotation)
-        return _named(inner, (*more, *metadata))
-    called = next((each.name for each in metadata if isinstance(each, fields.Called)), None)
-    return (called or _structure(annotation, metadata)) + "".join(_limits(metadata))
-
-
-def _structure(annotation: Any, metadata: tuple[Any, ...]) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return ", ".join(f"`{value}`" for value in arguments)
-    if origin in (Union, types.UnionType):
-        members = [each for each in arguments if each is not type(None)]
-        return " or ".join(map(_named, members))
-    if origin is tuple:
-        return _listed(arguments, metadata)
-    if origin is dict:
-        return f"{_named(arguments[1])}, by name"
-    if annotation is rewards.RewardSettings:
-        return f"[reward]({_anchor(annotation)})"
-    return f"[fields]({_anchor(annotation)})" if _is_model(annotation) else PLAIN[annotation]
-
-
-def _listed(arguments: tuple[Any, ...], metadata: tuple[Any, ...]) -> str:
-    if arguments[-1] is not ...:
-        return f"`[{', '.join(map(_named, arguments))}]`"
-    one_is_a_list = any(isinstance(each, BeforeValidator) and each.func is fields.listed for each in metadata)
-    return f"{_named(arguments[0])}, or a list" if one_is_a_list else f"list: {_named(arguments[0])}"
-
-
-def _limits(metadata: tuple[Any, ...]) -> Iterator[str]:
-    for each in metadata:
-        if isinstance(each, FieldInfo):
-            yield from _limits(tuple(each.metadata))
-        elif isinstance(each, limits.Ge):
-            yield f", at least {each.ge}"
-        elif isinstance(each, limits.Gt):
-            yield f", above {each.gt}"
-        elif isinstance(each, limits.Le):
-            yield f", at most {each.le}"
-        elif isinstance(each, limits.Lt):
-            yield f", below {each.lt:.10g}"
+def _link(model: Any) -> str:
+    """To the section of a model, or of what all entries of several kinds share."""
+    if not isinstance(model, Kinds):
+        return f"[fields]({_anchor(model)})"
+    if model is probes.PROBES:
+        return f"[probe]({_anchor(probes.NamedProbe)})"
+    return f"[reward]({_anchor(rewards.RewardSettings)})"
 
 
 def _default(field: FieldInfo) -> str:
@@ -168,10 +127,6 @@ def _default(field: FieldInfo) -> str:
     if value is None or isinstance(value, BaseModel):
         return ""
     return f"`{json.dumps(value)}`"
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _anchor(model: type[BaseModel]) -> str:

@@ -94,3 +94,6 @@ def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
         for pattern in SMALL_FILES:
             for path in source.glob(pattern):
                 shutil.copyfile(path, folder / path.name)
+    # safetensors writes for the owner alone, whatever the umask says.
+    for file in set(weight_map.values()):
+        shutil.copymode(folder / "config.json", folder / file)

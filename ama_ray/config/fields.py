@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
+from ama_ray.errors import did_you_mean
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,20 @@ class Model(BaseModel):
 
 def _anchored(value: Any, info: ValidationInfo) -> Any:
     folder = (info.context or {}).get("folder") or Path.cwd()
-    return str(folder / Path(value).expanduser()) if isinstance(value, str | Path) else value
+    return str(folder / Path(_filled(value)).expanduser()) if isinstance(value, str | Path) else value
+
+
+def _filled(path: str | Path) -> str:
+    """A path with the environment variables in it, as `$SCRATCH/run`, filled in."""
+    filled = os.path.expandvars(path)
+    if unset := _VARIABLE.search(filled):
+        raise ValueError(f"the environment variable {unset[0]} is not set; set it, or write the path without it")
+    return filled
 
 
 def _anchored_if_there(value: Any, info: ValidationInfo) -> Any:
     folder = (info.context or {}).get("folder") or Path.cwd()
+    value = _filled(value) if isinstance(value, str) else value
     looks_like_path = isinstance(value, str) and (value.startswith((".", "/", "~")) or (folder / value).exists())
     return _anchored(value, info) if looks_like_path or isinstance(value, Path) else value
 
@@ -47,12 +62,15 @@ def _anchored_space(value: Any, info: ValidationInfo) -> Any:
 
 
 File = Annotated[Path, BeforeValidator(_anchored), Called("path")]
-"""A path; relative ones are relative to the run file, or to the working folder where there is none."""
+"""A path; relative ones are relative to the run file, or to the working folder where there is none.
+
+Environment variables in it are filled in, here and in `CheckpointSource`.
+"""
 
 CheckpointSource = Annotated[str, BeforeValidator(_anchored_if_there), Called("folder or hub id")]
 """A path or a hub id."""
 
-Space = Annotated[str | dict[str, Any], BeforeValidator(_anchored_space)]
+Space = Annotated[str | dict[str, Any], BeforeValidator(_anchored_space), Called("bundled name, path or mapping")]
 """The name of a bundled search space, a YAML file, or the space itself."""
 
 _HUB_ID = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)?")
@@ -87,6 +105,11 @@ def _without_key(url: str) -> str:
 Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_key), Called("address")]
 """Of a server, without a password."""
 
+StorageAddress = Annotated[
+    str, Field(pattern=r"^[a-z0-9+]+://"), Called("address such as postgresql://host/name or s3://bucket/folder")
+]
+"""Of a database or a bucket."""
+
 FunctionAddress = Annotated[
     str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$"), BeforeValidator(_anchored), Called("`file.py:function`")
 ]
@@ -115,7 +138,7 @@ def named_or_dotted(kind: str, names: Iterable[str], example: str) -> AfterValid
             return name
         raise ValueError(
             f"there is no {kind} {name!r}; name one of {', '.join(names)}, or a class by its dotted path, such as "
-            f"{example}"
+            f"{example}{did_you_mean(name, names)}"
         )
 
     return AfterValidator(known)

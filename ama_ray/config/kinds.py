@@ -25,6 +25,7 @@ class Kinds:
 
     Attributes:
         addresses: By the name of a kind, the class of its settings as `module:class`.
+        others: What an entry may be besides, by the tag that the discriminator gives.
     """
 
     def __init__(
@@ -42,12 +43,20 @@ class Kinds:
         """
         self.addresses = addresses
         self._discriminator = discriminator
-        self._others = others or {}
+        self.others = others or {}
 
     @cached_property
     def settings(self) -> dict[str, type[Model]]:
         """The classes of the settings, by the name of the kind."""
         return {name: resolve_name(address) for name, address in self.addresses.items()}
+
+    @property
+    def _tagged(self) -> dict[str, type[Model]]:
+        return {**self.settings, **self.others}
+
+    def settings_of(self, tag: str) -> type[Model]:
+        """The class of the settings of an entry, by the tag that the discriminator gives."""
+        return self._tagged[tag]
 
     def validate(self, value: Any, info: ValidationInfo) -> Any:
         """Makes settings of the right class from an entry; for `PlainValidator`.
@@ -59,6 +68,6 @@ class Kinds:
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
-        union = reduce(or_, (Annotated[each, Tag(name)] for name, each in {**self.settings, **self._others}.items()))
+        union = reduce(or_, (Annotated[each, Tag(name)] for name, each in self._tagged.items()))
         tagged: Any = Annotated[union, self._discriminator]
         return TypeAdapter(tagged)

@@ -96,11 +96,7 @@ _KINDS = {
 
 PROBES = Kinds(
     _KINDS,
-    Discriminator(
-        _tag,
-        custom_error_type="probe_kind",
-        custom_error_message=f"a probe needs a kind ({', '.join(_KINDS)}), a preset, or a task",
-    ),
+    Discriminator(_tag),
     {"preset": PresetProbe, "task": TaskProbe},
 )
 """The kinds of probes: a new one is a line in `_KINDS`, and a file in `ama_ray/probes/`."""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
-from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, Range, Space, listed
+from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, Range, Space, StorageAddress, listed
+from ama_ray.config.mistakes import Mistake, mistakes
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
 from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, Tokens, WarmStart
-from ama_ray.errors import UserError
+from ama_ray.config.yaml_file import YamlFile
+from ama_ray.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BASELINE_RATIOS = tuple(i / 10 for i in range(11))
 """The uniform ratios every run scores on the report split: base (0), nine points between, aligned (1)."""
@@ -95,14 +101,12 @@ class RunConfig(Model):
     report: Report = Field(Report(), description="what is scored again on the report split")
     seed: int = Field(0, ge=0, lt=2**32, description="of the sampler and of sampled replies")
     out: File = Field(description="the folder for the results")
-    storage: str | None = Field(
+    storage: StorageAddress | None = Field(
         None,
-        pattern=r"^[a-z0-9+]+://",
         description="Optuna URL of a database for the study, as postgresql://host/name; default: a journal in `out`",
     )
-    mirror: str | None = Field(
+    mirror: StorageAddress | None = Field(
         None,
-        pattern=r"^[a-z0-9+]+://",
         description="address of a folder in a bucket, as s3://bucket/run, that keeps a copy of `out`, brought up to "
         "date after every trial; where `out` is empty, the run there is gone on with",
     )
@@ -134,22 +138,26 @@ class RunConfig(Model):
         return [probe.name or probe.preset if isinstance(probe, PresetProbe) else probe.name for probe in self.tax]
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> RunConfig:
+    def _parts_fit_together(self) -> RunConfig:
+        if found := [*self._wrong_names(), *self._unknown_bounds()]:
+            raise ValueError("\n".join(found))
+        return self
+
+    def _wrong_names(self) -> Iterator[str]:
         names = [*(reward.name for reward in self.reward), *self._probe_names]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"the name {twice[0]!r} is used twice; give each probe and each reward a name of its own")
-        if taken := [name for name in (*names, *self.reward_objectives) if name in RESERVED]:
-            raise ValueError(f"the name {taken[0]!r} has a meaning of its own in trials.csv; choose another")
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"the name {name!r} is used twice; give each probe and each reward a name of its own"
+        for name in dict.fromkeys(name for name in (*names, *self.reward_objectives) if name in RESERVED):
+            yield f"the name {name!r} has a meaning of its own in trials.csv; choose another"
         if "tax" in self.reward_objectives:
-            raise ValueError("a reward cannot count towards the tax; name its objective otherwise")
+            yield "a reward cannot count towards the tax; name its objective otherwise"
         if len(self.objectives) > MOST_OBJECTIVES:
-            raise ValueError(
+            yield (
                 f"{', '.join(self.objectives)} are more than {MOST_OBJECTIVES} objectives; let some rewards share an "
                 "`objective`"
             )
         if self.tokens_of not in names:
-            raise ValueError(f"tokens.of: there is no {self.tokens_of!r}; there are {', '.join(names)}")
-        return self
+            yield f"tokens.of: there is no {self.tokens_of!r}; there are {', '.join(names)}"
 
     @field_validator("storage")
     @classmethod
@@ -158,17 +166,18 @@ class RunConfig(Model):
             raise ValueError("leave the password out, as run files are kept; use ~/.pgpass or PGPASSWORD")
         return storage
 
-    @model_validator(mode="after")
-    def _bounded_names_are_known(self) -> RunConfig:
+    def _unknown_bounds(self) -> Iterator[str]:
         objectives = self.objectives
         bounded = [*dict.fromkeys([*objectives, "tokens"]), *(f"probe.{name}" for name in self._probe_names)]
         # Which families there are, only the presets know, and so `Constraints.of`.
-        refused = [name for name in self.constraints if name not in bounded and not name.startswith("family.")]
-        if refused:
-            raise ValueError(f"constraints: there is no {refused[0]!r}; there are {', '.join(bounded)} and family.NAME")
-        if unknown := [name for name in self.reference if name not in objectives]:
-            raise ValueError(f"reference: there is no {unknown[0]!r}; there are {', '.join(objectives)}")
-        return self
+        for name in self.constraints:
+            if name not in bounded and not name.startswith("family."):
+                near = did_you_mean(name, bounded)
+                yield f"constraints: there is no {name!r}; there are {', '.join(bounded)} and family.NAME{near}"
+        for name in self.reference:
+            if name not in objectives:
+                near = did_you_mean(name, objectives)
+                yield f"reference: there is no {name!r}; there are {', '.join(objectives)}{near}"
 
     @classmethod
     def load(cls, path: str | Path, **overrides: Any) -> RunConfig:
@@ -179,39 +188,49 @@ class RunConfig(Model):
             overrides: Fields that replace those of the file; their relative paths are relative to the working folder.
 
         Raises:
-            UserError: The file is missing, is not YAML, or a field is wrong.
+            UserError: The file is missing, is not YAML, or fields are wrong: a line for each mistake.
         """
         path = Path(path)
         try:
-            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+            file = YamlFile.read(path)
         except FileNotFoundError:
             raise UserError(f"{path}: there is no such run file; write one, or check the path.") from None
         except IsADirectoryError:
             raise UserError(f"{path}: this is a folder; name the run file in it.") from None
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions.") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: not a readable YAML file ({' '.join(str(error).split())}).") from None
-        if not isinstance(fields, dict):
+        if not isinstance(file.value, dict):
             raise UserError(f"{path}: a run file is a mapping of fields such as base, aligned, reward, tax.")
-        return cls.parse(fields | _parsed(overrides), str(path), path.resolve().parent)
+        return cls.parse(file.value | _parsed(overrides), str(path), path.resolve().parent, file)
 
     @classmethod
-    def parse(cls, fields: dict[str, Any], source: str, folder: Path | None = None) -> RunConfig:
-        """Validates fields, with errors as one sentence that names `source` and the field.
+    def parse(
+        cls, fields: dict[str, Any], source: str, folder: Path | None = None, file: YamlFile | None = None
+    ) -> RunConfig:
+        """Validates fields, with an error that names `source` and every field that is wrong.
 
         Args:
             fields: The fields of this class.
             source: Where they are from, for the error.
             folder: What relative paths are relative to; default: the working folder.
+            file: The file they are from, which knows their lines.
 
         Raises:
-            UserError: A field is missing, unknown or wrong.
+            UserError: A field is missing, unknown or wrong; a line for each mistake.
         """
+        file = file or YamlFile(fields)
+        found = [
+            Mistake(place, f"this field stands again on line {line}; remove one of them") for place, line in file.twice
+        ]
+        config = None
         try:
-            return cls.model_validate(fields, context={"folder": folder})
+            config = cls.model_validate(fields, context={"folder": folder})
         except ValidationError as error:
-            raise _sentence(error, source) from None
+            found += mistakes(error, cls, fields)
+        if config is None or found:
+            said = sorted(((file.line_of(mistake.place), str(mistake)) for mistake in found), key=itemgetter(0))
+            raise UserError.of(source, [f"line {line}, {text}" if line else text for line, text in said])
+        return config
 
     @classmethod
     def from_arguments(cls, **fields: Any) -> RunConfig:
@@ -232,20 +251,12 @@ def _parsed(overrides: dict[str, Any]) -> dict[str, Any]:
     parsed: dict[str, Any] = {}
     for name, value in overrides.items():
         if (field := RunConfig.model_fields.get(name)) is None:
-            raise UserError(f"search(): there is no field {name!r} in a run file.")
+            near = did_you_mean(name, RunConfig.model_fields)
+            raise UserError.of("search()", [f"there is no field {name!r} in a run file{near}"])
+        of_field: Any = Annotated[field.annotation, field]
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
+            adapter: TypeAdapter[Any] = TypeAdapter(of_field)
             parsed[name] = adapter.validate_python(value)
         except ValidationError as error:
-            raise _sentence(error, f"search(): {name}") from None
+            raise UserError.of("search()", list(map(str, mistakes(error, of_field, value, (name,))))) from None
     return parsed
-
-
-def _sentence(error: ValidationError, source: str) -> UserError:
-    first = error.errors()[0]
-    location = first["loc"]
-    # After the position of a reward or a probe, pydantic names its kind, which is no field.
-    where = [str(part) for i, part in enumerate(location) if not (i and isinstance(location[i - 1], int))]
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    message = first["msg"].removeprefix("Value error, ")
-    return UserError(f"{': '.join([source, *(['.'.join(where)] if where else []), message])}{more}.")

@@ -46,6 +46,15 @@ class Row:
         return self.fields[field]
 
 
+def _has_half_a_character(fields: dict[str, Any]) -> bool:
+    """Whether a text holds a surrogate without its other half, which is in no encoding."""
+    try:
+        json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def read_text(file: Path) -> str:
     """Reads a UTF-8 file.
 
@@ -86,6 +95,10 @@ def parse_jsonl(text: str, file: Path) -> list[Row]:
             raise UserError(f"{where}: not JSON ({error.msg}); write one object per line.") from None
         if not isinstance(fields, dict):
             raise UserError(f"{where}: expected an object with fields, not {type(fields).__name__}.")
+        if "\\ud" in line.lower() and _has_half_a_character(fields):
+            raise UserError(
+                f"{where}: half of a character (\\ud800 to \\udfff), as of an emoji that was cut in two; remove it."
+            )
         rows.append(Row(fields, where))
     if not rows:
         raise UserError(f"{file}: has no rows; write one JSON object per line.")

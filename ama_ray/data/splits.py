@@ -65,10 +65,11 @@ def divide(rows: Sequence[Row], share: float, key: Callable[[Row], str] = questi
         tuple(row for row, later in zip(rows, in_report, strict=True) if later),
     )
     if not (halves.search and halves.report):
-        file = rows[0].where.rpartition(",")[0]
+        file, different = rows[0].where.rpartition(",")[0], len({key(row) for row in rows})
+        same = f" ask {different} different things, which" if different < len(rows) else ""
         raise UserError(
-            f"{file}: {len(rows)} items are too few to divide into a search split and a report split; add items, or "
-            "name a report_file."
+            f"{file}: {len(rows)} items{same} are too few to divide into a search split and a report split; add items, "
+            "or name a report_file."
         )
     return halves
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -39,6 +39,11 @@ def table(points: Sequence[Distilled]) -> Table:
     return drawn
 
 
+def fields(points: Sequence[Distilled]) -> list[dict[str, Any]]:
+    """The points as plain values for JSON."""
+    return [asdict(point) for point in points]
+
+
 def write(points: Sequence[Distilled], file: Path) -> None:
     """Writes a list of objects with the fields of `Distilled`.
 
@@ -46,6 +51,6 @@ def write(points: Sequence[Distilled], file: Path) -> None:
         UserError: The file cannot be written.
     """
     try:
-        file.write_text(json.dumps([asdict(point) for point in points], indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(fields(points), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{file}: cannot be written ({error.strerror}); choose another file.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ama_ray.engine.engine import MAX_CANDIDATES
-from ama_ray.errors import UserError
+from ama_ray.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from ama_ray.config import EngineSettings
@@ -32,10 +31,8 @@ def check_arguments(settings: EngineSettings) -> None:
     known = [field.name for field in fields(EngineArgs)]
     for name in settings.vllm:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise UserError(
-                f"engine.vllm.{name}: the installed vLLM has no such argument"
-                f"{f'; did you mean {near[0]}?' if near else '.'}"
+            raise UserError.of(
+                f"engine.vllm.{name}", [f"the installed vLLM has no such argument{did_you_mean(name, known)}"]
             )
 
 

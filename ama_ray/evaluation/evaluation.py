@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ama_ray.engine.requests import Generation, check_length
+from ama_ray.errors import all_of
 from ama_ray.probes import registry as probes
 from ama_ray.rewards import registry as rewards
+from ama_ray.rewards.base import ScorerError
 from ama_ray.rewards.chat import as_text
 from ama_ray.scores.objectives import replies_of
 from ama_ray.scores.trial import PROMPTS, KeptReply
@@ -94,13 +98,17 @@ class Evaluation:
             probe has too few items.
 
         Raises:
-            UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model.
+            UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model; a line for
+                each reward and probe of which one is.
         """
-        prepared_rewards = [rewards.prepare(each, tokenizer, config.seed, config.report) for each in config.reward]
-        prepared = [
-            probes.prepare(probe, tokenizer, config.report.share, context_limit, config.seed) for probe in config.tax
-        ]
-        everything: list[dict[str, Any]] = [*prepared_rewards, *prepared]
+        asked = (partial(rewards.prepare, each, tokenizer, config.seed, config.report) for each in config.reward)
+        probed = (
+            partial(probes.prepare, probe, tokenizer, config.report.share, context_limit, config.seed)
+            for probe in config.tax
+        )
+        steps: list[Callable[[], dict[str, Any]]] = [*asked, *probed]
+        everything = all_of(steps)
+        prepared_rewards, prepared = everything[: len(config.reward)], everything[len(config.reward) :]
         names = list(dict.fromkeys(name for each in everything for name in each))
         if not all("part-0" in each for each in everything):
             names = list(SPLITS)
@@ -147,7 +155,7 @@ class Evaluation:
             base: It gives the answers of the base model, and is called when the engine is done.
 
         Raises:
-            ScorerError: A scorer failed on the replies.
+            ScorerError: A scorer failed on the replies, or a log-likelihood is NaN.
         """
         start = time.perf_counter()
         replied = [place for place, request in enumerate(self.requests) if isinstance(request, Generation)]
@@ -171,25 +179,34 @@ class Evaluation:
             base: The answers of the base model.
 
         Raises:
-            ScorerError: A scorer failed on the replies.
+            ScorerError: A scorer failed on the replies, or a log-likelihood is NaN.
         """
         rewards = self._measure_rewards(answers.by_request)
         items = rewards.items | self.measure_probes(answers, base) | self._measure_replies(answers.by_request)
         return Measured(items, rewards.tokens)
 
     def measure_probes(self, answers: Answers, base: Answers) -> dict[str, NDArray[np.float64]]:
-        """The part of `measure` that needs no scorer: the items of the probes."""
-        return {
-            probe.name: probe.statistics(
-                self._of_part(probe.name, answers.by_request), self._of_part(probe.name, base.by_request)
-            )
-            for probe in self.probes
-        }
+        """The part of `measure` that needs no scorer: the items of the probes.
+
+        Raises:
+            ScorerError: A log-likelihood is NaN, and so neither more nor less than another one.
+        """
+        items: dict[str, NDArray[np.float64]] = {}
+        for probe in self.probes:
+            mine, theirs = (self.answers_to(probe.name, each) for each in (answers, base))
+            if any(_has_nan(answer) for answer in (*mine, *theirs)):
+                raise ScorerError(f"the model gave NaN for a log-likelihood of the probe {probe.name}")
+            items[probe.name] = probe.statistics(mine, theirs)
+        return items
 
     def answers_in(self, whole: Evaluation, answers: Answers) -> Answers:
         """Of the answers to a whole split, those to this part of it."""
         by_request = dict(zip(whole.requests, answers.by_request, strict=True))
         return Answers(tuple(by_request[request] for request in self.requests))
+
+    def answers_to(self, name: str, answers: Answers) -> list[Any]:
+        """The answers to the requests of a reward or probe."""
+        return self._of_part(name, answers.by_request)
 
     def _answers(self, engine: Engine, places: Sequence[int]) -> dict[int, Any]:
         """The answers to the requests at these places, by place."""
@@ -228,3 +245,8 @@ def _whole(reply: Reply) -> str:
     """A reply for people to read, its thinking included."""
     cut = " [cut off]" if reply.cut_off else ""
     return f"[thinking: {reply.thinking}{cut}]\n{reply.text}" if reply.thinking else reply.text
+
+
+def _has_nan(answer: Any) -> bool:
+    numbers = answer.values() if isinstance(answer, dict) else answer
+    return any(isinstance(number, float) and math.isnan(number) for number in numbers)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from ama_ray.engine.arguments import check_arguments
 from ama_ray.engine.dtype import resolved
 from ama_ray.engine.requests import Generation
 from ama_ray.environment import no_input
-from ama_ray.errors import UserError, one_line
+from ama_ray.errors import UserError, all_of, one_line
 from ama_ray.evaluation.evaluation import SPLITS, Evaluation
 from ama_ray.evaluation.terms import objectives_of, on_test_split
 from ama_ray.scores.constraints import Constraints
@@ -24,7 +24,7 @@ from ama_ray.space.search_space import Groups, SearchSpace
 from ama_ray.storage.identity import PAIR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ama_ray.config import RunConfig
@@ -81,12 +81,14 @@ class Inputs:
         """Opens and checks everything a run reads.
 
         Raises:
-            UserError: Something is missing or off; names the file, field or tensor.
+            UserError: Something is missing or off; names the file, field or tensor, and, of what can be told at once,
+                has a line for each mistake.
         """
-        _refuse_test_split(config)
-        objectives = objectives_of(config)
-        Constraints.parse(config.constraints, objectives)  # refuses families that there are not
-        space = SearchSpace.load(config.space, config.range)
+        cheap: list[Callable[[], Any]] = [
+            partial(_objectives, config),
+            partial(SearchSpace.load, config.space, config.range),
+        ]
+        objectives, space = all_of(cheap)
         pair = Pair.open(config.base, config.aligned)
         groups = space.resolve(pair.names)
         pair.check_is_text_only()
@@ -141,6 +143,13 @@ def _with_sampling(config: RunConfig, pair: Pair) -> RunConfig:
 def _digest(value: object) -> str:
     """Of a value whose `repr` says all of it; where functions lie in memory is left out."""
     return hashlib.sha256(_ADDRESS.sub("", repr(value)).encode()).hexdigest()
+
+
+def _objectives(config: RunConfig) -> Objectives:
+    objectives = objectives_of(config)
+    _refuse_test_split(config)
+    Constraints.parse(config.constraints, objectives)  # refuses families that there are not
+    return objectives
 
 
 def _refuse_test_split(config: RunConfig) -> None:

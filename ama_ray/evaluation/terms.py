@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ama_ray.data import splits
+from ama_ray.errors import all_of
 from ama_ray.probes import registry as probes
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm, TokensTerm
 
 if TYPE_CHECKING:
-    from ama_ray.config import RunConfig
+    from ama_ray.config import Probe, RunConfig
 
 
 def objectives_of(config: RunConfig) -> Objectives:
     """The objectives of a run file.
 
     Raises:
-        UserError: There is no such preset or task, or the task has no such metric.
+        UserError: There is no such preset or task, or the task has no such metric; a line for each.
     """
     sets = [(reward.prompts, reward.sampling) for reward in config.reward]
     return Objectives(
         tuple(RewardTerm(r.name, r.objective, r.weight, sets.index((r.prompts, r.sampling))) for r in config.reward),
-        tuple(ProbeTerm(*probes.name_and_family(probe), probes.metric(probe)) for probe in config.tax),
+        tuple(all_of([partial(_term, probe) for probe in config.tax])),
         TokensTerm(config.tokens_of, config.tokens.objective),
     )
+
+
+def _term(probe: Probe) -> ProbeTerm:
+    return ProbeTerm(*probes.name_and_family(probe), probes.metric(probe))
 
 
 def on_test_split(config: RunConfig) -> tuple[str, ...]:

@@ -11,9 +11,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from ama_ray.config.data import Split
 from ama_ray.config.fields import HIGHEST_RATIO, Model, is_hub_id
+from ama_ray.config.mistakes import mistakes
 from ama_ray.errors import UserError
 from ama_ray.scores.interval import Interval
 from ama_ray.scores.trial import Estimate
+from ama_ray.storage.files import known_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,10 +150,8 @@ class MergeFile(Model):
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            what = first["msg"].removeprefix("Value error, ")
-            raise UserError(f"{path}: not a {NAME} of this version: {where + ': ' if where else ''}{what}.") from None
+            what = mistakes(error, cls, known_json(path))[0]
+            raise UserError(f"{path}: not a {NAME} of this version: {what}.") from None
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is no text"
             raise UserError(f"{path}: cannot be read ({why}); name the {NAME} of an export.") from None

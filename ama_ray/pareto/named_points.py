@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ama_ray.errors import UserError
+from ama_ray.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from ama_ray.pareto.pareto_set import ParetoSet
@@ -46,10 +46,9 @@ def point(pareto: ParetoSet, name: str | int) -> Trial:
         return pareto.base if name == "base" else pareto.aligned
     if name.startswith(_UNIFORM):
         return _uniform(pareto, name.removeprefix(_UNIFORM))
-    raise UserError(
-        f"There is no point {name!r}; name the number of a trial, knee, base, aligned or, as {_UNIFORM}0.5, a uniform "
-        "point."
-    )
+    near = did_you_mean(name, ("knee", "base", "aligned", *(f"{_UNIFORM}{t.uniform_ratio:g}" for t in pareto.uniform)))
+    there = f"name the number of a trial, knee, base, aligned or, as {_UNIFORM}0.5, a uniform point{near or '.'}"
+    raise UserError(f"There is no point {name!r}; {there}")
 
 
 def _numbered(pareto: ParetoSet, number: int) -> Trial:

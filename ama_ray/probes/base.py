@@ -36,6 +36,11 @@ class PreparedProbe(ABC):
         """The number of items: the rows of `statistics`."""
         return len(self.requests)
 
+    @property
+    def chance(self) -> float:
+        """What a model that guesses scores; 0 where there is nothing to guess from."""
+        return 0.0
+
     def findings(self) -> str:
         """What `ama-ray check` says of the scoring on this machine, one line; empty where nothing is to say."""
         return ""

@@ -45,6 +45,11 @@ class ChoiceItems(PreparedProbe):
         """The number of items."""
         return len(self.gold)
 
+    @property
+    def chance(self) -> float:
+        """What a model that guesses scores."""
+        return float(np.mean([1 / len(lengths) for lengths in self.lengths]))
+
     @classmethod
     def of(
         cls, name: str, rows: Sequence[Row], prompting: Prompting, delimiter: str, metric: str = "acc"

@@ -34,6 +34,11 @@ class LetterItems(PreparedProbe):
         """The number of items."""
         return self.choices.count
 
+    @property
+    def chance(self) -> float:
+        """What a model that guesses scores."""
+        return self.choices.chance
+
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """1 where the right letter is the most likely one, else 0."""
         return self.choices.statistics(answers, base)

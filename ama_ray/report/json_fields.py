@@ -6,9 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ama_ray.analysis.claims import Claims
+    from ama_ray.analysis.precision import Precision
+    from ama_ray.analysis.trade_test import TradeTest
     from ama_ray.run import StoredRun
     from ama_ray.scores.interval import Interval
+    from ama_ray.scores.objectives import Objectives
     from ama_ray.scores.trial import Estimate, ProbeResult, Replies, Trial
 
 
@@ -27,16 +32,42 @@ def trial_fields(trial: Trial) -> dict[str, Any]:
     }
 
 
-def front_fields(run: StoredRun) -> dict[str, Any]:
-    """The front of a run as plain values for JSON."""
+def front_fields(run: StoredRun, points: Sequence[Trial] | None = None) -> dict[str, Any]:
+    """The front of a run as plain values for JSON, its points in the given order (default: by rising tax)."""
     pareto, claims = run.pareto, run.claims
     return {
         "split": pareto.split,
         "hypervolume": value_or_null(pareto.hypervolume),
         "uniform_hypervolume": value_or_null(pareto.uniform_hypervolume),
         "claims": claim_fields(run),
-        "points": [trial_fields(trial) | _place(claims, trial) for trial in pareto.front],
+        "points": [trial_fields(trial) | _place(claims, trial) for trial in points or pareto.front],
     }
+
+
+def trade_fields(test: TradeTest) -> dict[str, Any]:
+    """The test of base against aligned as plain values for JSON.
+
+    Of every objective and probe: what was won or lost with its 95% interval, the smallest difference that the items
+    find, and how many items, by their source, each difference takes.
+    """
+    parts = {
+        part.name: interval_fields(part.interval) | {"verdict": part.verdict} | _precision(part.precision, part.sizes)
+        for part in (*test.parts, *test.probes)
+    }
+    return {"clear": test.clear, "parts": parts}
+
+
+def expected_fields(objectives: Objectives, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """What items will be able to show, from their numbers alone, as plain values for JSON; see `expected`."""
+    from ama_ray.analysis.trade_test import expected  # scipy takes its time
+
+    return {name: _precision(part, {}) for name, part in expected(objectives, sizes).items()}
+
+
+def _precision(precision: Precision, sizes: Mapping[str, float]) -> dict[str, Any]:
+    """What items can show; `sizes` are the differences whose numbers of items are told, by what they are called."""
+    known = {"items": dict(precision.items), "smallest": value_or_null(precision.smallest)}
+    return known | {f"items_for_{name}": precision.items_for(size) for name, size in sizes.items() if size > 0}
 
 
 def front_row(run: StoredRun, trial: Trial) -> dict[str, Any]:

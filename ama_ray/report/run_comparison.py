@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich import box
 from rich.table import Table
@@ -15,6 +15,7 @@ from ama_ray.errors import UserError
 from ama_ray.pareto.hypervolume import hypervolume
 from ama_ray.pareto.named_points import knee
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus
+from ama_ray.report.json_fields import trial_fields, value_or_null
 from ama_ray.report.plots.panel import COLOURS
 from ama_ray.run import StoredRun
 from ama_ray.scores.tokens import box as corners
@@ -114,6 +115,20 @@ class RunComparison:
                 *(plus_minus(each.value, each.se, places[objective]) for objective, each in scores),
             )
         return table
+
+    def fields(self) -> dict[str, Any]:
+        """The same as plain values for JSON."""
+        runs = {
+            name: {
+                "trials": self.searched[name],
+                "on_front": len(pareto.front),
+                "hypervolume": value_or_null(self.hypervolume(pareto.front)),
+                "uniform_hypervolume": value_or_null(self.hypervolume(pareto.uniform_front)),
+                "knee": trial_fields(top) if (top := knee(pareto)) else None,
+            }
+            for name, pareto in self.runs.items()
+        }
+        return {"split": next(iter(self.runs.values())).split, "notes": list(self.notes), "runs": runs}
 
     def plot(self, path: Path) -> None:
         """Draws the fronts and the uniform points of all runs; of several rewards, the first.

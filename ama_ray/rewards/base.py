@@ -155,7 +155,7 @@ def sampled(
         rows: The rows of one split of its prompt file.
         tokenizer: The tokenizer of the pair.
         seed: The seed of the run.
-        n: How many replies there are per prompt.
+        n: How many replies there are per prompt; one where they are greedy.
 
     Raises:
         UserError: A row lacks the prompt, or it cannot be tokenised.
@@ -164,7 +164,8 @@ def sampled(
     field, seed = reward.prompts.field, seed if sampling.seed is None else sampling.seed
 
     def prompt(row: Row) -> str | list[ChatMessage]:
-        return messages(row, field) if reward.prompts.chat else row.text(field)
+        as_messages = reward.prompts.chat or isinstance(row.get(field), list)
+        return messages(row, field) if as_messages else row.text(field)
 
     return tuple(
         Generation.drawn(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from pydantic import Field
 
 from ama_ray.config.fields import CheckpointSource
-from ama_ray.engine.classifier.classifier import ClassifierError, ClassifierSettings
+from ama_ray.engine.classifier.classifier import ClassifierError, ClassifierSettings, Dtype
 from ama_ray.engine.classifier.process import OwnProcess
 from ama_ray.errors import UserError, one_line
 from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError, finite
@@ -100,7 +100,10 @@ class RewardModel:
             raise UserError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)}).") from error
         limits = [tokenizer.model_max_length, getattr(config.get_text_config(), "max_position_embeddings", None)]
         known = [limit for limit in limits if limit is not None and 0 < limit < 10**9]  # a tokenizer may say 10^30
-        settings = ClassifierSettings(str(folder), reward.backend, reward.dtype)
+        # vLLM's own `auto` narrows float32.
+        stored = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
+        dtype = reward.dtype if reward.dtype != "auto" or stored not in get_args(Dtype) else cast("Dtype", stored)
+        settings = ClassifierSettings(str(folder), reward.backend, dtype)
         return cls(settings, min(known, default=None))
 
     def tokens(self, conversation: list[dict[str, str]]) -> list[int]:
@@ -150,7 +153,7 @@ class ModelScores(PreparedReward):
         """Applies the chat template to every prompt.
 
         Raises:
-            UserError: The template refuses a prompt, or leaves no place for a reply.
+            UserError: The template refuses a prompt, or the reward model does not take the longest reply to it.
         """
         for row in self.rows:
             try:
@@ -161,10 +164,12 @@ class ModelScores(PreparedReward):
                 raise UserError(
                     f"{row.where}: the chat template of {self.settings.model} fails on this prompt ({one_line(error)})."
                 ) from error
-            if self.model.limit is not None and length >= self.model.limit:
+            longest = self.settings.sampling.max_tokens
+            if self.model.limit is not None and length + longest > self.model.limit:
                 raise UserError(
-                    f"{row.where}: this prompt alone has {length} tokens, and the reward model {self.settings.model} "
-                    f"takes {self.model.limit}; shorten or remove it."
+                    f"{row.where}: this prompt has {length} tokens and a reply up to {longest} (sampling.max_tokens), "
+                    f"and the reward model {self.settings.model} takes {self.model.limit} in all; lower "
+                    "sampling.max_tokens, or shorten or remove the prompt."
                 )
 
     def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:

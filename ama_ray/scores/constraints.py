@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ama_ray.config.search import parse_bound
-from ama_ray.errors import UserError
+from ama_ray.errors import UserError, did_you_mean
 from ama_ray.scores.families import families, family_tax
 from ama_ray.scores.tokens import TOKENS
 from ama_ray.scores.trial import Estimate
@@ -49,7 +49,9 @@ class Constraints:
         members = families(objectives.probes)
         wanted = [name.removeprefix("family.") for name in bounds if name.startswith("family.")]
         if unknown := [family for family in wanted if family not in members]:
-            raise UserError(f"constraints: there is no family {unknown[0]!r}; there are {', '.join(members)}.")
+            near = did_you_mean(unknown[0], members)
+            there = f"there is no family {unknown[0]!r}; there are {', '.join(members)}{near}"
+            raise UserError.of("constraints", [there])
         return cls(
             {name: parse_bound(bound) for name, bound in bounds.items()},
             {family: members[family] for family in wanted},

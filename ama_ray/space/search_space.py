@@ -19,7 +19,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -31,7 +30,9 @@ from pydantic import (
 )
 
 from ama_ray.config.fields import Range
-from ama_ray.errors import UserError
+from ama_ray.config.mistakes import mistakes
+from ama_ray.config.yaml_file import YamlFile
+from ama_ray.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,10 +153,7 @@ class SearchSpace(BaseModel):
         try:
             loaded = cls.model_validate(fields if range is None else fields | {"range": range})
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-            raise UserError(f"{source}: {where}: {first['msg'].removeprefix('Value error, ')}{more}.") from None
+            raise UserError.of(source, list(map(str, mistakes(error, cls, fields)))) from None
         loaded._source = source
         return loaded
 
@@ -250,12 +248,17 @@ class SearchSpace(BaseModel):
 def _read(space: str) -> Any:
     path = Path(space).expanduser() if space.endswith((".yaml", ".yml")) else _folder() / f"{space}.yaml"
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        file = YamlFile.read(path)
     except FileNotFoundError:
-        shipped = ", ".join(sorted(file.stem for file in _folder().glob("*.yaml")))
-        raise UserError(f"{space}: there is no such search space; name a YAML file or one of {shipped}.") from None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{space}: not a readable YAML file ({' '.join(str(error).split())}).") from None
+        shipped = sorted(file.stem for file in _folder().glob("*.yaml"))
+        known = f"name a YAML file or one of {', '.join(shipped)}{did_you_mean(space, shipped)}"
+        raise UserError.of(space, [f"there is no such search space; {known}"]) from None
+    except OSError as error:
+        raise UserError(f"{space}: cannot be read ({error.strerror}).") from None
+    if file.twice:
+        again = [f"line {line}, {place[-1]}: this field stands there already" for place, line in file.twice]
+        raise UserError.of(space, again)
+    return file.value
 
 
 def _is_input(tensor: str) -> bool:

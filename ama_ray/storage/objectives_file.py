@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field, ValidationError, field_validator
 
 from ama_ray.config.fields import Model
+from ama_ray.config.mistakes import mistakes
 from ama_ray.errors import UserError
 from ama_ray.scores.metrics import METRICS
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm, TokensTerm
-from ama_ray.storage.files import replacing
+from ama_ray.storage.files import known_json, replacing
 from ama_ray.storage.names import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -97,10 +98,7 @@ class ObjectivesFile(Model):
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read ({error}).") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(
-                f"{path}: damaged ({'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')})."
-            ) from None
+            raise UserError(f"{path}: damaged ({mistakes(error, cls, known_json(path))[0]}).") from None
 
     def write(self, folder: Path) -> None:
         """Writes the file into the folder of a run, in one step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -121,7 +122,12 @@ def held(path: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise UserError(
+                    f"{path}: its file system takes no locks ({error.strerror}), which keep two searches from one "
+                    "folder; give `out` a folder on another file system, and `mirror` to keep a copy."
+                ) from None
             lock.seek(0)
             raise UserError(
                 f"{path}: another process is searching there ({lock.read().strip()}); wait for it, or give `out` "

@@ -6,13 +6,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from ray.tune import Callback
-
 from ama_ray.config.search import TRACKERS
 from ama_ray.errors import UserError, one_line
 from ama_ray.storage.names import TENSORBOARD
 
 if TYPE_CHECKING:
+    from ray.tune import Callback
+
     from ama_ray.config import RunConfig
 
 _LOGGED = ("share", "seconds", "ratios", "training_iteration")
@@ -64,6 +64,8 @@ def _of_numbers(kind: Any, objectives: tuple[str, ...]) -> Any:
 
 
 def _dotted(path: str) -> Callback:
+    from ray.tune import Callback
+
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.config import RunConfig
+from ama_ray.evaluation.doubts import doubts
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.evaluation.work import tokens_of_items
 from ama_ray.report import write_report
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from ama_ray.scores.trial import Trial
     from ama_ray.tuning.events import Listener
+    from ama_ray.tuning.setup import Prepared
 
 
 def search(
@@ -111,9 +113,8 @@ def _search(
         if "first trial" not in clock.laps:
             clock.lap("first trial")
         keep()
-        so_far = recorder.run.searched_pareto if trial.split == "search" else None
-        line = trial_line(trial, config.trials, so_far.hypervolume if so_far else math.nan)
-        tell.send(TrialFinished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds))
+        _tell_doubts(trial, inputs, prepared, tell)
+        tell.send(_finished(trial, recorder, slots))
 
     recorder = Recorder(earlier, on_trial, tell, lambda spec: tell.send(TrialStarted(spec.number, spec.split)))
     with ExitStack() as stack:
@@ -147,6 +148,19 @@ def _search(
     tell(f"first trial after {clock}")
     tell(str(timing))
     return recorder.run
+
+
+def _finished(trial: Trial, recorder: Recorder, slots: Slots) -> TrialFinished:
+    so_far = recorder.run.searched_pareto if trial.split == "search" else None
+    line = trial_line(trial, recorder.run.config.trials, so_far.hypervolume if so_far else math.nan)
+    return TrialFinished(trial, line, so_far, slots(), slots.nodes, recorder.stage_seconds)
+
+
+def _tell_doubts(trial: Trial, inputs: Inputs, prepared: Prepared, tell: Callable[[str], None]) -> None:
+    """Tells what base's answers say against rewards and probes, once base is scored."""
+    if trial.split == "search" and trial.uniform_ratio == 0:
+        for doubt in doubts(inputs.evaluations["search"], inputs.objectives, prepared.get_base_answers("search")):
+            tell(f"warning: {doubt}")
 
 
 def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunConfig:

@@ -42,13 +42,17 @@ def open_study(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=_storage(storage, folder.path),
             study_name=folder.study,
             load_if_exists=True,
             directions=[StudyDirection.MINIMIZE if minimised(name) else StudyDirection.MAXIMIZE for name in objectives],
             sampler=sampler,
         )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(list(objectives))
+        return study
     except Exception as error:  # SQLAlchemy, its drivers and Optuna raise all sorts
         where = f"storage: {storage}" if storage else str(folder.path / JOURNAL)
         raise UserError(f"{where}: the study cannot be opened ({one_line(error)}).") from None

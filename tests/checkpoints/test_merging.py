@@ -1,6 +1,7 @@
 """A merge is what float64 says it is, rounded once; an exported merge is a checkpoint that transformers loads."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +188,17 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="No space"):
         export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merged")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_every_file_of_an_export_follows_the_umask(umask: int, tmp_path: Path) -> None:
+    make_pair(tmp_path)
+    pair = Pair.open(str(tmp_path / "base"), str(tmp_path / "aligned"))
+    before = os.umask(umask)
+    try:
+        export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "out")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
+    assert "model.safetensors" in modes
+    assert set(modes.values()) == {0o666 & ~umask}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import ama_ray
 from ama_ray.cli.output import event_fields, listener
 from ama_ray.errors import UserError
 from ama_ray.tuning.events import Message, StageStarted, StopRequested, TrialFinished, TrialStarted
@@ -41,6 +42,24 @@ def test_help_is_quick() -> None:
     imported = {line.rsplit("|", 1)[-1].strip() for line in ended.stderr.splitlines()}
     assert "typer" in imported
     assert not imported & {"torch", "ray", "vllm", "transformers", "pandas", "optuna"}
+
+
+def test_the_version_is_told(run: Command) -> None:
+    assert run("--version").out == f"ama-ray {ama_ray.__version__}\n"
+
+
+def test_commands_are_in_groups_and_h_is_help(run: Command) -> None:
+    shown = run("-h").out
+    assert shown == run("--help").out
+    places = [shown.index(f"─ {group} ─") for group in ("Search", "Look at a run", "Use a point", "Clusters")]
+    assert places == sorted(places)
+    assert "Usage" in run("show", "-h").out
+
+
+def test_a_command_that_there_is_not_is_compared_with_those_there_are(run: Command) -> None:
+    ended = run("chekc", "run.yaml")
+    assert ended.code == 2
+    assert "Did you mean 'check'" in ended.err
 
 
 def test_completion_is_there() -> None:

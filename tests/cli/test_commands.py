@@ -48,6 +48,15 @@ def test_check_says_what_is_in_order(write_run: Callable[..., Path], run: Comman
     assert "6 groups (embed, layer-0, layer-1, layer-2, layer-3, head)" in ended.out
 
 
+def test_check_prints_json(write_run: Callable[..., Path], run: Command) -> None:
+    file = write_run()
+    shown = json.loads(run("check", file, "--json").out)
+    assert (shown["run"], shown["warnings"]) == (str(file), [])
+    assert shown["groups"] == ["embed", "layer-0", "layer-1", "layer-2", "layer-3", "head"]
+    assert set(shown["items"]) == {"reward", "tax", "facts"}
+    assert any(line.startswith("trials: 40 of the search") for line in shown["estimate"])
+
+
 def test_check_says_what_so_few_items_can_show(write_run: Callable[..., Path], run: Command) -> None:
     out, _, below = run("check", write_run()).out.partition("What it takes")
     cells = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith((" reward", " facts"))}
@@ -153,7 +162,7 @@ def test_table_asks_for_bounds_that_can_be_read_and_names_what_is_missing(tmp_pa
 
 
 def test_search_from_python_takes_keyword_arguments_and_names_what_is_missing() -> None:
-    with pytest.raises(ama_ray.UserError, match=r"search\(\): .* Field required"):
+    with pytest.raises(ama_ray.UserError, match=r"search\(\): there are \d mistakes\.\n.*this field is missing"):
         ama_ray.search(base="a", aligned="b")
 
 

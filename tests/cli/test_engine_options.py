@@ -20,10 +20,13 @@ def test_options_become_fields() -> None:
     ("options", "sentence"),
     [
         ({"vllm": "max_num_batched_tokens=512"}, r"^--vllm: this is not JSON .*max_num_batched_tokens.*\.$"),
-        ({"vllm": "[1]"}, r"^--vllm: Input should be a valid dictionary\.$"),
+        ({"vllm": "[1]"}, r"^--vllm: this is \[1\] and must be any value, by name\.$"),
         ({"vllm": '{"load_format": "dummy"}'}, r"^--vllm: load_format cannot be set: a swap writes .*\.$"),
-        ({"kv_cache_dtype": "int4"}, r"^--kv-cache-dtype: Input should be 'auto', .*\.$"),
-        ({"gpu_memory_utilization": 1.5}, r"^--gpu-memory-utilization: .*less than or equal to 1\.$"),
+        ({"kv_cache_dtype": "int4"}, r"^--kv-cache-dtype: this is \"int4\" and must be one of auto, .*fp8_e5m2\.$"),
+        (
+            {"gpu_memory_utilization": 1.5},
+            r"^--gpu-memory-utilization: this is 1.5 and must be a number, above 0, at most 1\.$",
+        ),
     ],
 )
 def test_what_cannot_be_is_named(options: dict[str, Any], sentence: str) -> None:

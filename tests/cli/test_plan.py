@@ -50,6 +50,16 @@ def rows(out: str, name: str) -> list[list[str]]:
     return [line.split() for line in out.splitlines() if line.startswith(f" {name} ")]
 
 
+def test_plan_prints_json(run: Command, folder: Path) -> None:
+    test = make(folder, gain=2.0, lost=2)
+    shown = json.loads(run("plan", folder, "--json").out)
+    assert list(shown) == ["search"]
+    tax = shown["search"]["parts"]["tax"]
+    assert (tax["value"], tax["low"], tax["high"]) == pytest.approx(tuple(vars(test.tax.interval).values()))
+    assert tax["items_for_0.01"] == test.tax.precision.items_for(0.01)
+    assert shown["search"]["clear"] == test.clear
+
+
 def test_plan_prints_what_was_seen_and_what_it_takes(run: Command, folder: Path) -> None:
     test = make(folder, gain=2.0, lost=2)
     ended = run("plan", folder)

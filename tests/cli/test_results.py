@@ -78,10 +78,11 @@ def test_export_names_the_points_that_there_are(point: str, words: str, run: Com
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-o", "m"], "name either the folder of a run, with --point, or with --from a merge.json"),
-        (["RUN", "--point", "knee", "--from", "merge.json", "-o", "m"], "name either the folder of a run"),
-        (["RUN", "-o", "m"], "the folder of a run and --point go together"),
-        (["--from", "merge.json", "--point", "knee", "-o", "m"], "--from has its point already"),
+        (["-o", "m"], "give either --point, of a run, or with --from a merge.json"),
+        (["RUN", "--point", "knee", "--from", "merge.json", "-o", "m"], "give either --point, of a run"),
+        (["RUN", "--from", "merge.json", "-o", "m"], "the folder of a run goes with --point"),
+        (["RUN", "-o", "m"], "give either --point, of a run"),
+        (["--from", "merge.json", "--point", "knee", "-o", "m"], "give either --point, of a run"),
         (["RUN", "--point", "knee", "--base", "b", "-o", "m"], "--base and --aligned go with --from"),
         (["RUN", "--point", "knee", "--private", "-o", "m"], "--private goes with --push"),
         (["RUN", "--point", "knee", "--push", "a/b/c", "-o", "m"], "--push a/b/c: not a name on the hub"),
@@ -111,6 +112,21 @@ def test_show_sorts_by_a_column_and_writes_what_it_shows(run: Command, make_run:
     ended = run("show", folder, "--sort", "helpfulness")
     assert ended.code == 2
     assert "name one of trials.csv" in ended.err
+
+
+def test_show_prints_json_with_the_points_in_their_order(run: Command, make_run: MakeRun) -> None:
+    ended = run("show", make_run(), "--json", "--sort=-reward")
+    shown = json.loads(ended.out)
+    assert [point["number"] for point in shown["points"]] == [1, 4, 3, 0]
+    assert shown["points"][1]["objectives"]["reward"] == {"value": 3.5, "se": 0.1}
+    assert 0 < shown["uniform_hypervolume"] < shown["hypervolume"]
+
+
+def test_compare_prints_json(run: Command, make_run: MakeRun) -> None:
+    shown = json.loads(run("compare", make_run("first"), make_run("second", shift=0.4), "--json").out)
+    assert shown["runs"]["first"]["hypervolume"] == pytest.approx(3.5 / 4 * 0.35 / 0.4 + 1.5 / 4 * 0.1)
+    assert [each["knee"]["number"] for each in shown["runs"].values()] == [4, 4]
+    assert shown["notes"] == []
 
 
 def test_show_prints_latex(run: Command, make_run: MakeRun) -> None:

@@ -39,11 +39,14 @@ def test_every_address_leads_to_settings_of_that_kind(kinds: Kinds, base: type[A
     [
         (
             {"tax": [{"kind": "no"}]},
-            rf"a probe needs a kind \({', '.join(PROBES.addresses)}\), a preset, or a task ",
+            rf"tax\.0\.kind: there is no kind \"no\", and the kinds are {', '.join(PROBES.addresses)}",
         ),
-        ({"tax": [{"kind": "choice", "name": "a", "family": "b"}]}, r"tax\.0\.file: Field required \(and 1 more\)\.$"),
-        ({"reward": {"kind": "no"}}, rf"reward\.0: Input tag 'no' .* tags: {', '.join(map(repr, REWARDS.addresses))} "),
-        ({"reward": FIELDS["reward"] | {"weight": 0}}, r"reward\.0\.weight: a weight must be a finite number"),
+        (
+            {"tax": [{"kind": "choice", "name": "a", "family": "b"}]},
+            r"tax\.0\.file: this field is missing \(JSON lines, a row per item\)\.$",
+        ),
+        ({"reward": {"kind": "no"}}, rf"reward\.kind: .* the kinds are {', '.join(REWARDS.addresses)}\.$"),
+        ({"reward": FIELDS["reward"] | {"weight": 0}}, r"reward\.weight: a weight must be a finite number"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_place(changes: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""A run file of random fields is read, or refused with one sentence."""
+"""A run file of random fields is read, or refused with a sentence for each mistake."""
 
 from __future__ import annotations
 
@@ -37,11 +37,15 @@ SOUND: dict[str, Any] = {
 
 @settings(max_examples=4 * settings().max_examples, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(KEYS, VALUES, max_size=4))
-def test_a_random_run_file_is_read_or_refused_with_one_sentence(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_random_run_file_is_read_or_refused_with_a_sentence_for_each_mistake(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(SOUND | changes, allow_unicode=True), encoding="utf-8")
     try:
         RunConfig.load(path)
     except UserError as error:
-        assert "\n" not in str(error)
-        assert str(error).startswith(str(path))
+        first, *mistakes = str(error).splitlines()
+        assert first.startswith(str(path))
+        assert all(each.startswith("  ") and each.endswith((".", "?")) for each in mistakes)
+        assert not any(words in str(error) for words in ("Input should", "valid ", "Unable to"))

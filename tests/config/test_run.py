@@ -88,13 +88,13 @@ def test_keyword_arguments_replace_fields(tmp_path: Path, monkeypatch: pytest.Mo
         ({"trials": "many"}, "trials"),
         ({"seed": -1}, "seed"),
         ({"tax": []}, "tax"),
-        ({"tax": [{"name": "a", "family": "b", "kind": "blue", "file": "c"}]}, "tax.0: a probe needs a kind"),
+        ({"tax": [{"name": "a", "family": "b", "kind": "blue", "file": "c"}]}, 'tax.0.kind: there is no kind "blue"'),
         ({"tax": [{"name": "a b", "family": "b", "kind": "exact", "file": "c"}]}, "tax.0.name"),
         ({"tax": [FIELDS["tax"][0], FIELDS["tax"][0]]}, "'facts' is used twice"),
-        ({"reward": FIELDS["reward"] | {"scorer": "reward.score"}}, "reward.0.scorer"),
-        ({"reward": {"kind": "function", "scorer": "reward.py:score"}}, "reward.0.prompts"),
-        ({"reward": {"kind": "judge", "prompts": {"file": "p"}}}, "reward.0.judge"),
-        ({"reward": FIELDS["reward"] | {"weight": 0}}, "reward.0.weight"),
+        ({"reward": FIELDS["reward"] | {"scorer": "reward.score"}}, "reward.scorer"),
+        ({"reward": {"kind": "function", "scorer": "reward.py:score"}}, "reward.prompts"),
+        ({"reward": {"kind": "judge", "prompts": {"file": "p"}}}, "reward.judge"),
+        ({"reward": FIELDS["reward"] | {"weight": 0}}, "reward.weight"),
         ({"reward": FIELDS["reward"] | {"objective": "tax"}}, "cannot count towards the tax"),
         ({"reward": FIELDS["reward"] | {"name": "facts"}}, "'facts' is used twice"),
         ({"reward": FIELDS["reward"] | {"objective": "share"}}, "'share' has a meaning of its own"),
@@ -153,5 +153,5 @@ def test_overrides_are_relative_to_the_working_folder(tmp_path: Path, monkeypatc
     assert [probe.file for probe in config.tax if isinstance(probe, FileProbe)] == [tmp_path / "here" / "facts.jsonl"]
     with pytest.raises(UserError, match=r"search\(\): there is no field 'trails'"):
         RunConfig.load(write(tmp_path), trails=50)
-    with pytest.raises(UserError, match=r"search\(\): trials: Input should be"):
+    with pytest.raises(UserError, match=r"search\(\): trials: this is 1 and must be a whole number, at least 3\.$"):
         RunConfig.load(write(tmp_path), trials=1)

@@ -35,7 +35,13 @@ def test_a_byte_order_mark_and_line_separators_inside_a_text_are_no_trouble(tmp_
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "no rows"), (b'{"a": 1}\n{"a"', "line 2"), (b"[1]", "line 1"), (b"\xff{}", "UTF-8")],
+    [
+        (b"", "no rows"),
+        (b'{"a": 1}\n{"a"', "line 2"),
+        (b"[1]", "line 1"),
+        (b"\xff{}", "UTF-8"),
+        (rb'{"a": "\ud83d\ude00"}' + b"\n" + rb'{"a": ["cut \ud83d"]}', "line 2: half of a character"),
+    ],
 )
 def test_a_malformed_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     file = tmp_path / "rows.jsonl"
@@ -112,3 +118,8 @@ def test_names_of_test_splits(name: str) -> None:
 @pytest.mark.parametrize("name", ["latest.jsonl", "contest.csv", "validation", "dev.jsonl", "testimony.jsonl"])
 def test_names_of_other_splits(name: str) -> None:
     assert not is_test_split(name)
+
+
+def test_items_that_ask_the_same_are_told_apart_from_too_few() -> None:
+    with pytest.raises(UserError, match=r"f\.jsonl: 40 items ask 1 different things, which are too few to divide"):
+        divide(rows_of(*["same"] * 40), 0.5)

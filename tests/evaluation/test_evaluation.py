@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,15 @@ import pytest
 
 from ama_ray.config import RunConfig
 from ama_ray.data.splits import PARTS
+from ama_ray.engine.requests import Continuations
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
-from ama_ray.evaluation.evaluation import SPLITS, Evaluation, joined
+from ama_ray.evaluation.evaluation import SPLITS, Answers, Evaluation, joined
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.probes import registry as probes
 from ama_ray.probes.exact import ExactProbe
+from ama_ray.rewards.base import ScorerError
 from tests.support.words import StandInEngine, WordTokenizer
 
 SEARCH: dict[str, list[dict[str, Any]]] = {
@@ -39,10 +42,15 @@ def prepare(folder: Path, limit: int | None = None, copies: int = 1) -> tuple[di
         "def score(rows, replies):\n    return [len(reply.strip()) for reply in replies]\n"
     )
 
+    tokenizer = WordTokenizer()
+    return Evaluation.prepare(config_in(folder), tokenizer, limit), tokenizer
+
+
+def config_in(folder: Path) -> RunConfig:
     def source(name: str) -> dict[str, Path]:
         return {"file": folder / f"{name}-search.jsonl", "report_file": folder / f"{name}-report.jsonl"}
 
-    config = RunConfig.from_arguments(
+    return RunConfig.from_arguments(
         base="base",
         aligned="aligned",
         reward={
@@ -60,8 +68,6 @@ def prepare(folder: Path, limit: int | None = None, copies: int = 1) -> tuple[di
         report={"samples": 3},
         out=folder / "out",
     )
-    tokenizer = WordTokenizer()
-    return Evaluation.prepare(config, tokenizer, limit), tokenizer
 
 
 def test_answers_return_to_the_part_that_asked(tmp_path: Path) -> None:
@@ -168,3 +174,33 @@ def test_the_tokens_of_items_add_up_to_those_of_all_requests(tmp_path: Path) -> 
     # Of two replies of four tokens to a prompt of some words, and of what two probes ask once, half each.
     assert tokens["reward"] == pytest.approx(8 + sum(len(r.prompt) for r in evaluation.rewards[0].requests) / 6)
     assert tokens["more"] == tokens["again"]
+
+
+@pytest.mark.parametrize("spoilt", [[math.nan, -1.0], [-1.0, math.nan]])
+def test_a_log_likelihood_that_is_nan_scores_nothing(tmp_path: Path, spoilt: list[float]) -> None:
+    evaluation = prepare(tmp_path)[0]["search"]
+    answers = [[-1.0, -2.0] if isinstance(request, Continuations) else [""] for request in evaluation.requests]
+    sound = Answers(tuple(answers))
+    evaluation.measure_probes(sound, sound)
+    place = evaluation.places["facts"][-1]
+    nan = Answers((*answers[:place], spoilt, *answers[place + 1 :]))
+    for pair in ((nan, sound), (sound, nan)):
+        with pytest.raises(ScorerError, match=r"NaN for a log-likelihood of the probe facts"):
+            evaluation.measure_probes(*pair)
+
+
+def test_what_is_wrong_with_several_sources_is_told_at_once(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    for name in ("prompts-search", "facts-report", "fr-search"):
+        (tmp_path / f"{name}.jsonl").unlink()
+    config = config_in(tmp_path)
+    with pytest.raises(UserError, match=r"^there are 3 mistakes\.\n") as caught:
+        Evaluation.prepare(config, WordTokenizer(), None)
+    lines = str(caught.value).splitlines()[1:]
+    assert [
+        name in line for name, line in zip(("prompts-search", "facts-report", "fr-search"), lines, strict=True)
+    ] == [
+        True,
+        True,
+        True,
+    ]

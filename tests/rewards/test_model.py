@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
 
 from ama_ray.engine.classifier.classifier import ClassifierError, ClassifierSettings
@@ -40,6 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(tmp_path: Path, model: Path | str, **fields: Any) -> tuple[ModelScores, ModelScores]:
+    fields = {"sampling": {"max_tokens": 8}} | fields
     search, later = prepare(tmp_path, kind="model", model=str(model), **fields)
     assert isinstance(search, ModelScores)
     assert isinstance(later, ModelScores)
@@ -55,7 +57,9 @@ TURNS = [
 
 @pytest.mark.parametrize("prompt", ["w7 w8", TURNS])
 def test_the_models_own_template_is_applied(tmp_path: Path, folder: Path, prompt: Any) -> None:
-    search, _ = read(tmp_path, folder, rows=[{"prompt": prompt}], later=[{"prompt": prompt[:1]}], sampling={"n": 2})
+    search, _ = read(
+        tmp_path, folder, rows=[{"prompt": prompt}], later=[{"prompt": prompt[:1]}], sampling={"n": 2, "max_tokens": 8}
+    )
     classifier = Lengths()
     scored = replace(search, classifier=classifier).score(said([["w9", ""]]))
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -86,13 +90,21 @@ def test_both_splits_share_a_model_that_no_pickle_holds(tmp_path: Path, folder: 
     assert len(pickle.dumps(search)) < 5000
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_precision_is_that_of_the_checkpoint_as_vllm_would_narrow_it(tmp_path: Path, dtype: str) -> None:
+    copy = make_classifier(tmp_path / "model")
+    edit_weights(copy, lambda tensors: tensors.update({n: t.to(getattr(torch, dtype)) for n, t in tensors.items()}))
+    search, _ = read(tmp_path, copy)
+    assert search.model.settings.dtype == dtype
+
+
 @pytest.mark.long
 def test_preparing_loads_nothing_heavy(tmp_path: Path, folder: Path) -> None:
     code = """
 import sys
 from pathlib import Path
 from tests.support.rewards import prepare
-prepare(Path(sys.argv[1]), kind="model", model=sys.argv[2])
+prepare(Path(sys.argv[1]), kind="model", model=sys.argv[2], sampling={"max_tokens": 8})
 print(sorted({"vllm", "ray", "openai"} & set(sys.modules)))
 """
     command = [sys.executable, "-c", code, str(tmp_path), str(folder)]
@@ -169,9 +181,13 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_conversation_that_is_too_long_is_an_error_and_not_cut(tmp_path: Path, folder: Path) -> None:
     long = [{"prompt": "w4"}, {"prompt": "w4 " * 60}]
     with pytest.raises(
-        UserError, match=r"prompts.jsonl, line 2: this prompt alone has 66 tokens, .* takes 64; shorten"
+        UserError, match=r"prompts.jsonl, line 2: this prompt has 66 tokens and a reply up to 8 .* takes 64 in all; low"
     ):
         read(tmp_path, folder, rows=long)
+    # A prompt of 7 tokens, with the template's.
+    read(tmp_path, folder, rows=long[:1], sampling={"max_tokens": 57})
+    with pytest.raises(UserError, match=r"prompts.jsonl, line 1: this prompt has 7 tokens and a reply up to 58 "):
+        read(tmp_path, folder, rows=long[:1], sampling={"max_tokens": 58})
     search, _ = read(tmp_path, folder, rows=[{"prompt": "w4"}])
     assert replace(search, classifier=Lengths()).score(said([["w5 " * 57]])).scores.tolist() == [[64]]
     with pytest.raises(ScorerError, match=r"takes 64 tokens, and .*prompts.jsonl, line 1 has 65 with the reply 'w5 w5"):

@@ -200,7 +200,7 @@ def test_more_knots_than_layers_are_refused() -> None:
 
 
 BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
-    ({}, "space: groups: Field required"),
+    ({}, "space: groups: this field is missing (the rules)."),
     ({"groups": []}, "space: groups: .*at least 1"),
     ({"groups": [{"name": "a"}], "gruops": 1}, "space: gruops: Extra inputs"),
     ({"groups": [{"name": "a", "globs": ["*"]}]}, r"space: groups\.0\.globs: Extra inputs"),

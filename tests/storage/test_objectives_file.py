@@ -44,10 +44,10 @@ def test_without_it_there_is_no_run(tmp_path: Path) -> None:
     ("spoil", "words"),
     [
         (lambda fields: fields["probes"][0].update(metric="vibes"), r"probes\.0\.metric: there is no metric 'vibes'"),
-        (lambda fields: fields["rewards"][1].pop("weight"), r"rewards\.1\.weight: Field required"),
+        (lambda fields: fields["rewards"][1].pop("weight"), r"rewards\.1\.weight: this field is missing"),
         (lambda fields: fields["rewards"][1].update(weight="much"), r"rewards\.1\.weight: "),
         (lambda fields: fields.update(rewards=[]), r"rewards: "),
-        (lambda fields: fields.pop("probes"), r"probes: Field required"),
+        (lambda fields: fields.pop("probes"), r"probes: this field is missing"),
         (lambda fields: fields.update(code="import os"), r"code: "),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -216,3 +217,15 @@ def test_the_folder_that_ray_makes_for_a_job_may_differ(inputs: Inputs) -> None:
     assert start(changed(inputs, base=job.format("1b")), "auto").trials
     with pytest.raises(UserError, match=r"these differ: base \(was base, is base-2\)"):
         start(changed(inputs, base=job.format("1b") + "-2"), "auto")
+
+
+def test_a_file_system_without_locks_is_no_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(file: Any, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with (
+        pytest.raises(UserError, match=r"its file system takes no locks \(No locks available\)"),
+        held(tmp_path / "run"),
+    ):
+        pass

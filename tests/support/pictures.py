@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
     from ama_ray.scores.trial import Trial
 
-UNUSUAL = ("empty", "one", "no tax", "no baseline", "no errors known", "outlier")
+UNUSUAL = ("empty", "one", "no tax", "no baseline", "no errors known", "outlier", "infinite")
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -36,5 +36,6 @@ def unusual(run: StoredRun, case: str, folder: Path) -> StoredRun:
         "no baseline": [t for t in run.trials if t.origin != "baseline"],
         "no errors known": [with_objectives(t, errors=(math.nan, math.nan)) for t in run.trials],
         "outlier": [*run.trials, replace(with_objectives(run.trials[-2], reward=-50.0, tax=0.9), number=99)],
+        "infinite": [with_objectives(t, tax=math.inf) if t.uniform_ratio == 1 else t for t in run.trials],
     }
     return in_folder(run.with_trials(trials[case]), folder)

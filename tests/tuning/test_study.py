@@ -25,22 +25,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+TWO = ("reward", "tax")
+
+
 def sampler() -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=0)
 
 
 def test_half_a_line_of_a_killed_process_is_dropped(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, "study", ())
-    open_study(folder, None, ("reward", "tax"), sampler()).ask()
+    open_study(folder, None, TWO, sampler()).ask()
     whole = (tmp_path / JOURNAL).read_bytes()
     (tmp_path / JOURNAL).write_bytes(whole + b'{"op_code": 5, "wor')
-    study = open_study(folder, None, ("reward", "tax"), sampler())
+    study = open_study(folder, None, TWO, sampler())
     study.ask()
-    assert len(open_study(folder, None, ("reward", "tax"), sampler()).get_trials()) == 2
+    assert len(open_study(folder, None, TWO, sampler()).get_trials()) == 2
 
 
 def test_a_line_that_a_full_disk_cut_short_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = open_study(RunFolder(tmp_path, "study", ()), None, ("reward", "tax"), sampler())
+    study = open_study(RunFolder(tmp_path, "study", ()), None, TWO, sampler())
     study.ask()
     before = (tmp_path / JOURNAL).read_bytes()
 
@@ -55,7 +58,7 @@ def test_a_line_that_a_full_disk_cut_short_is_taken_back(tmp_path: Path, monkeyp
             study.ask()
     assert (tmp_path / JOURNAL).read_bytes() == before
     study.ask()
-    assert len(open_study(RunFolder(tmp_path, "study", ()), None, ("reward", "tax"), sampler()).get_trials()) == 2
+    assert len(open_study(RunFolder(tmp_path, "study", ()), None, TWO, sampler()).get_trials()) == 2
 
 
 def test_any_optuna_dashboard_can_open_the_journal(tmp_path: Path) -> None:
@@ -64,6 +67,7 @@ def test_any_optuna_dashboard_can_open_the_journal(tmp_path: Path) -> None:
     (summary,) = optuna.get_all_study_summaries(optuna.storages.JournalStorage(backend))
     assert (summary.study_name, len(summary.directions)) == ("mine", 3)
     assert [each.name for each in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
+    assert study.metric_names == ["kind", "safe", "tax"]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,7 @@ def test_a_search_goes_on_after_its_database_was_away(
             postgres.start()
 
     def searcher() -> StudySuggester:
-        study = open_study(RunFolder(tmp_path, "mine", ()), postgres.url, ("reward", "tax"), sampler())
+        study = open_study(RunFolder(tmp_path, "mine", ()), postgres.url, TWO, sampler())
         return StudySuggester(shape, kept, study, (), tell=tell)
 
     asked = searcher()
@@ -111,9 +115,9 @@ def test_a_search_goes_on_after_its_database_was_away(
 def test_a_database_that_is_not_there_is_named(tmp_path: Path) -> None:
     url = f"postgresql:///none?host={tmp_path}"
     with pytest.raises(UserError, match=r"^storage: postgresql:///none.*: the study cannot be opened \(.*\)\.$"):
-        open_study(RunFolder(tmp_path, "mine", ()), url, ("reward", "tax"), sampler())
+        open_study(RunFolder(tmp_path, "mine", ()), url, TWO, sampler())
     with pytest.raises(UserError, match="the study cannot be opened"):
-        open_study(RunFolder(tmp_path, "mine", ()), "nosuch://host/name", ("reward", "tax"), sampler())
+        open_study(RunFolder(tmp_path, "mine", ()), "nosuch://host/name", TWO, sampler())
 
 
 def test_a_password_does_not_get_into_a_run_file() -> None:

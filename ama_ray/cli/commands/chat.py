@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from ama_ray.cli.commands.serve import KEY_OPTION, KeyVariable
-from ama_ray.cli.console import RunFolderPath, say
+from ama_ray.cli.console import RunFolders, one_run, say
 from ama_ray.environment import key_of
 from ama_ray.errors import UserError
 
 
 def chat(  # noqa: PLR0917
-    run: RunFolderPath,
+    run: RunFolders = None,
     point: Annotated[str, typer.Option(help="As ama-ray serve names it: knee, trial-17, base, ...")] = "knee",
     url: Annotated[str | None, typer.Option(help="Of a running ama-ray serve; default: one is started.")] = None,
     api_key_env: KeyVariable = None,
@@ -32,14 +32,15 @@ def chat(  # noqa: PLR0917
     if api_key_env and not url:
         raise UserError(f"{KEY_OPTION}: is for a server that runs already; name its address with --url.")
     key = key_of(api_key_env, KEY_OPTION)
-    stored = StoredRun.open(run)
+    folder = one_run(run)
+    stored = StoredRun.open(folder)
     served = named_points.served(stored.pareto)
     # The server may be of an earlier state of the run, or an old one of another: it is asked again.
     if point not in served and not url:
         named_points.point(stored.pareto, point)  # says what there is
         raise UserError(f"{point}: is not served; name one of {', '.join(served)}.")
     reward = stored.config.reward[0]
-    with nullcontext(url) if url else own_server(run, say) as address:
+    with nullcontext(url) if url else own_server(folder, say) as address:
         client = ChatClient(
             address,
             key,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ama_ray.cli.console import say
-from ama_ray.errors import UserError
+from ama_ray.errors import UserError, did_you_mean
 from ama_ray.storage.names import RUN
 
 BASE, ALIGNED = "path/or/hub-id-before-RLHF", "path/or/hub-id-after-RLHF"
@@ -81,7 +81,8 @@ def _filled(file: Path, answers: dict[str, str], probes: str) -> str:
 
     names = [name.strip() for name in probes.split(",") if name.strip()]
     if unknown := [name for name in names if name not in PRESETS]:
-        raise UserError(f"There is no preset {unknown[0]!r}; the presets are {', '.join(sorted(PRESETS))}.")
+        known = f"the presets are {', '.join(sorted(PRESETS))}{did_you_mean(unknown[0], PRESETS)}"
+        raise UserError.of("--probes", [f"there is no preset {unknown[0]!r}; {known}"])
     quoted = {name: _quoted(answer) for name, answer in answers.items()}
     kind = _FUNCTION if ".py:" in answers["scorer"] else _MODEL
     tax = "\n".join(f"  - {{preset: {name}}}" for name in names)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from ama_ray.cli.console import Resuming, RunFile, Trials, console, say
+from ama_ray.cli.console import JsonResult, Resuming, RunFile, Trials, complain, console, print_json, say
 from ama_ray.errors import UserError
 from ama_ray.jobs.address import ADDRESS
-from ama_ray.report.text.terminal import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +49,10 @@ def submit(
         say(f"find it again by {_commands(job, address)}")
         return
     try:
-        for line in jobs.follow(job, _complain):
+        for line in jobs.follow(job, complain):
             say(line)
     except KeyboardInterrupt:
-        _complain(f"detached; the job goes on; find it again by {_commands(job, address)}")
+        complain(f"detached; the job goes on; find it again by {_commands(job, address)}")
         raise typer.Exit(128 + signal.SIGINT) from None
     ended = jobs.get(job)
     if ended.reason:
@@ -61,19 +60,23 @@ def submit(
     if ended.exit_code == NOT_FOUND:
         raise UserError(f"{job}: the head has no ama-ray on its PATH; start Ray from an environment that has it.")
     if ended.state == "stopped":
-        _complain(f"{job} was stopped; the same command goes on from here")
+        complain(f"{job} was stopped; the same command goes on from here")
     raise typer.Exit(ended.exit_code or 0)
 
 
 def status(
     job: Annotated[str | None, typer.Argument(metavar="JOB", help="Also the end of its log.")] = None,
     address: ServerOption = ADDRESS,
+    as_json: JsonResult = False,
 ) -> None:
     """What became of submitted searches. Example: ama-ray status my-run-3f9a1c."""
     from ama_ray.jobs.jobs import Jobs
 
     jobs = Jobs(address)
     found = [jobs.get(job)] if job else jobs.searches()
+    if as_json:
+        print_json([vars(each) | {"started": each.started.isoformat()} for each in found])
+        return
     if not found:
         say(f"{address}: no search was submitted there.")
         return
@@ -104,7 +107,7 @@ def fetch(
     """Copy the folder of a submitted search to here. Example: ama-ray fetch my-run-3f9a1c -o runs/my-run."""
     from ama_ray.jobs.jobs import Jobs
 
-    Jobs(address).fetch(job, out, _complain)
+    Jobs(address).fetch(job, out, complain)
     say(f"{out} holds the run.")
 
 
@@ -139,7 +142,3 @@ def _show_end(jobs: Jobs, job: str) -> None:
 def _commands(job: str, address: str) -> str:
     where = "" if address == ADDRESS else f" --address {address}"
     return f"ama-ray status {job}{where}, ama-ray stop {job}{where} and ama-ray fetch {job}{where} -o FOLDER"
-
-
-def _complain(line: str) -> None:
-    print(harmless(line), file=sys.stderr)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from ama_ray.cli.console import RunFolderPath, console, say
+from ama_ray.cli.console import JsonResult, RunFolders, console, one_run, print_json, say
 from ama_ray.errors import UserError
 
 
-def plan(run: RunFolderPath) -> None:
+def plan(run: RunFolders = None, as_json: JsonResult = False) -> None:
     """How many prompts and items would show what alignment won and cost. Example: ama-ray plan runs/my-run."""
     from ama_ray.evaluation.evaluation import SPLITS
+    from ama_ray.report.json_fields import trade_fields
     from ama_ray.report.text.trade import why_unclear
     from ama_ray.report.text.trade_tables import after
     from ama_ray.run import StoredRun
 
-    stored = StoredRun.open(run)
+    stored = StoredRun.open(one_run(run))
     tests = {split: test for split in SPLITS if (test := stored.trade_test(split))}
     if not tests:
-        raise UserError(f"{run}: base and aligned are not both scored; plan wants the items of both.")
+        raise UserError(f"{stored.folder}: base and aligned are not both scored; plan wants the items of both.")
+    if as_json:
+        print_json({split: trade_fields(test) for split, test in tests.items()})
+        return
     for split, test in tests.items():
         for part in after(test, split, stored.tokens if split == "search" else {}):
             console.print(part)

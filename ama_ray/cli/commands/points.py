@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ama_ray.cli.console import RunFolderPath, console, least_rewards, numbers, say
+from ama_ray.cli.console import (
+    JsonResult,
+    RunFolders,
+    console,
+    least_rewards,
+    numbers,
+    one_run,
+    print_json,
+    say,
+)
 from ama_ray.errors import UserError
 
 MaxTax = Annotated[float | None, typer.Option(help="The most reward with at most this tax (0-1).")]
@@ -19,7 +27,7 @@ MinReward = Annotated[
 
 
 def pick(  # noqa: PLR0917
-    run: RunFolderPath,
+    run: RunFolders = None,
     max_tax: MaxTax = None,
     min_reward: MinReward = None,
     near: Annotated[
@@ -32,7 +40,7 @@ def pick(  # noqa: PLR0917
     max_tokens: Annotated[
         float | None, typer.Option(help="Only points with at most so many tokens per reply, on average.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    as_json: JsonResult = False,
 ) -> None:
     """Pick a point of the front, the knee by default. Example: ama-ray pick runs/my-run --max-tax 0.05."""
     from ama_ray.report.json_fields import trial_fields
@@ -40,19 +48,20 @@ def pick(  # noqa: PLR0917
     from ama_ray.run import StoredRun
 
     wish = numbers("--near", near.split(",")) if near else None
-    pareto = StoredRun.open(run).pareto
+    folder = one_run(run)
+    pareto = StoredRun.open(folder).pareto
     least = least_rewards(min_reward or [])
     trial = pareto.pick(max_tax=max_tax, min_reward=least, near=wish, max_tokens=max_tokens)
     if as_json:
-        print(json.dumps(trial_fields(trial)))
+        print_json(trial_fields(trial))
     else:
         console.print(point_table(pareto, trial))
-        say(f"ama-ray export {run} --point {trial.number} -o FOLDER writes it as a checkpoint.")
+        say(f"ama-ray export {folder} --point {trial.number} -o FOLDER writes it as a checkpoint.")
 
 
 def export(  # noqa: PLR0917
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the checkpoint.")],
-    run: Annotated[Path | None, typer.Argument(help="The folder of a run.", show_default=False)] = None,
+    run: RunFolders = None,
     point: Annotated[
         str | None,
         typer.Option(help="Number of a trial, knee, base, aligned, or a uniform point, as in uniform-0.5."),
@@ -69,11 +78,11 @@ def export(  # noqa: PLR0917
     private: Annotated[bool, typer.Option("--private", help="With --push: not for everyone.")] = False,
 ) -> None:
     """Write a point as a Hugging Face checkpoint. Example: ama-ray export runs/my-run --point knee -o merged."""
-    if (run is None) == (merge_file is None):
-        raise UserError("export: name either the folder of a run, with --point, or with --from a merge.json.")
-    if (run is None) != (point is None):
-        raise UserError("export: the folder of a run and --point go together; --from has its point already.")
-    if run and (base or aligned):
+    if (point is None) == (merge_file is None):
+        raise UserError("export: give either --point, of a run, or with --from a merge.json.")
+    if run and merge_file:
+        raise UserError("export: the folder of a run goes with --point; --from has its point already.")
+    if point and (base or aligned):
         raise UserError("export: --base and --aligned go with --from; a run knows its pair.")
     if private and not repo_id:
         raise UserError("export: --private goes with --push.")
@@ -86,8 +95,8 @@ def export(  # noqa: PLR0917
         folder = exporting.reproduce(merge_file, out, base, aligned)
         say(f"{folder} holds the merged checkpoint, bit for bit that of {merge_file}.")
     else:
-        assert run is not None and point is not None
-        folder = exporting.export_point(StoredRun.open(run), point, out)
+        assert point is not None
+        folder = exporting.export_point(StoredRun.open(one_run(run)), point, out)
         say(f"{folder} holds the merged checkpoint, with its model card and merge.json.")
     if repo_id:
         say(f"{exporting.push(folder, repo_id, private=private)} has it.")

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ama_ray.cli.console import Resuming, RunFile, RunFolderPath, Trials, console, say
+from ama_ray.cli.console import (
+    JsonResult,
+    Resuming,
+    RunFile,
+    RunFolders,
+    Trials,
+    complain,
+    console,
+    one_run,
+    print_json,
+    say,
+)
 from ama_ray.cli.output import listener, show_end
 from ama_ray.errors import UserError
 from ama_ray.storage.names import RUN
@@ -37,13 +48,15 @@ def search(  # noqa: PLR0917
     _search(run, fields, resume, quiet=quiet, as_json=as_json)
 
 
-def resume(run: RunFolderPath, quiet: Quiet = False, as_json: Json = False) -> None:
+def resume(run: RunFolders = None, quiet: Quiet = False, as_json: Json = False) -> None:
     """Go on with a run in its folder, from its own run.yaml. Example: ama-ray resume runs/my-run."""
-    _search(_own_run_file(run), {"out": run}, "must", quiet=quiet, as_json=as_json)
+    folder = one_run(run)
+    _search(_own_run_file(folder), {"out": folder}, "must", quiet=quiet, as_json=as_json)
 
 
 def extend(
-    run: RunFolderPath,
+    run: RunFolders = None,
+    *,
     trials: Annotated[
         str, typer.Option(metavar="[+]NUMBER", help="So many more with a plus before, else so many in all.")
     ],
@@ -53,15 +66,18 @@ def extend(
     """Go on with a run beyond its last trial. Example: ama-ray extend runs/my-run --trials +40."""
     from ama_ray.config import RunConfig
 
-    file = _own_run_file(run)
+    folder = one_run(run)
+    file = _own_run_file(folder)
     if not trials.removeprefix("+").isdecimal():
         raise UserError(f"--trials {trials}: give a number, with a plus before it for so many more.")
     before = RunConfig.load(file).trials
     wanted = int(trials) + (before if trials.startswith("+") else 0)
     if wanted <= before:
-        raise UserError(f"--trials {trials}: {run} has {before} trials in all already; give more, or --trials +NUMBER.")
-    again = f"ama-ray resume {run}"  # the same command would add trials once more
-    _search(file, {"out": run, "trials": wanted}, "must", again, quiet=quiet, as_json=as_json)
+        raise UserError(
+            f"--trials {trials}: {folder} has {before} trials in all already; give more, or --trials +NUMBER."
+        )
+    again = f"ama-ray resume {folder}"  # the same command would add trials once more
+    _search(file, {"out": folder, "trials": wanted}, "must", again, quiet=quiet, as_json=as_json)
 
 
 def _search(
@@ -93,11 +109,13 @@ def _own_run_file(run: Path) -> Path:
 def check(
     run: RunFile,
     deep: Annotated[bool, typer.Option("--deep", help="Also check what a swap leaves in an engine.")] = False,
+    as_json: JsonResult = False,
 ) -> None:
     """Check a run file, its pair and its data without searching. Example: ama-ray check run.yaml --deep."""
     from ama_ray.config import RunConfig
     from ama_ray.evaluation import work
     from ama_ray.evaluation.inputs import Inputs
+    from ama_ray.report.json_fields import expected_fields
     from ama_ray.report.text.trade_tables import before
     from ama_ray.space.parametrization import parametrization
     from ama_ray.tuning import callbacks, samplers
@@ -111,26 +129,38 @@ def check(
     callbacks.make(config)
     Spending.of(config, inputs.evaluations)  # which refuses a budget that is too small
     check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
-    for warning in inputs.pair.warnings:
-        say(f"warning: {warning}")
-    groups = ", ".join(inputs.groups.names)
-    say(f"{run}: the pair, {len(inputs.groups.names)} groups ({groups}), reward and probes are in order.")
-    for line in estimate(inputs):
-        say(line)
     searched = inputs.evaluations["search"]
-    for line in filter(None, (each.findings() for each in (*searched.rewards, *searched.probes))):
-        say(line)
-    for part in before(inputs.objectives, work.sizes(searched), work.tokens_of_items(searched)):
-        console.print(part)
+    findings = [found for each in (*searched.rewards, *searched.probes) if (found := each.findings())]
+    if as_json:
+        print_json(
+            {
+                "run": str(run),
+                "warnings": list(inputs.pair.warnings),
+                "groups": list(inputs.groups.names),
+                "estimate": list(estimate(inputs)),
+                "findings": findings,
+                "items": expected_fields(inputs.objectives, work.sizes(searched)),
+            }
+        )
+    else:
+        for warning in inputs.pair.warnings:
+            say(f"warning: {warning}")
+        groups = ", ".join(inputs.groups.names)
+        say(f"{run}: the pair, {len(inputs.groups.names)} groups ({groups}), reward and probes are in order.")
+        for line in (*estimate(inputs), *findings):
+            say(line)
+        for part in before(inputs.objectives, work.sizes(searched), work.tokens_of_items(searched)):
+            console.print(part)
     if deep:
         from ama_ray.tuning.setup import run_deep_check
 
-        run_deep_check(inputs, say)
+        run_deep_check(inputs, complain if as_json else say)
 
 
 def distill(
     run: RunFile,
     out: Annotated[Path | None, typer.Option(help="Also write the points to this file (JSON).")] = None,
+    as_json: JsonResult = False,
 ) -> None:
     """The paper's own optimiser: ratios that make good replies likely. Example: ama-ray distill run.yaml."""
     from ama_ray.config import RunConfig
@@ -141,10 +171,14 @@ def distill(
     if out and (out.is_dir() or not out.resolve().parent.is_dir()):
         raise UserError(f"--out {out}: give a file in a folder that is there.")
     inputs = Inputs.open(RunConfig.load(run))
+    tell = complain if as_json else say
     for warning in inputs.pair.warnings:
-        say(f"warning: {warning}")
-    points = run_distill(inputs, say)
-    console.print(table.table(points))
-    say(table.LEGEND)
+        tell(f"warning: {warning}")
+    points = run_distill(inputs, tell)
+    if as_json:
+        print_json(table.fields(points))
+    else:
+        console.print(table.table(points))
+        say(table.LEGEND)
     if out:
         table.write(points, out)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ama_ray.cli.console import RunFolderPath, say
+from ama_ray.cli.console import RunFolders, one_run, say
 from ama_ray.environment import key_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def engine_settings(vllm: str, **fields: Any) -> EngineSettings:
     from pydantic import ValidationError
 
     from ama_ray.config import EngineSettings
+    from ama_ray.config.mistakes import mistakes
     from ama_ray.errors import UserError
 
     try:
@@ -43,9 +44,9 @@ def engine_settings(vllm: str, **fields: Any) -> EngineSettings:
             f"--vllm: this is not JSON ({error}); as an example: '{{\"max_num_batched_tokens\": 4096}}'."
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise UserError(f"--{option}: {first['msg'].removeprefix('Value error, ')}.") from None
+        found = mistakes(error, EngineSettings, fields)
+        options = [f"--{str(each.place[0]).replace('_', '-')}: {each.said}" for each in found]
+        raise UserError.of("ama-ray engine", options) from None
 
 
 def engine(  # noqa: PLR0917
@@ -83,7 +84,7 @@ def engine(  # noqa: PLR0917
 
 
 def serve(  # noqa: PLR0917
-    run: RunFolderPath,
+    run: RunFolders = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     api_key_env: KeyVariable = None,
@@ -96,7 +97,7 @@ def serve(  # noqa: PLR0917
     from ama_ray.run import StoredRun
 
     key = key_of(api_key_env, KEY_OPTION)
-    stored = StoredRun.open(run)
+    stored = StoredRun.open(one_run(run))
     points = {name: trial.ratios for name, trial in served(stored.pareto).items()}
     from ama_ray.engine.server.point_server import serve_points
     from ama_ray.engine.server.settings import ServerSettings

@@ -13,6 +13,8 @@ from ama_ray.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
 KV_CACHE_BYTES = 2**30
 """Of vLLM's cache; a model for which this does not hold its longest context takes shorter ones."""
 BATCH_TOKENS = 16384
@@ -30,12 +32,12 @@ class ClassifierSettings:
     Attributes:
         folder: The checkpoint.
         backend: `auto` is vLLM where it serves the architecture, else transformers.
-        dtype: `auto` is that of the checkpoint.
+        dtype: `auto` is what the backend makes of the checkpoint: vLLM narrows float32.
     """
 
     folder: str
     backend: Literal["auto", "vllm", "transformers"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Dtype = "auto"
 
 
 class Classifier(Protocol):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from ama_ray.config.data import Source
 from ama_ray.data import splits
 from ama_ray.data.splits import Splits
-from ama_ray.errors import UserError
+from ama_ray.errors import UserError, did_you_mean
 from ama_ray.probes.presets import (
     arc,
     code,
@@ -129,7 +129,8 @@ def load(probe: PresetProbe, share: float) -> Loaded:
 
 def _preset(probe: PresetProbe) -> Preset:
     if probe.preset not in PRESETS:
-        raise UserError(f"preset: there is no {probe.preset!r}; the presets are {', '.join(sorted(PRESETS))}.")
+        known = f"the presets are {', '.join(sorted(PRESETS))}{did_you_mean(probe.preset, PRESETS)}"
+        raise UserError.of("preset", [f"there is no {probe.preset!r}; {known}"])
     return PRESETS[probe.preset]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -171,8 +172,11 @@ class Panel:
 
 
 def _view(values: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
+    """The ends of an axis that holds values with their errors; an infinite one, as of a perplexity, lies outside."""
     reach = [error if error > 0 else 0.0 for error in errors]
-    low = min(value - error for value, error in zip(values, reach, strict=True))
-    high = max(value + error for value, error in zip(values, reach, strict=True))
+    lows = [value - error for value, error in zip(values, reach, strict=True)]
+    highs = [value + error for value, error in zip(values, reach, strict=True)]
+    low = min(filter(math.isfinite, lows), default=0.0)
+    high = max(filter(math.isfinite, highs), default=0.0)
     margin = 0.08 * (high - low) or 0.5
     return low - margin, high + margin

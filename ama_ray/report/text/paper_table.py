@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 
 from ama_ray.report.formatting import decimals, with_interval
+from ama_ray.report.json_fields import value_or_null
 from ama_ray.report.text.latex import tabular
 
 if TYPE_CHECKING:
@@ -106,15 +107,32 @@ def write_csv(table: PaperTable, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
-        for row in table.rows:
-            pick = (row.label, row.trial.number, row.trial.mean_ratio, "", "")
+        writer.writerows(["" if each is None else each for each in line] for line in _lines(table))
+
+
+def fields(table: PaperTable) -> dict[str, Any]:
+    """The same for JSON: its notes, and a row for every number, with the columns of the CSV file."""
+    numbers = [
+        {
+            name: value_or_null(each) if isinstance(each, float) else each
+            for name, each in zip(_COLUMNS, line, strict=True)
+        }
+        for line in _lines(table)
+    ]
+    return {"notes": list(table.notes), "numbers": numbers}
+
+
+def _lines(table: PaperTable) -> Iterator[tuple[Any, ...]]:
+    """A line for every number, with `_COLUMNS`; None where a column does not apply."""
+    for row in table.rows:
+        pick = (row.label, row.trial.number, row.trial.mean_ratio, None, None)
+        for measure, each in zip(table.measures, row.values, strict=True):
+            yield (*pick, measure.name, each.value, each.low, each.high, None)
+    for block in table.blocks:
+        for row in block.against:
+            pair = (block.label, block.trial.number, block.trial.mean_ratio, row.label, row.trial.number)
             for measure, each in zip(table.measures, row.values, strict=True):
-                writer.writerow([*pick, measure.name, each.value, each.low, each.high, ""])
-        for block in table.blocks:
-            for row in block.against:
-                pair = (block.label, block.trial.number, block.trial.mean_ratio, row.label, row.trial.number)
-                for measure, each in zip(table.measures, row.values, strict=True):
-                    writer.writerow([*pair, measure.name, each.value, each.low, each.high, each.significant])
+                yield (*pair, measure.name, each.value, each.low, each.high, each.significant)
 
 
 def _heading(measure: Measure) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-import ray
 import torch
 
 from ama_ray.errors import UserError
@@ -79,6 +78,8 @@ def check_stores(inputs: Inputs) -> None:
     Raises:
         UserError: The pair does not fit into that of any node.
     """
+    import ray
+
     store = store_bytes(inputs)
     largest = max(node["Resources"].get("object_store_memory", 0) for node in ray.nodes() if node["Alive"])
     if store > largest:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ama_ray.config.search import AUTO, SAMPLERS
 from ama_ray.tuning.samplers.auto import choose
-from ama_ray.tuning.samplers.custom import dotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +34,8 @@ def make(name: str, context: SamplerContext) -> tuple[BaseSampler, str]:
         return _maker(name)(context), f"{name} (auto: {why})"
     if name in SAMPLERS:
         return _maker(name)(context), name
+    from ama_ray.tuning.samplers.custom import dotted
+
     return dotted(name, len(context.objectives.names), context.stream_seed), name
 
 
@@ -45,6 +46,8 @@ def check(name: str, objectives: int) -> None:
         UserError: The dotted path names no sampler that can do this.
     """
     if name != AUTO and name not in SAMPLERS:
+        from ama_ray.tuning.samplers.custom import dotted  # Optuna takes its time, here and above
+
         dotted(name, objectives, seed=0)
 
 

@@ -28,7 +28,13 @@ REPLIES = [["w50 w51", "w52 w1000"], ["", "w53 w54 w55"], [" ".join(f"w{i}" for 
 def read(tmp_path: Path, model: Path, **fields: Any) -> tuple[ModelScores, ModelScores]:
     rows = [{"prompt": prompt} for prompt in PROMPTS]
     search, later = prepare(
-        tmp_path, kind="model", model=str(model), dtype="float32", rows=rows, sampling={"n": 2}, **fields
+        tmp_path,
+        kind="model",
+        model=str(model),
+        dtype="float32",
+        rows=rows,
+        sampling={"n": 2, "max_tokens": 8},
+        **fields,
     )
     assert isinstance(search, ModelScores)
     assert isinstance(later, ModelScores)

@@ -40,7 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluations(tmp_path: Path, folder: Path, **fields: Any) -> dict[str, Evaluation]:
-    rewards = prepare(tmp_path, kind="model", model=str(folder), rows=ROWS, sampling={"n": 2}, **(POOL | fields))
+    rewards = prepare(
+        tmp_path, kind="model", model=str(folder), rows=ROWS, sampling={"n": 2, "max_tokens": 8}, **(POOL | fields)
+    )
     return {split: Evaluation((reward,), (), (), {}) for split, reward in zip(SPLITS, rewards, strict=True)}
 
 
