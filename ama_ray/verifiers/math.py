@@ -44,12 +44,11 @@ class MathVerifier(Verifier):
         field = next((field for field in _FIELDS if field in row.fields), _FIELDS[0])
         found = row.get(field)
         answers = tuple(_right(answer) for answer in (found if isinstance(found, list) else [found]))
-        for answer in answers:
-            if not _is_readable(answer, self.timeout):
-                raise UserError(
-                    f"{row.where}: the field {field!r} has no answer that math-verify can read; give a number, an "
-                    "expression or LaTeX, or use `kind: exact`."
-                )
+        if not answers or not all(_is_readable(answer, self.timeout) for answer in answers):
+            raise UserError(
+                f"{row.where}: the field {field!r} has no answer that math-verify can read; give a number, an "
+                "expression or LaTeX, or use `kind: exact`."
+            )
         return answers
 
     def scores(self, replies: Sequence[str], rights: Sequence[Any]) -> list[float]:
