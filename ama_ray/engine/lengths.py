@@ -20,8 +20,9 @@ class Lengths:
         """Knows nothing yet."""
         self._seen: dict[Generation, int] = {}
 
-    def note(self, request: Generation, replies: Sequence[Reply]) -> None:
+    def note(self, request: Request, replies: Sequence[Reply]) -> None:
         """Takes in the replies of the last trial to a request."""
+        assert isinstance(request, Generation)
         self._seen[request] = max(reply.tokens for reply in replies)
 
     def longest_first(self, requests: Sequence[Request], places: Sequence[int] | None = None) -> list[int]:

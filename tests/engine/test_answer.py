@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,6 +12,9 @@ from ama_ray.engine.prefix_tree import POSITIONS, TOKENS, UNSCORED
 from ama_ray.engine.replies import Reply
 from ama_ray.engine.requests import Answer, Continuations, Generation, NextToken, Request
 from tests.support.words import StandInEngine, WordTokenizer
+
+if TYPE_CHECKING:
+    from ama_ray.engine.replies import Finish
 
 CHOICES = Continuations((0, 1), ((1, 2), (2,)))
 LETTERS = Continuations((0, 2), ((1,), (2,)))
@@ -54,8 +57,8 @@ class FakeVllm(StandInEngine):
             return Answer([], [], [], [], (tokens, [-float(token) for token in tokens]), None)
         text = self.texts.get(prompt[-1], "a" * prompt[-1])
         cut = next((text.index(stop) for stop in fields["stop"] if stop in text), None)
-        text, finish = text[:cut], "end" if cut is None else "stop"
-        return Answer([text] * fields["n"], [finish] * fields["n"], [len(text)] * fields["n"], [], None, None)
+        text, finish, n = text[:cut], "end" if cut is None else "stop", fields["n"]
+        return Answer([text] * n, [cast("Finish", finish)] * n, [len(text)] * n, [], None, None)
 
 
 def test_answers_are_in_the_order_of_the_requests() -> None:
@@ -95,7 +98,11 @@ def test_a_reply_that_has_to_be_asked_again_is_waited_for() -> None:
     engine.cached = True
     heard: list[Any] = []
     thinking = Thinking("</think>", "<think>")
-    requests = [replied(1, stop=(".",), thinking=thinking), replied(2, stop=(".",), thinking=thinking), CHOICES]
+    requests: list[Request] = [
+        replied(1, stop=(".",), thinking=thinking),
+        replied(2, stop=(".",), thinking=thinking),
+        CHOICES,
+    ]
     answers = engine.answer(requests, {1}, heard.append)
     assert answers[1] == [Reply("c", "a. b", "stop", 23)]
     assert heard == [{1: answers[1]}]

@@ -51,7 +51,8 @@ def test_the_answer_is_what_comes_after_the_thinking(text: str, thinking: str, a
 
 def test_a_reply_that_never_gets_there_is_cut_off() -> None:
     text = "<think>5 and 7 make 12"
-    assert Saying(text, "length").reply(MARKS) == Reply("", text, "length", len(text), cut_off=True)
+    thought = "5 and 7 make 12"
+    assert Saying(text, "length").reply(MARKS) == Reply("", thought, "length", len(text), cut_off=True)
     # One that does not think needs no end; one whose prompt began to think does.
     assert not Saying("12").reply(MARKS).cut_off
     assert Saying("12").reply(MARKS.after("2 * 6 = <think>\n")).cut_off

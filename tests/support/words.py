@@ -58,7 +58,7 @@ class StandInEngine(Engine):
 
     def answer(self, requests: Sequence[Request], first: Any = (), then: Any = lambda replies: None) -> list[Any]:
         methods = {Generation: self.generate, Continuations: self.loglikelihoods, NextToken: self.next_tokens}
-        answers = [methods[type(request)]([request])[0] for request in requests]  # type: ignore[operator, index]
+        answers = [methods[type(request)]([request])[0] for request in requests]  # type: ignore[operator]
         then({place: answers[place] for place in first})
         return answers
 
