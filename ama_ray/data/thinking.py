@@ -63,9 +63,9 @@ class Thinking:
         """
         thinking, found, answer = text.partition(self.end)
         if found:
-            return self._plain(thinking.removeprefix(self.begin)), self._plain(answer)
+            return self._plain(thinking.replace(self.begin, "", 1)), self._plain(answer)
         if self.always or self.begin in text:
-            return self._plain(text), None
+            return self._plain(text.replace(self.begin, "", 1)), None
         return "", self._plain(text)
 
     def _plain(self, text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ama_ray.engine.engine import MAX_CANDIDATES
+from ama_ray.engine.asking import MAX_CANDIDATES
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.data.thinking import Thinking
 from ama_ray.engine.prefix_tree import ScoringError, plan
 from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.engine.worker.target_scorer import TargetScorer
@@ -128,14 +130,14 @@ def with_a_stale_cache(requests: Sequence[Continuations]) -> tuple[list[list[flo
     """Scores after a first time, without the reset in between; and how many prompts were asked without the cache."""
     engine = live_engine._engines[0][0]
     engine.loglikelihoods(requests)
-    scores = engine._scores
+    run = engine._run
     again: list[Any] = []
 
-    def counted(branches: Any, *, read_cache: bool = True) -> list[list[float]]:
-        again.extend([] if read_cache else branches)
-        return scores(branches, read_cache=read_cache)
+    def counted(prompts: Any, params: list[dict[str, Any]], finished: Any) -> Any:
+        again.extend(fields for fields in params if fields["skip_reading_prefix_cache"])
+        return run(prompts, params, finished)
 
-    with changed(engine, reset_cache=lambda: None, _scores=counted):
+    with changed(engine, reset_cache=lambda: None, _run=counted):
         return engine.loglikelihoods(requests), len(again)
 
 
@@ -245,8 +247,9 @@ def test_greedy_replies_equal_transformers(
     for prompt, (reply,) in zip(PROMPTS, replies, strict=True):
         written = references[weights].generate(torch.tensor([prompt]), max_new_tokens=most, do_sample=False)[0]
         ended += int(written[-1]) == END
-        assert reply.strip() == tokenizer.decode(written[len(prompt) :], skip_special_tokens=True).strip()
-        assert "<" not in reply
+        assert reply.text.strip() == tokenizer.decode(written[len(prompt) :], skip_special_tokens=True).strip()
+        assert "<" not in reply.text
+        assert (reply.tokens, reply.finish) == (len(written) - len(prompt), "end" if written[-1] == END else "length")
     assert 0 < ended < len(PROMPTS)
 
 
@@ -274,16 +277,51 @@ def test_n_replies_differ_and_repeat(engine: Live) -> None:
 
 def test_replies_end_at_the_end_token_without_special_tokens(engine: Live) -> None:
     engine.swap(engine.merge)
-    replies = [reply for row in engine.generate(sampled(seed=0, n=8)) for reply in row]
+    replies = [reply.text for row in engine.generate(sampled(seed=0, n=8)) for reply in row]
     assert 0 < sum(len(reply.split()) < 12 for reply in replies) < len(replies)
     assert not any("<" in reply for reply in replies)
 
 
 def test_a_stop_string_ends_a_reply_and_is_not_part_of_it(engine: Live) -> None:
     engine.swap(engine.merge)
-    whole = [row[0] for row in engine.generate(sampled(seed=0))]
+    whole = [row[0].text for row in engine.generate(sampled(seed=0))]
     stops = tuple(max(whole, key=len).split()[i] + " " for i in (3, 5))
-    stopped = [row[0] for row in engine.generate(sampled(seed=0, stop=stops))]
+    ended = [row[0] for row in engine.generate(sampled(seed=0, stop=stops))]
+    stopped = [reply.text for reply in ended]
     cut = [reply[: min(i for i in (*(reply.find(s) for s in stops), len(reply)) if i >= 0)] for reply in whole]
     assert stopped == cut
+    assert [reply.finish == "stop" for reply in ended] == [a != b for a, b in zip(cut, whole, strict=True)]
     assert stopped != whole
+
+
+def test_a_stop_string_inside_the_thinking_does_nothing(engine: Live) -> None:
+    engine.swap(engine.merge)
+    whole = engine.generate(sampled(seed=0))
+    place = max(range(len(whole)), key=lambda i: len(whole[i][0].text))
+    text = whole[place][0].text
+    words = text.split()
+    (request,) = sampled(seed=0, stop=(words[4],))[place : place + 1]
+    # What this reply thinks ends at one of its words; one before it would stop it.
+    told = Thinking(words[6], words[0])
+    before, _, after = text.partition(words[6])
+    assert words[4] in before
+    for thinking in (told, replace(told, always=True)):
+        ((reply,),) = engine.generate([replace(request, thinking=thinking)])
+        assert (reply.thinking, reply.text) == (before.replace(words[0], "", 1), after.partition(words[4])[0])
+    ((reply,),) = engine.generate([replace(request, thinking=Thinking("nowhere", words[0]))])
+    assert (reply.text, reply.thinking, reply.finish, reply.cut_off) == (
+        "",
+        text.replace(words[0], "", 1),
+        whole[place][0].finish,
+        True,
+    )
+
+
+def test_all_that_a_trial_asks_goes_in_one_batch(engine: Live, references: dict[str, Any]) -> None:
+    engine.swap(engine.merge)
+    replies = [Generation(prompt, 24) for prompt in PROMPTS]
+    answers = engine.answer([*EVERYTHING, *replies, *SINGLE])
+    theirs = expected(references["merge"], [*EVERYTHING, *SINGLE])
+    count = len(EVERYTHING)
+    assert furthest(answers[:count] + answers[count + len(replies) :], theirs) <= TOLERANCE
+    assert answers[count : count + len(replies)] == engine.generate(replies)
