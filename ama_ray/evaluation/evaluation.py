@@ -47,7 +47,7 @@ class Measured:
 
     Attributes:
         items: By name of a reward or probe; see `ama_ray.scores.objectives.Items`.
-        tokens: Tokens that judges were sent and sent back.
+        tokens: Tokens that judges were sent and sent back, and verdicts that are `missing`.
         seconds: Wall seconds where the model was asked: `generate` (until the replies to the rewards' prompts were
             there), `score` (the rest).
         replies: The first replies to the first prompts of the first reward, for people to read.
@@ -202,7 +202,8 @@ class Evaluation:
         for prepared in self.rewards:
             scored = prepared.score(self._of_part(prepared.settings.name, answers))
             items[prepared.settings.name] = scored.items
-            tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
+            took = scored.tokens | ({"missing": scored.missing} if scored.missing else {})
+            tokens |= {kind: tokens.get(kind, 0) + count for kind, count in took.items()}
         return Measured(items, tokens)
 
     def _measure_replies(self, answers: Mapping[int, Any] | Sequence[Any]) -> dict[str, NDArray[np.float64]]:
