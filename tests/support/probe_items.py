@@ -98,7 +98,8 @@ def probe(folder: Path, kind: str, search: Sequence[Fields], report: Sequence[Fi
         "file": write(folder / "items.jsonl", search),
         "report_file": write(folder / "later.jsonl", report),
     }
-    fields = {"name": "p", "family": "f", "kind": kind, **source, **settings}
+    own = {"sandbox": "none"} if kind == "code" else {}  # what some machines do not have has tests of its own
+    fields = {"name": "p", "family": "f", "kind": kind, **own, **source, **settings}
     made: FileProbe = TypeAdapter[Any](Probe).validate_python(fields)
     return made
 
