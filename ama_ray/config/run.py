@@ -14,7 +14,7 @@ from ama_ray.config.engine import EngineSettings
 from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, Range, Space, listed
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
-from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, Tokens, WarmStart
+from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, TokenCost, WarmStart
 from ama_ray.errors import UserError
 
 BASELINE_RATIOS = tuple(i / 10 for i in range(11))
@@ -79,7 +79,7 @@ class RunConfig(Model):
         "error: `stop` after these two and say how many items are missing, or `go-on` with a warning",
     )
     early_stopping: bool = Field(True, description="stop trials that a part of the items shows to be hopeless")
-    tokens: Tokens = Field(Tokens(), description="what `tokens` counts, and whether fewer are an objective")
+    tokens: TokenCost = Field(TokenCost(), description="what `tokens` counts, and whether fewer are an objective")
     constraints: Bounds = Field(
         {},
         description="bounds such as '<= 0.02' that points of the front satisfy, by `tax`, `tokens`, a reward "

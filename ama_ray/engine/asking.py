@@ -33,14 +33,14 @@ def ignored(number: int, answer: Answer) -> None:
 
 
 @dataclass(frozen=True)
-class Batch:
+class PromptBatch:
     """Prompts for vLLM, in token ids, each with how it is sampled."""
 
     prompts: list[list[int]] = field(default_factory=list)
     params: list[SamplingFields] = field(default_factory=list)
 
-    def __add__(self, other: Batch) -> Batch:
-        return Batch(self.prompts + other.prompts, self.params + other.params)
+    def __add__(self, other: PromptBatch) -> PromptBatch:
+        return PromptBatch(self.prompts + other.prompts, self.params + other.params)
 
 
 # A generator that yields what it asks, is sent the answers, and returns what they come to; a second batch where the
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     Result = TypeVar("Result")
-    Asking: TypeAlias = Generator[Batch, list[Answer], Result]
+    Asking: TypeAlias = Generator[PromptBatch, list[Answer], Result]
 
 
 class Awaited:
@@ -117,7 +117,7 @@ def sampled(request: Generation, stops: bool) -> SamplingFields:
 def replies_to(requests: Sequence[Generation], stops: Sequence[bool]) -> Asking[list[list[Reply]]]:
     """Asks for replies, with the stop strings of each request or without."""
     params = [sampled(*each) for each in zip(requests, stops, strict=True)]
-    answers = yield Batch([list(request.prompt) for request in requests], params)
+    answers = yield PromptBatch([list(request.prompt) for request in requests], params)
     return [read(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
 
@@ -136,9 +136,9 @@ def greedy_answers(answers: Sequence[Answer]) -> Outputs:
     return [list(zip(*asked(answer.logprobs), strict=True)) for answer in answers]
 
 
-def of_branches(branches: Sequence[Branch], *, read_cache: bool = True) -> Batch:
+def of_branches(branches: Sequence[Branch], *, read_cache: bool = True) -> PromptBatch:
     """Requests for the log-probabilities of the targets of branches."""
-    return Batch(
+    return PromptBatch(
         [list(branch.tokens) for branch in branches],
         [
             scored(prompt_logprobs=0, skip_reading_prefix_cache=not read_cache, extra_args=branch.extra_args)
@@ -185,10 +185,10 @@ def is_single(request: Continuations) -> bool:
     return 0 < len(request.continuations) <= MAX_CANDIDATES and all(len(c) == 1 for c in request.continuations)
 
 
-def of_singles(requests: Sequence[Continuations]) -> Batch:
+def of_singles(requests: Sequence[Continuations]) -> PromptBatch:
     """Requests for the log-probabilities of continuations of one token each."""
     candidates = [sorted({continuation[0] for continuation in request.continuations}) for request in requests]
-    return Batch(
+    return PromptBatch(
         [list(request.context) for request in requests], [scored(logprob_token_ids=tokens) for tokens in candidates]
     )
 

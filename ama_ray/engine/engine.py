@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ama_ray.engine.asking import (
     MAX_CANDIDATES,
     Awaited,
-    Batch,
+    PromptBatch,
     asked,
     completed,
     greedy,
@@ -217,7 +217,7 @@ class Engine(ABC):
     def _likeliest(self, requests: Sequence[NextToken]) -> Asking[list[dict[int, float]]]:
         """Asks for next tokens."""
         params = scored(logprobs=min(MAX_CANDIDATES, self._vocabulary_size))
-        answers = yield Batch([list(request.context) for request in requests], [params] * len(requests))
+        answers = yield PromptBatch([list(request.context) for request in requests], [params] * len(requests))
         steps = [asked(answer.logprobs) for answer in answers]
         # The generated token is in front, and comes again in its place.
         return [dict(zip(tokens[1:], logprobs[1:], strict=True)) for tokens, logprobs in steps]

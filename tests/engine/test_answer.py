@@ -14,7 +14,7 @@ from ama_ray.engine.requests import Answer, Continuations, Generation, NextToken
 from tests.support.words import StandInEngine, WordTokenizer
 
 if TYPE_CHECKING:
-    from ama_ray.engine.replies import Finish
+    from ama_ray.engine.requests import Finish
 
 CHOICES = Continuations((0, 1), ((1, 2), (2,)))
 LETTERS = Continuations((0, 2), ((1,), (2,)))

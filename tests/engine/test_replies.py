@@ -60,22 +60,16 @@ def test_a_reply_that_never_gets_there_is_cut_off() -> None:
 
 
 def test_a_text_of_the_run_file_has_to_be_said() -> None:
-    tokenizer = WordTokenizer()
-    thinking = Thinking.of(tokenizer, "Answer:")
+    thinking = Thinking.of((), (), "Answer:")
     assert Saying("so Answer: 7").reply(thinking).text == " 7"
     assert Saying("7").reply(thinking).cut_off
 
 
 def test_a_tokenizer_s_own_marks_are_used_and_special_ones_taken_out() -> None:
-    class Special(WordTokenizer):
-        all_special_tokens = ["<s>", "[THINK]", "[/THINK]"]  # noqa: RUF012
-
-        def get_added_vocab(self) -> dict[str, int]:
-            return {"[THINK]": 1, "[/THINK]": 2}
-
-    thinking = Thinking.of(Special(), None)
+    marks = ("[THINK]", "[/THINK]")
+    thinking = Thinking.of(marks, ("<s>", *marks), None)
     assert Saying("[THINK]5[/THINK]7<s>").reply(thinking) == Reply("7", "5", "end", 20)
-    assert Thinking.of(WordTokenizer(), None).special == ()
+    assert Thinking.of((), ("<s>",), None) == MARKS
 
 
 def test_a_stop_string_does_nothing_inside_the_thinking() -> None:
