@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from ama_ray.data.rows import Row
 
-_CALLS = "ama_ray.verifiers.math_calls"
-_COUNT, _EQUAL = Function(f"{_CALLS}:count"), Function(f"{_CALLS}:equal")
+_EQUAL = Function("ama_ray.verifiers.math_calls:equal")
 _MARKED = re.compile(r"####[ \t]*([^\n]+)\s*\Z")
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
@@ -86,6 +85,6 @@ def _right(answer: Any) -> str:
 @lru_cache(100_000)
 def _is_readable(answer: str, timeout: float) -> bool:
     try:
-        return call(_COUNT, answer, timeout=timeout)[0] > 0
+        return bool(call(_EQUAL, answer, None, timeout=timeout)[0])
     except LateError:
         return False
