@@ -51,7 +51,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("The report: `report`", run.Report),
     ("When to stop: `stop`", search.Stop),
     ("What a run may spend: `budget`", search.Budget),
-    ("What replies cost: `tokens`", search.Tokens),
+    ("What replies cost: `tokens`", search.TokenCost),
     ("Proxy distillation: `distill`", distill.Distill),
     ("Engines: `engine`", engine.EngineSettings),
 )

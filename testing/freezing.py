@@ -22,8 +22,8 @@ Stack = frozenset[tuple[str, str]]
 
 
 def generating(stack: Stack) -> bool:
-    """Whether vLLM generates replies."""
-    return ("engine.py", "Engine.generate") in stack
+    """Whether vLLM answers what a trial asks, replies first of all."""
+    return ("engine.py", "Engine.answer") in stack
 
 
 def in_a_trial(stack: Stack) -> bool:

@@ -129,8 +129,8 @@ class SplitHalves:
 
         def volume(half: int, front: Sequence[int]) -> float:
             low, high = box(names, base[half], aligned[half])
-            ends = (dict(zip(names, turned(names, end).tolist(), strict=True)) for end in (low, high))
-            reference = reference_point(*ends, pareto.worst)
+            first, last = (dict(zip(names, turned(names, end).tolist(), strict=True)) for end in (low, high))
+            reference = reference_point(first, last, pareto.worst)
             return hypervolume(scored[front, half], low, high, turned(names, [*reference.values()]))
 
         fronts: list[list[int]] = [[] for _ in range(2 * SPLITS)]

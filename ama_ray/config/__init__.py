@@ -7,7 +7,7 @@ from ama_ray.config.probes import FewShot, FileProbe, PresetProbe, Probe, TaskPr
 from ama_ray.config.rewards import Judge, Prompts, Reward, RewardSettings
 from ama_ray.config.run import BASELINE_RATIOS, FIRST_RATIOS, Report, RunConfig
 from ama_ray.config.sampling import Chat, Drawing, Sampling
-from ama_ray.config.search import Budget, Stop, Tokens
+from ama_ray.config.search import Budget, Stop, TokenCost
 
 __all__ = [
     "BASELINE_RATIOS",
@@ -31,5 +31,5 @@ __all__ = [
     "Split",
     "Stop",
     "TaskProbe",
-    "Tokens",
+    "TokenCost",
 ]

@@ -16,7 +16,7 @@ from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, 
 from ama_ray.config.mistakes import Mistake, mistakes
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
-from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, Tokens, WarmStart
+from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, TokenCost, WarmStart
 from ama_ray.config.yaml_file import YamlFile
 from ama_ray.errors import UserError, did_you_mean
 
@@ -85,7 +85,7 @@ class RunConfig(Model):
         "error: `stop` after these two and say how many items are missing, or `go-on` with a warning",
     )
     early_stopping: bool = Field(True, description="stop trials that a part of the items shows to be hopeless")
-    tokens: Tokens = Field(Tokens(), description="what `tokens` counts, and whether fewer are an objective")
+    tokens: TokenCost = Field(TokenCost(), description="what `tokens` counts, and whether fewer are an objective")
     constraints: Bounds = Field(
         {},
         description="bounds such as '<= 0.02' that points of the front satisfy, by `tax`, `tokens`, a reward "

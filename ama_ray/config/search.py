@@ -82,7 +82,7 @@ Reference = dict[str, Annotated[float, Field(allow_inf_nan=False)]]
 """By objective."""
 
 
-class Tokens(Model):
+class TokenCost(Model):
     """The cost of replies: `tokens`, their mean number of tokens, those of the thinking included.
 
     It is a column of `trials.csv`, may be bounded (`constraints: {tokens: '<= 800'}`), and with `objective` is one of

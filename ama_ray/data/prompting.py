@@ -82,7 +82,8 @@ class Prompting:
 
     @cached_property
     def _thinking(self) -> Thinking:
-        return Thinking.of(self.tokenizer, self.settings.answer_after)
+        tokenizer = self.tokenizer
+        return Thinking.of(tokenizer.get_added_vocab(), tokenizer.all_special_tokens, self.settings.answer_after)
 
     def pair(self, prompt: str, continuation: str, row: Row) -> tuple[Tokens, Tokens]:
         """Token ids of a prompt and of its continuation, split as lm-evaluation-harness does.

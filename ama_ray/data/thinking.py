@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ama_ray.data.prompting import Tokenizer
+    from collections.abc import Collection, Sequence
 
 MARKS = (
     ("<think>", "</think>"),
@@ -37,19 +37,18 @@ class Thinking:
     special: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, answer_after: str | None) -> Thinking:
+    def of(cls, added: Collection[str], special: Sequence[str], answer_after: str | None) -> Thinking:
         """What is known of replies before there is a prompt.
 
         Args:
-            tokenizer: Of the pair.
+            added: Tokens that the tokenizer has been given whole.
+            special: Its special tokens.
             answer_after: The run file's mark of the end; None for the tokenizer's own.
         """
-        added = tokenizer.get_added_vocab()
         begin, end = next((marks for marks in MARKS if marks[1] in added), MARKS[0])
         begin, end = ("", answer_after) if answer_after else (begin, end)
-        special = tuple(tokenizer.all_special_tokens)
         shown = any(token in begin or token in end for token in special)
-        return cls(end, begin, always=not begin, special=special if shown else ())
+        return cls(end, begin, always=not begin, special=tuple(special) if shown else ())
 
     def after(self, prompt: str) -> Thinking:
         """What is known of the replies to a prompt, which may have begun their thinking."""
@@ -63,9 +62,9 @@ class Thinking:
         """
         thinking, found, answer = text.partition(self.end)
         if found:
-            return self._plain(thinking.removeprefix(self.begin)), self._plain(answer)
+            return self._plain(thinking.replace(self.begin, "", 1)), self._plain(answer)
         if self.always or self.begin in text:
-            return self._plain(text), None
+            return self._plain(text.replace(self.begin, "", 1)), None
         return "", self._plain(text)
 
     def _plain(self, text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ama_ray.engine.engine import MAX_CANDIDATES
+from ama_ray.engine.asking import MAX_CANDIDATES
 from ama_ray.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:

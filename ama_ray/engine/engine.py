@@ -4,33 +4,46 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.engine.asking import (
+    MAX_CANDIDATES,
+    Awaited,
+    PromptBatch,
+    asked,
+    completed,
+    greedy,
+    greedy_answers,
+    ignored,
+    is_single,
+    of_branches,
+    of_singles,
+    replies_to,
+    scored,
+    scores_of,
+    single_sums,
+)
 from ama_ray.engine.lengths import Lengths
-from ama_ray.engine.prefix_tree import UNSCORED, ScoringError, plan
-from ama_ray.engine.replies import ended_in_thinking, read
+from ama_ray.engine.prefix_tree import ScoringError, plan
+from ama_ray.engine.replies import ended_in_thinking
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.engine.worker.swap_extension import check_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from ama_ray.engine.prefix_tree import Branch
+    from ama_ray.engine.asking import Asking, Finished, SamplingFields
     from ama_ray.engine.replies import Reply
     from ama_ray.engine.requests import Answer, Request
     from ama_ray.engine.verdict import Outputs
 
-MAX_CANDIDATES = 128
-"""Most next tokens whose log-probabilities one request gives: vLLM's limit on `logprob_token_ids`."""
 WARM_UP_TOLERANCE = {"float32": 0.05, "float16": 0.25, "bfloat16": 2.0}
 """Nats by which a log-probability may differ between vLLM's sampler and `TargetScorer`, by precision of the engine.
 
 In 16 bits these are four roundings of a logit between 64 and 128: kernels for one token and for several round apart.
 What the comparison is to find, scores of another row or of another token, is off by more with weights of any use.
 """
-
-SamplingFields = dict[str, Any]
-"""Fields of vLLM's `SamplingParams`, plain values all of them."""
 
 
 class Engine(ABC):
@@ -42,8 +55,13 @@ class Engine(ABC):
         return Lengths()
 
     @abstractmethod
-    def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
-        """Has vLLM answer prompts, all in one batch, in this order."""
+    def _run(
+        self, prompts: list[list[int]], params: list[SamplingFields], finished: Finished = ignored
+    ) -> list[Answer]:
+        """Has vLLM answer prompts, all in one batch, in this order.
+
+        An engine in this process tells `finished` of every answer as soon as it is there.
+        """
 
     @abstractmethod
     def call_workers(self, method: str, *args: Any) -> list[Any]:
@@ -77,23 +95,62 @@ class Engine(ABC):
         self._call("swap", dict(ratios))
         self.reset_cache()
 
-    def answer(self, requests: Sequence[Request]) -> list[Any]:
-        """Asks for all that the requests want, in one large batch for each sort of request.
+    def answer(
+        self,
+        requests: Sequence[Request],
+        first: Collection[int] = (),
+        then: Callable[[dict[int, list[Reply]]], None] = lambda replies: None,
+    ) -> list[Any]:
+        """Asks for all that the requests want in one batch, so that the engine is full as long as it can be.
+
+        The replies that are likely to be the longest come first: vLLM takes requests in their order, and a long reply
+        that begins last goes on alone. Scores come after all replies, and take the places of those that have ended.
+
+        Args:
+            requests: Of any sort.
+            first: The places of some requests for replies that somebody waits for.
+            then: Called with the answers to these by place, as soon as the last of them is there.
 
         Returns:
             One answer per request: of `generate` to a `Generation`, of `loglikelihoods` to a `Continuations`, of
             `next_tokens` to a `NextToken`.
         """
-        answers: dict[int, Any] = {}
-        methods: tuple[tuple[type, Any], ...] = (
-            (Generation, self.generate),
-            (Continuations, self.loglikelihoods),
-            (NextToken, self.next_tokens),
-        )
-        for sort, method in methods:
-            if places := [place for place, request in enumerate(requests) if isinstance(request, sort)]:
-                answers |= zip(places, method([requests[place] for place in places]), strict=True)
+        sorts = [
+            [place for place, request in enumerate(requests) if isinstance(request, sort)]
+            for sort in (Generation, Continuations, NextToken)
+        ]
+        sorts[0] = self._lengths.longest_first(requests, sorts[0])
+        begun = Awaited({number: place for number, place in enumerate(sorts[0]) if place in first}, requests, then)
+        wanted = [[requests[place] for place in places] for places in sorts]
+        methods: tuple[Callable[[Any], Asking[Any]], ...] = (self._replies, self._sums, self._likeliest)
+        found = self._together([method(of) for method, of in zip(methods, wanted, strict=True)], begun)
+        answers = {
+            place: answer
+            for places, of in zip(sorts, found, strict=True)
+            for place, answer in zip(places, of, strict=True)
+        }
+        for place in sorts[0]:
+            self._lengths.note(requests[place], answers[place])
+        begun.end(answers)
         return [answers[place] for place in range(len(requests))]
+
+    def _together(self, askings: Sequence[Asking[Any]], finished: Finished) -> list[Any]:
+        """Has vLLM answer what several sorts of requests ask, in one batch; what they ask after that, in another."""
+        results: list[Any] = [None] * len(askings)
+        answers: dict[int, Any] = dict.fromkeys(range(len(askings)))
+        while answers:
+            batches = {}
+            for number, answer in answers.items():
+                try:
+                    batches[number] = askings[number].send(answer)
+                except StopIteration as ended:
+                    results[number] = ended.value
+            prompts = [prompt for batch in batches.values() for prompt in batch.prompts]
+            params = [fields for batch in batches.values() for fields in batch.params]
+            given = iter(self._run(prompts, params, finished) if prompts else ())
+            answers = {number: list(islice(given, len(batch.prompts))) for number, batch in batches.items()}
+            finished = ignored
+        return results
 
     def reset_cache(self) -> None:
         """Empties the prefix cache.
@@ -104,30 +161,23 @@ class Engine(ABC):
         check_cache(self._empty_cache())
 
     def generate(self, requests: Sequence[Generation]) -> list[list[Reply]]:
-        """Samples replies, `n` per request, in one batch.
+        """Samples replies, `n` per request, in one batch."""
+        (replies,) = self._together([self._replies(requests)], ignored)
+        return list(replies)
+
+    def _replies(self, requests: Sequence[Generation]) -> Asking[list[list[Reply]]]:
+        """Asks for replies.
 
         A stop string ends no reply that is still thinking, which vLLM cannot be told: where it stood in a reply's
         thinking, the request is asked again without, and its answers end at the stop string all the same.
         """
-        replies = self._replies(requests, [not (r.thinking and r.thinking.always) for r in requests])
+        stops = [not (request.thinking and request.thinking.always) for request in requests]
+        replies = yield from replies_to(requests, stops)
         again = [place for place, of in enumerate(replies) if ended_in_thinking(of)]
-        for place, of in zip(again, self._replies([requests[i] for i in again], [False] * len(again)), strict=True):
-            replies[place] = of
+        if again:
+            whole = yield from replies_to([requests[place] for place in again], [False] * len(again))
+            replies = list({**dict(enumerate(replies)), **dict(zip(again, whole, strict=True))}.values())
         return replies
-
-    def _replies(self, requests: Sequence[Generation], stops: Sequence[bool]) -> list[list[Reply]]:
-        """The replies to requests, each with its stop strings told to vLLM or not.
-
-        Those that are likely to be the longest come first: vLLM takes requests in their order, and a long reply that
-        begins last goes on alone.
-        """
-        order = self._lengths.longest_first(requests)
-        prompts = [list(requests[place].prompt) for place in order]
-        answers = self._run(prompts, [_sampled(requests[place], stops[place]) for place in order])
-        replies = {place: read(requests[place], answer) for place, answer in zip(order, answers, strict=True)}
-        for place, of in replies.items():
-            self._lengths.note(requests[place], of)
-        return [replies[place] for place in range(len(requests))]
 
     def greedy_logprobs(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> Outputs:
         """Greedy tokens after each prompt with their log-probabilities, past the end token; for the deep check."""
@@ -139,64 +189,38 @@ class Engine(ABC):
         What continuations have in common, their context first of all, is computed once. Continuations of one token
         each, as letters and single words are, cost one generated token for all of them.
         """
-        planned = plan([request for request in requests if not _is_single(request)])
-        # The plan counts on a cache that holds nothing but what its own branches put there, hence also this order.
-        self.reset_cache()
-        sums = iter(planned.sums(self._scores(planned.branches)))
-        single = iter(self._single_token_scores([request for request in requests if _is_single(request)]))
-        return [next(single if _is_single(request) else sums) for request in requests]
+        (sums,) = self._together([self._sums(requests)], ignored)
+        return list(sums)
+
+    def _sums(self, requests: Sequence[Continuations]) -> Asking[list[list[float]]]:
+        """Asks for log-likelihoods."""
+        single = [request for request in requests if is_single(request)]
+        planned = plan([request for request in requests if not is_single(request)])
+        if planned.branches:
+            # The plan counts on a cache that holds nothing but what its own branches put there, hence also this order.
+            # Where a reply has put there what is to be scored, it is scored again.
+            self.reset_cache()
+        answers = yield of_branches(planned.branches) + of_singles(single)
+        count = len(planned.branches)
+        scores = yield from completed(planned.branches, answers[:count])
+        sums, singles = iter(planned.sums(scores)), iter(single_sums(single, answers[count:]))
+        return [next(singles if is_single(request) else sums) for request in requests]
 
     def next_tokens(self, requests: Sequence[NextToken]) -> list[dict[int, float]]:
         """Log-probabilities of the most likely next tokens at temperature 1, the likeliest first, in one batch.
 
         There are `MAX_CANDIDATES` of them, or as many as the vocabulary has where that is smaller.
         """
-        params = _scored(logprobs=min(MAX_CANDIDATES, self._vocabulary_size))
-        answers = self._run([list(request.context) for request in requests], [params] * len(requests))
-        steps = [_asked(answer.logprobs) for answer in answers]
+        (steps,) = self._together([self._likeliest(requests)], ignored)
+        return list(steps)
+
+    def _likeliest(self, requests: Sequence[NextToken]) -> Asking[list[dict[int, float]]]:
+        """Asks for next tokens."""
+        params = scored(logprobs=min(MAX_CANDIDATES, self._vocabulary_size))
+        answers = yield PromptBatch([list(request.context) for request in requests], [params] * len(requests))
+        steps = [asked(answer.logprobs) for answer in answers]
         # The generated token is in front, and comes again in its place.
         return [dict(zip(tokens[1:], logprobs[1:], strict=True)) for tokens, logprobs in steps]
-
-    def _scores(self, branches: Sequence[Branch], *, read_cache: bool = True) -> list[list[float]]:
-        """Log-probabilities of each branch's targets.
-
-        Raises:
-            ScoringError: vLLM did not answer what was asked.
-        """
-        answers = self._run(
-            [list(branch.tokens) for branch in branches],
-            [
-                _scored(prompt_logprobs=0, skip_reading_prefix_cache=not read_cache, extra_args=branch.extra_args)
-                for branch in branches
-            ],
-        )
-        scores = []
-        for branch, answer in zip(branches, answers, strict=True):
-            tokens, logprobs = _asked(answer.prompt_logprobs)
-            if tokens != [token for _, token in branch.targets]:
-                raise ScoringError("vLLM's answer is not for the tokens that were asked; its log-likelihoods are wrong")
-            scores.append(logprobs)
-        unscored = [number for number, logprobs in enumerate(scores) if UNSCORED in logprobs]
-        if unscored and not read_cache:
-            raise ScoringError("vLLM left log-probabilities out, though it was not to use its cache")
-        if unscored:
-            # A branch that vLLM put off half-way, to make room, may find in the cache what it has yet to score.
-            again = self._scores([branches[number] for number in unscored], read_cache=False)
-            for number, logprobs in zip(unscored, again, strict=True):
-                scores[number] = logprobs
-        return scores
-
-    def _single_token_scores(self, requests: Sequence[Continuations]) -> list[list[float]]:
-        candidates = [sorted({continuation[0] for continuation in request.continuations}) for request in requests]
-        answers = self._run(
-            [list(request.context) for request in requests],
-            [_scored(logprob_token_ids=tokens) for tokens in candidates],
-        )
-        steps = [dict(zip(*_asked(answer.logprobs), strict=True)) for answer in answers]
-        return [
-            [step[continuation[0]] for continuation in request.continuations]
-            for request, step in zip(requests, steps, strict=True)
-        ]
 
     def _warm_up(self) -> None:
         # The first request of each sort compiles for seconds, which would be charged to the first trial.
@@ -214,54 +238,7 @@ class Engine(ABC):
         context = (1, 2)
         (reply,) = self.greedy_logprobs([context], 2)
         planned = plan([Continuations(context, (tuple(token for token, _ in reply),))])
-        (scores,) = self._scores(planned.branches)
+        ((scores,),) = self._together([scores_of(planned.branches)], ignored)
         most = WARM_UP_TOLERANCE[self._dtype]
         if not all(abs(a - b) <= most for a, (_, b) in zip(scores, reply, strict=True)):
             raise ScoringError(f"tokens with log-probabilities {reply} when generated have {scores} when scored")
-
-
-def _sampled(request: Generation, stops: bool) -> SamplingFields:
-    """A request for replies, with its stop strings or without."""
-    return {
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "n": request.n,
-        "seed": request.seed if request.temperature > 0 else None,
-        "stop": list(request.stop) if stops else [],
-        "stop_token_ids": list(request.stop_token_ids),
-        "top_p": request.top_p,
-        "top_k": request.top_k,
-        "min_p": request.min_p,
-        "repetition_penalty": request.repetition_penalty,
-        "skip_special_tokens": not (request.thinking and request.thinking.special),
-    }
-
-
-def _scored(**fields: Any) -> SamplingFields:
-    """A request for log-probabilities rather than text: greedy, one token unless said otherwise."""
-    return {"max_tokens": 1, "temperature": 0, "flat_logprobs": True, "detokenize": False} | fields
-
-
-def greedy(max_tokens: int) -> SamplingFields:
-    """A request for greedy tokens with their log-probabilities, past the end token."""
-    return _scored(max_tokens=max_tokens, logprobs=0, ignore_eos=True)
-
-
-def greedy_answers(answers: Sequence[Answer]) -> Outputs:
-    """What was asked for by `greedy`."""
-    return [list(zip(*_asked(answer.logprobs), strict=True)) for answer in answers]
-
-
-def _asked(logprobs: Any) -> Any:
-    """Log-probabilities that were asked for.
-
-    Raises:
-        ScoringError: vLLM gave none.
-    """
-    if logprobs is None:
-        raise ScoringError("vLLM gave no log-probabilities where some were asked for")
-    return logprobs
-
-
-def _is_single(request: Continuations) -> bool:
-    return 0 < len(request.continuations) <= MAX_CANDIDATES and all(len(c) == 1 for c in request.continuations)

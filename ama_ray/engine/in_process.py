@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ama_ray.engine.arguments import engine_arguments
-from ama_ray.engine.engine import Engine, greedy, greedy_answers
+from ama_ray.engine.asking import greedy, greedy_answers, ignored
+from ama_ray.engine.engine import Engine
 from ama_ray.engine.model_classes import import_model_classes
 from ama_ray.engine.placement import place
 from ama_ray.engine.requests import Answer
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from ama_ray.checkpoints.checkpoint import Checkpoint
     from ama_ray.config import EngineSettings
+    from ama_ray.engine.asking import Finished, SamplingFields
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
-    from ama_ray.engine.engine import SamplingFields
     from ama_ray.engine.verdict import Outputs
 
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -94,11 +95,20 @@ class InProcessEngine(Engine):
     def _vocabulary_size(self) -> int:
         return int(self._llm.model_config.get_vocab_size())
 
-    def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
-        outputs = self._llm.generate(
-            [{"prompt_token_ids": prompt} for prompt in prompts], sampling_params(params), use_tqdm=False
-        )
-        return [Answer.of(output) for output in outputs]
+    def _run(
+        self, prompts: list[list[int]], params: list[SamplingFields], finished: Finished = ignored
+    ) -> list[Answer]:
+        engine = self._llm.llm_engine
+        for number, (prompt, sampling) in enumerate(zip(prompts, sampling_params(params), strict=True)):
+            engine.add_request(str(number), {"prompt_token_ids": prompt}, sampling)
+        answers: dict[int, Answer] = {}
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                if output.finished:
+                    number = int(output.request_id)
+                    answers[number] = Answer.of(output)
+                    finished(number, answers[number])
+        return [answers[number] for number in range(len(prompts))]
 
     def _empty_cache(self) -> bool:
         return bool(self._llm.reset_prefix_cache())

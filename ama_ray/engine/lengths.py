@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ama_ray.engine.requests import Generation
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ama_ray.engine.replies import Reply
-    from ama_ray.engine.requests import Generation
+    from ama_ray.engine.requests import Request
 
 
 class Lengths:
@@ -18,14 +20,25 @@ class Lengths:
         """Knows nothing yet."""
         self._seen: dict[Generation, int] = {}
 
-    def note(self, request: Generation, replies: Sequence[Reply]) -> None:
+    def note(self, request: Request, replies: Sequence[Reply]) -> None:
         """Takes in the replies of the last trial to a request."""
+        assert isinstance(request, Generation)
         self._seen[request] = max(reply.tokens for reply in replies)
 
-    def longest_first(self, requests: Sequence[Generation]) -> list[int]:
+    def longest_first(self, requests: Sequence[Request], places: Sequence[int] | None = None) -> list[int]:
         """The places of requests, those with the longest expected replies first.
 
         A request that was never asked may have a reply as long as is allowed.
+
+        Args:
+            requests: All requests.
+            places: Of those that are for replies; by default all are.
         """
-        expected = [self._seen.get(request, request.max_tokens) for request in requests]
-        return sorted(range(len(requests)), key=lambda place: -expected[place])
+        replied = range(len(requests)) if places is None else places
+
+        def expected(place: int) -> int:
+            request = requests[place]
+            assert isinstance(request, Generation)
+            return self._seen.get(request, request.max_tokens)
+
+        return sorted(replied, key=expected, reverse=True)

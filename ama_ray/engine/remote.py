@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from ama_ray.engine.asking import ignored
 from ama_ray.engine.pair_engine import PairEngine
 from ama_ray.engine.requests import Answer
 from ama_ray.engine.server import http_client
@@ -17,6 +18,8 @@ from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from ama_ray.engine.asking import Finished
 
 WAIT = 120.0
 """Seconds to wait for a server that is free: one may just be coming back, or have yet to notice that a client died."""
@@ -67,7 +70,9 @@ class RemoteEngine(PairEngine):
         self._lease.close()
         self._client.close()
 
-    def _run(self, prompts: list[list[int]], params: list[dict[str, Any]]) -> list[Answer]:
+    def _run(
+        self, prompts: list[list[int]], params: list[dict[str, Any]], finished: Finished = ignored
+    ) -> list[Answer]:
         return [Answer(**answer) for answer in self._post(RUN, {"prompts": prompts, "params": params})]
 
     def call_workers(self, method: str, *args: Any) -> list[Any]:

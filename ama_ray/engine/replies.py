@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ama_ray.engine.requests import Answer, Generation
-
-Finish = Literal["end", "stop", "length"]
+    from ama_ray.engine.requests import Answer, Finish, Generation
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ama_ray.errors import UserError
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ama_ray.data.prompting import Prompting
     from ama_ray.data.rows import Row
     from ama_ray.data.thinking import Thinking
-    from ama_ray.engine.replies import Finish
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,9 @@ def check_length(request: Request, limit: int | None, where: str) -> None:
             "or lower max_tokens."
         )
 
+
+Finish = Literal["end", "stop", "length"]
+"""What ended a reply: an end token, a stop string, or the length it may have."""
 
 Logprobs = tuple[list[int], list[float]]
 """Tokens with their log-probabilities, all positions one after the other."""

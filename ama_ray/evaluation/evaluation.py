@@ -22,6 +22,7 @@ from ama_ray.scores.trial import PROMPTS, KeptReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
@@ -50,8 +51,9 @@ class Measured:
 
     Attributes:
         items: By name of a reward or probe; see `ama_ray.scores.objectives.Items`.
-        tokens: Tokens that judges were sent and sent back.
-        seconds: Wall seconds where the model was asked: `generate` (replies), `score` (all else).
+        tokens: Tokens that judges were sent and sent back, and verdicts that are `missing`.
+        seconds: Wall seconds where the model was asked: `generate` (until the replies to the rewards' prompts were
+            there), `score` (the rest).
         replies: The first replies to the first prompts of the first reward, for people to read.
     """
 
@@ -142,13 +144,13 @@ class Evaluation:
         return max(request.length for request in self.requests)
 
     def ask(self, engine: Engine) -> Answers:
-        """Asks the weights that are live in the engine, in one large batch for each sort of request."""
+        """Asks the weights that are live in the engine, in one large batch."""
         return Answers(tuple(engine.answer(self.requests)))
 
     def evaluate(self, engine: Engine, base: Callable[[], Answers]) -> Measured:
         """Asks the weights that are live in the engine, and scores the answers.
 
-        Scorers work on the replies while the engine goes on to what needs none.
+        Scorers work on the replies to the rewards' prompts while the engine goes on with the rest.
 
         Args:
             engine: The engine that is asked.
@@ -158,16 +160,19 @@ class Evaluation:
             ScorerError: A scorer failed on the replies, or a log-likelihood is NaN.
         """
         start = time.perf_counter()
-        replied = [place for place, request in enumerate(self.requests) if isinstance(request, Generation)]
-        scored = [place for place, request in enumerate(self.requests) if not isinstance(request, Generation)]
-        answers = self._answers(engine, replied)
-        generated = time.perf_counter() - start
+        rewarded = {place for reward in self.rewards for place in self.places[reward.settings.name]}
+        scoring: list[Future[Measured]] = []
+        seconds: dict[str, float] = {}
+
+        def score(replies: Mapping[int, Any]) -> None:
+            seconds["generate"] = time.perf_counter() - start
+            scoring.append(scorers.submit(self._measure_rewards, replies))
+
         with ThreadPoolExecutor(1) as scorers:
-            rewards = scorers.submit(self._measure_rewards, dict(answers))
-            answers |= self._answers(engine, scored)
-            probes = self.measure_probes(Answers(tuple(answers[i] for i in range(len(self.requests)))), base())
-            measured = rewards.result()
-        seconds = {"generate": generated, "score": time.perf_counter() - start - generated}
+            answers = engine.answer(self.requests, rewarded, score)
+            probes = self.measure_probes(Answers(tuple(answers)), base())
+            measured = scoring[0].result()
+        seconds["score"] = time.perf_counter() - start - seconds["generate"]
         items = measured.items | probes | self._measure_replies(answers)
         return Measured(items, measured.tokens, seconds, self._replies(answers))
 
@@ -208,17 +213,14 @@ class Evaluation:
         """The answers to the requests of a reward or probe."""
         return self._of_part(name, answers.by_request)
 
-    def _answers(self, engine: Engine, places: Sequence[int]) -> dict[int, Any]:
-        """The answers to the requests at these places, by place."""
-        return dict(zip(places, engine.answer([self.requests[place] for place in places]), strict=True))
-
     def _measure_rewards(self, answers: Mapping[int, Any] | Sequence[Any]) -> Measured:
         items: dict[str, NDArray[np.float64]] = {}
         tokens: dict[str, int] = {}
         for prepared in self.rewards:
             scored = prepared.score(self._of_part(prepared.settings.name, answers))
             items[prepared.settings.name] = scored.items
-            tokens |= {kind: tokens.get(kind, 0) + count for kind, count in scored.tokens.items()}
+            took = scored.tokens | ({"missing": scored.missing} if scored.missing else {})
+            tokens |= {kind: tokens.get(kind, 0) + count for kind, count in took.items()}
         return Measured(items, tokens)
 
     def _measure_replies(self, answers: Mapping[int, Any] | Sequence[Any]) -> dict[str, NDArray[np.float64]]:
@@ -231,7 +233,7 @@ class Evaluation:
                 items[replies_of(name)] = np.array([np.mean(each, axis=0) for each in like])
         return items
 
-    def _replies(self, answers: Mapping[int, Any]) -> tuple[KeptReply, ...]:
+    def _replies(self, answers: Sequence[Any]) -> tuple[KeptReply, ...]:
         first, *_ = self.rewards
         field, replies = first.settings.prompts.field, self._of_part(first.settings.name, answers)
         shown = zip(first.rows[:PROMPTS], replies, strict=False)

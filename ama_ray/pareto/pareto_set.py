@@ -69,7 +69,7 @@ class ParetoSet:
                 `Trade.between`.
         """
         self.trials = tuple(trials)
-        self.constraints = constraints or Constraints()
+        self.constraints = Constraints() if constraints is None else constraints  # without bounds, it is false
         self.worst = dict(worst or {})
         self.split = split
         self._won = won
@@ -143,8 +143,8 @@ class ParetoSet:
             UserError: Base or aligned has no complete trial.
         """
         base, aligned = (turned(self.objectives, end).tolist() for end in self._box())
-        named = (dict(zip(self.objectives, end, strict=True)) for end in (base, aligned))
-        return reference_point(*named, self.worst)
+        low, high = (dict(zip(self.objectives, end, strict=True)) for end in (base, aligned))
+        return reference_point(low, high, self.worst)
 
     def hypervolume_of(self, trials: Sequence[Trial]) -> float:
         """The normalised hypervolume of some trials of the run, seen on this split; NaN without a trade.

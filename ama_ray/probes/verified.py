@@ -73,11 +73,11 @@ class RegexProbe(Regex, Prompted, FileProbe):
     """A `regex` probe on a file."""
 
 
-class Json(VerifiedKind, JsonSettings):
+class JsonForm(VerifiedKind, JsonSettings):
     """A greedy reply that is JSON, between fences or not. Rows: `prompt`, and `schema`, a JSON schema, if any."""
 
     kind: Literal["json"] = "json"
 
 
-class JsonProbe(Json, Prompted, FileProbe):
+class JsonProbe(JsonForm, Prompted, FileProbe):
     """A `json` probe on a file."""

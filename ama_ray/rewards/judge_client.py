@@ -177,7 +177,7 @@ class JudgeClient:
         self, question: str, client: AsyncOpenAI, places: asyncio.Semaphore, cache: JudgeCache, *, cached: bool
     ) -> _Verdict:
         """The verdict on one question, from the cache, or the judge; it is asked a second time for what is no mark."""
-        asked = {"url": self.settings.url, "model": self.settings.model, "question": question}
+        asked: dict[str, Any] = {"url": self.settings.url, "model": self.settings.model, "question": question}
         asked |= {"max_tokens": self.settings.max_tokens}
         messages = [{"role": "user", "content": question}]
         tokens = dict(FREE)

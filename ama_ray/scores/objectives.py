@@ -51,6 +51,11 @@ class Objectives:
         """The objectives of the rewards."""
         return tuple(dict.fromkeys(term.objective for term in self.rewards))
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the rewards and probes."""
+        return (*(term.name for term in self.rewards), *(term.name for term in self.probes))
+
     def weights(self) -> dict[str, float]:
         """The weight of every probe in the tax, which is the mean over families of the mean over their probes."""
         by_family = families(self.probes)
@@ -80,10 +85,10 @@ class Objectives:
 
     def _replies(self, items: Items) -> dict[str, Replies]:
         found = {}
-        for term in (*self.rewards, *self.probes):
-            if (of := items.get(replies_of(term.name))) is not None:
+        for name in self.sources:
+            if (of := items.get(replies_of(name))) is not None:
                 tokens, cut_off = of.mean(axis=0).tolist()
-                found[term.name] = Replies(tokens, mean_error(of[:, 0]), cut_off)
+                found[name] = Replies(tokens, mean_error(of[:, 0]), cut_off)
         return found
 
     def _reward(self, objective: str, items: Items) -> Estimate:

@@ -116,7 +116,7 @@ class Trial:
         search: Scores on the search split; estimates in a stopped trial, None in a failed one and in a twin.
         report: Scores on the report split; None where it was not scored there.
         seconds: Wall seconds by stage: swap (verified, cache reset), generate, score.
-        tokens: Tokens that judges were sent and sent back (`prompt`, `completion`).
+        tokens: Tokens that judges were sent and sent back (`prompt`, `completion`), and verdicts that are `missing`.
         reason: Why a failed trial failed, one line.
         share: Share of the items of the search split that it was scored on (0-1); less than 1 in a stopped trial.
         split: Which of the two `scores` are.

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Isolation = Literal["namespaces", "none"]
 
+AT_A_TIME = 8
+"""Most programs that run at a time; on a machine that is busy with them they would run into their limit on time."""
+
 _BLOCK = re.compile(r"```[ \t]*(?:python|py|python3)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 
 
@@ -50,8 +53,9 @@ class CodeVerifier(Verifier):
         return prefix, row.text("test")
 
     def scores(self, replies: Sequence[str], rights: Sequence[Any]) -> list[float]:
-        """See `Verifier`; as many at a time as this process has cores."""
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        """See `Verifier`; at most half of the cores run programs."""
+        cores = len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(max(1, min(cores // 2, AT_A_TIME))) as threads:
             return list(threads.map(self._score, replies, rights))
 
     def vote(self, reply: str) -> str | None:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from ama_ray.data.rows import Row
 
-_CALLS = "ama_ray.verifiers.math_calls"
-_COUNT, _EQUAL = Function(f"{_CALLS}:count"), Function(f"{_CALLS}:equal")
+_EQUAL = Function("ama_ray.verifiers.math_calls:equal")
 _MARKED = re.compile(r"####[ \t]*([^\n]+)\s*\Z")
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
@@ -44,12 +43,11 @@ class MathVerifier(Verifier):
         field = next((field for field in _FIELDS if field in row.fields), _FIELDS[0])
         found = row.get(field)
         answers = tuple(_right(answer) for answer in (found if isinstance(found, list) else [found]))
-        for answer in answers:
-            if not _is_readable(answer, self.timeout):
-                raise UserError(
-                    f"{row.where}: the field {field!r} has no answer that math-verify can read; give a number, an "
-                    "expression or LaTeX, or use `kind: exact`."
-                )
+        if not answers or not all(_is_readable(answer, self.timeout) for answer in answers):
+            raise UserError(
+                f"{row.where}: the field {field!r} has no answer that math-verify can read; give a number, an "
+                "expression or LaTeX, or use `kind: exact`."
+            )
         return answers
 
     def scores(self, replies: Sequence[str], rights: Sequence[Any]) -> list[float]:
@@ -87,6 +85,6 @@ def _right(answer: Any) -> str:
 @lru_cache(100_000)
 def _is_readable(answer: str, timeout: float) -> bool:
     try:
-        return call(_COUNT, answer, timeout=timeout)[0] > 0
+        return bool(call(_EQUAL, answer, None, timeout=timeout)[0])
     except LateError:
         return False

@@ -9,12 +9,12 @@ from math_verify import parse, verify
 logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns of every call that it is not to end by itself
 
 
-def count(text: str) -> list[float]:
-    """How many readings a right answer has."""
-    return [float(len(parse(text, parsing_timeout=None)))]
+def equal(right: str, reply: str | None) -> list[float]:
+    """1 where the last answer in a reply is mathematically the right one, else 0.
 
-
-def equal(right: str, reply: str) -> list[float]:
-    """1 where the last answer in a reply is mathematically the right one, else 0."""
-    found = parse(reply, parsing_timeout=None)
-    return [float(verify(parse(right, parsing_timeout=None), found, timeout_seconds=None))]
+    Without a reply, 1 where the right answer can be read.
+    """
+    answer = parse(right, parsing_timeout=None)
+    if reply is None:
+        return [float(bool(answer))]
+    return [float(verify(answer, parse(reply, parsing_timeout=None), timeout_seconds=None))]

@@ -104,6 +104,7 @@ def _scores(outcome: Outcome, live: Live, length: int) -> None:
     """Compares our scorer of targets with vLLM's own log-probabilities of a prompt."""
     from vllm import SamplingParams
 
+    from ama_ray.engine.asking import ignored, scores_of
     from ama_ray.engine.prefix_tree import plan
     from ama_ray.engine.requests import Continuations
     from benchmarks.gpu.live import put_scorer, take_scorer
@@ -114,7 +115,7 @@ def _scores(outcome: Outcome, live: Live, length: int) -> None:
     prompts = [torch.randint(vocabulary, (length,), generator=draw).tolist() for _ in range(4)]
     requests = [Continuations(tuple(prompt[:1]), (tuple(prompt[1:]),)) for prompt in prompts]
     # One at a time, so that both are computed in the same steps.
-    ours = [live.engine._scores(plan([request]).branches)[0] for request in requests]
+    ours = [live.engine._together([scores_of(plan([request]).branches)], ignored)[0][0] for request in requests]
     scorer = live.ask(take_scorer)
     theirs = []
     for prompt in prompts:

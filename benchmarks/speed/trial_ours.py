@@ -136,8 +136,10 @@ def _timed(engine: InProcessEngine) -> list[float]:
 
         return noted
 
-    for method in ("generate", "collective_rpc", "reset_prefix_cache"):
-        setattr(engine._llm, method, timed(getattr(engine._llm, method)))
+    inner = engine._llm.llm_engine
+    for owner, methods in ((inner, ("add_request", "step")), (engine._llm, ("collective_rpc", "reset_prefix_cache"))):
+        for method in methods:
+            setattr(owner, method, timed(getattr(owner, method)))
     return inside
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import yaml
 import ama_ray
 from ama_ray.analysis.trade_test import expected
 from ama_ray.config import RunConfig
+from ama_ray.processes import sandbox
 from testing.checkpoints import make_pair
 from tests.support.command import Command
+from tests.support.judge_server import serving
 from tests.support.runs import OBJECTIVES
 
 
@@ -71,6 +74,23 @@ def test_check_says_what_so_few_items_can_show(write_run: Callable[..., Path], r
     # Four times as few find twice as much, and cost as much less.
     assert float(asked[0][2].replace(",", "")) == pytest.approx(4 * float(asked[1][2].replace(",", "")), rel=0.1)
     assert all(int(line[4].replace(",", "")) > 0 for line in asked)
+
+
+@pytest.mark.skipif(bool(sandbox.trouble()), reason=f"no sandbox on this machine: {sandbox.trouble()}")
+def test_check_tries_judges_and_says_what_isolates_programs(
+    write_run: Callable[..., Path], run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tasks = [json.dumps({"prompt": f"w{n}", "test": "assert True"}) for n in range(10, 20)]
+    (tmp_path / "tasks.jsonl").write_text("\n".join(tasks))
+    code = {"name": "tasks", "family": "code", "kind": "code", "file": "tasks.jsonl", "timeout": 7}
+    with serving(lambda question: '{"score": 7}') as server:
+        judge = {"kind": "judge", "prompts": {"file": "prompts.jsonl"}, "judge": {"url": server.url, "model": "judge"}}
+        ended = run("check", write_run(reward=judge, tax=[code]))
+    assert ended.code == 0
+    told = " ".join(ended.out.split())
+    assert re.search(r"the judge judge at \S+, asked twice about (\d) replies: the same verdict on \1, 0 apart", told)
+    assert "Linux namespaces of its own (users, processes, files, network), with 7 s," in told
 
 
 BAD_RUNS: list[tuple[dict[str, Any], str]] = [

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from ama_ray.config import EngineSettings
-from ama_ray.engine.engine import MAX_CANDIDATES
+from ama_ray.engine.asking import MAX_CANDIDATES
 from ama_ray.engine.requests import NextToken
 from testing.checkpoints import make_pair
 from tests.support import live_engine

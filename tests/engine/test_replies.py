@@ -21,14 +21,14 @@ class Saying(StandInEngine):
         super().__init__(WordTokenizer())
         self.text, self.finish, self.told = text, finish, []  # type: ignore[var-annotated]
 
-    def _run(self, prompts: list[list[int]], params: list[dict[str, Any]]) -> list[Answer]:
+    def _run(self, prompts: list[list[int]], params: list[dict[str, Any]], finished: Any = None) -> list[Answer]:
         self.told.append([fields["stop"] for fields in params])
         return [self._answer(fields["stop"]) for fields in params]
 
     def _answer(self, stops: list[str]) -> Answer:
         cut = min((self.text.index(stop) for stop in stops if stop in self.text), default=None)
-        text, finish = self.text[:cut], self.finish if cut is None else "stop"
-        return Answer([text], [finish], [len(text)], [], None, None)
+        text = self.text[:cut]
+        return Answer([text], [self.finish if cut is None else "stop"], [len(text)], [], None, None)
 
     def reply(self, thinking: Thinking | None, *stop: str) -> Reply:
         ((reply,),) = super(StandInEngine, self).generate([Generation((1,), 9, stop=stop, thinking=thinking)])
@@ -51,7 +51,8 @@ def test_the_answer_is_what_comes_after_the_thinking(text: str, thinking: str, a
 
 def test_a_reply_that_never_gets_there_is_cut_off() -> None:
     text = "<think>5 and 7 make 12"
-    assert Saying(text, "length").reply(MARKS) == Reply("", text, "length", len(text), cut_off=True)
+    thought = "5 and 7 make 12"
+    assert Saying(text, "length").reply(MARKS) == Reply("", thought, "length", len(text), cut_off=True)
     # One that does not think needs no end; one whose prompt began to think does.
     assert not Saying("12").reply(MARKS).cut_off
     assert Saying("12").reply(MARKS.after("2 * 6 = <think>\n")).cut_off
@@ -59,22 +60,16 @@ def test_a_reply_that_never_gets_there_is_cut_off() -> None:
 
 
 def test_a_text_of_the_run_file_has_to_be_said() -> None:
-    tokenizer = WordTokenizer()
-    thinking = Thinking.of(tokenizer, "Answer:")
+    thinking = Thinking.of((), (), "Answer:")
     assert Saying("so Answer: 7").reply(thinking).text == " 7"
     assert Saying("7").reply(thinking).cut_off
 
 
 def test_a_tokenizer_s_own_marks_are_used_and_special_ones_taken_out() -> None:
-    class Special(WordTokenizer):
-        all_special_tokens = ["<s>", "[THINK]", "[/THINK]"]  # noqa: RUF012
-
-        def get_added_vocab(self) -> dict[str, int]:
-            return {"[THINK]": 1, "[/THINK]": 2}
-
-    thinking = Thinking.of(Special(), None)
+    marks = ("[THINK]", "[/THINK]")
+    thinking = Thinking.of(marks, ("<s>", *marks), None)
     assert Saying("[THINK]5[/THINK]7<s>").reply(thinking) == Reply("7", "5", "end", 20)
-    assert Thinking.of(WordTokenizer(), None).special == ()
+    assert Thinking.of((), ("<s>",), None) == MARKS
 
 
 def test_a_stop_string_does_nothing_inside_the_thinking() -> None:
@@ -85,10 +80,10 @@ def test_a_stop_string_does_nothing_inside_the_thinking() -> None:
     # Where every reply thinks, vLLM is not told of it in the first place.
     engine = Saying(text)
     assert engine.reply(MARKS.after("<think>"), "\n\n").text == " 7"
-    assert engine.told == [[[]], []]
+    assert engine.told == [[[]]]
 
 
 def test_a_stop_string_ends_a_reply_that_does_not_think() -> None:
     engine = Saying("7\n\n8")
     assert engine.reply(MARKS, "\n\n") == Reply("7", "", "stop", 1)
-    assert engine.told == [[["\n\n"]], []]
+    assert engine.told == [[["\n\n"]]]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 import transformers
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.pair import Pair
-from ama_ray.engine.prefix_tree import ScoringError, plan
+from ama_ray.data.thinking import Thinking
+from ama_ray.engine.prefix_tree import ScoringError
 from ama_ray.engine.requests import Continuations, Generation
-from ama_ray.engine.worker.target_scorer import TargetScorer
 from ama_ray.space.search_space import SearchSpace
 from testing.checkpoints import edit_weights, make_pair
 from tests.support import live_engine
@@ -128,14 +126,14 @@ def with_a_stale_cache(requests: Sequence[Continuations]) -> tuple[list[list[flo
     """Scores after a first time, without the reset in between; and how many prompts were asked without the cache."""
     engine = live_engine._engines[0][0]
     engine.loglikelihoods(requests)
-    scores = engine._scores
+    run = engine._run
     again: list[Any] = []
 
-    def counted(branches: Any, *, read_cache: bool = True) -> list[list[float]]:
-        again.extend([] if read_cache else branches)
-        return scores(branches, read_cache=read_cache)
+    def counted(prompts: Any, params: list[dict[str, Any]], finished: Any) -> Any:
+        again.extend(fields for fields in params if fields["skip_reading_prefix_cache"])
+        return run(prompts, params, finished)
 
-    with changed(engine, reset_cache=lambda: None, _scores=counted):
+    with changed(engine, reset_cache=lambda: None, _run=counted):
         return engine.loglikelihoods(requests), len(again)
 
 
@@ -170,53 +168,6 @@ def test_answers_of_vllms_own_are_refused(engine: Live) -> None:
         engine.process.run(without_scorer, TREE["long contexts"])
 
 
-def test_an_unknown_model_runner_is_refused() -> None:
-    with pytest.raises(ScoringError, match="_get_prompt_logprobs_dict"):
-        TargetScorer(SimpleNamespace())
-    with pytest.raises(ScoringError, match="num_scheduled_tokens"):
-        TargetScorer(SimpleNamespace(_get_prompt_logprobs_dict=lambda hidden_states: {}))
-
-
-def test_an_empty_context_is_refused() -> None:
-    with pytest.raises(ValueError, match="context"):
-        plan([Continuations((), ((4, 5),))])
-
-
-texts = st.lists(st.integers(0, 1), max_size=6).map(tuple)
-many = st.lists(st.builds(Continuations, texts.map(lambda text: (0, *text)), st.lists(texts, max_size=4).map(tuple)))
-
-
-@settings(deadline=None)
-@given(many)
-def test_a_plan_wants_nothing_that_an_earlier_prompt_computed(requests: list[Continuations]) -> None:
-    branches = plan(requests).branches
-    for number, branch in enumerate(branches):
-        common = [shared(branch.tokens, earlier.tokens) for earlier in branches[:number]]
-        assert min(position for position, _ in branch.targets) >= max(common, default=0)
-        assert max(position for position, _ in branch.targets) == len(branch.tokens) - 1
-    wanted = [(branch.tokens[: position + 1], token) for branch in branches for position, token in branch.targets]
-    assert len(wanted) == len(set(wanted))
-
-
-@settings(deadline=None)
-@given(many)
-def test_a_plan_sums_what_was_asked(requests: list[Continuations]) -> None:
-    def logprob(text: tuple[int, ...], token: int) -> float:
-        return hash((text, token)) % 1000
-
-    def total(context: tuple[int, ...], continuation: tuple[int, ...]) -> float:
-        whole = context + continuation
-        return sum(logprob(whole[:end], whole[end]) for end in range(len(context), len(whole)))
-
-    planned = plan(requests)
-    scores = [[logprob(b.tokens[: position + 1], token) for position, token in b.targets] for b in planned.branches]
-    assert planned.sums(scores) == [[total(r.context, c) for c in r.continuations] for r in requests]
-
-
-def shared(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    return max(n for n in range(min(len(one), len(other)) + 1) if one[:n] == other[:n])
-
-
 def test_a_swap_empties_the_prefix_cache(engine: Live) -> None:
     contexts = [request.context for request in ALL]
     engine.swap(engine.base)
@@ -245,8 +196,9 @@ def test_greedy_replies_equal_transformers(
     for prompt, (reply,) in zip(PROMPTS, replies, strict=True):
         written = references[weights].generate(torch.tensor([prompt]), max_new_tokens=most, do_sample=False)[0]
         ended += int(written[-1]) == END
-        assert reply.strip() == tokenizer.decode(written[len(prompt) :], skip_special_tokens=True).strip()
-        assert "<" not in reply
+        assert reply.text.strip() == tokenizer.decode(written[len(prompt) :], skip_special_tokens=True).strip()
+        assert "<" not in reply.text
+        assert (reply.tokens, reply.finish) == (len(written) - len(prompt), "end" if written[-1] == END else "length")
     assert 0 < ended < len(PROMPTS)
 
 
@@ -274,16 +226,51 @@ def test_n_replies_differ_and_repeat(engine: Live) -> None:
 
 def test_replies_end_at_the_end_token_without_special_tokens(engine: Live) -> None:
     engine.swap(engine.merge)
-    replies = [reply for row in engine.generate(sampled(seed=0, n=8)) for reply in row]
+    replies = [reply.text for row in engine.generate(sampled(seed=0, n=8)) for reply in row]
     assert 0 < sum(len(reply.split()) < 12 for reply in replies) < len(replies)
     assert not any("<" in reply for reply in replies)
 
 
 def test_a_stop_string_ends_a_reply_and_is_not_part_of_it(engine: Live) -> None:
     engine.swap(engine.merge)
-    whole = [row[0] for row in engine.generate(sampled(seed=0))]
+    whole = [row[0].text for row in engine.generate(sampled(seed=0))]
     stops = tuple(max(whole, key=len).split()[i] + " " for i in (3, 5))
-    stopped = [row[0] for row in engine.generate(sampled(seed=0, stop=stops))]
+    ended = [row[0] for row in engine.generate(sampled(seed=0, stop=stops))]
+    stopped = [reply.text for reply in ended]
     cut = [reply[: min(i for i in (*(reply.find(s) for s in stops), len(reply)) if i >= 0)] for reply in whole]
     assert stopped == cut
+    assert [reply.finish == "stop" for reply in ended] == [a != b for a, b in zip(cut, whole, strict=True)]
     assert stopped != whole
+
+
+def test_a_stop_string_inside_the_thinking_does_nothing(engine: Live) -> None:
+    engine.swap(engine.merge)
+    whole = engine.generate(sampled(seed=0))
+    place = max(range(len(whole)), key=lambda i: len(whole[i][0].text))
+    text = whole[place][0].text
+    words = text.split()
+    (request,) = sampled(seed=0, stop=(words[4],))[place : place + 1]
+    # What this reply thinks ends at one of its words; one before it would stop it.
+    told = Thinking(words[6], words[0])
+    before, _, after = text.partition(words[6])
+    assert words[4] in before
+    for thinking in (told, replace(told, always=True)):
+        ((reply,),) = engine.generate([replace(request, thinking=thinking)])
+        assert (reply.thinking, reply.text) == (before.replace(words[0], "", 1), after.partition(words[4])[0])
+    ((reply,),) = engine.generate([replace(request, thinking=Thinking("nowhere", words[0]))])
+    assert (reply.text, reply.thinking, reply.finish, reply.cut_off) == (
+        "",
+        text.replace(words[0], "", 1),
+        whole[place][0].finish,
+        True,
+    )
+
+
+def test_all_that_a_trial_asks_goes_in_one_batch(engine: Live, references: dict[str, Any]) -> None:
+    engine.swap(engine.merge)
+    replies = [Generation(prompt, 24) for prompt in PROMPTS]
+    answers = engine.answer([*EVERYTHING, *replies, *SINGLE])
+    theirs = expected(references["merge"], [*EVERYTHING, *SINGLE])
+    count = len(EVERYTHING)
+    assert furthest(answers[:count] + answers[count + len(replies) :], theirs) <= TOLERANCE
+    assert answers[count : count + len(replies)] == engine.generate(replies)

@@ -22,7 +22,7 @@ class Scored(StandInEngine):
     def _dtype(self) -> str:
         return self.dtype
 
-    def _run(self, prompts: list[list[int]], params: list[dict[str, Any]]) -> list[Answer]:
+    def _run(self, prompts: list[list[int]], params: list[dict[str, Any]], finished: Any = None) -> list[Answer]:
         if "extra_args" in params[0]:
             return [Answer([], [], [], [], None, ([7, 8], [-1 - self.gap] * 2))]
         return [Answer([], [], [], [], ([7, 8], [-1.0, -1.0]), None)]

@@ -10,6 +10,7 @@ import pytest
 from ray import cloudpickle
 
 from ama_ray.config import PresetProbe, TaskProbe
+from ama_ray.engine.replies import Reply
 from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.probes import registry as probes
 from ama_ray.scores.metrics import METRICS
@@ -19,7 +20,7 @@ from tests.support.probe_items import ANSWER, KINDS, TEXT, TextTokenizer, moved,
 def answer(request: Any) -> Any:
     match request:
         case Generation():
-            return ["9"]
+            return [Reply("9")]
         case Continuations():
             return [-float(i + 1) for i, _ in enumerate(request.continuations)]
         case NextToken():

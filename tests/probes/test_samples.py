@@ -16,7 +16,7 @@ from ama_ray.errors import UserError
 from ama_ray.probes import samples
 from ama_ray.probes.exact import Exact
 from ama_ray.probes.f1 import F1
-from ama_ray.probes.generated import GeneratedItems, GeneratedKind
+from ama_ray.probes.generated import GeneratedKind
 from ama_ray.probes.number import Number
 from ama_ray.probes.translation import Bleu
 from ama_ray.scores.metrics import METRICS, mean_error
@@ -89,10 +89,9 @@ def test_requests_of_an_item_are_the_same_in_every_part() -> None:
     assert {(r.n, r.temperature, r.max_tokens) for r in whole} == {(4, 0.7, 8)}
     assert len({r.seed for r in whole}) == 3
     again = kind.build("p", rows({"prompt": "q 2", "answer": "9"}), Prompting(TextTokenizer(), seed=3), None)
-    assert isinstance(again, GeneratedItems)
-    assert again.requests[0].seed == whole[2].seed
+    assert again.requests == whole[2:]
     other = kind.build("p", rows({"prompt": "q 2", "answer": "9"}), Prompting(TextTokenizer(), seed=4), None)
-    assert other.requests[0].seed != whole[2].seed
+    assert other.requests != whole[2:]
 
 
 def test_what_cannot_be_scored_so_is_refused() -> None:

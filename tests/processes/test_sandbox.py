@@ -15,6 +15,8 @@ import pytest
 from ama_ray.processes import sandbox
 from ama_ray.processes.sandbox import Limits, run
 
+pytestmark = pytest.mark.long
+
 LIMITS = Limits(seconds=5, memory_mb=512, processes=16, files_mb=8)
 ISOLATED = pytest.mark.skipif(bool(sandbox.trouble()), reason=f"no sandbox on this machine: {sandbox.trouble()}")
 

@@ -19,6 +19,7 @@ from ama_ray.errors import UserError
 from ama_ray.rewards.base import PreparedReward, ScorerError
 from testing.checkpoints import make_pair
 from tests.support.classifiers import save_tokenizer
+from tests.support.replies import said
 from tests.support.rewards import prepare
 
 pytestmark = pytest.mark.engine
@@ -92,7 +93,7 @@ def read(tmp_path: Path, judge: dict[str, Any], kind: str = "judge") -> Prepared
 
 def test_marks_are_those_that_the_model_gives(tmp_path: Path, server: Server) -> None:
     reward = read(tmp_path, server.judge())
-    scored = reward.score(REPLIES)
+    scored = reward.score(said(REPLIES))
     expected = [
         [server.says(f"{row['prompt']} {reply} 1 10") for reply in replies]
         for row, replies in zip(ROWS, REPLIES, strict=True)
@@ -102,7 +103,7 @@ def test_marks_are_those_that_the_model_gives(tmp_path: Path, server: Server) ->
     # <s>, the four words of a question, and up to three of an answer.
     assert scored.tokens["prompt"] == 12 * 5
     assert 12 <= scored.tokens["completion"] <= 12 * 3
-    again = reward.score(REPLIES)
+    again = reward.score(said(REPLIES))
     assert again.scores.tolist() == expected
     assert again.tokens == {"prompt": 0, "completion": 0}
 
@@ -120,7 +121,7 @@ def test_pairs_are_judged_in_both_orders(tmp_path: Path, server: Server) -> None
         ]
         for row, replies in zip(ROWS, REPLIES, strict=True)
     ]
-    scored = reward.score(REPLIES)
+    scored = reward.score(said(REPLIES))
     assert scored.scores.tolist() == [pytest.approx(each) for each in expected]
     assert ((scored.scores >= 0) & (scored.scores <= 1)).all()
 
@@ -128,7 +129,7 @@ def test_pairs_are_judged_in_both_orders(tmp_path: Path, server: Server) -> None
 def test_the_default_rubrics_fit_the_server(tmp_path: Path, server: Server) -> None:
     for kind in ("judge", "pairwise"):
         reward = read(tmp_path, server.judge(template=None, max_tokens=1), kind=kind)
-        assert reward.score(REPLIES).tokens["prompt"] > 500
+        assert reward.score(said(REPLIES)).tokens["prompt"] > 500
 
 
 def test_a_wrong_name_and_a_wrong_key_are_named_before_anything_starts(
@@ -145,4 +146,4 @@ def test_a_wrong_name_and_a_wrong_key_are_named_before_anything_starts(
 def test_a_question_that_the_server_refuses_is_shown(tmp_path: Path, server: Server) -> None:
     reward = read(tmp_path, server.judge(template="{prompt} {reply} " + "1 " * 200))
     with pytest.raises(ScorerError, match=r"the judge numbers at .* answered with status 400 \(.*128"):
-        reward.score(REPLIES)
+        reward.score(said(REPLIES))

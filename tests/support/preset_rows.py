@@ -30,6 +30,7 @@ FILES = {
     "copa": ("llm-foundry/copa.jsonl", 100),
     "winogrande": ("llm-foundry/winogrande.jsonl", 1267),
     "gsm8k": ("gsm8k/test.jsonl", 1319),
+    "humaneval": ("humaneval/HumanEval.jsonl.gz", 164),
 }
 """By preset: the file under shared/data, and how many items it has."""
 
@@ -161,6 +162,33 @@ HUB_ROWS: dict[str, list[dict[str, Any]]] = {
         {
             "question": f"Ann has {n} eggs and buys 2. How many has she?",
             "answer": f"{n}+2=<<{n}+2={n + 2}>>\n#### {n + 2}",
+        }
+        for n in range(3)
+    ],
+    **{
+        name: [
+            {
+                "problem": f"What is ${n} + \\frac{{1}}{{2}}$?",
+                "solution": f"It is $\\boxed{{\\frac{{{2 * n + 1}}}{{2}}}}$, as $\\frac{{2}}{{2}} = 1$.",
+            }
+            for n in range(3)
+        ]
+        for name in ("math", "math500")
+    },
+    "humaneval": [
+        {
+            "prompt": f'def add_{n}(x):\n    """Adds {n}."""\n',
+            "entry_point": f"add_{n}",
+            "canonical_solution": f"    return x + {n}\n",
+            "test": f"def check(candidate):\n    assert candidate(1) == {n + 1}\n",
+        }
+        for n in range(3)
+    ],
+    "mbpp": [
+        {
+            "text": f"Write a function that adds {n}.",
+            "code": f"def add(x):\r\n  return x + {n}",
+            "test_list": [f"assert add({x}) == {x + n}" for x in range(3)],
         }
         for n in range(3)
     ],

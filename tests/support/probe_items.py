@@ -26,6 +26,10 @@ KINDS: dict[str, tuple[Fields, str]] = {
     "exact": (ANSWER, "mean"),
     "f1": (ANSWER, "mean"),
     "number": (ANSWER, "mean"),
+    "math": (ANSWER, "mean"),
+    "code": ({"prompt": "q", "test": "assert f(1) == 2", "answer": "def f(x): return 2"}, "mean"),
+    "regex": ({"prompt": "q", "pattern": "9", "answer": "9"}, "mean"),
+    "json": ({"prompt": "q", "answer": "9"}, "mean"),
     "bleu": (ANSWER, "bleu"),
     "chrf": (ANSWER, "chrf"),
     "perplexity": (TEXT, "perplexity"),
@@ -94,7 +98,8 @@ def probe(folder: Path, kind: str, search: Sequence[Fields], report: Sequence[Fi
         "file": write(folder / "items.jsonl", search),
         "report_file": write(folder / "later.jsonl", report),
     }
-    fields = {"name": "p", "family": "f", "kind": kind, **source, **settings}
+    own = {"sandbox": "none"} if kind == "code" else {}  # what some machines do not have has tests of its own
+    fields = {"name": "p", "family": "f", "kind": kind, **own, **source, **settings}
     made: FileProbe = TypeAdapter[Any](Probe).validate_python(fields)
     return made
 

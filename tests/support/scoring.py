@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.engine.replies import Reply
+    from ama_ray.engine.requests import Request
 
 SPACE = "per-layer"
 CONTEXT = 128
@@ -100,6 +101,10 @@ class Live:
 
     def loglikelihoods(self, requests: Sequence[Continuations]) -> list[list[float]]:
         answers: list[list[float]] = self.process.run(live_engine.ask, "loglikelihoods", requests)
+        return answers
+
+    def answer(self, requests: Sequence[Request]) -> list[Any]:
+        answers: list[Any] = self.process.run(live_engine.ask, "answer", requests)
         return answers
 
     def generate(self, requests: Sequence[Generation]) -> list[list[Reply]]:

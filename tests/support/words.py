@@ -6,7 +6,7 @@ from typing import Any
 
 from ama_ray.engine.engine import Engine
 from ama_ray.engine.replies import Reply
-from ama_ray.engine.requests import Answer, Continuations, Generation, NextToken
+from ama_ray.engine.requests import Answer, Continuations, Generation, NextToken, Request
 
 
 class WordTokenizer:
@@ -39,7 +39,7 @@ class StandInEngine(Engine):
     def __init__(self, tokenizer: WordTokenizer) -> None:
         self._words = tokenizer.words
 
-    def _run(self, prompts: list[list[int]], params: list[dict[str, Any]]) -> list[Answer]:
+    def _run(self, prompts: list[list[int]], params: list[dict[str, Any]], finished: Any = None) -> list[Answer]:
         raise NotImplementedError("there is no vLLM behind it")
 
     def call_workers(self, method: str, *args: Any) -> list[Any]:
@@ -55,6 +55,12 @@ class StandInEngine(Engine):
     @property
     def _vocabulary_size(self) -> int:
         return len(self._words)
+
+    def answer(self, requests: Sequence[Request], first: Any = (), then: Any = lambda replies: None) -> list[Any]:
+        methods = {Generation: self.generate, Continuations: self.loglikelihoods, NextToken: self.next_tokens}
+        answers = [methods[type(request)]([request])[0] for request in requests]  # type: ignore[operator]
+        then({place: answers[place] for place in first})
+        return answers
 
     def generate(self, requests: Sequence[Generation]) -> list[list[Reply]]:
         return [[Reply(f" {self._words[request.prompt[-1]]}\n", tokens=2)] * request.n for request in requests]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ama_ray.engine.asking import ignored
 from ama_ray.engine.pair_engine import PairEngine
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from ama_ray.engine.engine import SamplingFields
+    from ama_ray.engine.asking import Finished, SamplingFields
     from ama_ray.engine.requests import Answer
     from ama_ray.engine.server.control import Control
     from ama_ray.engine.server.protocol import Facts
@@ -28,7 +29,9 @@ class InLoopEngine(PairEngine):
         self.facts = facts
         self._warm_up()
 
-    def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
+    def _run(
+        self, prompts: list[list[int]], params: list[SamplingFields], finished: Finished = ignored
+    ) -> list[Answer]:
         return self._wait_for(self._control.run(prompts, params))
 
     def call_workers(self, method: str, *args: Any) -> list[Any]:

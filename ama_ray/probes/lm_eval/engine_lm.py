@@ -60,7 +60,7 @@ class EngineLM(TemplateLM):
         self._ask = ask
         self._limit = context_limit
         self._chat = chat or Chat()
-        self._thinking = Thinking.of(tokenizer, self._chat.answer_after)
+        self._thinking = Thinking.of(tokenizer.get_added_vocab(), tokenizer.all_special_tokens, self._chat.answer_after)
         if self.prefix_token_id is None:
             raise UserError(
                 "the tokenizer has neither a bos_token nor an eos_token, which these tasks start texts with"

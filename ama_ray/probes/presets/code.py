@@ -41,7 +41,7 @@ def _mbpp(row: Row) -> dict[str, Any]:
         raise UserError(f"{row.where}: the field 'test_list' must be a list of texts.")
     before = row.fields.get("test_setup_code") or "\n".join(row.fields.get("test_imports") or ())
     shown = "\n".join(tests[:3])
-    task = row.text("text" if "text" in row.fields else "prompt")
+    task = row.text("prompt" if "prompt" in row.fields else "text")
     return {
         "prompt": "You are an expert Python programmer, and here is your task: "
         f"{task} Your code should pass these tests:\n\n{shown}\n[BEGIN]\n",

@@ -94,6 +94,8 @@ def _cost(run: StoredRun, summary: Mapping[str, Any]) -> Iterator[tuple[str, str
     for kind in ("prompt", "completion"):
         if tokens := sum(trial.tokens.get(kind, 0) for trial in run.trials):
             yield f"judges' {kind} tokens", f"{tokens:,}"
+    if missing := sum(trial.tokens.get("missing", 0) for trial in run.trials):
+        yield "verdicts that judges did not give", f"{missing:,}"
 
 
 def _machine(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

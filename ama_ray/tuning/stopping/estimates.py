@@ -77,10 +77,10 @@ class ScoreEstimator:
             score = self._terms[name].score_of(change.tax, known.score)
             probes[name] = ProbeResult(score, se, known.tax + change.tax, se)
         replies = {}
-        for name, change in seen.replies.items():
-            known_of = reference.replies[name]
-            se = error(change.tokens_se, [u.replies[name].tokens_se for u in usual], [replies_of(name)])
-            replies[name] = Replies(known_of.tokens + change.tokens, se, known_of.cut_off + change.cut_off)
+        for name, more in seen.replies.items():
+            before = reference.replies[name]
+            se = error(more.tokens_se, [u.replies[name].tokens_se for u in usual], [replies_of(name)])
+            replies[name] = Replies(before.tokens + more.tokens, se, before.cut_off + more.cut_off)
         return Scores(objectives, probes, replies)
 
     def _read(self, trial: Trial) -> Items:
@@ -92,7 +92,7 @@ class ScoreEstimator:
         """Paired differences from another model on the items seen so far."""
         seen = {name: other[name][: len(array)] for name, array in items.items()}
         rewards = {term.name for term in self._objectives.rewards}
-        rewards |= {replies_of(term.name) for term in (*self._objectives.rewards, *self._objectives.probes)}
+        rewards |= set(map(replies_of, self._objectives.sources))
         # With differences for rewards, and the other model in the place of base, the scores are differences.
         ours = {name: array - seen[name] if name in rewards else array for name, array in items.items()}
         return self._objectives.scores(ours, seen)

@@ -97,7 +97,7 @@ def test_a_process_that_is_killed_is_named_and_the_next_trial_has_another(tmp_pa
     assert (search.score(said(REPLIES)).scores == before).all()
 
 
-def beside(pair: Path, classifier: Path) -> tuple[list[list[str]], list[list[str]], list[float], bool]:
+def beside(pair: Path, classifier: Path) -> tuple[Any, Any, list[float], bool]:
     """What an engine says before and after a reward model beside it scored a text and was then ended."""
     from ama_ray.engine.in_process import InProcessEngine
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ISSUE = (
     "arc_easy arc_challenge race piqa boolq squad drop wmt14_fr_en hellaswag winogrande openbookqa copa mmlu gsm8k "
-    "truthfulqa_mc"
+    "truthfulqa_mc math math500 humaneval mbpp"
 )
 
 
