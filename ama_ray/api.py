@@ -107,7 +107,9 @@ class Run(StoredRun):
         """The front as a table, a sentence and a picture, for notebooks."""
         from rich.console import Console
 
-        from ama_ray.report import front_table, plot_front, sentence
+        from ama_ray.report.plots.front import plot_front
+        from ama_ray.report.text.front_table import front_table
+        from ama_ray.report.text.summary import sentence
 
         told = f"<p>{html.escape(sentence(self))}</p>"
         if not self.pareto.front:

@@ -13,6 +13,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from ama_ray.checkpoints.lora import CONFIG, WEIGHTS, is_adapter
+from ama_ray.checkpoints.transformers_internals import import_light
 from ama_ray.config.fields import is_hub_id
 from ama_ray.errors import UserError, one_line
 
@@ -125,6 +126,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: It is missing, invalid, or of a quantised model.
     """
+    import_light()
     from transformers import CONFIG_MAPPING
 
     if is_adapter(folder):

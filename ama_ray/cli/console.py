@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ama_ray.cli.terminal import PlainConsole, harmless
 from ama_ray.errors import UserError
-from ama_ray.report.text.terminal import PlainConsole, harmless
 from ama_ray.storage.names import RUN
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def complain(line: str) -> None:
 
 def show_front(run: StoredRun) -> None:
     """Prints the front as a table and a sentence."""
-    from ama_ray.report import front_table
+    from ama_ray.report.text.front_table import front_table
     from ama_ray.report.text.summary import sentence
 
     console.print(front_table(run))

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
     from ama_ray.config.kinds import Kinds
+    from ama_ray.config.yaml_file import Location
 
-Place = tuple[Any, ...]
+_MISSING = "this field is missing"
 _MOST_SHOWN = 60
 _MOST_LISTED = 12
 
@@ -37,7 +38,7 @@ class Mistake:
         near: Where a field is unknown, the name of the field of the same mapping that was probably meant.
     """
 
-    place: Place
+    place: Location
     said: str
     near: str = ""
 
@@ -58,14 +59,14 @@ class _Spot:
         owner: The model whose field it is.
     """
 
-    place: Place
+    place: Location
     given: Any
     annotation: Any
     metadata: tuple[Any, ...]
     owner: type[BaseModel] | None
 
 
-def mistakes(error: ValidationError, annotation: Any, given: Any, at: Place = ()) -> list[Mistake]:
+def mistakes(error: ValidationError, annotation: Any, given: Any, at: Location = ()) -> list[Mistake]:
     """All mistakes that pydantic found.
 
     Args:
@@ -81,10 +82,7 @@ def mistakes(error: ValidationError, annotation: Any, given: Any, at: Place = ()
     return [each for each in found if not (each.place in meant and each.said.startswith(_MISSING))]
 
 
-_MISSING = "this field is missing"
-
-
-def _spot(location: Place, annotation: Any, given: Any, at: Place) -> _Spot:
+def _spot(location: Location, annotation: Any, given: Any, at: Location) -> _Spot:
     """Follows a location of pydantic's, in which kinds and branches of unions stand besides fields."""
     place, metadata, owner = at, (), None
     for part in location:
@@ -149,7 +147,7 @@ def _unknown(spot: _Spot, owner: type[BaseModel], root: Any) -> Mistake:
     return Mistake(spot.place, f"there is no such field{there}")
 
 
-def _paths(name: str, model: type[BaseModel]) -> Iterator[Place]:
+def _paths(name: str, model: type[BaseModel]) -> Iterator[Location]:
     """Where else, in the mappings inside of one, there is a field of this name."""
     for field_name, field in model.model_fields.items():
         inner, _ = bare(field.annotation)

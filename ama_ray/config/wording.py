@@ -101,4 +101,4 @@ def _limits(metadata: tuple[Any, ...], annotation: Any) -> Iterator[str]:
         elif isinstance(each, limits.Lt):
             yield f", below {each.lt:.10g}"
         elif isinstance(each, limits.MinLen):
-            yield ", not empty" if annotation is str else f", at least {each.min_length}"
+            yield ", not empty" if each.min_length == 1 else f", at least {each.min_length}"

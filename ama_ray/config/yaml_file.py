@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-Place = tuple[Any, ...]
+Location = tuple[Any, ...]
+"""The names and positions that lead to a value of a file."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,13 @@ class YamlFile:
 
     Attributes:
         value: As Python has it.
-        lines: By place, the names and positions that lead to a value, its line from 1.
+        lines: Of every value, its line from 1.
         twice: Where a key stands again in its mapping, of which YAML takes the last one.
     """
 
     value: Any
-    lines: dict[Place, int] = field(default_factory=dict)
-    twice: list[tuple[Place, int]] = field(default_factory=list)
+    lines: dict[Location, int] = field(default_factory=dict)
+    twice: list[tuple[Location, int]] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> YamlFile:
@@ -43,9 +44,9 @@ class YamlFile:
             node = loader.get_single_node()
             read = cls(None if node is None else loader.construct_document(node))
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            where = f", line {mark.line + 1}" if mark else ""
-            raise UserError(f"{path}{where}: not a readable YAML file ({error.problem or error.context}).") from None
+            where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+            what = error.problem or error.context
+            raise UserError(f"{path}: not a readable YAML file ({where}{what}).") from None
         except (yaml.YAMLError, ValueError) as error:
             raise UserError(f"{path}: not a readable YAML file ({' '.join(str(error).split())}).") from None
         if node is not None:
@@ -55,13 +56,13 @@ class YamlFile:
                 read.lines.setdefault(place, line)
         return read
 
-    def line_of(self, place: Place) -> int:
+    def line_of(self, place: Location) -> int:
         """The line of a value, or of the nearest thing around it; 0 where there is none."""
         around = (self.lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in self.lines)
         return next(around, 0)
 
 
-def _keys(node: Any, place: Place, seen: set[int]) -> Iterator[tuple[Place, int]]:
+def _keys(node: Any, place: Location, seen: set[int]) -> Iterator[tuple[Location, int]]:
     """Yields every key and every entry of a list with its line; those of an alias once."""
     if id(node) in seen:
         return

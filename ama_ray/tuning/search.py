@@ -12,7 +12,7 @@ from ama_ray.config import RunConfig
 from ama_ray.evaluation.doubts import doubts
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.evaluation.work import tokens_of_items
-from ama_ray.report import write_report
+from ama_ray.report.write import write_report
 from ama_ray.run import StoredRun
 from ama_ray.space.parametrization import parametrization
 from ama_ray.storage.log import failure_to_log, log_to

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ama_ray.config import BASELINE_RATIOS
-from ama_ray.report import write_report
+from ama_ray.report.write import write_report
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
 from ama_ray.scores.trial import Origin, ProbeResult, Scores, Trial

@@ -16,11 +16,12 @@ from rich.console import Console
 from ama_ray.analysis.claims import Claims
 from ama_ray.analysis.trade_test import TradeTest
 from ama_ray.export.point import found
-from ama_ray.report import front_table, write_report
 from ama_ray.report.html.page import page
 from ama_ray.report.json_fields import front_fields
 from ama_ray.report.plots.panel import Panel
+from ama_ray.report.text.front_table import front_table
 from ama_ray.report.text.summary import sentence
+from ama_ray.report.write import write_report
 from ama_ray.scores.interval import Interval
 from ama_ray.storage.records import ItemStore, read_trials
 from tests.support.made_up_search import LARGE, LINE, OBJECTIVES, search

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from ama_ray.report import write_report
+from ama_ray.report.write import write_report
 from ama_ray.storage.records import read_trials
 from tests.support.runs import in_folder
 

@@ -112,14 +112,14 @@ def test_a_scorer_has_the_time_that_the_run_file_gives_it(tmp_path: Path) -> Non
 
 def test_greedy_replies_to_a_prompt_are_one(tmp_path: Path) -> None:
     """All would be the same, and vLLM refuses to generate them."""
-    for prepared in prepare(tmp_path, sampling={"temperature": 0, "n": 3}):
+    for prepared in read(tmp_path, GOOD, sampling={"temperature": 0, "n": 3}):
         assert {request.n for request in prepared.requests} == {1}
 
 
 def test_messages_without_a_chat_template_are_told_what_they_need(tmp_path: Path) -> None:
     rows = [{"prompt": "a"}, {"prompt": [{"role": "user", "content": "b"}]}]
     with pytest.raises(UserError, match=r"prompts.jsonl, line 2: .* a list of messages needs `chat: true`"):
-        prepare(tmp_path, rows=rows)
+        read(tmp_path, GOOD, rows=rows)
 
 
 def test_a_prompt_without_tokens_is_named(tmp_path: Path) -> None:

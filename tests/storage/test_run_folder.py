@@ -182,7 +182,7 @@ def hold(path: str, connection: Any) -> None:
         (lambda out: (out / "identity.json").write_text("{"), "identity.json: missing or damaged"),
         (lambda out: (out / "identity.json").write_text("[]"), "identity.json: missing or damaged"),
         (lambda out: (out / "identity.json").unlink(), "identity.json: missing or damaged"),
-        (lambda out: (out / "run.yaml").write_text("base: 1"), "run.yaml: base: "),
+        (lambda out: (out / "run.yaml").write_text("base: 1"), "run.yaml: there are "),
         (lambda out: (out / "trials.csv").write_text("number\n1\n"), "trials.csv: its first line is no whole header"),
     ],
 )

@@ -119,8 +119,8 @@ def test_a_budget_too_small_for_any_run_is_refused() -> None:
     ("budget", "why"),
     [
         ({}, "give `tokens`, `hours` or both"),
-        ({"tokens": 0}, "greater than or equal to 1"),
-        ({"hours": 0}, "greater than 0"),
+        ({"tokens": 0}, "at least 1"),
+        ({"hours": 0}, "above 0"),
         ({"hours": 1, "trials": 3}, "not permitted"),
     ],
 )

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ama_ray.cli.console import JsonResult, RunFolders, console, least_rewards, one_run, print_json, say
+from ama_ray.cli.terminal import harmless
 from ama_ray.errors import UserError
-from ama_ray.report.text.terminal import harmless
 
 
 def show(
@@ -23,9 +23,8 @@ def show(
     as_json: JsonResult = False,
 ) -> None:
     """Show the front of a run. Example: ama-ray show runs/my-run --sort=-reward."""
-    from ama_ray.report import front_table
     from ama_ray.report.json_fields import front_fields
-    from ama_ray.report.text.front_table import by_column
+    from ama_ray.report.text.front_table import by_column, front_table
     from ama_ray.report.text.latex import front_latex
     from ama_ray.report.text.summary import sentence
     from ama_ray.run import StoredRun

@@ -45,8 +45,8 @@ def engine_settings(vllm: str, **fields: Any) -> EngineSettings:
         ) from None
     except ValidationError as error:
         found = mistakes(error, EngineSettings, fields)
-        options = [f"--{str(each.place[0]).replace('_', '-')}: {each.said}" for each in found]
-        raise UserError.of("ama-ray engine", options) from None
+        options = (UserError.of(f"--{str(each.place[0]).replace('_', '-')}", [each.said]) for each in found)
+        raise UserError("\n  ".join(map(str, options))) from None
 
 
 def engine(  # noqa: PLR0917

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from ama_ray.cli.live.scatter import scatter
 from ama_ray.cli.live.watched import Watched
+from ama_ray.cli.terminal import harmless
 from ama_ray.report.formatting import duration
-from ama_ray.report.text.terminal import harmless
 from ama_ray.tuning.events import Message, StageStarted, TrialFinished
 
 if TYPE_CHECKING:

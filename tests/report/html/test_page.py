@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ama_ray.report import write_report
 from ama_ray.report.html.page import page
 from ama_ray.report.html.render import write_html
+from ama_ray.report.write import write_report
 from ama_ray.scores.trial import KeptReply
 from tests.support.runs import in_folder
 

@@ -10,8 +10,8 @@ import pytest
 
 from ama_ray.analysis.convergence import Step, hypervolume_trace
 from ama_ray.pareto.pareto_set import ParetoSet
-from ama_ray.report import write_report
 from ama_ray.report.plots.convergence import plot_convergence
+from ama_ray.report.write import write_report
 from ama_ray.scores.trial import Estimate, Trial
 from ama_ray.storage.records import ItemStore
 from tests.support.pictures import UNUSUAL, size, unusual

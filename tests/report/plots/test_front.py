@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ama_ray.report import plot_front
+from ama_ray.report.plots.front import plot_front
 from tests.support.pictures import UNUSUAL, size, unusual
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def test_it_writes_a_png(run: StoredRun, tmp_path: Path) -> None:
 
 def test_it_leaves_pyplot_alone() -> None:
     code = (
-        "import sys, io; from tests.support.runs import run_of; from ama_ray.report import plot_front\n"
+        "import sys, io; from tests.support.runs import run_of; from ama_ray.report.plots.front import plot_front\n"
         "assert 'matplotlib' not in sys.modules\n"
         "plot_front(run_of([]), io.BytesIO())\n"
         "assert 'matplotlib.pyplot' not in sys.modules"

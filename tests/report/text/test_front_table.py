@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ama_ray.report import front_table
+from ama_ray.report.text.front_table import front_table
 from ama_ray.scores.trial import ProbeResult, Scores, Trial
 from tests.support.trials import with_objectives
 

@@ -9,8 +9,8 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from ama_ray.report import write_report
 from ama_ray.report.text.summary import sentence
+from ama_ray.report.write import write_report
 from ama_ray.run import StoredRun
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.run_folder import finished
