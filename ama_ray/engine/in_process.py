@@ -1,17 +1,23 @@
-"""`InProcessEngine`: one live vLLM engine in this process, the fastest to swap and to ask."""
+"""`InProcessEngine`: one live vLLM engine in this process, the fastest to swap and to ask.
+
+On several GPUs its workers are processes of their own (vLLM's `mp` executor), and end with this one.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ama_ray.engine.arguments import engine_arguments
+from ama_ray.engine.arguments import engine_arguments, prepare_processes
 from ama_ray.engine.engine import Engine, greedy, greedy_answers
 from ama_ray.engine.model_classes import import_model_classes
 from ama_ray.engine.placement import place
 from ama_ray.engine.requests import Answer
+from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -43,6 +49,7 @@ class InProcessEngine(Engine):
             settings: Precision and resources.
             max_model_len: Tokens of context the run needs.
         """
+        self._ranks = settings.ranks
         self._place, utilisation = place(settings, folder, max_model_len)
         arguments = engine_arguments(settings, max_model_len) | {"gpu_memory_utilization": utilisation}
         self._llm = _start(folder, settings, arguments)
@@ -56,9 +63,8 @@ class InProcessEngine(Engine):
 
     @property
     def parameter_bytes(self) -> dict[str, int]:
-        """Size of every live parameter, in the engine's layout."""
-        sizes: dict[str, int] = self._call("parameter_bytes")
-        return sizes
+        """Size of every live parameter in the engine's layout, on all GPUs together."""
+        return dict(sum((Counter(of_one) for of_one in self.call_workers("parameter_bytes")), Counter[str]()))
 
     def snapshot(
         self, names: Collection[str], narrow: torch.dtype, spans: Mapping[str, tuple[Span, ...]] | None = None
@@ -86,6 +92,14 @@ class InProcessEngine(Engine):
         """
         self._call("attach", endpoints, self._place, holds)
 
+    def attach_pair(self, base: str, aligned: str, checksum: str, group_of: Mapping[str, str]) -> None:
+        """Has every worker load its part of both endpoints, so that `swap` can interpolate them.
+
+        See `PairExtension.attach_pair`.
+        """
+        self._call("attach_pair", base, aligned, checksum, dict(group_of), self._place)
+        self.reset_cache()
+
     @property
     def _dtype(self) -> str:
         return str(self._llm.model_config.dtype).removeprefix("torch.")
@@ -104,14 +118,25 @@ class InProcessEngine(Engine):
         return bool(self._llm.reset_prefix_cache())
 
     def call_workers(self, method: str, *args: Any) -> list[Any]:
-        """Calls a method of `PairExtension` in every worker; returns what each of them returned."""
-        results: list[Any] = self._llm.collective_rpc(method, args=args)
-        return results
+        """Calls a method of `PairExtension` in every worker; returns what each of them returned.
+
+        Raises:
+            SwapError: One in another process failed, or has ended.
+        """
+        if self._ranks == 1:
+            results: list[Any] = self._llm.collective_rpc(method, args=args)
+            return results
+        try:
+            return list(self._llm.collective_rpc(method, args=args))
+        except (RuntimeError, AssertionError) as error:
+            raise SwapError(f"{method} failed in a process of the engine: {_said(error)}") from error
 
 
 def _start(folder: Path, settings: EngineSettings, arguments: Mapping[str, Any]) -> Any:
     from vllm import LLM
 
+    if settings.ranks > 1:
+        prepare_processes(settings)
     if arguments["enforce_eager"]:
         # Without this, vLLM compiles a small part of its sampler all the same, for seconds.
         torch._dynamo.config.disable = True
@@ -119,6 +144,12 @@ def _start(folder: Path, settings: EngineSettings, arguments: Mapping[str, Any])
         torch.set_num_threads(max(1, int(settings.cpus)))
     import_model_classes(folder)
     return LLM(model=str(folder), **arguments)
+
+
+def _said(error: BaseException) -> str:
+    """What a worker said, without what vLLM puts around it."""
+    found = re.search(r"Worker failed with error '(.*)', please check", str(error), re.DOTALL)
+    return found.group(1) if found else str(error) or type(error).__name__
 
 
 def plain_greedy_logprobs(

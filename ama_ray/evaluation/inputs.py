@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ama_ray.checkpoints.pair import Pair
-from ama_ray.engine.arguments import check_arguments
+from ama_ray.engine.arguments import check_arguments, check_ranks
 from ama_ray.engine.dtype import resolved
 from ama_ray.environment import no_input
 from ama_ray.errors import UserError, one_line
@@ -96,6 +96,7 @@ class Inputs:
                 f"{inputs.context_length} that the longest request takes; leave it out, or shorten the requests."
             )
         check_arguments(config.engine)
+        check_ranks(config.engine, pair)
         return inputs
 
 

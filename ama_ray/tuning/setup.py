@@ -17,7 +17,7 @@ from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.tuning.checking import CheckBeside, waited
 from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_servers import check_servers, prepare_served
-from ama_ray.tuning.cluster.engine_source import InProcess, StoredEndpoints
+from ama_ray.tuning.cluster.engine_source import EndpointsByRank, InProcess, StoredEndpoints
 from ama_ray.tuning.cluster.memory import own_store
 from ama_ray.tuning.cluster.pickling import scorers_by_value
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ama_ray.evaluation.evaluation import Answers
     from ama_ray.evaluation.inputs import Inputs
-    from ama_ray.tuning.cluster.engine_source import EngineSource
+    from ama_ray.tuning.cluster.engine_source import EngineSource, RunEndpoints
 
 BESIDE = 2**30
 """Bytes of a pair up to which memory for one engine more than the trials have is not worth saving."""
@@ -104,8 +104,7 @@ def prepare(
     plain = None if gpus else PlainVllm(pair, subject, settings, again=deep)
     loader = _start(inputs, pair.engine_folder)
     started = loader.start.remote(subject, again=deep)
-    endpoints = StoredEndpoints.by(loader, pair, groups)
-    attached = loader.attach.remote(endpoints)
+    endpoints, attached = _attach(loader, inputs)
     checked = loader.check.remote(attached, answers=plain is not None and plain.known is None)
     base_ratios = dict.fromkeys(groups.names, 0.0)
     base_answers: dict[str, Any] = {
@@ -129,6 +128,15 @@ def prepare(
         endpoints.keep()
     engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints)
     return Prepared(engines, base_answers, seconds), check
+
+
+def _attach(loader: Any, inputs: Inputs) -> tuple[RunEndpoints, Any]:
+    """Has the loader attach both endpoints; returns what the trials' engines get them by, and when it is done."""
+    if inputs.config.engine.ranks > 1:
+        by_rank = EndpointsByRank.of(inputs.pair, inputs.groups)
+        return by_rank, loader.attach_pair.remote(by_rank)
+    stored = StoredEndpoints.by(loader, inputs.pair, inputs.groups)
+    return stored, loader.attach.remote(stored)
 
 
 def _start(inputs: Inputs, folder: Path) -> Any:
