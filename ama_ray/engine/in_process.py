@@ -17,6 +17,7 @@ from ama_ray.engine.engine import Engine, greedy, greedy_answers
 from ama_ray.engine.model_classes import import_model_classes
 from ama_ray.engine.placement import place
 from ama_ray.engine.requests import Answer
+from ama_ray.engine.worker.nameless import drop_names
 from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ class InProcessEngine(Engine):
         self._place, utilisation = place(settings, folder, max_model_len)
         arguments = engine_arguments(settings, max_model_len) | {"gpu_memory_utilization": utilisation}
         self._llm = _start(folder, settings, arguments)
+        if self._ranks > 1:
+            self._call("drop_names")
+            drop_names()
         self._call("score_targets")
         self._warm_up()
 
@@ -130,6 +134,10 @@ class InProcessEngine(Engine):
             return list(self._llm.collective_rpc(method, args=args))
         except (RuntimeError, AssertionError) as error:
             raise SwapError(f"{method} failed in a process of the engine: {_said(error)}") from error
+
+    def close(self) -> None:
+        """Ends it with all of its processes."""
+        self._llm.llm_engine.engine_core.shutdown()
 
 
 def _start(folder: Path, settings: EngineSettings, arguments: Mapping[str, Any]) -> Any:

@@ -121,6 +121,7 @@ def prepare(
         endpoints.follow(lambda share: tell(f"{share:.0%} of {pair.num_bytes / 1e9:.1f} GB in the object store"))
         check.wait_for_engine()
         waited(list(base_answers.values()), "asking the base model failed")
+        waited(loader.close.remote(), "the engine that loaded the pair does not end")
         ray.kill(loader)
         check.wait()
         seconds = time.perf_counter() - start

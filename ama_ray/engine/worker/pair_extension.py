@@ -12,7 +12,7 @@ import psutil
 from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.endpoints import Endpoints, ResidentTensor, StoredTensor
-from ama_ray.engine.worker import shared_endpoints
+from ama_ray.engine.worker import nameless, shared_endpoints
 from ama_ray.engine.worker.check_extension import CheckExtension
 from ama_ray.engine.worker.shared_memory import shared
 from ama_ray.engine.worker.swap_extension import SwapError
@@ -39,6 +39,10 @@ class PairExtension(CheckExtension):
     """What is attached: checksum of the pair, groups, place."""
     _is_fresh: bool = True
     """Whether the live weights are those that the engine was started on."""
+
+    def drop_names(self) -> None:
+        """See `nameless.drop_names`."""
+        nameless.drop_names()
 
     def attach_pair(self, base: str, aligned: str, checksum: str, group_of: Mapping[str, str], place: Place) -> None:
         """Attaches both endpoints, each worker its part of them.

@@ -115,3 +115,7 @@ class EngineActor:
     def swap(self, ratios: Mapping[str, float]) -> None:
         """Swaps in one merge."""
         self._engine.swap(ratios)
+
+    def close(self) -> None:
+        """Ends the engine's own processes, whose GPUs others are to have."""
+        self._engine.close()
