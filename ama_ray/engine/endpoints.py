@@ -112,7 +112,7 @@ class Endpoints:
 
     base: Mapping[str, StoredTensor | ResidentTensor]
     aligned: Mapping[str, StoredTensor | ResidentTensor]
-    spans: Mapping[str, tuple[Span, ...]]
+    spans: dict[str, tuple[Span, ...]]
 
     @property
     def num_bytes(self) -> int:

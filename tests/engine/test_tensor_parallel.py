@@ -16,7 +16,7 @@ from ama_ray.config import EngineSettings
 from ama_ray.engine import deep_check
 from ama_ray.engine.deep_check import Subject
 from ama_ray.engine.in_process import plain_greedy_logprobs
-from ama_ray.engine.verdict import compare
+from ama_ray.engine.verdict import PROMPTS, compare
 from ama_ray.space.search_space import SearchSpace
 from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_source import EndpointsByRank
@@ -97,7 +97,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 def test_the_deep_check_passes_in_both_processes(live: Live) -> None:
     assert live.checked.verdict.passed, live.checked.verdict.trouble
     assert live.checked.verdict.tensors > 10
-    assert (live.checked.verdict.equal, live.checked.verdict.largest_difference) == (2 * deep_check.PROMPTS, 0)
+    assert (live.checked.verdict.equal, live.checked.verdict.largest_difference) == (2 * PROMPTS, 0)
 
 
 def test_it_answers_as_one_process_and_as_a_fresh_engine_on_the_export(live: Live) -> None:

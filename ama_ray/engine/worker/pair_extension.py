@@ -98,7 +98,7 @@ class PairExtension(CheckExtension):
             )
         spans = self.find_spans(pair.shapes, group_of)
 
-        def tensors() -> Iterator[tuple[shared_endpoints.Side, str, StoredTensor]]:
+        def tensors() -> Iterator[tuple[shared_endpoints.End, str, StoredTensor]]:
             for name, stored in self._endpoint(StoredTensor, pair.base, pair, None):
                 yield "base", name, stored
             for name, stored in self._endpoint(StoredTensor, pair.aligned, pair, spans):

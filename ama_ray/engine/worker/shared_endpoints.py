@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import BinaryIO
 
-Side = Literal["base", "aligned"]
+End = Literal["base", "aligned"]
 
 ALIGNMENT = 64
 """Bytes at whose multiples tensors begin."""
@@ -25,7 +25,7 @@ LENGTH = 8
 
 
 def write(
-    file: BinaryIO, spans: Mapping[str, tuple[Span, ...]], tensors: Iterable[tuple[Side, str, StoredTensor]]
+    file: BinaryIO, spans: Mapping[str, tuple[Span, ...]], tensors: Iterable[tuple[End, str, StoredTensor]]
 ) -> None:
     """Writes tensors one after another, as they come, then an index of them.
 
@@ -34,10 +34,10 @@ def write(
         spans: `Endpoints.spans`.
         tensors: Each with the endpoint that it is of, and its name.
     """
-    index: dict[Side, dict[str, tuple[str, int, int]]] = {"base": {}, "aligned": {}}
-    for side, name, stored in tensors:
+    index: dict[End, dict[str, tuple[str, int, int]]] = {"base": {}, "aligned": {}}
+    for end, name, stored in tensors:
         file.write(bytes(-file.tell() % ALIGNMENT))
-        index[side][name] = str(stored.dtype).removeprefix("torch."), file.tell(), stored.array.size
+        index[end][name] = str(stored.dtype).removeprefix("torch."), file.tell(), stored.array.size
         file.write(stored.array.data)
     of_spans = {name: [astuple(span) for span in of_one] for name, of_one in spans.items()}
     encoded = json.dumps({"spans": of_spans, **index}).encode()
@@ -46,11 +46,11 @@ def write(
 
 def read(memory: mmap.mmap) -> Endpoints:
     """The endpoints that `write` wrote: views of the memory, which is kept as long as any of them is."""
-    end = len(memory) - LENGTH
-    index: dict[str, Any] = json.loads(memory[end - int.from_bytes(memory[end:]) : end])
+    stop = len(memory) - LENGTH
+    index: dict[str, Any] = json.loads(memory[stop - int.from_bytes(memory[stop:]) : stop])
 
-    def tensors(side: Side) -> dict[str, StoredTensor]:
-        return {name: _view(memory, *where) for name, where in index[side].items()}
+    def tensors(end: End) -> dict[str, StoredTensor]:
+        return {name: _view(memory, *where) for name, where in index[end].items()}
 
     spans = {name: tuple(Span(*span) for span in of_one) for name, of_one in index["spans"].items()}
     return Endpoints(tensors("base"), tensors("aligned"), spans)

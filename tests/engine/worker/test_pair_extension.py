@@ -97,7 +97,7 @@ def test_the_next_engine_of_the_node_finds_the_endpoints(worker: Worker) -> None
     worker._pieces[0].base.fill_(7)
     assert second._pieces[0].base.tolist() == [7.0] * 4
     for changed in (Worker(rank=1), worker):
-        changed.attach_pair(*ASKED[:2], "other" if changed is worker else "sum", *ASKED[3:])
+        changed.attach_pair("base", "aligned", "other" if changed is worker else "sum", {"w": "all"}, "object_store")
         changed.swap({"all": 0.5})
         assert changed.model.weight.tolist() == [[2.0] * 4]
 
@@ -106,7 +106,7 @@ def test_a_worker_that_has_swapped_loads_aligned_before_it_takes_what_others_hav
     """What is live must be an endpoint when they are attached, as that shows that the layouts are the same."""
     worker.attach_pair(*ASKED)
     second = Worker()
-    second.attach_pair("base", "aligned", "other", *ASKED[3:])
+    second.attach_pair("base", "aligned", "other", {"w": "all"}, "object_store")
     second.swap({"all": 0.25})
     second.attach_pair(*ASKED)
     assert second.loads == 3
@@ -123,7 +123,7 @@ def test_what_another_engine_laid_out_in_another_way_is_refused(worker: Worker) 
 
 def test_on_the_accelerator_every_engine_has_its_own(worker: Worker) -> None:
     for each in (worker, Worker()):
-        each.attach_pair(*ASKED[:4], "accelerator")
+        each.attach_pair("base", "aligned", "sum", {"w": "all"}, "accelerator")
         assert each.loads == 2
         each.swap({"all": 0.5})
         assert each.model.weight.tolist() == [[2.0] * 4]

@@ -20,7 +20,7 @@ def test_what_is_written_is_read(dtype: torch.dtype) -> None:
     spans = {"a": (Span(0, 2, "one"), Span(4, 7, "two")), "b.weight": ()}
     aligned = {name: torch.randn(size, generator=draw).to(dtype) for name, size in (("a", 5), ("b.weight", 0))}
     file = io.BytesIO()
-    sides: tuple[tuple[shared_endpoints.Side, dict[str, torch.Tensor]], ...] = (("base", base), ("aligned", aligned))
+    sides: tuple[tuple[shared_endpoints.End, dict[str, torch.Tensor]], ...] = (("base", base), ("aligned", aligned))
     shared_endpoints.write(
         file, spans, ((side, name, StoredTensor.of(t, dtype)) for side, of_one in sides for name, t in of_one.items())
     )

@@ -63,7 +63,12 @@ def test_endpoints_that_several_gpus_read_are_not_in_the_object_store(
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(memory, "place", lambda *args: (asked.append(args), (where, 0.9))[1])
+
+    def place(*args: Any) -> tuple[str, float]:
+        asked.append(args)
+        return where, 0.9
+
+    monkeypatch.setattr(memory, "place", place)
     shared = inputs(32, gpus=2)
     assert memory.endpoint_bytes(shared) == size * GB + memory.SLACK
     assert asked == [(shared.config.engine, Path("my/aligned"), 64)]
