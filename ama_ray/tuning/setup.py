@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 BESIDE = 2**30
 """Bytes of a pair up to which memory for one engine more than the trials have is not worth saving."""
+PATIENCE = 60.0
+"""Seconds for the processes of an engine to end; the next one is to have their GPUs."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def prepare(
         endpoints.follow(lambda share: tell(f"{share:.0%} of {pair.num_bytes / 1e9:.1f} GB in the object store"))
         check.wait_for_engine()
         waited(list(base_answers.values()), "asking the base model failed")
-        waited(loader.close.remote(), "the engine that loaded the pair does not end")
+        ray.wait([loader.close.remote()], timeout=PATIENCE)
         ray.kill(loader)
         check.wait()
         seconds = time.perf_counter() - start
