@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +22,7 @@ from ama_ray.engine.worker.nameless import drop_names
 from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ama_ray.checkpoints.checkpoint import Checkpoint
@@ -113,9 +114,9 @@ class InProcessEngine(Engine):
         return int(self._llm.model_config.get_vocab_size())
 
     def _run(self, prompts: list[list[int]], params: list[SamplingFields]) -> list[Answer]:
-        outputs = self._llm.generate(
-            [{"prompt_token_ids": prompt} for prompt in prompts], sampling_params(params), use_tqdm=False
-        )
+        asked = [{"prompt_token_ids": prompt} for prompt in prompts]
+        with self._said_plainly():
+            outputs = self._llm.generate(asked, sampling_params(params), use_tqdm=False)
         return [Answer.of(output) for output in outputs]
 
     def _empty_cache(self) -> bool:
@@ -127,13 +128,24 @@ class InProcessEngine(Engine):
         Raises:
             SwapError: One in another process failed, or has ended.
         """
-        if self._ranks == 1:
+        with self._said_plainly():
             results: list[Any] = self._llm.collective_rpc(method, args=args)
             return results
+
+    @contextmanager
+    def _said_plainly(self) -> Iterator[None]:
+        """Says what another process of the engine has said, or that it has ended.
+
+        Raises:
+            SwapError: One of the two happened.
+        """
         try:
-            return list(self._llm.collective_rpc(method, args=args))
+            yield
         except (RuntimeError, AssertionError) as error:
-            raise SwapError(f"{method} failed in a process of the engine: {_said(error)}") from error
+            if self._ranks == 1:
+                raise
+            found = re.search(r"Worker failed with error '(.*)', please check", str(error), re.DOTALL)
+            raise SwapError(found.group(1) if found else "a process of the engine has ended") from error
 
     def close(self) -> None:
         """Ends it with all of its processes."""
@@ -152,12 +164,6 @@ def _start(folder: Path, settings: EngineSettings, arguments: Mapping[str, Any])
         torch.set_num_threads(max(1, int(settings.cpus)))
     import_model_classes(folder)
     return LLM(model=str(folder), **arguments)
-
-
-def _said(error: BaseException) -> str:
-    """What a worker said, without what vLLM puts around it."""
-    found = re.search(r"Worker failed with error '(.*)', please check", str(error), re.DOTALL)
-    return found.group(1) if found else str(error) or type(error).__name__
 
 
 def plain_greedy_logprobs(
