@@ -45,9 +45,19 @@ class EngineSettings(Model):
     )
     api_key_env: str | None = Field(None, description="environment variable with the key of these servers")
     cpus: float = Field(1, gt=0, description="CPU cores per trial")
-    gpus: int | None = Field(None, ge=0, le=1, description="GPUs per trial; default: one where there is one")
+    gpus: int | None = Field(
+        None,
+        ge=0,
+        description="GPUs per trial, all of one node, which share the weights (tensor parallel); default: one where "
+        "there is one",
+    )
     timeout: float = Field(
         3600,
         gt=0,
         description="seconds after which a trial (or a part of it) that has not ended is run again elsewhere",
     )
+
+    @property
+    def ranks(self) -> int:
+        """Processes that share the weights: one for each GPU."""
+        return self.gpus or 1

@@ -12,6 +12,7 @@ _FIELDS = {
     "kv_cache_memory_bytes": "engine.kv_cache_gib",
     "max_model_len": "engine.max_model_len",
     "max_num_seqs": "engine.max_num_seqs",
+    "tensor_parallel_size": "engine.gpus",
 }
 """Arguments that have a field of their own."""
 _REASONS = {
@@ -29,9 +30,10 @@ _REASONS = {
     ),
     "a swap does not reach the weights of a second model": ("speculative_config",),
     "it decides on how many processes the weights lie, and where": (
-        *("distributed_executor_backend", "tensor_parallel_size", "pipeline_parallel_size", "enable_expert_parallel"),
-        *("nnodes", "node_rank", "master_addr", "master_port", "device_ids", "numa_bind", "enable_elastic_ep"),
+        *("distributed_executor_backend", "enable_expert_parallel", "enable_elastic_ep", "nnodes", "node_rank"),
+        *("master_addr", "master_port", "device_ids", "numa_bind"),
     ),
+    "several GPUs share an engine by tensor parallelism only (engine.gpus)": ("pipeline_parallel_size",),
     "scores depend on it, and it is the same for every trial": (
         *("seed", "max_logprobs", "logprobs_mode", "logits_processors", "enable_prefix_caching", "runner", "convert"),
         *("skip_tokenizer_init", "scheduler_cls", "generation_config", "override_generation_config"),

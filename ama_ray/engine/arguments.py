@@ -12,6 +12,7 @@ from ama_ray.engine.asking import MAX_CANDIDATES
 from ama_ray.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from ama_ray.checkpoints.pair import Pair
     from ama_ray.config import EngineSettings
 
 WORKER = "ama_ray.engine.worker.vllm_patches.PairExtension"
@@ -36,6 +37,34 @@ def check_arguments(settings: EngineSettings) -> None:
             )
 
 
+def check_ranks(settings: EngineSettings, pair: Pair) -> None:
+    """Checks that the GPUs of an engine can share its attention heads.
+
+    Args:
+        settings: Of the engine.
+        pair: What it is to run.
+
+    Raises:
+        UserError: They cannot.
+    """
+    ranks = settings.ranks
+    heads: int = pair.config.get("num_attention_heads") or pair.config.get("n_head") or ranks
+    pairs: int = pair.config.get("num_key_value_heads") or heads
+    # With fewer keys and values than GPUs, each of them is on several.
+    if heads % ranks or (pairs % ranks and ranks % pairs):
+        raise UserError(
+            f"engine.gpus: {ranks} GPUs cannot share the attention of {pair.aligned.folder}, with its {heads} heads "
+            f"and {pairs} of keys and values; use a number that divides them."
+        )
+
+
+def prepare_processes(settings: EngineSettings) -> None:
+    """For processes that vLLM starts, which inherit it."""
+    os.environ["OMP_NUM_THREADS"] = str(max(1, int(settings.cpus / settings.ranks)))
+    if not torch.cuda.is_available() and settings.enforce_eager is not False:
+        os.environ["TORCH_COMPILE_DISABLE"] = "1"
+
+
 def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, Any]:
     """Arguments of vLLM that trials count on, whichever way the engine is started, and what the user adds to them."""
     on_cpu = not torch.cuda.is_available()
@@ -50,11 +79,14 @@ def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, 
         "worker_extension_cls": WORKER,
         "trust_remote_code": False,
     }
+    if settings.ranks > 1:
+        # By itself vLLM would have Ray start its processes, as an actor is in a placement group of Tune's.
+        arguments |= {"tensor_parallel_size": settings.ranks, "distributed_executor_backend": "mp"}
     if settings.max_num_seqs is not None:
         arguments["max_num_seqs"] = settings.max_num_seqs
     if on_cpu:
         arguments |= {
-            "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30),
+            "kv_cache_memory_bytes": int(settings.kv_cache_gib * 2**30 / settings.ranks),
             "block_size": 32,
             # Activations of more tokens than this leave a core's cache.
             "max_num_batched_tokens": max(1024, max_model_len),

@@ -10,14 +10,15 @@ element of every averaged tensor must have gone somewhere.
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ama_ray.engine.verdict import PROMPTS, Verdict, compare
+from ama_ray.engine.worker.check_extension import parts
 from ama_ray.environment import no_input
 from ama_ray.errors import UserError
 
@@ -62,7 +63,7 @@ class Subject:
         base: Folder or hub id of base, as the workers open it.
         aligned: The same of aligned.
         groups: Of the search space.
-        elements: Of every tensor that differs between base and aligned, how many it has.
+        shapes: Of every tensor that differs between base and aligned.
         starts_at: Ratio of the checkpoint that the engine started on: 1 for aligned, 0 for base.
         prompts: What the engine is asked, in token ids.
         key: What the outcome depends on besides the layout of the engine's weights.
@@ -71,7 +72,7 @@ class Subject:
     base: str
     aligned: str
     groups: Groups
-    elements: dict[str, int]
+    shapes: dict[str, tuple[int, ...]]
     starts_at: float
     prompts: list[list[int]]
     key: dict[str, Any]
@@ -89,7 +90,7 @@ class Subject:
             sources: Folders or hub ids of base and aligned where the workers know them by others.
         """
         base, aligned = sources or (str(pair.base.folder), str(pair.aligned.folder))
-        moved = {name: math.prod(shape) for name, shape in pair.shapes.items() if pair.moved[name]}
+        moved = {name: shape for name, shape in pair.shapes.items() if pair.moved[name]}
         key = {
             **shape_key(pair, settings),
             "groups": groups.of,
@@ -160,8 +161,8 @@ def check(engine: Engine, subject: Subject) -> Checked:
     engine.swap(dict.fromkeys(subject.groups.names, subject.starts_at))
     if odd := _places(engine.call_workers("differing_weights", START)):
         return Checked(Verdict.refused(f"vLLM does not load a second time what it has loaded at its start ({odd})"))
-    held = engine.call_workers("count_pair", subject.base, subject.aligned, list(subject.elements))
-    lost = [name for name, size in subject.elements.items() if sum(of_one[name] for of_one in held) < size]
+    held = engine.call_workers("count_pair", subject.base, subject.aligned, list(subject.shapes))
+    lost = [name for name, shape in subject.shapes.items() if not _is_whole(shape, [each[name] for each in held])]
     if lost:
         return Checked(Verdict.refused(f"vLLM does not load these tensors, or not all of them ({_named(lost)})"))
     first, second = subject.ratios
@@ -187,6 +188,12 @@ def check(engine: Engine, subject: Subject) -> Checked:
     if largest > UNSTEADY or (is_steady and (largest or equal < 2 * PROMPTS)):
         verdict = verdict.with_trouble("after a swap it does not answer as once vLLM has loaded the merge")
     return Checked(verdict, at_first)
+
+
+def _is_whole(shape: Sequence[int], held: Sequence[Sequence[int]]) -> bool:
+    """Whether workers hold every part of a tensor together; some of them may hold the same."""
+    wanted = [part.numel() for part in parts(torch.empty(tuple(shape), device="meta"), len(held))]
+    return all(sum(of_all) >= size for size, *of_all in zip(wanted, *held, strict=True))
 
 
 def _places(of_workers: Iterable[list[str]]) -> str:

@@ -1,4 +1,4 @@
-"""`Endpoints`: base and aligned in the engine's own parameter layout, as they lie in Ray's object store."""
+"""`Endpoints`: base and aligned in the engine's own parameter layout."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 AT_ONCE = 2**22
 """Elements that `runs` looks at together, as the search for runs takes ten times their memory."""
-_AS_INTEGERS = {torch.bfloat16: torch.uint16}
+AS_INTEGERS = {torch.bfloat16: torch.uint16}
 """Dtypes that numpy lacks, stored as integers of the same size."""
 
 
@@ -52,21 +52,52 @@ class StoredTensor:
         Returns:
             A view of the parameter, or a copy where it is narrowed or spans leave something out.
         """
-        flat = tensor.detach().reshape(-1)
-        if spans is not None and sum(span.end - span.start for span in spans) < len(flat):
-            flat = torch.cat([flat[:0], *(flat[span.start : span.end] for span in spans)])
-        flat = flat.cpu()
-        if flat.dtype != narrow and narrow.itemsize <= flat.dtype.itemsize:
-            narrowed = flat.to(narrow)
-            if torch.equal(narrowed.to(flat.dtype), flat):
-                flat = narrowed
-        return cls(flat.view(_AS_INTEGERS.get(flat.dtype, flat.dtype)).numpy(), flat.dtype)
+        flat = _narrowed(_inside(tensor, spans).cpu(), narrow)
+        return cls(flat.view(AS_INTEGERS.get(flat.dtype, flat.dtype)).numpy(), flat.dtype)
 
     def tensor(self) -> torch.Tensor:
         """The flat tensor over the same memory. Read only: an input, never an output."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             return torch.from_numpy(self.array).view(self.dtype)
+
+
+@dataclass(frozen=True)
+class ResidentTensor:
+    """One parameter of one endpoint, flat, kept where the live weights are."""
+
+    values: torch.Tensor
+
+    @classmethod
+    def of(cls, tensor: torch.Tensor, narrow: torch.dtype, spans: Sequence[Span] | None = None) -> ResidentTensor:
+        """Copies a parameter; see `StoredTensor.of`."""
+        kept = _narrowed(_inside(tensor, spans), narrow)
+        return cls(kept.clone() if kept.data_ptr() == tensor.data_ptr() else kept)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its elements."""
+        return self.values.dtype
+
+    def tensor(self) -> torch.Tensor:
+        """The tensor itself."""
+        return self.values
+
+
+def _inside(tensor: torch.Tensor, spans: Sequence[Span] | None) -> torch.Tensor:
+    """The elements of a contiguous tensor in spans, flat: a view where these leave nothing out."""
+    flat = tensor.detach().reshape(-1)
+    if spans is None or sum(span.end - span.start for span in spans) == len(flat):
+        return flat
+    return torch.cat([flat[:0], *(flat[span.start : span.end] for span in spans)])
+
+
+def _narrowed(flat: torch.Tensor, narrow: torch.dtype) -> torch.Tensor:
+    """A tensor in another dtype that is not wider, where that loses nothing."""
+    if flat.dtype == narrow or narrow.itemsize > flat.dtype.itemsize:
+        return flat
+    narrowed = flat.to(narrow)
+    return narrowed if torch.equal(narrowed.to(flat.dtype), flat) else flat
 
 
 @dataclass(frozen=True)
@@ -79,14 +110,14 @@ class Endpoints:
         spans: Ascending, without overlap.
     """
 
-    base: dict[str, StoredTensor]
-    aligned: dict[str, StoredTensor]
+    base: Mapping[str, StoredTensor | ResidentTensor]
+    aligned: Mapping[str, StoredTensor | ResidentTensor]
     spans: dict[str, tuple[Span, ...]]
 
     @property
     def num_bytes(self) -> int:
         """Bytes of both endpoints together."""
-        return sum(t.array.nbytes for side in (self.base, self.aligned) for t in side.values())
+        return sum(t.tensor().nbytes for side in (self.base, self.aligned) for t in side.values())
 
 
 def runs(tensor: torch.Tensor) -> list[tuple[float, int, int]]:

@@ -1,21 +1,29 @@
-"""`InProcessEngine`: one live vLLM engine in this process, the fastest to swap and to ask."""
+"""`InProcessEngine`: one live vLLM engine in this process, the fastest to swap and to ask.
+
+On several GPUs its workers are processes of their own (vLLM's `mp` executor), and end with this one.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ama_ray.engine.arguments import engine_arguments
+from ama_ray.engine.arguments import engine_arguments, prepare_processes
 from ama_ray.engine.asking import greedy, greedy_answers, ignored
 from ama_ray.engine.engine import Engine
 from ama_ray.engine.model_classes import import_model_classes
 from ama_ray.engine.placement import place
 from ama_ray.engine.requests import Answer
+from ama_ray.engine.worker.nameless import drop_names
+from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ama_ray.checkpoints.checkpoint import Checkpoint
@@ -44,9 +52,13 @@ class InProcessEngine(Engine):
             settings: Precision and resources.
             max_model_len: Tokens of context the run needs.
         """
+        self._ranks = settings.ranks
         self._place, utilisation = place(settings, folder, max_model_len)
         arguments = engine_arguments(settings, max_model_len) | {"gpu_memory_utilization": utilisation}
         self._llm = _start(folder, settings, arguments)
+        if self._ranks > 1:
+            self._call("drop_names")
+            drop_names()
         self._call("score_targets")
         self._warm_up()
 
@@ -57,9 +69,8 @@ class InProcessEngine(Engine):
 
     @property
     def parameter_bytes(self) -> dict[str, int]:
-        """Size of every live parameter, in the engine's layout."""
-        sizes: dict[str, int] = self._call("parameter_bytes")
-        return sizes
+        """Size of every live parameter in the engine's layout, on all GPUs together."""
+        return dict(sum((Counter(of_one) for of_one in self.call_workers("parameter_bytes")), Counter[str]()))
 
     def snapshot(
         self, names: Collection[str], narrow: torch.dtype, spans: Mapping[str, tuple[Span, ...]] | None = None
@@ -87,6 +98,14 @@ class InProcessEngine(Engine):
         """
         self._call("attach", endpoints, self._place, holds)
 
+    def attach_pair(self, base: str, aligned: str, checksum: str, group_of: Mapping[str, str]) -> None:
+        """Has every worker load its part of both endpoints, so that `swap` can interpolate them.
+
+        See `PairExtension.attach_pair`.
+        """
+        self._call("attach_pair", base, aligned, checksum, dict(group_of), self._place)
+        self.reset_cache()
+
     @property
     def _dtype(self) -> str:
         return str(self._llm.model_config.dtype).removeprefix("torch.")
@@ -99,29 +118,56 @@ class InProcessEngine(Engine):
         self, prompts: list[list[int]], params: list[SamplingFields], finished: Finished = ignored
     ) -> list[Answer]:
         engine = self._llm.llm_engine
-        for number, (prompt, sampling) in enumerate(zip(prompts, sampling_params(params), strict=True)):
-            engine.add_request(str(number), {"prompt_token_ids": prompt}, sampling)
         answers: dict[int, Answer] = {}
-        while engine.has_unfinished_requests():
-            for output in engine.step():
-                if output.finished:
-                    number = int(output.request_id)
-                    answers[number] = Answer.of(output)
-                    finished(number, answers[number])
+        with self._said_plainly():
+            for number, (prompt, sampling) in enumerate(zip(prompts, sampling_params(params), strict=True)):
+                engine.add_request(str(number), {"prompt_token_ids": prompt}, sampling)
+            while engine.has_unfinished_requests():
+                for output in engine.step():
+                    if output.finished:
+                        number = int(output.request_id)
+                        answers[number] = Answer.of(output)
+                        finished(number, answers[number])
         return [answers[number] for number in range(len(prompts))]
 
     def _empty_cache(self) -> bool:
         return bool(self._llm.reset_prefix_cache())
 
     def call_workers(self, method: str, *args: Any) -> list[Any]:
-        """Calls a method of `PairExtension` in every worker; returns what each of them returned."""
-        results: list[Any] = self._llm.collective_rpc(method, args=args)
-        return results
+        """Calls a method of `PairExtension` in every worker; returns what each of them returned.
+
+        Raises:
+            SwapError: One in another process failed, or has ended.
+        """
+        with self._said_plainly():
+            results: list[Any] = self._llm.collective_rpc(method, args=args)
+            return results
+
+    @contextmanager
+    def _said_plainly(self) -> Iterator[None]:
+        """Says what another process of the engine has said, or that it has ended.
+
+        Raises:
+            SwapError: One of the two happened.
+        """
+        try:
+            yield
+        except (RuntimeError, AssertionError) as error:
+            if self._ranks == 1:
+                raise
+            found = re.search(r"Worker failed with error '(.*)', please check", str(error), re.DOTALL)
+            raise SwapError(found.group(1) if found else "a process of the engine has ended") from error
+
+    def close(self) -> None:
+        """Ends it with all of its processes."""
+        self._llm.llm_engine.engine_core.shutdown()
 
 
 def _start(folder: Path, settings: EngineSettings, arguments: Mapping[str, Any]) -> Any:
     from vllm import LLM
 
+    if settings.ranks > 1:
+        prepare_processes(settings)
     if arguments["enforce_eager"]:
         # Without this, vLLM compiles a small part of its sampler all the same, for seconds.
         torch._dynamo.config.disable = True

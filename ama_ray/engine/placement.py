@@ -49,8 +49,8 @@ class Load:
     request: int
 
     @classmethod
-    def of(cls, folder: Path, settings: EngineSettings, context: int, ranks: int) -> Load:
-        """What one of `ranks` accelerators takes that share a model by tensor parallelism.
+    def of(cls, folder: Path, settings: EngineSettings, context: int) -> Load:
+        """What each of the accelerators takes that share a model by tensor parallelism.
 
         Of a checkpoint only what its index names counts: beside it there may be the same weights in another format.
 
@@ -58,7 +58,6 @@ class Load:
             folder: The checkpoint that the engine starts on.
             settings: With `dtype` resolved.
             context: Tokens of context.
-            ranks: Accelerators that share the weights.
         """
         from ama_ray.checkpoints.checkpoint import read_config, read_tensors
 
@@ -67,8 +66,8 @@ class Load:
         weights = sum(count * (precision if dtype.is_floating_point else dtype).itemsize for count, dtype in sizes)
         endpoint = sum(count * dtype.itemsize for count, dtype in sizes)
         cached = 1 if settings.kv_cache_dtype.startswith("fp8") else precision.itemsize
-        token = cache_of_a_token(read_config(folder), cached, ranks)
-        return cls(weights // ranks, endpoint // ranks, token * context)
+        token = cache_of_a_token(read_config(folder), cached, settings.ranks)
+        return cls(weights // settings.ranks, endpoint // settings.ranks, token * context)
 
     def needs(self, endpoints: int) -> int:
         """Bytes that it takes with so many endpoints beside the live weights: 0, 1 or 2."""
@@ -127,7 +126,7 @@ def decide(
     remedy = (
         "set engine.endpoints to auto"
         if on_it
-        else "use a larger GPU, or share the model among several (docs/servers.md), or a shorter context"
+        else "use a larger GPU, or share the model among several (engine.gpus), or a shorter context"
     )
     raise UserError(
         f"engine: on each GPU the weights{' and the endpoints there' if on_it else ''} take "
@@ -136,16 +135,15 @@ def decide(
     )
 
 
-def place(settings: EngineSettings, folder: Path, context: int, ranks: int = 1) -> tuple[Place, float]:
+def place(settings: EngineSettings, folder: Path, context: int) -> tuple[Place, float]:
     """`decide` for a checkpoint on the accelerators of this process.
 
-    Without an accelerator the live weights are beside the object store already.
+    Without an accelerator the live weights are in host memory already.
 
     Args:
         settings: With `dtype` resolved; `endpoints` says where, or `auto`.
         folder: The checkpoint that the engine starts on.
         context: Tokens of context.
-        ranks: Accelerators that share the weights.
 
     Raises:
         UserError: The model does not fit.
@@ -153,7 +151,7 @@ def place(settings: EngineSettings, folder: Path, context: int, ranks: int = 1) 
     utilisation = settings.gpu_memory_utilization
     if not torch.cuda.is_available():
         return "object_store", utilisation
-    return decide(Load.of(folder, settings, context, ranks), accelerator_memory(), utilisation, settings.endpoints)
+    return decide(Load.of(folder, settings, context), accelerator_memory(), utilisation, settings.endpoints)
 
 
 def accelerator_memory() -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ama_ray.checkpoints.pair import Pair
-from ama_ray.engine.arguments import check_arguments
+from ama_ray.engine.arguments import check_arguments, check_ranks
 from ama_ray.engine.dtype import resolved
 from ama_ray.engine.requests import Generation
 from ama_ray.environment import no_input
@@ -105,6 +105,7 @@ class Inputs:
                 f"{inputs.context_length} that the longest request takes; leave it out, or shorten the requests."
             )
         check_arguments(config.engine)
+        check_ranks(config.engine, pair)
         return inputs
 
 

@@ -16,7 +16,7 @@ from ama_ray.rewards.judge import JudgeReward
 from ama_ray.storage.names import IDENTITY, TRIALS
 from ama_ray.storage.records import read_trials
 from ama_ray.tuning.budget import Costs
-from ama_ray.tuning.cluster.memory import engine_bytes, store_bytes, uses_gpu
+from ama_ray.tuning.cluster.memory import endpoint_bytes, engine_bytes, uses_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +35,11 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     if config.budget:
         yield _budget(config, Costs.of(inputs.evaluations))
     on_gpu = uses_gpu(config.engine)
-    store, engine = store_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
+    endpoints, engine = endpoint_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
     free = psutil.virtual_memory().available
     yield (
-        f"memory of each node: {store / 1e9:.1f} GB for both endpoints, and {engine / 1e9:.1f} GB for each engine"
-        f"{' besides that of its GPU' if on_gpu else ''}; this machine has {free / 1e9:.1f} GB free"
+        f"memory of each node: {endpoints / 1e9:.1f} GB for both endpoints, and {engine / 1e9:.1f} GB for each engine"
+        f"{' besides that of its GPUs' if on_gpu else ''}; this machine has {free / 1e9:.1f} GB free"
     )
     judged = [
         sum(request.n for request in reward.requests)

@@ -17,7 +17,7 @@ from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.tuning.checking import CheckBeside, waited
 from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_servers import check_servers, prepare_served
-from ama_ray.tuning.cluster.engine_source import InProcess, StoredEndpoints
+from ama_ray.tuning.cluster.engine_source import EndpointsByRank, InProcess, StoredEndpoints
 from ama_ray.tuning.cluster.memory import own_store
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.cluster.slots import engine_resources
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 
     from ama_ray.evaluation.evaluation import Answers
     from ama_ray.evaluation.inputs import Inputs
-    from ama_ray.tuning.cluster.engine_source import EngineSource
+    from ama_ray.tuning.cluster.engine_source import EngineSource, RunEndpoints
 
 BESIDE = 2**30
 """Bytes of a pair up to which memory for one engine more than the trials have is not worth saving."""
+PATIENCE = 60.0
+"""Seconds for the processes of an engine to end; the next one is to have their GPUs."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,7 @@ def prepare(
     plain = None if gpus else PlainVllm(pair, subject, settings, again=deep)
     loader = _start(inputs, pair.engine_folder)
     started = loader.start.remote(subject, again=deep)
-    endpoints = StoredEndpoints.by(loader, pair, groups)
-    attached = loader.attach.remote(endpoints)
+    endpoints, attached = _attach(loader, inputs)
     checked = loader.check.remote(attached, answers=plain is not None and plain.known is None)
     base_ratios = dict.fromkeys(groups.names, 0.0)
     base_answers: dict[str, Any] = {
@@ -121,6 +122,7 @@ def prepare(
         endpoints.follow(lambda share: tell(f"{share:.0%} of {pair.num_bytes / 1e9:.1f} GB in the object store"))
         check.wait_for_engine()
         waited(list(base_answers.values()), "asking the base model failed")
+        ray.wait([loader.close.remote()], timeout=PATIENCE)
         ray.kill(loader)
         check.wait()
         seconds = time.perf_counter() - start
@@ -128,6 +130,15 @@ def prepare(
         endpoints.keep()
     engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints)
     return Prepared(engines, base_answers, seconds), check
+
+
+def _attach(loader: Any, inputs: Inputs) -> tuple[RunEndpoints, Any]:
+    """Has the loader attach both endpoints; returns what the trials' engines get them by, and when it is done."""
+    if inputs.config.engine.ranks > 1:
+        by_rank = EndpointsByRank.of(inputs.pair, inputs.groups)
+        return by_rank, loader.attach_pair.remote(by_rank)
+    stored = StoredEndpoints.by(loader, inputs.pair, inputs.groups)
+    return stored, loader.attach.remote(stored)
 
 
 def _start(inputs: Inputs, folder: Path) -> Any:

@@ -32,7 +32,7 @@ from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.tuning.cluster.engine_actor import EngineActor
-from ama_ray.tuning.cluster.engine_source import InProcess
+from ama_ray.tuning.cluster.engine_source import InProcess, StoredEndpoints
 from ama_ray.tuning.cluster.memory import own_store
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.setup import context_length, prepare
@@ -41,7 +41,6 @@ from benchmarks.speed.swap import SHAPES, make_pair
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ama_ray.tuning.cluster.engine_source import StoredEndpoints
 
 SETTLED = 3
 """Seconds after which processes that were to end have ended."""
@@ -145,6 +144,7 @@ def _open(inputs: Inputs) -> StoredEndpoints:
     with closing(check):
         check.wait()
     assert isinstance(prepared.source, InProcess)
+    assert isinstance(prepared.source.endpoints, StoredEndpoints)
     return prepared.source.endpoints
 
 

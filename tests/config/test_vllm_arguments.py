@@ -23,7 +23,8 @@ def test_what_is_free_is_taken() -> None:
         ("enable_lora", "a swap does not reach the weights of a second model"),
         ("speculative_config", "a swap does not reach the weights of a second model"),
         ("spec_model", "a swap does not reach the weights of a second model"),
-        ("tensor_parallel_size", "on how many processes the weights lie"),
+        ("distributed_executor_backend", "on how many processes the weights lie"),
+        ("pipeline_parallel_size", r"by tensor parallelism only \(engine\.gpus\)"),
         ("data_parallel_size", "on how many processes the weights lie"),
         ("enable_prefix_caching", "scores depend on it"),
         ("logprobs_mode", "scores depend on it"),
@@ -31,6 +32,7 @@ def test_what_is_free_is_taken() -> None:
         ("trust_remote_code", "no code of a checkpoint is run"),
         ("model", "the run file names the model"),
         ("gpu_memory_utilization", r"has a field of its own: engine\.gpu_memory_utilization"),
+        ("tensor_parallel_size", r"has a field of its own: engine\.gpus"),
         ("kv_cache_memory_bytes", r"has a field of its own: engine\.kv_cache_gib"),
     ],
 )

@@ -11,7 +11,7 @@ import torch
 
 from ama_ray.config import EngineSettings, vllm_arguments
 from ama_ray.engine import arguments
-from ama_ray.engine.arguments import check_arguments, engine_arguments
+from ama_ray.engine.arguments import check_arguments, check_ranks, engine_arguments
 from ama_ray.errors import UserError
 from tests.support.processes import in_own_process
 
@@ -27,6 +27,38 @@ def test_what_the_user_sets_reaches_vllm(gpu: bool, monkeypatch: pytest.MonkeyPa
     assert plain["kv_cache_dtype"] == "auto"
     assert "max_num_seqs" not in plain
     assert ("max_num_batched_tokens" in plain) == (not gpu)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_several_gpus_share_an_engine_by_processes_that_vllm_starts_itself(
+    gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    four, one = (engine_arguments(EngineSettings(gpus=gpus), 64) for gpus in (4, 1))
+    assert (four["tensor_parallel_size"], four["distributed_executor_backend"]) == (4, "mp")
+    assert one == engine_arguments(EngineSettings(gpus=0), 64) == engine_arguments(EngineSettings(), 64)
+    assert not {"tensor_parallel_size", "distributed_executor_backend"} & one.keys()
+    if not gpu:
+        assert 4 * four["kv_cache_memory_bytes"] == one["kv_cache_memory_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("heads", "keys", "gpus", "fits"),
+    [
+        *((32, 8, 4, True), (32, 8, 16, True), (64, 8, 8, True), (12, 2, 4, True), (2, 1, 2, True), (9, 3, 1, True)),
+        *((32, 8, 3, False), (14, 2, 4, False), (24, 6, 4, False), (9, 3, 2, False)),
+    ],
+)
+def test_heads_that_gpus_cannot_share_are_refused(heads: int, keys: int, gpus: int, fits: bool) -> None:
+    folder = SimpleNamespace(folder="my/aligned")
+    pair: Any = SimpleNamespace(config={"num_attention_heads": heads, "num_key_value_heads": keys}, aligned=folder)
+    if fits:
+        check_ranks(EngineSettings(gpus=gpus), pair)
+    else:
+        with pytest.raises(
+            UserError, match=rf"engine\.gpus: {gpus} GPUs .*my/aligned, with its {heads} heads and {keys} "
+        ):
+            check_ranks(EngineSettings(gpus=gpus), pair)
 
 
 def checked(names: list[str]) -> list[str]:

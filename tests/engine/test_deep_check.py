@@ -102,3 +102,26 @@ def test_a_verdict_is_known_again_for_the_same_shape_and_layout_only(
     for file in (tmp_path / "cache").rglob("*.json"):
         file.write_text("{")
     assert cache().read() is None
+
+
+@pytest.mark.parametrize(
+    ("heads", "is_whole"),
+    [([0, 0, 1, 1], True), ([0, 1, 0, 1], True), ([0, 0, 0, 0], False), ([0, 0, 0, None], False)],
+    ids=["twice", "in turns", "one of them only", "one of them not even everywhere"],
+)
+def test_a_head_on_several_gpus_does_not_make_up_for_one_that_is_on_none(
+    heads: list[int | None], is_whole: bool
+) -> None:
+    """Two heads of six rows on four GPUs: sums of elements alone would not tell."""
+    rows = {0: [3 * 5, 3 * 5, 0, 0], 1: [0, 0, 3 * 5, 3 * 5], None: [0, 0, 0, 0]}
+    held = [rows[head] for head in heads]
+    assert deep_check._is_whole((12, 5), held) == is_whole
+    assert sum(map(sum, held)) >= 12 * 5 or None in heads
+
+
+def test_a_tensor_that_gpus_share_is_whole_when_they_hold_it_together() -> None:
+    assert deep_check._is_whole((4, 6), [[6, 6, 0, 0], [0, 0, 6, 6], [0] * 4, [0] * 4])
+    assert deep_check._is_whole((4, 6), [[3, 3, 3, 3], [3, 3, 3, 3], [0] * 4, [0] * 4])  # along its columns
+    assert not deep_check._is_whole((4, 6), [[3, 3, 3, 3], [3, 3, 3, 2], [0] * 4, [0] * 4])
+    assert deep_check._is_whole((), [[1, 0], [1, 0]])
+    assert not deep_check._is_whole((3,), [[2, 0], [0, 0]])

@@ -84,14 +84,15 @@ def test_gpus_that_share_a_model_take_their_part(
     dtype: Any, width: int, ranks: int, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = parameters(checkpoint)
-    load = Load.of(checkpoint, EngineSettings(dtype=dtype), 64, ranks)
+    settings = EngineSettings(dtype=dtype, gpus=ranks)
+    load = Load.of(checkpoint, settings, 64)
     assert load.weights == width * count // ranks
     assert load.endpoint == 2 * count // ranks
     # Two layers of one head with keys and values of 32 elements, which cannot be shared.
     assert load.request == 64 * 2 * 2 * 32 * width
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(placement, "accelerator_memory", lambda: 8 * GB)
-    where, left = place(EngineSettings(dtype=dtype), checkpoint, 64, ranks)
+    where, left = place(settings, checkpoint, 64)
     assert where == "accelerator"
     assert left == pytest.approx(UTILISATION - 2 * load.endpoint / (8 * GB))
 
@@ -100,17 +101,17 @@ def test_what_the_user_sets_counts(checkpoint: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(placement, "accelerator_memory", lambda: 8 * GB)
     settings = EngineSettings(dtype="bfloat16", kv_cache_dtype="fp8", gpu_memory_utilization=0.6, endpoints="pinned")
-    load = Load.of(checkpoint, settings, 64, 1)
-    assert 2 * load.request == Load.of(checkpoint, EngineSettings(dtype="bfloat16"), 64, 1).request
+    load = Load.of(checkpoint, settings, 64)
+    assert 2 * load.request == Load.of(checkpoint, EngineSettings(dtype="bfloat16"), 64).request
     assert place(settings, checkpoint, 64) == ("pinned", 0.6)
 
 
 def test_the_same_weights_in_another_format_are_not_counted(checkpoint: Path) -> None:
-    before = Load.of(checkpoint, EngineSettings(dtype="bfloat16"), 64, 1)
+    before = Load.of(checkpoint, EngineSettings(dtype="bfloat16"), 64)
     other = checkpoint / "consolidated.safetensors"
     save_file({"tok_embeddings.weight": torch.zeros(1000)}, other)
     try:
-        assert Load.of(checkpoint, EngineSettings(dtype="bfloat16"), 64, 1) == before
+        assert Load.of(checkpoint, EngineSettings(dtype="bfloat16"), 64) == before
     finally:
         other.unlink()
 

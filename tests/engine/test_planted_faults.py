@@ -77,7 +77,7 @@ def swap_experts(ends: Endpoints) -> None:
     """Two experts of a layer have changed places, as the endpoints are from an engine with another layout."""
     (name,) = (name for name in ends.base if "layers.1" in name and "w2_weight" in name)
     for side in (ends.base, ends.aligned):
-        experts = side[name].array.reshape(4, -1)
+        experts = side[name].tensor().view(4, -1)
         experts[[0, 1]] = experts[[1, 0]]
 
 

@@ -38,6 +38,11 @@ def ask(method: str, *args: Any) -> Any:
     return getattr(_engines[0][0], method)(*args)
 
 
+def parameter_bytes() -> dict[str, int]:
+    """Size of every live parameter."""
+    return _engines[0][0].parameter_bytes
+
+
 def spans() -> dict[str, tuple[Span, ...]]:
     """Which elements of the engine's parameters belong to which group."""
     return _engines[0][1].spans

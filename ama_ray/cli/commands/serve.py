@@ -18,7 +18,6 @@ Port = Annotated[int, typer.Option(help="To listen on; 0 is any that is free.", 
 KEY_OPTION = "--api-key-env"
 KeyVariable = Annotated[str | None, typer.Option(KEY_OPTION, help="Environment variable with the key.")]
 Context = Annotated[int, typer.Option(help="Tokens of context.", min=32)]
-Share = Annotated[int, typer.Option(help="GPUs that share the weights.", min=1)]
 
 
 def engine_settings(vllm: str, **fields: Any) -> EngineSettings:
@@ -58,7 +57,7 @@ def engine(  # noqa: PLR0917
         Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision; auto: the checkpoints'.")
     ] = "auto",
     max_model_len: Context = 2048,
-    tensor_parallel_size: Share = 1,
+    gpus: Annotated[int, typer.Option(help="GPUs (without any: processes) that share the weights.", min=1)] = 1,
     cpus: Annotated[int, typer.Option(help="CPU cores.", min=1)] = 1,
     kv_cache_gib: Annotated[float, typer.Option(help="GiB of KV cache on a CPU.", min=0.001)] = 1,
     kv_cache_dtype: Annotated[str, typer.Option(help="Precision of the KV cache, as fp8.")] = "auto",
@@ -72,6 +71,7 @@ def engine(  # noqa: PLR0917
 
     settings = engine_settings(
         dtype=dtype,
+        gpus=gpus,
         cpus=cpus,
         kv_cache_gib=kv_cache_gib,
         kv_cache_dtype=kv_cache_dtype,
@@ -80,7 +80,7 @@ def engine(  # noqa: PLR0917
         vllm=vllm,
     )
     key = key_of(api_key_env, KEY_OPTION)
-    serve_pair(*pair, ServerSettings(settings, max_model_len, tensor_parallel_size, host, port, key), say)
+    serve_pair(*pair, ServerSettings(settings, max_model_len, host, port, key), say)
 
 
 def serve(  # noqa: PLR0917
@@ -89,7 +89,7 @@ def serve(  # noqa: PLR0917
     port: Port = 8000,
     api_key_env: KeyVariable = None,
     max_model_len: Context = 2048,
-    tensor_parallel_size: Share = 1,
+    gpus: Annotated[int | None, typer.Option(help="GPUs, instead of the run's for a trial.", min=1)] = None,
     cpus: Annotated[int | None, typer.Option(help="CPU cores, instead of the run's for a trial.", min=1)] = None,
 ) -> None:
     """Serve a run's points, each as a model of its own. Example: ama-ray serve runs/my-run --port 8000."""
@@ -102,6 +102,7 @@ def serve(  # noqa: PLR0917
     from ama_ray.engine.server.point_server import serve_points
     from ama_ray.engine.server.settings import ServerSettings
 
-    engine = stored.config.engine.model_copy(update={"cpus": cpus} if cpus else {})
-    settings = ServerSettings(engine, max_model_len, tensor_parallel_size, host, port, key)
+    instead = {name: value for name, value in (("gpus", gpus), ("cpus", cpus)) if value}
+    engine = stored.config.engine.model_copy(update=instead)
+    settings = ServerSettings(engine, max_model_len, host, port, key)
     serve_points(stored.config, points, settings, say)

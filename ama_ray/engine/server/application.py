@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ama_ray.engine import deep_check
+from ama_ray.engine.arguments import check_arguments, check_ranks, engine_arguments, prepare_processes
 from ama_ray.engine.dtype import resolved
 from ama_ray.engine.server.auth import RequireKey
 from ama_ray.engine.server.protocol import Facts
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from ama_ray.checkpoints.pair import Pair
-    from ama_ray.config import EngineSettings
     from ama_ray.engine.server.control import Control
     from ama_ray.engine.server.settings import ServerSettings
 
@@ -93,7 +93,8 @@ class PairServer:
         """
         self.pair.check_is_text_only()
         self.tell(f"pair of {self.pair.num_bytes / 1e6:.1f} MB; starting vLLM")
-        _prepare_environment(self.settings.engine)
+        os.environ.pop("VLLM_SERVER_DEV_MODE", None)
+        prepare_processes(self.settings.engine)
         try:
             asyncio.run(self._serve(guard))
         except (RuntimeError, ValueError) as error:
@@ -103,7 +104,6 @@ class PairServer:
         import uvicorn
         from vllm.engine.arg_utils import AsyncEngineArgs
 
-        from ama_ray.engine.arguments import check_arguments, engine_arguments
         from ama_ray.engine.model_classes import import_model_classes
         from ama_ray.engine.placement import place
         from ama_ray.engine.server.control import Control
@@ -118,13 +118,13 @@ class PairServer:
         settings, pair = self.settings, self.pair
         engine = resolved(settings.engine, pair)
         check_arguments(engine)
+        check_ranks(engine, pair)
         import_model_classes(pair.engine_folder)
         length = min(settings.max_model_len, pair.context_limit or settings.max_model_len)
-        where, utilisation = place(engine, pair.engine_folder, length, settings.tensor_parallel_size)
+        where, utilisation = place(engine, pair.engine_folder, length)
         arguments = engine_arguments(engine, length) | {
             "model": str(pair.engine_folder),
             "gpu_memory_utilization": utilisation,
-            "tensor_parallel_size": settings.tensor_parallel_size,
         }
         options = _options(arguments["model"], self.names)
         async with build_async_engine_client_from_engine_args(AsyncEngineArgs(**arguments)) as client:
@@ -165,14 +165,6 @@ class PairServer:
             place=where,
             patched=not torch.cuda.is_available(),
         )
-
-
-def _prepare_environment(engine: EngineSettings) -> None:
-    """For vLLM's own processes, which inherit it."""
-    os.environ["OMP_NUM_THREADS"] = str(max(1, int(engine.cpus)))
-    os.environ.pop("VLLM_SERVER_DEV_MODE", None)
-    if not torch.cuda.is_available() and engine.enforce_eager is not False:
-        os.environ["TORCH_COMPILE_DISABLE"] = "1"
 
 
 async def _end_with(failure: Callable[[], str], server: Any) -> None:

@@ -20,7 +20,6 @@ class ServerSettings:
     Attributes:
         engine: Precision and resources; `dtype` may be `auto`.
         max_model_len: Tokens of context, or as many as the model takes where that is less.
-        tensor_parallel_size: Accelerators (on a CPU: processes) that share the weights.
         host: To listen on.
         port: To listen on; 0 is any that is free.
         key: What clients must show; None is for loopback only.
@@ -28,7 +27,6 @@ class ServerSettings:
 
     engine: EngineSettings
     max_model_len: int = 2048
-    tensor_parallel_size: int = 1
     host: str = "127.0.0.1"
     port: int = 8100
     key: str | None = None

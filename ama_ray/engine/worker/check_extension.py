@@ -12,7 +12,7 @@ from ama_ray.engine.worker.fingerprint import Fingerprint
 from ama_ray.engine.worker.swap_extension import SwapExtension
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _EXPONENTS = range(-14, 16)
 """Powers of two that bfloat16, float16 and float32 all have."""
@@ -81,34 +81,48 @@ class CheckExtension(SwapExtension):
                 waiting.extend(part.values() if isinstance(part, dict) else part or ())
         return found
 
-    def count(self, shapes: Mapping[str, Sequence[int]], wanted: Sequence[str]) -> dict[str, int]:
+    def count(self, shapes: Mapping[str, Sequence[int]], wanted: Sequence[str]) -> dict[str, list[int]]:
         """Counts how many elements of tensors of a checkpoint the live weights hold. Destroys them.
 
-        Each tensor is loaded filled with a number of its own, which is then looked for.
+        Each part of a tensor (`parts`) is loaded filled with a number of its own, which is then looked for. There are
+        as many parts as workers: some of these may hold the same heads, which must not make up for heads that none has.
 
         Args:
             shapes: Shape by name of every averaged tensor of the checkpoint.
             wanted: The tensors to count.
 
         Returns:
-            Elements by tensor, of this worker's part of the model.
+            Elements of every part by tensor, of this worker's part of the model.
         """
         dtype, numbers = self.model_runner.model_config.dtype, _numbers()
-        held = dict.fromkeys(wanted, 0)
+        count = self.vllm_config.parallel_config.world_size
+        every = [(name, part) for name in wanted for part in range(count)]
+        held = {name: [0] * count for name in wanted}
         home: dict[str, torch.dtype] = {}
-        for first in range(0, len(wanted), len(numbers)):
-            number = dict(zip(wanted[first : first + len(numbers)], numbers.tolist(), strict=False))
-            self._load(
-                (name, torch.full(tuple(shape), number.get(name, 0.0), dtype=dtype)) for name, shape in shapes.items()
-            )
+        for first in range(0, len(every), len(numbers)):
+            number = dict(zip(every[first : first + len(numbers)], numbers.tolist(), strict=False))
+
+            def numbered(number: Mapping[tuple[str, int], float] = number) -> Iterator[tuple[str, torch.Tensor]]:
+                for name, shape in shapes.items():
+                    tensor = torch.zeros(tuple(shape), dtype=dtype)
+                    for part, elements in enumerate(parts(tensor, count)):
+                        elements.fill_(number.get((name, part), 0.0))
+                    yield name, tensor
+
+            self._load(numbered())
             for name, weight in self._weights().items():
                 found = _count(weight)[_bits(numbers)].tolist()
-                for tensor, elements in zip(number, found, strict=False):
+                for (tensor, part), elements in zip(number, found, strict=False):
                     if elements:
-                        held[tensor] += elements
+                        held[tensor][part] += elements
                         home[tensor] = self._stored[name]
         self._home = home
         return held
+
+
+def parts(tensor: torch.Tensor, count: int) -> tuple[torch.Tensor, ...]:
+    """A tensor in as many parts along its first dimension, by which vLLM shares heads; views of it."""
+    return torch.tensor_split(tensor if tensor.dim() else tensor.view(1), count)
 
 
 def _numbers() -> torch.Tensor:

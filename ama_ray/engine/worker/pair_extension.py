@@ -1,17 +1,25 @@
-"""What workers outside Ray do besides: each reads the pair itself, and keeps both endpoints in memory of its own."""
+"""What workers do that read the pair themselves: each gets the endpoints of its own part of the weights."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING, TypeVar
+
+import psutil
 
 from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.checkpoints.pair import Pair
-from ama_ray.engine.endpoints import Endpoints, StoredTensor
+from ama_ray.engine.endpoints import Endpoints, ResidentTensor, StoredTensor
+from ama_ray.engine.worker import nameless, shared_endpoints
 from ama_ray.engine.worker.check_extension import CheckExtension
+from ama_ray.engine.worker.shared_memory import shared
+from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     import torch
 
@@ -19,17 +27,29 @@ if TYPE_CHECKING:
     from ama_ray.engine.endpoints import Span
     from ama_ray.engine.placement import Place
 
+Kept = TypeVar("Kept", StoredTensor, ResidentTensor)
+
 
 class PairExtension(CheckExtension):
     """`CheckExtension` whose arguments are all plain values, as they come from another process."""
 
+    rank: int
+    """Of this worker among those that share the weights."""
     _attached: tuple[str, dict[str, str], Place] | None = None
     """What is attached: checksum of the pair, groups, place."""
+    _is_fresh: bool = True
+    """Whether the live weights are those that the engine was started on."""
+
+    def drop_names(self) -> None:
+        """See `nameless.drop_names`."""
+        nameless.drop_names()
 
     def attach_pair(self, base: str, aligned: str, checksum: str, group_of: Mapping[str, str], place: Place) -> None:
-        """Loads both endpoints through vLLM, each worker its part of them, and attaches them.
+        """Attaches both endpoints, each worker its part of them.
 
-        What is attached already stays: the next client of a server need not wait for what this one has loaded.
+        Those that lie on the accelerator are loaded, through vLLM. All others are in memory that the engines of a node
+        share: the first of them loads them. What is attached already stays: the next client of a server need not wait
+        for what this one has loaded.
 
         Args:
             base: Folder or hub id of base.
@@ -37,30 +57,63 @@ class PairExtension(CheckExtension):
             checksum: `Pair.checksum` of the two.
             group_of: Group by name of every tensor that differs between them.
             place: Where the endpoints are to lie.
+
+        Raises:
+            SwapError: They do not fit into this node's memory, or the live weights are laid out in another way.
         """
         wanted = checksum, dict(group_of), place
         if self._attached == wanted:
             return
-        self._attached = None
+        is_fresh, self._is_fresh, self._attached = self._is_fresh, False, None
         self.detach()  # before the next are loaded, so that never four endpoints are in memory
         pair = Pair.read(base, aligned)
-        spans = self.find_spans(pair.shapes, group_of)
-        of_base, of_aligned = self._endpoint(pair.base, pair, None), self._endpoint(pair.aligned, pair, spans)
-        self.attach(Endpoints(of_base, of_aligned, spans), place)
+        if place == "accelerator":
+            spans = self.find_spans(pair.shapes, group_of)
+            of_base = dict(self._endpoint(ResidentTensor, pair.base, pair, None))
+            of_aligned = dict(self._endpoint(ResidentTensor, pair.aligned, pair, spans))
+            endpoints, holds = Endpoints(of_base, of_aligned, spans), 1.0
+        else:
+            memory, is_mine = shared(self._name(checksum, group_of), lambda file: self._write(file, pair, group_of))
+            endpoints, holds = shared_endpoints.read(memory), 1.0
+            if not is_mine and is_fresh:
+                holds = pair.engine_ratio
+            elif not is_mine:
+                self.load_checkpoint(pair.aligned)
+        self.attach(endpoints, place, holds)
         self._attached = wanted
 
-    def _endpoint(
-        self, checkpoint: Checkpoint, pair: Pair, spans: Mapping[str, tuple[Span, ...]] | None
-    ) -> dict[str, StoredTensor]:
-        self.load_checkpoint(checkpoint)
-        stored = {}
-        for name, live in self._weights().items():
-            of_one = StoredTensor.of(live, pair.dtype, spans[name] if spans else None)
-            is_view = of_one.array.ctypes.data == live.data_ptr()
-            stored[name] = replace(of_one, array=of_one.array.copy()) if is_view else of_one
-        return stored
+    def _name(self, checksum: str, group_of: Mapping[str, str]) -> str:
+        """The name under which engines share the endpoints: equal where these are."""
+        key = [checksum, sorted(group_of.items()), self.layout(), version("ama_ray"), version("torch")]
+        return f"ama_ray-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}-{self.rank}"
 
-    def count_pair(self, base: str, aligned: str, wanted: Sequence[str]) -> dict[str, int]:
+    def _write(self, file: BinaryIO, pair: Pair, group_of: Mapping[str, str]) -> None:
+        size = 2 * sum(weight.numel() for weight in self._weights().values()) * pair.dtype.itemsize
+        # All workers of the engine are here at the same time.
+        size, free = size * self.vllm_config.parallel_config.world_size, psutil.virtual_memory().available
+        if size > free:
+            raise SwapError(
+                f"both endpoints take {size / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; use a machine "
+                "with more, or more GPUs, on which they fit (docs/speed.md)"
+            )
+        spans = self.find_spans(pair.shapes, group_of)
+
+        def tensors() -> Iterator[tuple[shared_endpoints.End, str, StoredTensor]]:
+            for name, stored in self._endpoint(StoredTensor, pair.base, pair, None):
+                yield "base", name, stored
+            for name, stored in self._endpoint(StoredTensor, pair.aligned, pair, spans):
+                yield "aligned", name, stored
+
+        shared_endpoints.write(file, spans, tensors())
+
+    def _endpoint(
+        self, kind: type[Kept], checkpoint: Checkpoint, pair: Pair, spans: Mapping[str, tuple[Span, ...]] | None
+    ) -> Iterator[tuple[str, Kept]]:
+        self.load_checkpoint(checkpoint)
+        for name, live in self._weights().items():
+            yield name, kind.of(live, pair.dtype, spans[name] if spans else None)
+
+    def count_pair(self, base: str, aligned: str, wanted: Sequence[str]) -> dict[str, list[int]]:
         """See `count`; the shapes are those of a pair."""
         return self.count(Pair.read(base, aligned).shapes, wanted)
 

@@ -135,7 +135,7 @@ class SwapExtension:
         from, all of them.
 
         Args:
-            endpoints: In the object store.
+            endpoints: In this engine's layout.
             place: Where they are to lie while trials run.
             holds: Which endpoint is live: 0 for base, 1 for aligned.
 
@@ -206,14 +206,14 @@ class SwapExtension:
     ) -> tuple[torch.Tensor, ...]:
         """Endpoint values, rounding unit and group index at the sampled positions of one parameter."""
         where = self._positions(live).cpu()
-        at_base = base[where].double()
+        at_base = base[where].double().cpu()
         at_aligned = at_base.clone()  # what is in no span is equal in both
         group = torch.full_like(where, -1)
         first = 0
         for span in spans:
             inside = (where >= span.start) & (where < span.end)
             group[inside] = self._groups.index(span.group)
-            at_aligned[inside] = aligned[first + where[inside] - span.start].double()
+            at_aligned[inside] = aligned[first + where[inside] - span.start].double().cpu()
             first += span.end - span.start
         eps = max(torch.finfo(base.dtype).eps, torch.finfo(live.dtype).eps)
         return at_base, at_aligned, torch.full_like(at_base, eps), group

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ama_ray.engine.deep_check import Subject
     from ama_ray.engine.endpoints import Span, StoredTensor
     from ama_ray.evaluation.evaluation import Answers, Evaluation
-    from ama_ray.tuning.cluster.engine_source import StoredEndpoints
+    from ama_ray.tuning.cluster.engine_source import EndpointsByRank, StoredEndpoints
 
 
 class EngineActor:
@@ -97,6 +97,10 @@ class EngineActor:
         """Maps the endpoints, so that `swap` can interpolate them."""
         self._engine.attach(endpoints.get())
 
+    def attach_pair(self, endpoints: EndpointsByRank) -> None:
+        """Has every process of an engine on several GPUs get its part of the endpoints."""
+        endpoints.attach_to(self._engine)
+
     def ask(self, ratios: Mapping[str, float], evaluation: Evaluation, checked: Checked) -> Answers:
         """Swaps in one merge and asks it.
 
@@ -111,3 +115,7 @@ class EngineActor:
     def swap(self, ratios: Mapping[str, float]) -> None:
         """Swaps in one merge."""
         self._engine.swap(ratios)
+
+    def close(self) -> None:
+        """Ends the engine's own processes, whose GPUs others are to have."""
+        self._engine.close()

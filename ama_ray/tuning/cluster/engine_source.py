@@ -1,4 +1,4 @@
-"""Both endpoints in Ray's object store: once per node, mapped by every engine there."""
+"""Where trials get their engines, with both endpoints: in Ray's object store, read by every rank, or on a server."""
 
 from __future__ import annotations
 
@@ -19,11 +19,25 @@ if TYPE_CHECKING:
     from ama_ray.config import EngineSettings
     from ama_ray.engine.endpoints import Span, StoredTensor
     from ama_ray.engine.engine import Engine
+    from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.engine.remote import RemoteEngine
     from ama_ray.space.search_space import Groups
 
 PART = 2**28
 """Bytes, about, that an endpoint comes in: what a copy that is no view takes while it is stored."""
+
+
+class RunEndpoints(Protocol):
+    """Both endpoints of a run, as every engine of it gets them."""
+
+    def attach_to(self, engine: InProcessEngine) -> None:
+        """Attaches them to an engine that still is as it started."""
+
+    def follow(self, tell: Callable[[float], None]) -> None:
+        """Waits until all is there that engines share; tells the share of it now and then."""
+
+    def keep(self) -> None:
+        """Has them survive the nodes that hold them, for as long as this process lives."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,10 @@ class StoredEndpoints:
             threading.Event().wait()
             del held
 
+    def attach_to(self, engine: InProcessEngine) -> None:
+        """Waits for them and maps them."""
+        engine.attach(self.get(), self.starts_at)
+
     def get(self) -> Endpoints:
         """Waits for the endpoints and maps them into this process; on a node that holds them, without a copy."""
         spans: dict[str, tuple[Span, ...]] = ray.get(self.spans)
@@ -84,6 +102,39 @@ class StoredEndpoints:
 
 def _whole(parts: tuple[Any, ...]) -> dict[str, StoredTensor]:
     return {name: tensor for part in ray.get(list(parts)) for name, tensor in part.items()}
+
+
+@dataclass(frozen=True)
+class EndpointsByRank:
+    """What the processes of an engine on several GPUs need, to read each its part of the pair.
+
+    Attributes:
+        base: Folder of base, the same on every node.
+        aligned: The same of aligned.
+        checksum: `Pair.checksum`.
+        group_of: Group by name of every tensor that differs between base and aligned.
+    """
+
+    base: str
+    aligned: str
+    checksum: str
+    group_of: Mapping[str, str]
+
+    @classmethod
+    def of(cls, pair: Pair, groups: Groups) -> EndpointsByRank:
+        """Of an opened pair and the search space that was resolved for it."""
+        group_of = {name: groups.of[name] for name in pair.names if pair.moved[name]}
+        return cls(str(pair.base.folder), str(pair.aligned.folder), pair.checksum, group_of)
+
+    def attach_to(self, engine: InProcessEngine) -> None:
+        """Has each of its processes attach its part."""
+        engine.attach_pair(self.base, self.aligned, self.checksum, self.group_of)
+
+    def follow(self, tell: Callable[[float], None]) -> None:
+        """Nothing to wait for: what engines share is there once the first has attached it."""
+
+    def keep(self) -> None:
+        """Nothing to keep: they are read again."""
 
 
 class EngineSource(Protocol):
@@ -95,7 +146,7 @@ class EngineSource(Protocol):
 
 @dataclass(frozen=True)
 class InProcess:
-    """Starts an engine in this process, whose endpoints are in Ray's object store.
+    """Starts an engine in this process.
 
     Attributes:
         folder: The checkpoint that vLLM starts on.
@@ -107,14 +158,14 @@ class InProcess:
     folder: Path
     settings: EngineSettings
     context_length: int
-    endpoints: StoredEndpoints
+    endpoints: RunEndpoints
 
     def get(self) -> Engine:
         """Starts it, and waits for the endpoints."""
         from ama_ray.engine.start import start_engine
 
         engine = start_engine(self.folder, self.settings, self.context_length)
-        engine.attach(self.endpoints.get(), self.endpoints.starts_at)
+        self.endpoints.attach_to(engine)
         return engine
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
+from ama_ray.engine.placement import place
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,16 +39,32 @@ def engine_bytes(inputs: Inputs, *, on_gpu: bool) -> int:
     """Host memory of one engine; with a GPU its weights and its KV cache are there, and a server has its own."""
     if inputs.config.engine.url:
         return 0
-    if on_gpu:
-        return RUNTIME_ON_GPU
     pair, settings = inputs.pair, inputs.config.engine
+    processes = 1 if settings.ranks == 1 else settings.ranks + 1
+    if on_gpu:
+        return RUNTIME_ON_GPU * processes
     weights = pair.num_bytes // 2 // pair.dtype.itemsize * getattr(torch, settings.dtype).itemsize
-    return int(weights + settings.kv_cache_gib * 2**30) + RUNTIME
+    return int(weights + settings.kv_cache_gib * 2**30) + RUNTIME * processes
+
+
+def endpoint_bytes(inputs: Inputs) -> int:
+    """Host memory of every node for both endpoints, as far as this machine can tell, and for what is small.
+
+    Servers have their own, and what several GPUs share may lie on these.
+
+    Raises:
+        UserError: The model does not fit on this machine's GPUs.
+    """
+    settings, pair = inputs.config.engine, inputs.pair
+    if settings.ranks > 1 and uses_gpu(settings) and not settings.url:
+        where, _ = place(settings, pair.engine_folder, settings.max_model_len or inputs.context_length)
+        return SLACK + (0 if where == "accelerator" else pair.num_bytes)
+    return SLACK + (0 if settings.url else pair.num_bytes)
 
 
 def store_bytes(inputs: Inputs) -> int:
-    """What the object store of every node must hold: both endpoints, unless servers have them, and what is small."""
-    return SLACK + (0 if inputs.config.engine.url else inputs.pair.num_bytes)
+    """What the object store of every node must hold: the endpoints of engines on one GPU, and what is small."""
+    return SLACK if inputs.config.engine.ranks > 1 else endpoint_bytes(inputs)
 
 
 def own_store(inputs: Inputs) -> int | None:
@@ -57,11 +74,12 @@ def own_store(inputs: Inputs) -> int | None:
         UserError: The pair and an engine do not fit into this machine's memory.
     """
     store, free = store_bytes(inputs), psutil.virtual_memory().available
+    endpoints = endpoint_bytes(inputs)
     engine = engine_bytes(inputs, on_gpu=uses_gpu(inputs.config.engine))
-    if store + engine > free:
+    if endpoints + engine > free:
         raise UserError(
-            f"{inputs.pair.aligned.folder}: both endpoints take {_gb(store)} and an engine takes {_gb(engine)}, and "
-            f"this machine has {_gb(free)} of memory free; use a larger one, or a smaller pair."
+            f"{inputs.pair.aligned.folder}: both endpoints take {_gb(endpoints)} and an engine takes {_gb(engine)}, "
+            f"and this machine has {_gb(free)} of memory free; use a larger one, or a smaller pair."
         )
     shared = shutil.disk_usage(SHARED).free if SHARED.is_dir() else free
     if store > max(shared, WITHOUT_SHARED):

@@ -229,7 +229,7 @@ def test_it_refuses_to_start_in_one_sentence(options: tuple[str, ...], words: st
 
 
 def test_two_processes_that_share_the_weights(in_process: OwnProcess, tmp_path: Path) -> None:
-    options = ("--dtype", "float32", "--kv-cache-gib", "0.1", "--tensor-parallel-size", "2")
+    options = ("--dtype", "float32", "--kv-cache-gib", "0.1", "--gpus", "2")
     server = servers.start(ROOT / "base", ROOT / "rsf", tmp_path / "log", *options)
     try:
         with closing(RemoteEngine([server.url], None)) as engine:

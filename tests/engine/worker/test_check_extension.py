@@ -27,7 +27,9 @@ class Worker(CheckExtension):
         dropped: What it does not load; of a name with a number, only so many elements are.
     """
 
-    def __init__(self, dtype: torch.dtype = torch.bfloat16, dropped: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, dtype: torch.dtype = torch.bfloat16, dropped: Mapping[str, int] | None = None, ranks: int = 1
+    ) -> None:
         self.dropped = dropped or {}
         self.model: Any = torch.nn.Module()
         self.model.qk = torch.nn.Parameter(torch.zeros(6, 6, dtype=dtype), requires_grad=False)
@@ -35,6 +37,7 @@ class Worker(CheckExtension):
         self.model.register_buffer("layer_scalar", torch.ones(1, dtype=dtype))
         self.model.register_buffer("angles", torch.linspace(0, 1, 9))
         self.device = torch.device("cpu")
+        self.vllm_config = SimpleNamespace(parallel_config=SimpleNamespace(world_size=ranks))
         self.model_runner = SimpleNamespace(get_model=lambda: self.model, model_config=SimpleNamespace(dtype=dtype))
 
     def _load(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
@@ -94,16 +97,25 @@ def test_every_element_of_every_tensor_is_counted(
     monkeypatch.setattr(check_extension, "_numbers", lambda: numbers[:at_once])
     worker = Worker(dtype)
     attached(worker)
-    assert worker.count(SHAPES, ["q", "norm", "layer_scalar", "k"]) == {"q": 24, "k": 12, "norm": 6, "layer_scalar": 1}
-    assert worker.count(SHAPES, ["k"]) == {"k": 12}
+    held = {"q": [24], "k": [12], "norm": [6], "layer_scalar": [1]}
+    assert worker.count(SHAPES, ["q", "norm", "layer_scalar", "k"]) == held
+    assert worker.count(SHAPES, ["k"]) == {"k": [12]}
 
 
 @pytest.mark.parametrize("dropped", [{"k": 0}, {"layer_scalar": 0}, {"q": 23}, {"norm": 5}])
 def test_what_is_not_loaded_is_missed(dropped: dict[str, int]) -> None:
     worker = Worker(dropped=dropped)
     attached(worker)
-    sizes = {name: torch.Size(shape).numel() for name, shape in SHAPES.items()}
-    assert worker.count(SHAPES, list(SHAPES)) == sizes | dropped
+    sizes = {name: torch.Size(shape).numel() for name, shape in SHAPES.items()} | dropped
+    assert worker.count(SHAPES, list(SHAPES)) == {name: [size] for name, size in sizes.items()}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_parts_are_counted_where_workers_share_a_tensor(dtype: torch.dtype) -> None:
+    worker = Worker(dtype, {"q": 15}, ranks=4)
+    attached(worker)
+    held = {"q": [6, 6, 3, 0], "k": [6, 6, 0, 0], "norm": [2, 2, 1, 1], "layer_scalar": [1, 0, 0, 0]}
+    assert worker.count(SHAPES, list(SHAPES)) == held
 
 
 def test_a_model_is_compared_with_what_it_was() -> None:

@@ -16,11 +16,16 @@ from ama_ray.tuning.cluster import memory
 GB = 10**9
 
 
-def inputs(gigabytes: float, dtype: str = "bfloat16") -> Any:
+def inputs(gigabytes: float, dtype: str = "bfloat16", **fields: Any) -> Any:
+    folder = Path("my/aligned")
     pair = SimpleNamespace(
-        num_bytes=int(gigabytes * GB), dtype=torch.bfloat16, aligned=SimpleNamespace(folder=Path("my/aligned"))
+        num_bytes=int(gigabytes * GB),
+        dtype=torch.bfloat16,
+        aligned=SimpleNamespace(folder=folder),
+        engine_folder=folder,
     )
-    return SimpleNamespace(pair=pair, config=SimpleNamespace(engine=EngineSettings(dtype=dtype, kv_cache_gib=1)))
+    settings = EngineSettings(dtype=dtype, kv_cache_gib=1, **fields)
+    return SimpleNamespace(pair=pair, config=SimpleNamespace(engine=settings), context_length=64)
 
 
 @pytest.fixture
@@ -44,6 +49,38 @@ def test_an_engine_on_a_gpu_holds_its_weights_there(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert memory.uses_gpu(EngineSettings())
     assert not memory.uses_gpu(EngineSettings(gpus=0))
+
+
+def test_every_process_of_an_engine_on_several_gpus_counts() -> None:
+    """One for each, and the one that starts them; the weights are there once."""
+    assert memory.engine_bytes(inputs(4, gpus=4), on_gpu=True) == 5 * memory.RUNTIME_ON_GPU
+    assert memory.engine_bytes(inputs(4, gpus=2), on_gpu=False) == 2 * GB + 2**30 + 3 * memory.RUNTIME
+
+
+@pytest.mark.parametrize(("where", "size"), [("accelerator", 0), ("split", 32), ("pinned", 32), ("object_store", 32)])
+def test_endpoints_that_several_gpus_read_are_not_in_the_object_store(
+    where: str, size: int, machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def place(*args: Any) -> tuple[str, float]:
+        asked.append(args)
+        return where, 0.9
+
+    monkeypatch.setattr(memory, "place", place)
+    shared = inputs(32, gpus=2)
+    assert memory.endpoint_bytes(shared) == size * GB + memory.SLACK
+    assert asked == [(shared.config.engine, Path("my/aligned"), 64)]
+    assert memory.store_bytes(shared) == memory.SLACK
+    machine(free=100, shared=0.064)
+    assert memory.own_store(shared) is None
+    machine(free=40, shared=50)
+    if size:
+        with pytest.raises(UserError, match=r"both endpoints take 32\.1 GB and an engine takes 16\.1 GB"):
+            memory.own_store(shared)
+    else:
+        assert memory.own_store(shared) is None
 
 
 def test_the_object_store_is_made_larger_where_ray_s_own_would_not_do(machine: Any) -> None:

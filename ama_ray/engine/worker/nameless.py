@@ -1,0 +1,18 @@
+"""Takes the names off the memory that vLLM's processes share, so that nothing is left of it however they end.
+
+They leave them to Python's resource tracker, which Ray kills with the processes of an actor that died.
+"""
+
+from __future__ import annotations
+
+import gc
+
+
+def drop_names() -> None:
+    """Takes the names off what this process has made, once all of an engine's processes have opened it."""
+    from vllm.distributed.device_communicators.shm_broadcast import ShmRingBuffer
+
+    for thing in gc.get_objects():
+        if type(thing) is ShmRingBuffer and thing.is_creator:
+            thing.shared_memory.unlink()
+            thing.is_creator = False  # else it would unlink again in the end
