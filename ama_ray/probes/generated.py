@@ -38,7 +38,7 @@ class AnswerMatcher:
         read: It makes, of a row, its right answers in the form that `score` takes.
         score: It gives the text of a reply its score, 0-1.
         vote: It gives the text of a reply the answer in it, equal for replies that answer the same; None for a reply
-            without an answer. A kind whose replies have degrees of right has no votes.
+            without an answer. Without it, there is no `maj`.
     """
 
     read: Callable[[Row], Any]
@@ -62,22 +62,12 @@ class GeneratedItems(PreparedProbe):
 
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """What the replies to every item come to, 0-1; a reply that was cut off in its thinking is wrong."""
-        score = samples.METRICS[samples.name(self.metric)]
-        return np.array(
-            [
-                [
-                    score(
-                        self._votes(replies),
-                        [self._score(reply, right) for reply in replies],
-                        samples.size(self.metric),
-                    )
-                ]
-                for replies, right in zip(answers, self.answers, strict=True)
-            ]
-        )
+        score, k = samples.METRICS[samples.name(self.metric)], samples.size(self.metric)
+        items = zip(answers, self.answers, strict=True)
+        return np.array([[score(self._votes(replies), self._scores(replies, right), k)] for replies, right in items])
 
-    def _score(self, reply: Reply, right: Any) -> float:
-        return 0.0 if reply.cut_off else self.matcher.score(reply.text, right)
+    def _scores(self, replies: Sequence[Reply], right: Any) -> list[float]:
+        return [0.0 if reply.cut_off else self.matcher.score(reply.text, right) for reply in replies]
 
     def _votes(self, replies: Sequence[Reply]) -> list[Hashable | None]:
         vote = self.matcher.vote
@@ -162,8 +152,8 @@ class MatchedKind(GeneratedKind):
         count, replies = samples.size(self.metric), self.sampling.replies
         if count > replies:
             raise UserError(f"{name}: {self.metric} needs {count} replies to an item, and sampling has {replies}.")
-        if self.metric != "avg" and self.matcher.vote is None:
-            raise UserError(f"{name}: {self.metric} is for replies that are right or wrong; use `metric: avg`.")
+        if self.metric == "maj" and self.matcher.vote is None:
+            raise UserError(f"{name}: its replies have no answers to vote by; use `metric: avg` or `pass@K`.")
 
 
 def right_answers(row: Row) -> tuple[str, ...]:
