@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ama_ray.engine.prefix_tree import UNSCORED, ScoringError
 from ama_ray.engine.replies import ended_in_thinking, read
@@ -43,13 +43,10 @@ class PromptBatch:
         return PromptBatch(self.prompts + other.prompts, self.params + other.params)
 
 
-# A generator that yields what it asks, is sent the answers, and returns what they come to; a second batch where the
-# first has left something open.
-if TYPE_CHECKING:
-    from typing import TypeVar
-
-    Result = TypeVar("Result")
-    Asking: TypeAlias = Generator[PromptBatch, list[Answer], Result]
+Result = TypeVar("Result")
+Asking: TypeAlias = Generator[PromptBatch, list[Answer], Result]
+"""It yields what it asks, is sent the answers, and returns what they come to; what the first batch has left open, it
+asks in a second one."""
 
 
 class Awaited:

@@ -39,7 +39,7 @@ class AnswerMatcher:
         read: It makes, of a row, its right answers in the form that `score` takes.
         score: It gives the text of a reply its score, 0-1.
         vote: It gives the text of a reply the answer in it, equal for replies that answer the same; None for a reply
-            without an answer. A kind whose replies have degrees of right has no votes.
+            without an answer. Without it, there is no `maj`.
     """
 
     read: Callable[[Row], Any]
@@ -71,13 +71,9 @@ class GeneratedItems(PreparedProbe):
 
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """What the replies to every item come to, 0-1; a reply that was cut off in its thinking is wrong."""
-        score = samples.METRICS[samples.name(self.metric)]
-        return np.array(
-            [
-                [score(self._votes(replies), scores, samples.size(self.metric))]
-                for replies, scores in zip(answers, self._scores(answers), strict=True)
-            ]
-        )
+        score, k = samples.METRICS[samples.name(self.metric)], samples.size(self.metric)
+        items = zip(answers, self._scores(answers), strict=True)
+        return np.array([[score(self._votes(replies), scores, k)] for replies, scores in items])
 
     def _scores(self, answers: Sequence[Sequence[Reply]]) -> list[list[float]]:
         """The scores of all replies to every item, asked for at once."""
@@ -169,8 +165,8 @@ class MatchedKind(GeneratedKind):
         count, replies = samples.size(self.metric), self.sampling.replies
         if count > replies:
             raise UserError(f"{name}: {self.metric} needs {count} replies to an item, and sampling has {replies}.")
-        if self.metric != "avg" and self.matcher.vote is None:
-            raise UserError(f"{name}: {self.metric} is for replies that are right or wrong; use `metric: avg`.")
+        if self.metric == "maj" and self.matcher.vote is None:
+            raise UserError(f"{name}: its replies have no answers to vote by; use `metric: avg` or `pass@K`.")
 
 
 def right_answers(row: Row) -> tuple[str, ...]:

@@ -3,14 +3,16 @@
     python -m benchmarks.speed.lengths
 
 Makes a Llama of random weights and asks it for many short replies and a few long ones, more than the engine takes at
-once. No reply ends by itself, so that all are as long as is asked. Two orders take turns: that of a run file whose long
-replies stand last, and the longest first, as a trial asks once trials before have shown the lengths. The engine's best
-is its rate on replies of one length, as many at a time as it takes. Prints tokens per second of both orders, also as
-ratios to it, as a table and as JSON.
+once. No reply ends by itself, so that all are as long as is asked. Two orders take turns: that of a run file whose
+long replies stand last, and the longest first, as a trial asks once trials before have shown the lengths. The engine's
+best is its rate on replies of one length, as many at a time as it takes. Prints tokens per second of both orders as
+ratios to it, and how many of its places were in use over all steps, which a busy machine does not change. As a table
+and as JSON.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 import time
@@ -36,7 +38,7 @@ PROMPT = 16
 
 def main(
     at_once: Annotated[int, typer.Option(min=1, help="replies that the engine generates together")] = 16,
-    short: Annotated[int, typer.Option(min=1, help="replies of 20 tokens")] = 1_600,
+    short: Annotated[int, typer.Option(min=1, help="replies of 20 tokens")] = 1_000,
     long: Annotated[int, typer.Option(min=1, help="replies of 2,000 tokens")] = 8,
     turns: Annotated[int, typer.Option(min=1, help="timed turns of each order")] = 3,
     threads: Annotated[int, typer.Option(min=1, help="PyTorch threads")] = 1,
@@ -50,19 +52,23 @@ def main(
     }
     with tempfile.TemporaryDirectory() as folder:
         engine = _start(Path(folder), at_once, threads)
-        _rate(engine, mixed[:at_once])
-        rates = [{name: _rate(engine, each) for name, each in asked.items()} for _ in range(turns)]
-    table = Table(
-        title=f"{short} replies of {SHORT} tokens and {long} of {LONG}, {at_once} at once, {threads} thread(s)"
-    )
-    for column in ("", "tokens/s, median", "of the engine's best", "lowest", "highest"):
+        _run(engine, mixed[:at_once])
+        turns_of = [{name: _run(engine, each) for name, each in asked.items()} for _ in range(turns)]
+    table = Table(title=f"{short} replies of {SHORT} tokens, {long} of {LONG}; {at_once} at once, {threads} thread(s)")
+    for column in ("", "tokens/s, median", "of the engine's best", "lowest", "highest", "places in use"):
         table.add_column(column, justify="right" if column else "left")
-    result: dict[str, float] = {}
+    result: dict[str, dict[str, float]] = {}
     for name in asked:
-        shares = [turn[name] / turn["engine's best"] for turn in rates]
-        cells = (median(turn[name] for turn in rates), median(shares), min(shares), max(shares))
-        table.add_row(name, f"{cells[0]:.0f}", *(f"{cell:.2f}" for cell in cells[1:]))
-        result[name] = cells[1]
+        rates = [turn[name][0] for turn in turns_of]
+        shares = [turn[name][0] / turn["engine's best"][0] for turn in turns_of]
+        in_use = turns_of[0][name][1] / at_once
+        table.add_row(
+            name,
+            f"{median(rates):.0f}",
+            *(f"{share:.2f}" for share in (median(shares), min(shares), max(shares))),
+            f"{in_use:.0%}",
+        )
+        result[name] = {"tokens_per_second": median(rates), "of_best": median(shares), "places_in_use": in_use}
     Console().print(table)
     print(json.dumps(result))
 
@@ -90,15 +96,26 @@ def _requests(count: int, tokens: int) -> list[Generation]:
     return [Generation(prompt(number), max_tokens=tokens) for number in range(count)]
 
 
-def _rate(engine: InProcessEngine, asked: Sequence[Generation]) -> float:
-    """Tokens per second with the requests in this order."""
+def _run(engine: InProcessEngine, asked: Sequence[Generation]) -> tuple[float, float]:
+    """Tokens per second and tokens per step, with the requests in this order."""
     engine.reset_cache()
     params: list[dict[str, Any]] = [
         {"max_tokens": request.max_tokens, "temperature": 0, "ignore_eos": True} for request in asked
     ]
+    inner, steps = engine._llm.llm_engine, itertools.count()
+    step = inner.step
+
+    def counted() -> Any:
+        next(steps)
+        return step()
+
+    inner.step = counted
     start = time.perf_counter()
     answers = engine._run([list(request.prompt) for request in asked], params)
-    return sum(sum(answer.counts) for answer in answers) / (time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    inner.step = step
+    tokens = sum(sum(answer.counts) for answer in answers)
+    return tokens / seconds, tokens / next(steps)
 
 
 if __name__ == "__main__":

@@ -88,10 +88,8 @@ def test_requests_of_an_item_are_the_same_in_every_part() -> None:
     whole = built(kind, "7", "8", "9").requests
     assert {(r.n, r.temperature, r.max_tokens) for r in whole} == {(4, 0.7, 8)}
     assert len({r.seed for r in whole}) == 3
-    again = kind.build("p", rows({"prompt": "q 2", "answer": "9"}), Prompting(TextTokenizer(), seed=3), None)
-    assert again.requests == whole[2:]
-    other = kind.build("p", rows({"prompt": "q 2", "answer": "9"}), Prompting(TextTokenizer(), seed=4), None)
-    assert other.requests != whole[2:]
+    assert kind.requests(rows({"prompt": "q 2"}), Prompting(TextTokenizer(), seed=3))[0].seed == whole[2].seed
+    assert kind.requests(rows({"prompt": "q 2"}), Prompting(TextTokenizer(), seed=4))[0].seed != whole[2].seed
 
 
 def test_what_cannot_be_scored_so_is_refused() -> None:
@@ -99,7 +97,7 @@ def test_what_cannot_be_scored_so_is_refused() -> None:
         built(Number(sampling=Drawing(**DRAWN), metric="pass@5"), "7")
     with pytest.raises(UserError, match=r"p: pass@2 needs 2 replies to an item, and sampling has 1"):
         built(Number(sampling=Drawing(temperature=0, n=4), metric="pass@2"), "7")
-    with pytest.raises(UserError, match=r"right or wrong; use `metric: avg`"):
+    with pytest.raises(UserError, match=r"no answers to vote by; use `metric: avg` or `pass@K`"):
         built(F1(sampling=Drawing(**DRAWN), metric="maj"), "7")
     with pytest.raises(ValueError, match="one reply per item"):
         Bleu(sampling=Drawing(**DRAWN))

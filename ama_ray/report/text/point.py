@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus
 from ama_ray.report.notes import split_note
+from ama_ray.scores.tokens import TOKENS
 
 if TYPE_CHECKING:
     from ama_ray.pareto.pareto_set import ParetoSet
@@ -31,7 +32,7 @@ def point_table(pareto: ParetoSet, trial: Trial) -> Table:
     ends = (*pareto.front, *pareto.uniform)
     for name, estimate in trial.objectives.items():
         places = decimals(other.objectives[name].value for other in ends)
-        share = "" if pareto.no_trade else f"{pareto.trade.share(trial, name):.0%}"
+        share = "" if pareto.no_trade else f"{pareto.trade.share(trial, name):.0%}{' saved' * (name == TOKENS)}"
         table.add_row(name, plus_minus(estimate.value, estimate.se, places), share)
     for name, probe in trial.probes.items():
         table.add_row(name, plus_minus(probe.score, probe.score_se, 3), "")

@@ -148,6 +148,8 @@ class _Told:
         gain = self.run.claims.gain
         if math.isnan(gain.low):
             return ""
-        mean = ", the mean over the rewards" * (len(self.rewards) > 1)
+        with_tokens = TOKENS in self.pareto.objectives
+        mean = ", the mean over the rewards" * (len(self.rewards) > 1 or with_tokens)
+        mean += " and the tokens saved" * with_tokens
         doubt = ", not beyond error" * (not gain.significant)
         return f", {with_interval(gain, 'z.0%')} less than the knee{mean}{doubt}"
