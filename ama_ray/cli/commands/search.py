@@ -118,7 +118,8 @@ def check(
     for line in estimate(inputs):
         say(line)
     searched = inputs.evaluations["search"]
-    for line in filter(None, (each.findings() for each in (*searched.rewards, *searched.probes))):
+    found = [*(reward.findings() for reward in searched.rewards), *(probe.findings() for probe in searched.probes)]
+    for line in filter(None, found):
         say(line)
     for part in before(inputs.objectives, work.sizes(searched), work.tokens_of_items(searched)):
         console.print(part)
