@@ -136,10 +136,9 @@ class _Worker:
     def _how_it_ended(self) -> str:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE)
-        code = self._process.returncode
-        if code is None or 0 <= code <= worker_main.KILLED:
-            return f"ended its process with exit code {code or 0}"
-        number = signal.Signals(-code if code < 0 else code - worker_main.KILLED)
-        return f"lost its process, which was killed ({number.name})" + (
-            ", perhaps for lack of memory" if number is signal.SIGKILL else ""
-        )
+        code = self._process.returncode or 0
+        number = -code if code < 0 else code - worker_main.KILLED
+        if number not in signal.valid_signals():
+            return f"ended its process with exit code {code}"
+        why = ", perhaps for lack of memory" if number == signal.SIGKILL else ""
+        return f"lost its process, which was killed ({signal.Signals(number).name}){why}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.environment import key_of
@@ -35,9 +35,6 @@ NO_KEY = "none"
 FREE = {"prompt": 0, "completion": 0}
 """Tokens spent on a verdict that was known."""
 
-_dialects: dict[JudgeClient, Dialect] = {}
-"""What this process has learnt of each judge."""
-
 
 @dataclass(frozen=True)
 class Verdicts:
@@ -67,11 +64,13 @@ class JudgeClient:
         settings: Of the run file.
         low: The lowest number that counts as a verdict.
         high: The highest.
+        dialect: How the server wants to be asked. `check` settles it, so that all trials ask in one form.
     """
 
     settings: Judge
     low: float
     high: float
+    dialect: Dialect = field(default_factory=Dialect)
 
     @property
     def name(self) -> str:
@@ -101,9 +100,9 @@ class JudgeClient:
             raise UserError(f"{str(error).removesuffix('.')}.") from None
         except Exception as error:
             raise UserError(f"{self._trouble(error)}; check judge.url and that the server runs.") from None
-        if self not in _dialects:
+        if not self.dialect.settled:
             try:
-                self.ask([question])
+                self.ask([question], cached=False)
             except ScorerError as error:
                 raise UserError(f"{error}; it was asked for one mark, to see whether it gives any.") from None
 
@@ -208,11 +207,11 @@ class JudgeClient:
         """An answer, in a form that the server offers and the model writes marks in."""
         import openai
 
-        dialect = _dialects.setdefault(self, Dialect(self.low, self.high))
+        dialect, scale = self.dialect, (self.low, self.high)
         while True:
             version = dialect.version
             try:
-                completion = await client.chat.completions.create(**dialect.request(self.settings, messages))
+                completion = await client.chat.completions.create(**dialect.request(self.settings, messages, scale))
             except openai.APIStatusError as refusal:
                 if not dialect.learn(refusal, version):
                     raise

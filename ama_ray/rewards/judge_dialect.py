@@ -23,8 +23,6 @@ class Dialect:
     """What is known of a server.
 
     Attributes:
-        low: The lowest mark.
-        high: The highest.
         form: One of `FORMS`.
         limit: What the field is called that limits the answer.
         left_out: Fields that the server refuses.
@@ -32,25 +30,24 @@ class Dialect:
         version: Goes up with every change.
     """
 
-    low: float
-    high: float
     form: str = FORMS[0]
     limit: str = "max_tokens"
     left_out: set[str] = field(default_factory=set)
     settled: bool = False
     version: int = 0
 
-    def request(self, settings: Judge, messages: list[dict[str, str]]) -> dict[str, Any]:
+    def request(self, settings: Judge, messages: list[dict[str, str]], scale: tuple[float, float]) -> dict[str, Any]:
         """The fields of a request.
 
         Args:
             settings: Of the run file.
             messages: The conversation so far; the last one asks for the mark.
+            scale: The lowest and the highest mark.
         """
         fields = {"model": settings.model, "messages": messages, self.limit: settings.max_tokens}
         fields |= {name: 0 for name in ("temperature", "seed") if name not in self.left_out}
         # Who words the question may want a reason before the mark.
-        schema = self._schema(with_reason=settings.template is not None)
+        schema = _schema(scale, with_reason=settings.template is not None)
         if self.form == "schema":
             form = {"name": _TOOL, "strict": True, "schema": schema}
             fields["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -98,15 +95,12 @@ class Dialect:
     def _sends(self, name: str) -> bool:
         return name not in self.left_out
 
-    def _schema(self, *, with_reason: bool) -> dict[str, Any]:
-        score = {"type": "number", "description": f"the mark, from {self.low:g} to {self.high:g}"}
-        properties = ({"reason": {"type": "string"}} if with_reason else {}) | {"score": score}
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
+
+def _schema(scale: tuple[float, float], *, with_reason: bool) -> dict[str, Any]:
+    low, high = scale
+    score = {"type": "number", "description": f"the mark, from {low:g} to {high:g}"}
+    properties = ({"reason": {"type": "string"}} if with_reason else {}) | {"score": score}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def answer_of(completion: Any) -> str:

@@ -58,10 +58,6 @@ class CodeVerifier(Verifier):
         with ThreadPoolExecutor(max(1, min(cores // 2, AT_A_TIME))) as threads:
             return list(threads.map(self._score, replies, rights))
 
-    def vote(self, reply: str) -> str | None:
-        """The code in a reply."""
-        return code_of(reply).strip() or None
-
     def findings(self) -> str:
         """Where programs run."""
         if self.isolation == "none":

@@ -103,6 +103,7 @@ def test_a_function_that_works_as_a_plain_script_is_scored(tmp_path: Path, kind:
 WRONG = {
     "sys.exit": ("sys.exit('enough')", r"^called sys.exit\('enough'\)$"),
     "os._exit": ("os._exit(3)", "^ended its process with exit code 3$"),
+    "os._exit with a high code": ("os._exit(250)", "^ended its process with exit code 250$"),
     "kills itself": (
         "os.kill(os.getpid(), 9)",
         r"^lost its process, .*killed \(SIGKILL\), perhaps for lack of memory$",

@@ -1,11 +1,14 @@
 """How a judge is asked, what it may leave out, and whether it agrees with itself."""
 
+import pickle
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ama_ray.data.rows import Row
 from ama_ray.errors import UserError
 from ama_ray.rewards.base import PreparedReward, ScorerError
 from tests.support.judge_server import serving
@@ -64,6 +67,22 @@ def test_a_model_that_writes_no_marks_in_a_form_is_asked_in_the_next(tmp_path: P
             {"tools"},
         ]
         assert reward.score(said([["x"], ["y"]])).scores.tolist() == [[4], [4]]
+
+
+def test_what_was_learnt_travels_to_the_trials_which_keep_to_one_form(tmp_path: Path) -> None:
+    with serving(lambda question: "4") as server:
+        server.refusal = lambda body: (
+            "max_tokens, response_format" if {"max_tokens", "response_format"} & {*body} else ""
+        )
+        reward = pickle.loads(pickle.dumps(read(tmp_path, server.url)))
+        server.bodies.clear()
+        server.answer = lambda question: "no" if question == "0>x" else "4"
+        rows = [{"prompt": f"{number}"} for number in range(20)]
+        reward = replace(reward, rows=tuple(Row(row, "here") for row in rows))
+        assert reward.score(said([["x"]] * 20)).missing == 1
+    assert {frozenset(fields_of(body)) for body in server.bodies} == {
+        frozenset({"tools", "max_completion_tokens", "temperature", "seed"})
+    }
 
 
 def test_a_judge_that_gives_no_marks_at_all_is_refused_before_anything_starts(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from ama_ray.errors import UserError
-from ama_ray.rewards.base import PreparedReward, ScorerError
+from ama_ray.rewards.base import PreparedReward
 from testing.checkpoints import make_pair
 from tests.support.classifiers import save_tokenizer
 from tests.support.replies import said
@@ -144,6 +144,5 @@ def test_a_wrong_name_and_a_wrong_key_are_named_before_anything_starts(
 
 
 def test_a_question_that_the_server_refuses_is_shown(tmp_path: Path, server: Server) -> None:
-    reward = read(tmp_path, server.judge(template="{prompt} {reply} " + "1 " * 200))
-    with pytest.raises(ScorerError, match=r"the judge numbers at .* answered with status 400 \(.*128"):
-        reward.score(said(REPLIES))
+    with pytest.raises(UserError, match=r"the judge numbers at .* answered with status 400 \(.*128"):
+        read(tmp_path, server.judge(template="{prompt} {reply} " + "1 " * 200))

@@ -130,7 +130,8 @@ def check(
     Spending.of(config, inputs.evaluations)  # which refuses a budget that is too small
     check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
     searched = inputs.evaluations["search"]
-    findings = [found for each in (*searched.rewards, *searched.probes) if (found := each.findings())]
+    said = [*(reward.findings() for reward in searched.rewards), *(probe.findings() for probe in searched.probes)]
+    findings = list(filter(None, said))
     if as_json:
         print_json(
             {
