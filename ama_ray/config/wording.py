@@ -76,7 +76,7 @@ def _structure(annotation: Any, metadata: tuple[Any, ...], model: Callable[[Any]
     if origin is tuple:
         return _listed(arguments, metadata, model)
     if origin is dict:
-        return f"{named(arguments[1], model=model)}, by name"
+        return "mapping" if arguments[1] is Any else f"{named(arguments[1], model=model)}, by name"
     return model(annotation) if is_model(annotation) else _PLAIN.get(annotation, "something else")
 
 
