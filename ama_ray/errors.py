@@ -58,8 +58,8 @@ def one_line(error: BaseException) -> str:
     return ": ".join([type(cause).__name__, *lines[-1:]])
 
 
-def did_you_mean(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
-    """The end of a sentence about a name that there is not: `; did you mean X?`, or nothing where none is like it.
+def nearest(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
+    """The name that is most like a word; empty where none is like it.
 
     Args:
         word: What was given.
@@ -68,4 +68,10 @@ def did_you_mean(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
     """
     lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(word.lower(), lower, 1, likeness)
-    return f"; did you mean {lower[near[0]]}?" if near else ""
+    return lower[near[0]] if near else ""
+
+
+def did_you_mean(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
+    """The end of a sentence about a name that there is not: `; did you mean X?`, or nothing; see `nearest`."""
+    near = nearest(word, names, likeness)
+    return f"; did you mean {near}?" if near else ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from ama_ray.config.wording import bare, is_model, kinds_in, members_of, named
-from ama_ray.errors import did_you_mean
+from ama_ray.errors import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,8 +136,8 @@ def _worded(error: Mapping[str, Any], spot: _Spot, root: Any) -> Iterator[Mistak
 
 def _unknown(spot: _Spot, owner: type[BaseModel], root: Any) -> Mistake:
     name, siblings = str(spot.place[-1]), tuple(owner.model_fields)
-    if near := did_you_mean(name, siblings):
-        return Mistake(spot.place, f"there is no such field{near}", near.removeprefix("; did you mean ")[:-1])
+    if near := nearest(name, siblings):
+        return Mistake(spot.place, f"there is no such field; did you mean {near}?", near)
     inside = [".".join(map(_key, (*spot.place[:-1], *path))) for path in _paths(name, owner)]
     if not inside and is_model(root) and name in root.model_fields:
         inside = [f"{name} outside of {'.'.join(map(_key, spot.place[:-1]))}"]

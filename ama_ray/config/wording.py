@@ -76,8 +76,8 @@ def _structure(annotation: Any, metadata: tuple[Any, ...], model: Callable[[Any]
     if origin is tuple:
         return _listed(arguments, metadata, model)
     if origin is dict:
-        return f"{named(arguments[1], model=model)}, by name"
-    return model(annotation) if is_model(annotation) else _PLAIN[annotation]
+        return "mapping" if arguments[1] is Any else f"{named(arguments[1], model=model)}, by name"
+    return model(annotation) if is_model(annotation) else _PLAIN.get(annotation, "something else")
 
 
 def _listed(arguments: tuple[Any, ...], metadata: tuple[Any, ...], model: Callable[[Any], str]) -> str:

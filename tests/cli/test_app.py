@@ -51,7 +51,9 @@ def test_the_version_is_told(run: Command) -> None:
 def test_commands_are_in_groups_and_h_is_help(run: Command) -> None:
     shown = run("-h").out
     assert shown == run("--help").out
-    places = [shown.index(f"─ {group} ─") for group in ("Search", "Look at a run", "Use a point", "Clusters")]
+    places = [
+        shown.index(f"─ {group} ─") for group in ("Search", "Look at a run", "Use a point", "Clusters and servers")
+    ]
     assert places == sorted(places)
     assert "Usage" in run("show", "-h").out
 

@@ -20,7 +20,7 @@ def test_options_become_fields() -> None:
     ("options", "sentence"),
     [
         ({"vllm": "max_num_batched_tokens=512"}, r"^--vllm: this is not JSON .*max_num_batched_tokens.*\.$"),
-        ({"vllm": "[1]"}, r"^--vllm: this is \[1\] and must be any value, by name\.$"),
+        ({"vllm": "[1]"}, r"^--vllm: this is \[1\] and must be a mapping\.$"),
         ({"vllm": '{"load_format": "dummy"}'}, r"^--vllm: load_format cannot be set: a swap writes .*\.$"),
         ({"kv_cache_dtype": "int4"}, r"^--kv-cache-dtype: this is \"int4\" and must be one of auto, .*fp8_e5m2\.$"),
         (

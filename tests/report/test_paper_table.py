@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from io import StringIO
@@ -198,6 +199,16 @@ def test_csv_has_every_number(folder: Path, tmp_path: Path) -> None:
     reading = frame[(frame["against"] == "aligned") & (frame["measure"] == "reading")]
     assert reading["low"].tolist() == [table.blocks[0].against[1].values[2].low]
     assert reading["significant"].tolist() == [True]
+
+
+def test_json_has_the_numbers_of_the_csv_file(folder: Path, tmp_path: Path) -> None:
+    table = PaperTable.open(folder)
+    paper_table.write_csv(table, tmp_path / "table.csv")
+    shown = paper_table.fields(table)
+    frame = pd.read_csv(tmp_path / "table.csv")
+    assert list(shown["numbers"][0]) == list(frame.columns)
+    assert [each["value"] for each in shown["numbers"]] == frame["value"].tolist()
+    json.dumps(shown, allow_nan=False)
 
 
 def test_a_run_without_items_says_so(folder: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_budget_too_small_for_any_run_is_refused() -> None:
         ({}, "give `tokens`, `hours` or both"),
         ({"tokens": 0}, "at least 1"),
         ({"hours": 0}, "above 0"),
-        ({"hours": 1, "trials": 3}, "not permitted"),
+        ({"hours": 1, "trials": 3}, "there is no such field"),
     ],
 )
 def test_a_budget_that_says_nothing_is_refused(budget: dict[str, Any], why: str) -> None:

@@ -37,7 +37,8 @@ def engine_settings(vllm: str, **fields: Any) -> EngineSettings:
     from ama_ray.errors import UserError
 
     try:
-        return EngineSettings.model_validate(fields | {"vllm": json.loads(vllm)})
+        fields["vllm"] = json.loads(vllm)
+        return EngineSettings.model_validate(fields)
     except json.JSONDecodeError as error:
         raise UserError(
             f"--vllm: this is not JSON ({error}); as an example: '{{\"max_num_batched_tokens\": 4096}}'."
