@@ -12,7 +12,11 @@ def drop_names() -> None:
     """Takes the names off what this process has made, once all of an engine's processes have opened it."""
     from vllm.distributed.device_communicators.shm_broadcast import ShmRingBuffer
 
+    is_frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()  # what vLLM has frozen after its start would not be found
     for thing in gc.get_objects():
         if type(thing) is ShmRingBuffer and thing.is_creator:
             thing.shared_memory.unlink()
             thing.is_creator = False  # else it would unlink again in the end
+    if is_frozen:
+        gc.freeze()
