@@ -116,6 +116,8 @@ def _why_none(ends: dict[str, Trial], objectives: tuple[str, ...], won: Mapping[
             return f"t{_missing(name)[1:-1]}"
     base, aligned = ends["base"].objectives, ends["aligned"].objectives
     for name in objectives:
+        if math.isinf(aligned[name].value) or math.isinf(base[name].value):
+            return f"the {name} of base or aligned is infinite"
         gain = won.get(name) or _difference(aligned[name], base[name])
         if not gain.low > 0:
             what = "costs no tax" if name == "tax" else f"does not raise the {reward_called(name)}"
