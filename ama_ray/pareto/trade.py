@@ -130,6 +130,8 @@ def _why_none(ends: dict[str, Trial], objectives: tuple[str, ...], won: Mapping[
             return f"t{_missing(name)[1:-1]}"
     base, aligned = ends["base"].objectives, ends["aligned"].objectives
     for name in objectives:
+        if math.isinf(aligned[name].value) or math.isinf(base[name].value):
+            return f"the {name} of base or aligned is infinite"
         if name == TOKENS:
             continue  # aligned may say more than base or less
         gain = won.get(name) or _difference(aligned[name], base[name])

@@ -115,3 +115,10 @@ def test_items_that_are_paired_decide_where_they_are_known() -> None:
     assert Trade.between(uniform, NAMES, {"helpful": Interval(0.2, 0.1, 0.3)}).why_none == ""
     paired = Trade.between(uniform, NAMES, {"helpful": Interval(0.2, -0.1, 0.5)})
     assert paired.why_none.endswith("beyond error (aligned minus base 0.2, 95% interval -0.1 to 0.5)")
+
+
+@pytest.mark.parametrize(
+    "ends", [(BASE, made(1, (5.0, 30.0, float("inf")), 1.0)), (made(0, (1.0, float("-inf"), 0.0), 0.0), ALIGNED)]
+)
+def test_there_is_no_box_with_an_infinite_end(ends: tuple[Trial, Trial]) -> None:
+    assert Trade.between(ends, NAMES).why_none.endswith("of base or aligned is infinite")
