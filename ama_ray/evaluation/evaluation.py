@@ -11,6 +11,7 @@ import numpy as np
 
 from ama_ray.engine.requests import Generation, check_length
 from ama_ray.probes import registry as probes
+from ama_ray.processes.worker import end_workers
 from ama_ray.rewards import registry as rewards
 from ama_ray.rewards.chat import as_text
 from ama_ray.scores.objectives import replies_of
@@ -102,6 +103,7 @@ class Evaluation:
         prepared = [
             probes.prepare(probe, tokenizer, config.report.share, context_limit, config.seed) for probe in config.tax
         ]
+        end_workers()  # the trials have their own
         everything: list[dict[str, Any]] = [*prepared_rewards, *prepared]
         names = list(dict.fromkeys(name for each in everything for name in each))
         if not all("part-0" in each for each in everything):
