@@ -14,6 +14,7 @@ import numpy as np
 from ama_ray.engine.requests import Generation, check_length
 from ama_ray.errors import all_of
 from ama_ray.probes import registry as probes
+from ama_ray.processes.worker import end_workers
 from ama_ray.rewards import registry as rewards
 from ama_ray.rewards.base import ScorerError
 from ama_ray.rewards.chat import as_text
@@ -110,6 +111,7 @@ class Evaluation:
         )
         steps: list[Callable[[], dict[str, Any]]] = [*asked, *probed]
         everything = all_of(steps)
+        end_workers()  # the trials have their own
         prepared_rewards, prepared = everything[: len(config.reward)], everything[len(config.reward) :]
         names = list(dict.fromkeys(name for each in everything for name in each))
         if not all("part-0" in each for each in everything):

@@ -45,6 +45,7 @@ def row(**fields: Any) -> Row:
         ("204", r"The final answer is \boxed{204}", 1),
         (204, "204", 1),
         (["1/2", "2"], "It is 2", 1),
+        ("5 0", " 5 0\n", 1),
         ("5", "", 0),
         ("5", "five, I think", 0),
     ],

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from ama_ray.report import front_table, plot_front, sentence
 from ama_ray.report.json_fields import trial_fields
+from ama_ray.report.plots.front import plot_front
+from ama_ray.report.text.front_table import front_table
 from ama_ray.report.text.point import point_table
+from ama_ray.report.text.summary import sentence
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import TokensTerm
 from ama_ray.scores.trial import ProbeResult, Replies
