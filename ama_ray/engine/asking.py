@@ -43,8 +43,8 @@ class PromptBatch:
         return PromptBatch(self.prompts + other.prompts, self.params + other.params)
 
 
-Result = TypeVar("Result")
-Asking: TypeAlias = Generator[PromptBatch, list[Answer], Result]
+_Result = TypeVar("_Result")
+Asking: TypeAlias = Generator[PromptBatch, list[Answer], _Result]
 """It yields what it asks, is sent the answers, and returns what they come to; what the first batch has left open, it
 asks in a second one."""
 
