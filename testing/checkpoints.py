@@ -69,7 +69,7 @@ def make_pair(
                 spread = 0.08 if parameter.ndim > 1 else 0.2
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + float(scales))
         model.to(dtype).save_pretrained(path, **({"max_shard_size": max_shard_size} if max_shard_size else {}))
-        _tokenizer().save_pretrained(path)
+        word_tokenizer().save_pretrained(path)
     return paths
 
 
@@ -121,7 +121,19 @@ def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.
     return merged
 
 
-def _tokenizer() -> Any:
+def add_tokens(folder: Path, *tokens: str, multiple_of: int | None = None) -> None:
+    """Gives a checkpoint of one file more tokens and rows of embeddings for them, as trainers do."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+    tokenizer.save_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    torch.manual_seed(0)
+    model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=multiple_of)
+    model.save_pretrained(folder)
+
+
+def word_tokenizer() -> Any:
+    """A tokenizer of whole words, `w4` to `w299`, and four special tokens; it adds none to a text."""
     tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return transformers.PreTrainedTokenizerFast(

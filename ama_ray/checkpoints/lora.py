@@ -6,19 +6,19 @@ PEFT itself merges a whole model in memory; here no more than one tensor is ther
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from ama_ray.checkpoints.json_file import read_json
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
 
     import torch
 
@@ -26,10 +26,16 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _MERGE = "merge it into its model with peft's merge_and_unload and name that folder"
 _START = ".base_layer.weight"
 _PREFIX = "base_model.model."
-_SUFFIX = re.compile(r"\.(lora_A\.weight|lora_B\.weight|lora_embedding_A|lora_embedding_B)$")
+_SUFFIX = re.compile(
+    r"\.(lora_A\.weight|lora_B\.weight|lora_embedding_A|lora_embedding_B|lora_magnitude_vector(?:\.weight)?)$"
+)
+_MAGNITUDES = ("lora_magnitude_vector", "lora_magnitude_vector.weight")
 _PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 """Values of `init_lora_weights` that leave the weights of base as they are."""
-_READ = {"peft_type", "bias", "init_lora_weights", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora"}
+_READ = {
+    *("peft_type", "bias", "init_lora_weights", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora"),
+    "use_dora",
+}
 _NO_PART_IN_THE_MERGE = {
     *("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode"),
     *("target_modules", "exclude_modules", "lora_dropout", "modules_to_save", "layers_to_transform", "layers_pattern"),
@@ -51,12 +57,15 @@ class Change:
         scale: What the product is multiplied by.
         transposed: The product is for a weight that is stored the other way round.
         start: In the adapter: a tensor that the product is added to instead of base's. PEFT saves embeddings so.
+        magnitude: In the adapter: the norms that the rows of the sum get (DoRA, arXiv 2402.09353, equation 5); of a
+            weight that is stored the other way round, its columns.
     """
 
     names: tuple[str, ...]
     scale: float = 1.0
     transposed: bool = False
     start: str | None = None
+    magnitude: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,26 +104,30 @@ class Adapter:
         changes: dict[str, Change] = {}
         used: set[str] = set()
         tied, conv1d = config.get("tie_word_embeddings"), _TRANSPOSED.get(config.get("model_type", ""))
-        for name in sorted(stored, key=lambda each: each.endswith(_START)):
+        for name in sorted(stored, key=lambda each: each.endswith((_START, *_MAGNITUDES))):
             if name in used:
                 continue
             module, part = _parse(name)
             target = _target(f"{module}.weight" if part else module, shapes)
             if target is None or (tied and re.search("embed|lm_head|wte", target)):
-                why = "changes tied embeddings" if target else f"is for no tensor of {len(shapes)} in base"
+                why = f"is for no tensor of {len(shapes)} in base"
+                if target or (tied and "lm_head" in module):
+                    why = "changes tied embeddings: base's output head is its embedding, and would not be any more"
                 raise UserError(f"{path}: {name} {why}; check that base is the adapter's own, or {_MERGE}.")
             change = _change(name, part, settings, stored, bool(conv1d and conv1d.search(f".{module}")))
             if target in changes:
                 raise UserError(f"{path}: {name} changes {target}, which another tensor changes too; {_MERGE}.")
             _check_rank(path, change, module, settings, stored)
             shape = _shape(change, stored)
+            if part and not _is_plain_or_dora(change, part, settings, stored, shape):
+                raise UserError(f"{path}: {name} is of a DoRA adapter that is not on linear layers alone; {_MERGE}.")
             if shape != shapes[target] or (change.start and stored[change.start] != shape):
                 raise UserError(
                     f"{path}: {name} makes {target} of shape {list(shape)}, and base has {list(shapes[target])}; "
                     "use the base that the adapter was trained on."
                 )
             changes[target] = change
-            used.update(change.names, [change.start] if change.start else [])
+            used.update(change.names, filter(None, (change.start, change.magnitude)))
         return cls(folder, changes)
 
     @property
@@ -137,11 +150,38 @@ class Adapter:
         with safe_open(self.folder / WEIGHTS, "pt") as file:
             parts: list[torch.Tensor] = [file.get_tensor(part) for part in change.names]
             start: torch.Tensor = file.get_tensor(change.start).to(tensor.dtype) if change.start else tensor
+            magnitude: torch.Tensor | None = file.get_tensor(change.magnitude) if change.magnitude else None
         if len(parts) == 1:
             return parts[0].to(tensor.dtype)
         down, up = (part.float() for part in parts)
         product = (up @ down).T if change.transposed else up @ down
-        return start.float().add(product, alpha=change.scale).to(tensor.dtype)
+        changed = start.float().add(product, alpha=change.scale)
+        if magnitude is not None:
+            norms = changed.norm(dim=0 if change.transposed else 1, keepdim=True)
+            changed *= magnitude.float().view(norms.shape) / norms
+        return changed.to(tensor.dtype)
+
+
+def other_base(folder: Path, base: str) -> str:
+    """What is to be said where an adapter was trained over a model of another name than base; else nothing.
+
+    Args:
+        folder: Of the adapter.
+        base: Folder or hub id of base, as it was given.
+
+    Raises:
+        UserError: Its configuration holds no JSON object.
+    """
+    named = read_json(folder / CONFIG).get("base_model_name_or_path")
+    if not isinstance(named, str) or not named:
+        return ""
+    is_same = Path(named).name.lower() == Path(base.partition("@")[0]).name.lower()
+    if is_same or f"models--{named.replace('/', '--')}/" in base:
+        return ""
+    return (
+        f"{folder / CONFIG}: base_model_name_or_path is {named}, and base is {base}; if that is another model of the same "
+        "shapes, the adapter makes no sense over it."
+    )
 
 
 def is_adapter(folder: Path) -> bool:
@@ -151,12 +191,7 @@ def is_adapter(folder: Path) -> bool:
 
 
 def _settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not valid JSON ({one_line(error)}); copy or download it again.") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"{path}: holds no JSON object; copy or download it again.")
+    settings = read_json(path)
     odd = [field for field in settings.keys() - _READ - _NO_PART_IN_THE_MERGE if settings[field]]
     if settings.get("bias", "none") != "none":
         odd.append("bias")
@@ -208,8 +243,10 @@ def _change(name: str, part: str, settings: Mapping[str, Any], stored: Collectio
     rank = _rank(module, settings)
     alpha = _of_module(settings.get("alpha_pattern"), module, settings["lora_alpha"])
     scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
-    start = stem.removesuffix(".") + _START
-    return Change(tuple(stem + each for each in names), scale, embedding or conv1d, start if start in stored else None)
+    parts = tuple(stem + each for each in names)
+    start = next((each for each in (stem.removesuffix(".") + _START,) if each in stored), None)
+    magnitude = next((stem + each for each in _MAGNITUDES if stem + each in stored), None)
+    return Change(parts, scale, embedding or conv1d, start, magnitude)
 
 
 def _rank(module: str, settings: Mapping[str, Any]) -> float:
@@ -225,6 +262,16 @@ def _check_rank(
             f"{path}: {change.names[0]} has rank {rows[0]}, and {CONFIG} says {_rank(module, settings)}; copy or "
             "download both again."
         )
+
+
+def _is_plain_or_dora(
+    change: Change, part: str, settings: Mapping[str, Any], stored: Mapping[str, tuple[int, ...]], shape: tuple[int, ...]
+) -> bool:
+    """Whether there is a norm for every row exactly where the configuration says that there are norms."""
+    if not settings.get("use_dora"):
+        return change.magnitude is None
+    rows = shape[1 if change.transposed else 0 :][:1]
+    return change.magnitude is not None and not part.startswith("lora_embedding") and stored[change.magnitude] == rows
 
 
 def _of_module(pattern: Mapping[str, float] | None, module: str, default: float) -> float:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ama_ray.checkpoints.checkpoint import Checkpoint, TensorInfo, fetch, has_tokenizer, read_config, read_tensors
-from ama_ray.checkpoints.compatibility import (
-    compare_configs,
-    compare_headers,
-    compare_vocabularies,
-    dtype_name,
-    without_tied_copy,
-)
-from ama_ray.checkpoints.lora import CONFIG, WEIGHTS, Adapter, is_adapter
+from ama_ray.checkpoints.checkpoint import Checkpoint, fetch, read_config, read_tensors
+from ama_ray.checkpoints.compatibility import compare_configs, compare_headers, dtype_name, without_tied_copy
+from ama_ray.checkpoints.completeness import check_complete
+from ama_ray.checkpoints.fitting import fitted
+from ama_ray.checkpoints.generation import Ends, ends_of
+from ama_ray.checkpoints.lora import CONFIG, WEIGHTS, Adapter, is_adapter, other_base
+from ama_ray.checkpoints.vocabulary import Vocabulary, compare_vocabularies, has_tokenizer
+from ama_ray.checkpoints.weight_files import TensorInfo
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ class Pair:
         checksum: A SHA-256 of all stored values of both in their order, the same on every machine.
         checksums: The same of base and of aligned, by the names of tensors and whatever files they are in; of an
             adapter, of its files.
+        ends: The tokens that end a reply.
     """
 
     base: Checkpoint
@@ -51,20 +51,26 @@ class Pair:
     moved: Mapping[str, float]
     checksum: str = ""
     checksums: tuple[str, str] = ("", "")
+    ends: Ends = Ends()
 
     @classmethod
-    def open(cls, base: str, aligned: str) -> Pair:
+    def open(cls, base: str, aligned: str, dtype: str = "auto") -> Pair:
         """Opens two checkpoints and checks that their average makes sense, contents included, cheap checks first.
 
         Args:
             base: Folder or hub id of the checkpoint from before RLHF.
             aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base.
+            dtype: The precision of a merge where it is narrower than that of aligned, as `bfloat16` for a checkpoint in
+                float32: both are converted first. `auto` is aligned's.
 
         Raises:
             UserError: A checkpoint is missing, damaged or quantised, holds NaN or infinity, or the two do not fit
-                together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does.
+                together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does; or both
+                lack a tensor that the architecture needs.
         """
-        return cls.read(base, aligned)._with_contents_checked()
+        pair = cls.read(base, aligned)._converted(dtype)
+        check_complete(pair.base if pair.aligned.adapter else pair.aligned)
+        return pair._with_contents_checked()
 
     @classmethod
     def read(cls, base: str, aligned: str) -> Pair:
@@ -82,21 +88,27 @@ class Pair:
             return cls._with_adapter(base, aligned)
         configs = [read_config(folder) for folder in folders]
         warnings = list(compare_configs(folders, configs))
-        compare_vocabularies(folders)
+        vocabularies = Vocabulary.read(folders[0]), Vocabulary.read(folders[1])
+        compare_vocabularies(*vocabularies)
         before, after = (_whole(*each) for each in zip((base, aligned), folders, configs, strict=True))
-        warnings += compare_headers(before, after)
-        return cls(before, after, tuple(warnings), {})
+        before, told = fitted(before, after, vocabularies)
+        warnings += [*told, *compare_headers(before, after)]
+        ends = ends_of(vocabularies, folders)
+        return cls(before, after, (*warnings, *ends.warnings), {}, ends=ends)
 
     @classmethod
     def _with_adapter(cls, base: str, aligned: str) -> Pair:
         folder = fetch(base)
         whole = _whole(base, folder, read_config(folder))
         adapter_folder = fetch(aligned, (WEIGHTS, CONFIG))
-        if has_tokenizer(adapter_folder):
-            compare_vocabularies([folder, adapter_folder])
+        own = Vocabulary.read(folder)
+        theirs = Vocabulary.read(adapter_folder) if has_tokenizer(adapter_folder) else own
+        compare_vocabularies(own, theirs)
         shapes = {name: info.shape for name, info in whole.tensors.items()}
         adapter = Adapter.open(adapter_folder, shapes, whole.config)
-        return cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), (), {})
+        ends = ends_of((own, theirs), [folder, adapter_folder])
+        warnings = tuple(filter(None, [other_base(adapter_folder, base), *ends.warnings]))
+        return cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), warnings, {}, ends=ends)
 
     @property
     def endpoints(self) -> tuple[Checkpoint, Checkpoint]:
@@ -180,6 +192,23 @@ class Pair:
         pairs = zip(*(endpoint.stream(names) for endpoint in self.endpoints), strict=True)
         for (name, base), (_, aligned) in pairs:
             yield name, base.to(aligned.dtype), aligned
+
+    def _converted(self, dtype: str) -> Pair:
+        """The same in 16 bits, where that is asked for and aligned is in more."""
+        narrow: torch.dtype = self.dtype if dtype == "auto" else getattr(torch, dtype)
+        if narrow.itemsize >= self.dtype.itemsize:
+            return self
+        before, after = self.num_bytes / 1e9, self.num_bytes / 1e9 * narrow.itemsize / self.dtype.itemsize
+        told = (
+            f"both checkpoints are converted from {dtype_name(self.dtype)} to {dtype}, and so is a merge on disk: they "
+            f"take {after:.1f} GB instead of {before:.1f} GB."
+        )
+        return replace(
+            self,
+            base=self.base.converted(narrow),
+            aligned=self.aligned.converted(narrow),
+            warnings=(*self.warnings, told),
+        )
 
     def _with_contents_checked(self) -> Pair:
         """Refuses values that cannot be averaged; finds out how far each tensor moved."""

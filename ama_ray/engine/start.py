@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from ama_ray.engine.in_process import InProcessEngine
 
 
-def start_engine(folder: Path, settings: EngineSettings, context_length: int) -> InProcessEngine:
+def start_engine(
+    folder: Path, settings: EngineSettings, context_length: int, tokenizer: Path | None = None
+) -> InProcessEngine:
     """Starts an engine; an engine without GPUs sees none.
 
     Ray leaves the GPUs of a node visible to an actor that asked for none of them.
 
     Args:
-        folder: A Hugging Face checkpoint folder with its tokenizer.
+        folder: A Hugging Face checkpoint folder.
         settings: Precision and resources.
         context_length: Tokens of context the run needs.
+        tokenizer: The folder of the tokenizer; `folder` by default.
 
     Raises:
         UserError: The model does not fit, or the installed vLLM runs on GPUs only and the engine may use none.
@@ -39,4 +42,4 @@ def start_engine(folder: Path, settings: EngineSettings, context_length: int) ->
             )
     from ama_ray.engine.in_process import InProcessEngine
 
-    return InProcessEngine(folder, settings, context_length)
+    return InProcessEngine(folder, settings, context_length, tokenizer)

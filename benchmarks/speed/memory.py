@@ -118,7 +118,8 @@ def main(
 
 def _measure(inputs: Inputs, engines: int) -> list[dict[str, Any]]:
     start = ray.remote(num_cpus=0)(EngineActor).remote
-    arguments = (inputs.pair.engine_folder, inputs.config.engine, context_length(inputs))
+    pair = inputs.pair
+    arguments = (pair.engine_folder, inputs.config.engine, context_length(inputs), pair.tokenizer_folder)
     alone = start(*arguments)
     ray.get(alone.start.remote())
     rows = [{"step": "one engine, started", "bytes": memory()}]

@@ -84,11 +84,11 @@ def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
     ratios = dict.fromkeys(groups.names, 0.5)
     # As in a run, except that the engines take no CPU each, of which there may be but one.
     start = ray.remote(num_cpus=0)(EngineActor).remote
-    first: Any = start(pair.engine_folder, SETTINGS, CONTEXT)
+    first: Any = start(pair.engine_folder, SETTINGS, CONTEXT, pair.tokenizer_folder)
     stored = StoredEndpoints.by(first, pair, groups)
     ray.get(first.attach.remote(stored))
     ray.get(first.swap.remote(ratios))
-    second: Any = start(pair.engine_folder, SETTINGS, CONTEXT)
+    second: Any = start(pair.engine_folder, SETTINGS, CONTEXT, pair.tokenizer_folder)
     ray.get(second.start.remote())
 
     # An actor's parent is the raylet, which maps the object store too, as this process may.
