@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import safe_open
 
-from ama_ray.checkpoints.checkpoint import Checkpoint
 from ama_ray.checkpoints.fitting import EMBEDDINGS, HEADS, find
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ama_ray.checkpoints.checkpoint import Checkpoint
 
 _NO_PART_IN_COMPUTATION = {
     *("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "unsloth_version", "unsloth_fixed"),
@@ -29,7 +30,7 @@ _NO_PART_IN_COMPUTATION = {
 """Fields that say how a model was trained, is loaded, or is used for another task."""
 _ALIGNED_IS_USED = {"bos_token_id", "pad_token_id", "max_position_embeddings"}
 _SAID_ELSEWHERE = {"eos_token_id", "vocab_size", "tie_word_embeddings"}
-"""Fields of which `ama_ray.checkpoints.generation` and `ama_ray.checkpoints.fitting` say what becomes of a difference."""
+"""Fields whose differences `ama_ray.checkpoints.generation` and `ama_ray.checkpoints.fitting` speak of."""
 _SYNONYMS = {"swish": "silu"}
 
 
@@ -129,8 +130,8 @@ def _mixed(aligned: Checkpoint) -> str:
         return ""
     others = f" and {len(wider) - 1} other tensors" if len(wider) > 1 else ""
     return (
-        f"aligned has {wider[0]}{others} in {dtype_name(floats[wider[0]])} and most in {dtype_name(usual)}: an engine in "
-        f"{dtype_name(usual)} rounds them, and a merge on disk keeps them; with engine.dtype: float32 nothing is rounded."
+        f"aligned has {wider[0]}{others} in {dtype_name(floats[wider[0]])} and most in {dtype_name(usual)}: an engine "
+        f"in {dtype_name(usual)} rounds them, and a merge on disk keeps them; engine.dtype: float32 rounds nothing."
     )
 
 

@@ -1,7 +1,7 @@
-"""Base in the form of aligned: a row for every token of aligned's, and an output head of its own where aligned has one.
+"""Base in the form of aligned: a row for every token of aligned's, and an output head of its own where aligned has it.
 
-A merge has aligned's tokenizer and aligned's configuration. So what base lacks for them is aligned's at every ratio, and
-what only base has is left out.
+A merge has aligned's tokenizer and aligned's configuration. So what base lacks for them is aligned's at every ratio,
+and what only base has is left out.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def _runs(base: Vocabulary, aligned: Vocabulary, here: int, there: int) -> Itera
 def _told(base: Vocabulary, aligned: Vocabulary, here: int, there: int) -> Iterator[str]:
     if new := [token for token in aligned.ids if token not in base.ids]:
         yield (
-            f"{_tokens(new, 'is', 'are')} in aligned's vocabulary alone: whatever the ratio, a merge has aligned's rows "
-            "of the embedding and of the output head there."
+            f"{_tokens(new, 'is', 'are')} in aligned's vocabulary alone: whatever the ratio, a merge has aligned's "
+            "rows of the embedding and of the output head there."
         )
     if lost := [token for token in base.ids if token not in aligned.ids]:
         yield f"{_tokens(lost, 'is', 'are')} in base's vocabulary alone: a merge does not have {_it(lost)}."

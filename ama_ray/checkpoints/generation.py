@@ -95,6 +95,6 @@ def _not_followed(folder: Path) -> Iterator[str]:
     for name in _FOLLOWED_BY_OTHERS:
         if (value := fields.get(name)) not in _NEUTRAL:
             yield (
-                f"{folder / GENERATION}: {name} is {value!r}; exports keep it, and programs that read the file apply it, "
-                "but no trial does."
+                f"{folder / GENERATION}: {name} is {value!r}; exports keep it, and programs that read the file apply "
+                "it, but no trial does."
             )

@@ -179,8 +179,8 @@ def other_base(folder: Path, base: str) -> str:
     if is_same or f"models--{named.replace('/', '--')}/" in base:
         return ""
     return (
-        f"{folder / CONFIG}: base_model_name_or_path is {named}, and base is {base}; if that is another model of the same "
-        "shapes, the adapter makes no sense over it."
+        f"{folder / CONFIG}: base_model_name_or_path is {named}, and base is {base}; if that is another model of the "
+        "same shapes, the adapter makes no sense over it."
     )
 
 
@@ -265,7 +265,11 @@ def _check_rank(
 
 
 def _is_plain_or_dora(
-    change: Change, part: str, settings: Mapping[str, Any], stored: Mapping[str, tuple[int, ...]], shape: tuple[int, ...]
+    change: Change,
+    part: str,
+    settings: Mapping[str, Any],
+    stored: Mapping[str, tuple[int, ...]],
+    shape: tuple[int, ...],
 ) -> bool:
     """Whether there is a norm for every row exactly where the configuration says that there are norms."""
     if not settings.get("use_dora"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -51,7 +51,7 @@ class Pair:
     moved: Mapping[str, float]
     checksum: str = ""
     checksums: tuple[str, str] = ("", "")
-    ends: Ends = Ends()
+    ends: Ends = field(default_factory=Ends)
 
     @classmethod
     def open(cls, base: str, aligned: str, dtype: str = "auto") -> Pair:
@@ -65,8 +65,8 @@ class Pair:
 
         Raises:
             UserError: A checkpoint is missing, damaged or quantised, holds NaN or infinity, or the two do not fit
-                together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does; or both
-                lack a tensor that the architecture needs.
+                together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does; or
+                both lack a tensor that the architecture needs.
         """
         pair = cls.read(base, aligned)._converted(dtype)
         check_complete(pair.base if pair.aligned.adapter else pair.aligned)

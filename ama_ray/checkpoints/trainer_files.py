@@ -71,7 +71,7 @@ _WRAPPERS = (
 
 
 def why_no_weights(folder: Path) -> str:
-    """What there is in a folder instead of weights in safetensors, and the remedy; to be said after the folder's name."""
+    """What there is in a folder instead of weights in safetensors, and the remedy; follows the folder's name."""
     names = sorted(path.name for path in folder.iterdir())
     for left in _LEFT:
         if found := next((name for name in names if re.fullmatch(left.name, name)), None):
@@ -89,5 +89,5 @@ def why_no_weights(folder: Path) -> str:
 
 
 def why_wrapped(name: str) -> str:
-    """What a tensor belongs to, and the remedy, where its name says that more than the model was saved; else nothing."""
+    """What a tensor belongs to, and the remedy, where its name says that more than a model was saved; else nothing."""
     return next((why for pattern, why in _WRAPPERS if re.search(pattern, name)), "")

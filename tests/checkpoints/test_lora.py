@@ -31,6 +31,9 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
         LORA | {"rank_pattern": {"layers.1.self_attn.q_proj": 2}, "alpha_pattern": {"v_proj": 16}},
     ),
     "rslora": ("llama", LORA | {"use_rslora": True}),
+    "dora": ("llama", LORA | {"use_dora": True, "target_modules": "all-linear"}),
+    "dora-rslora": ("llama", LORA | {"use_dora": True, "use_rslora": True, "rank_pattern": {"q_proj": 2}}),
+    "gpt2-dora": ("gpt2", {"r": 4, "target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True, "use_dora": True}),
     "saved-head": ("llama", LORA | {"modules_to_save": ["lm_head"]}),
     "embeddings": ("llama", LORA | {"target_modules": ["embed_tokens", "up_proj"]}),
     "gpt2": ("gpt2", {"r": 4, "target_modules": ["c_attn", "c_fc", "c_proj"], "fan_in_fan_out": True}),
@@ -53,8 +56,8 @@ def test_a_pair_with_an_adapter_is_peft_s_merge(form: str, dtype: torch.dtype, t
     for name, (ours, theirs) in streamed.items():
         assert torch.equal(ours, stored[name])
         assert theirs.dtype == dtype
-        # PEFT rounds the product for embeddings before it adds it.
-        rounding = torch.finfo(dtype).eps * float((theirs - ours).abs().max())
+        # PEFT rounds the product for embeddings before it adds it, and DoRA's norms.
+        rounding = torch.finfo(dtype).eps * float((theirs - ours).abs().max()) * (1 + 3 * ("dora" in form))
         torch.testing.assert_close(theirs, merged[name], rtol=2 * torch.finfo(dtype).eps, atol=1e-6 + rounding)
         assert (pair.moved[name] == 0) == torch.equal(ours, theirs)
     touched = [name for name, distance in pair.moved.items() if distance]
@@ -101,13 +104,15 @@ def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Pa
 
 FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 REPLACED = "base_model.model.model.layers.0.self_attn.q_proj.weight"
+MAGNITUDE = "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector"
 ORPHAN = "base_model.model.model.layers.0.self_attn.k_proj.base_layer.weight"
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (settings(use_dora=True), "adapter_config.json: use_dora: True is more than a plain LoRA adapter; merge it"),
+        (settings(use_dora=True), "lora_A.weight is of a DoRA adapter that is not on linear layers alone; merge it"),
+        (weights(lambda t: t.update({MAGNITUDE: torch.ones(64)})), "is of a DoRA adapter"),
         (settings(peft_type="IA3"), "peft_type: IA3 is more than"),
         (settings(bias="all"), "bias: all is more than"),
         (settings(init_lora_weights="pissa"), "init_lora_weights: pissa is more than"),
@@ -115,7 +120,7 @@ ORPHAN = "base_model.model.model.layers.0.self_attn.k_proj.base_layer.weight"
         (lambda folder: (folder / WEIGHTS).write_bytes(b"no"), "truncated or damaged"),
         (lambda folder: (folder / CONFIG).write_text("{"), "adapter_config.json: not valid JSON"),
         (weights(lambda t: t.update(odd=torch.zeros(2))), "odd is for no tensor of .* in base"),
-        (lambda folder: (folder / CONFIG).write_text("[]"), "adapter_config.json: holds no JSON object"),
+        (lambda folder: (folder / CONFIG).write_text("[]"), "adapter_config.json: a JSON object is expected"),
         (settings(r=None), "adapter_config.json: r: None is not a number above 0"),
         (settings(lora_alpha="8"), "lora_alpha: 8 is not a number above 0"),
         (settings(rank_pattern=[1, 2]), "rank_pattern: .* is not a number above 0"),
@@ -160,10 +165,34 @@ def test_an_adapter_on_tied_embeddings_is_refused(tmp_path: Path) -> None:
         Pair.open(str(base), str(tmp_path / "adapter"))
 
 
+def test_an_adapter_with_a_head_over_tied_embeddings_is_refused(tmp_path: Path) -> None:
+    base, _ = make_pair(tmp_path, layers=1, tied=True)
+    write_adapter(base, tmp_path / "adapter", **LORA | {"modules_to_save": ["lm_head"]})
+    with pytest.raises(UserError, match=r"lm_head.weight changes tied embeddings: base's output head is its embedding"):
+        Pair.open(str(base), str(tmp_path / "adapter"))
+
+
 def test_an_adapter_beside_base_s_configuration_is_one(adapter: Path, tmp_path: Path) -> None:
     base, folder = copied(adapter, tmp_path)
     shutil.copy(base / "config.json", folder)
     assert Pair.open(str(base), str(folder)).aligned.adapter
+
+
+def test_a_base_of_another_name_is_told(adapter: Path, tmp_path: Path) -> None:
+    base, folder = copied(adapter, tmp_path)
+    assert Pair.open(str(base), str(folder)).warnings == ()
+    settings(base_model_name_or_path="org/other-model")(folder)
+    (told,) = Pair.open(str(base), str(folder)).warnings
+    assert "adapter_config.json: base_model_name_or_path is org/other-model, and base is" in told
+    settings(base_model_name_or_path="org/Base")(folder)
+    assert Pair.open(str(base), str(folder)).warnings == ()
+
+
+def test_a_dora_adapter_on_embeddings_is_refused(tmp_path: Path) -> None:
+    base, _ = make_pair(tmp_path, layers=1)
+    write_adapter(base, tmp_path / "adapter", **LORA | {"use_dora": True, "target_modules": ["embed_tokens"]})
+    with pytest.raises(UserError, match="DoRA adapter that is not on linear layers alone; merge it into its model"):
+        Pair.open(str(base), str(tmp_path / "adapter"))
 
 
 def test_base_may_be_no_adapter(adapter: Path) -> None:

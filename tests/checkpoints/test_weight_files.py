@@ -43,7 +43,7 @@ def test_without_an_index_a_missing_shard_is_named(sharded: Path) -> None:
 def test_without_an_index_a_shard_of_another_set_is_named(sharded: Path) -> None:
     (sharded / INDEX).unlink()
     write(sharded / "model-00001-of-00001.safetensors")
-    with pytest.raises(UserError, match="model-00001-of-00001.safetensors is one too many"):
+    with pytest.raises(UserError, match=r"model-00001-of-00001\.safetensors is one too many"):
         read_tensors(str(sharded))
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-import transformers
 from tokenizers import processors
 
 from ama_ray.data.prompting import Prompting
 from ama_ray.data.rows import Row
 from testing.checkpoints import word_tokenizer
+
+if TYPE_CHECKING:
+    import transformers
 
 ROW = Row({}, "the row")
 BOS, EOS = 1, 2
