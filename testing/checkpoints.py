@@ -100,8 +100,14 @@ def stored(folder: Path) -> dict[str, torch.Tensor]:
     return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
 
 
-def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.Tensor]:
+def write_adapter(base: Path, folder: Path, *tokens: str, **settings: Any) -> dict[str, torch.Tensor]:
     """Writes a random LoRA adapter over a checkpoint.
+
+    Args:
+        base: Folder of the checkpoint.
+        folder: To write.
+        tokens: What it adds to the vocabulary, with embedding and head trained whole.
+        settings: Of `peft.LoraConfig`.
 
     Returns:
         The weights of PEFT's own merge.
@@ -110,6 +116,12 @@ def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.
 
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    if tokens:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+        tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+        tokenizer.save_pretrained(folder)
+        model.resize_token_embeddings(len(tokenizer))
+        settings |= {"modules_to_save": ["embed_tokens", "lm_head"]}
     config = peft.LoraConfig(task_type="CAUSAL_LM", **settings)
     adapted = peft.get_peft_model(model, config)
     with torch.no_grad():

@@ -10,8 +10,9 @@ from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError, StrictDataclassError
 from safetensors import safe_open
 
+from ama_ray.checkpoints.adapter_settings import CONFIG
 from ama_ray.checkpoints.json_file import read_json
-from ama_ray.checkpoints.lora import CONFIG, WEIGHTS, is_adapter
+from ama_ray.checkpoints.lora import WEIGHTS, is_adapter
 from ama_ray.checkpoints.weight_files import INDEX, TensorInfo, placed, read_headers, weight_files
 from ama_ray.config.fields import id_and_revision, is_hub_id
 from ama_ray.errors import UserError, one_line
@@ -61,6 +62,13 @@ class Checkpoint:
         changed = self.adapter is not None and name in self.adapter.changes
         return self.folder / WEIGHTS if changed else self.tensors[name].file
 
+    def whole(self, name: str) -> tuple[Path, str] | None:
+        """File and name under which a tensor is stored as it is; None where an adapter adds something to it."""
+        if self.adapter is None or name not in self.adapter.changes:
+            return self.tensors[name].file, name
+        parts = self.adapter.changes[name].names
+        return (self.folder / WEIGHTS, parts[0]) if len(parts) == 1 else None
+
     def stream(self, names: Iterable[str] | None = None) -> Iterator[tuple[str, torch.Tensor]]:
         """Its tensors, all by default, each read when its turn comes."""
         files: dict[Path, Any] = {}
@@ -75,6 +83,20 @@ class Checkpoint:
             if self.adapter and name in self.adapter.changes:
                 tensor = self.adapter.apply(name, tensor)
             yield name, tensor.to(self.dtype) if self.dtype and tensor.is_floating_point() else tensor
+
+    def adapted(self, adapter: Adapter) -> Checkpoint:
+        """The same with an adapter over it, which may have rows for more tokens."""
+        if not adapter.grown:
+            return replace(self, folder=adapter.folder, adapter=adapter)
+        rows = next(iter(adapter.grown.values()))[0]
+        grown = {name: replace(self.tensors[name], shape=shape) for name, shape in adapter.grown.items()}
+        return replace(
+            self,
+            folder=adapter.folder,
+            adapter=adapter,
+            tensors=self.tensors | grown,
+            config=self.config | {"vocab_size": rows},
+        )
 
     def converted(self, dtype: torch.dtype) -> Checkpoint:
         """The same with all floating-point tensors in another precision."""

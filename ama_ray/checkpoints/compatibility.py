@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import safe_open
 
-from ama_ray.checkpoints.fitting import EMBEDDINGS, HEADS, find
+from ama_ray.checkpoints.fit import EMBEDDINGS, HEADS, find
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING
 from safetensors import safe_open
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import torch
+
+HEADS = ("lm_head.weight", "embed_out.weight")
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
+"""Ends of names of the tensors with a row for every token: the output head, where it is not tied, and the embedding."""
+
+
+def find(names: Iterable[str], ends: tuple[str, ...]) -> str | None:
+    """The first name that has one of these ends."""
+    return next((name for name in names if name.endswith(ends)), None)
 
 
 @dataclass(frozen=True)

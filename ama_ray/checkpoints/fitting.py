@@ -9,18 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ama_ray.checkpoints.fit import Fit, Rows
+from ama_ray.checkpoints.fit import EMBEDDINGS, HEADS, Fit, Rows, find
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from ama_ray.checkpoints.checkpoint import Checkpoint
     from ama_ray.checkpoints.vocabulary import Vocabulary
     from ama_ray.checkpoints.weight_files import TensorInfo
 
-HEADS = ("lm_head.weight", "embed_out.weight")
-EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 _BIASES = ("lm_head.bias", "embed_out.bias")
 _NAMED = 8
 """How many tokens a warning names."""
@@ -81,10 +79,10 @@ def _rows(
     runs = tuple(_runs(ours, theirs, here, there))
     if here != there or runs != (Rows(0, 0, there),):
         for name, info in aligned.tensors.items():
-            stored = fits[name].stored if name in fits else name
+            stored, other = fits[name].stored if name in fits else name, aligned.whole(name)
             is_by_token = name.endswith((*HEADS, *EMBEDDINGS, *_BIASES)) and info.shape[0] == there
-            if is_by_token and stored in base.tensors and base.tensors[stored].shape[0] == here:
-                fits[name] = Fit(stored, runs, (info.file, name))
+            if other and is_by_token and stored in base.tensors and base.tensors[stored].shape[0] == here:
+                fits[name] = Fit(stored, runs, other)
     yield from _told(ours, theirs, here, there)
 
 
@@ -131,8 +129,3 @@ def _tokens(tokens: list[str], one: str, several: str) -> str:
 
 def _it(tokens: list[str]) -> str:
     return "them" if len(tokens) > 1 else "it"
-
-
-def find(tensors: Mapping[str, TensorInfo], ends: tuple[str, ...]) -> str | None:
-    """The first tensor whose name has one of these ends."""
-    return next((name for name in tensors if name.endswith(ends)), None)

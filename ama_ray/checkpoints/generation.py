@@ -21,7 +21,7 @@ _FOLLOWED_BY_OTHERS = (
     *("suppress_tokens", "begin_suppress_tokens", "forced_bos_token_id", "forced_eos_token_id"),
     *("min_length", "min_new_tokens", "exponential_decay_length_penalty"),
 )
-_NEUTRAL = (None, 0, 1, [])
+_NEUTRAL: tuple[Any, ...] = (None, 0, 1, [])
 
 
 @dataclass(frozen=True)

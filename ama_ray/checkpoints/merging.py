@@ -100,10 +100,9 @@ def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
                 copy = folder / path.relative_to(source)
                 copy.parent.mkdir(exist_ok=True)
                 shutil.copyfile(path, copy)
-    if pair.aligned.dtype:
-        config = read_json(folder / "config.json")
-        stored = dtype_name(pair.aligned.dtype)
-        _write_json(config | {key: stored for key in ("dtype", "torch_dtype") if key in config}, folder / "config.json")
+    config = read_json(folder / "config.json")
+    if (changed := config | _changed(pair, config)) != config:
+        _write_json(changed, folder / "config.json")
     generation = generation_config(pair)
     if generation != read_json_if_there(folder / GENERATION):
         _write_json(generation, folder / GENERATION)
@@ -126,6 +125,16 @@ def generation_config(pair: Pair) -> dict[str, Any]:
     tokens = ("bos_token_id", "pad_token_id")
     fields = fields or {name: config[name] for name in tokens if config.get(name) is not None}
     return fields | {"eos_token_id": list(pair.ends.ids)}
+
+
+def _changed(pair: Pair, config: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the configuration that a merge has otherwise: its precision, and its number of tokens."""
+    fields: dict[str, Any] = {}
+    if pair.aligned.dtype:
+        fields |= {key: dtype_name(pair.aligned.dtype) for key in ("dtype", "torch_dtype") if key in config}
+    if pair.is_streamed:
+        fields["vocab_size"] = pair.vocabulary_size
+    return fields
 
 
 def _write_json(fields: object, path: Path) -> None:

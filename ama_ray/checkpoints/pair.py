@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -10,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ama_ray.checkpoints.adapter_settings import CONFIG, other_base
 from ama_ray.checkpoints.checkpoint import Checkpoint, fetch, read_config, read_tensors
 from ama_ray.checkpoints.compatibility import compare_configs, compare_headers, dtype_name, without_tied_copy
 from ama_ray.checkpoints.completeness import check_complete
 from ama_ray.checkpoints.fitting import fitted
 from ama_ray.checkpoints.generation import Ends, ends_of
-from ama_ray.checkpoints.lora import CONFIG, WEIGHTS, Adapter, is_adapter, other_base
+from ama_ray.checkpoints.lora import WEIGHTS, Adapter, is_adapter
+from ama_ray.checkpoints.values import distance, tensor_digest
 from ama_ray.checkpoints.vocabulary import Vocabulary, compare_vocabularies, has_tokenizer
 from ama_ray.checkpoints.weight_files import TensorInfo
 from ama_ray.errors import UserError
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "Pair", "TensorInfo"]
 
-PART = 2**22
 _CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 
 
@@ -106,9 +106,11 @@ class Pair:
         compare_vocabularies(own, theirs)
         shapes = {name: info.shape for name, info in whole.tensors.items()}
         adapter = Adapter.open(adapter_folder, shapes, whole.config)
+        adapted = whole.adapted(adapter)
+        before, told = fitted(whole, adapted, (own, theirs))
         ends = ends_of((own, theirs), [folder, adapter_folder])
-        warnings = tuple(filter(None, [other_base(adapter_folder, base), *ends.warnings]))
-        return cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), warnings, {}, ends=ends)
+        warnings = tuple(filter(None, [other_base(adapter_folder, base), *told, *ends.warnings]))
+        return cls(before, adapted, warnings, {}, ends=ends)
 
     @property
     def endpoints(self) -> tuple[Checkpoint, Checkpoint]:
@@ -127,13 +129,18 @@ class Pair:
 
     @property
     def engine_folder(self) -> Path:
-        """A folder with whole weights of this shape, which an engine can start on: aligned's, or base's."""
+        """A folder with whole weights and their configuration, which an engine can start on: aligned's, or base's."""
         return self.base.folder if self.aligned.adapter else self.aligned.folder
 
     @property
+    def is_streamed(self) -> bool:
+        """Whether no folder has whole weights of the shapes of a merge, so that an engine starts on streamed ones."""
+        return self.aligned.adapter is not None and bool(self.aligned.adapter.grown)
+
+    @property
     def engine_ratio(self) -> float:
-        """The ratio of what is in `engine_folder`: 1 for aligned, 0 for base."""
-        return 0.0 if self.aligned.adapter else 1.0
+        """The ratio of what an engine starts on: 1 for aligned, 0 for base."""
+        return 0.0 if self.aligned.adapter and not self.is_streamed else 1.0
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -219,10 +226,10 @@ class Pair:
         with ThreadPoolExecutor(2) as pool:
             for name, base, aligned in self._stream(self.aligned.tensors):
                 # What an adapter adds may differ in a last bit from machine to machine.
-                hashed = [pool.submit(_tensor_digest, tensor) for tensor in ((base,) if adapter else (base, aligned))]
+                hashed = [pool.submit(tensor_digest, tensor) for tensor in ((base,) if adapter else (base, aligned))]
                 if aligned.is_floating_point():
                     identical = identical and torch.equal(base, aligned)
-                    moved[name] = _distance(base, aligned)
+                    moved[name] = distance(base, aligned)
                     self._check_finite(name, base, aligned)
                 elif not torch.equal(base, aligned):
                     raise UserError(
@@ -237,11 +244,11 @@ class Pair:
                 f"{self.base.folder} and {self.aligned.folder}: all tensors are equal, so there is nothing to search; "
                 "check that base is from before and aligned from after RLHF."
             )
-        own = [_digest(sorted(values.items())) for values in each]
+        own = [digest(sorted(values.items())) for values in each]
         return replace(
             self,
             moved=moved,
-            checksum=_digest(digests),
+            checksum=digest(digests),
             checksums=(own[0], adapter.checksum if adapter else own[1]),
         )
 
@@ -258,21 +265,3 @@ class Pair:
 def _whole(source: str, folder: Path, config: dict[str, Any]) -> Checkpoint:
     """A checkpoint with weights of its own, which are fetched now."""
     return without_tied_copy(Checkpoint(folder, read_tensors(source), config))
-
-
-def _digest(values: object) -> str:
-    return hashlib.sha256(repr(values).encode()).hexdigest()
-
-
-def _tensor_digest(tensor: torch.Tensor) -> str:
-    """The SHA-256 of dtype, shape and all bytes in their order; runs beside other work, as hashlib frees the GIL."""
-    digest = hashlib.sha256(f"{dtype_name(tensor.dtype)} {list(tensor.shape)} ".encode())
-    stored: Any = tensor.contiguous().flatten().view(torch.uint8).numpy()  # a buffer
-    digest.update(stored)
-    return digest.hexdigest()
-
-
-def _distance(base: torch.Tensor, aligned: torch.Tensor) -> float:
-    """Euclidean, in float32, by parts: the difference of a large tensor is never in memory as a whole."""
-    parts = zip(torch.split(base.flatten(), PART), torch.split(aligned.flatten(), PART), strict=True)
-    return math.hypot(*(float(torch.dist(low.float(), high.float())) for low, high in parts))

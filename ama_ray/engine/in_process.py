@@ -36,7 +36,7 @@ class InProcessEngine(Engine):
     """One vLLM engine in this process."""
 
     def __init__(
-        self, folder: Path, settings: EngineSettings, max_model_len: int, tokenizer: Path | None = None
+        self, folder: Path, settings: EngineSettings, max_model_len: int, of_pair: Mapping[str, Any] | None = None
     ) -> None:
         """Starts the engine on a checkpoint.
 
@@ -44,13 +44,11 @@ class InProcessEngine(Engine):
             folder: A Hugging Face checkpoint folder.
             settings: Precision and resources.
             max_model_len: Tokens of context the run needs.
-            tokenizer: The folder of the tokenizer; `folder` by default.
+            of_pair: Further arguments of vLLM (`pair_arguments`).
         """
         self._place, utilisation = place(settings, folder, max_model_len)
-        arguments = engine_arguments(settings, max_model_len) | {
-            "gpu_memory_utilization": utilisation,
-            "tokenizer": str(tokenizer or folder),
-        }
+        arguments = engine_arguments(settings, max_model_len) | {"gpu_memory_utilization": utilisation}
+        arguments |= of_pair or {}
         self._llm = _start(folder, settings, arguments)
         self._call("score_targets")
         self._warm_up()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ama_ray.config import EngineSettings
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def start_engine(
-    folder: Path, settings: EngineSettings, context_length: int, tokenizer: Path | None = None
+    folder: Path, settings: EngineSettings, context_length: int, of_pair: Mapping[str, Any] | None = None
 ) -> InProcessEngine:
     """Starts an engine; an engine without GPUs sees none.
 
@@ -25,7 +26,7 @@ def start_engine(
         folder: A Hugging Face checkpoint folder.
         settings: Precision and resources.
         context_length: Tokens of context the run needs.
-        tokenizer: The folder of the tokenizer; `folder` by default.
+        of_pair: Further arguments of vLLM (`pair_arguments`).
 
     Raises:
         UserError: The model does not fit, or the installed vLLM runs on GPUs only and the engine may use none.
@@ -42,4 +43,4 @@ def start_engine(
             )
     from ama_ray.engine.in_process import InProcessEngine
 
-    return InProcessEngine(folder, settings, context_length, tokenizer)
+    return InProcessEngine(folder, settings, context_length, of_pair)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from ama_ray.engine import deep_check
+from ama_ray.engine.arguments import pair_arguments
 from ama_ray.engine.deep_check import Subject
 from ama_ray.engine.plain_vllm import PlainVllm
 from ama_ray.evaluation.evaluation import SPLITS
@@ -126,14 +127,14 @@ def prepare(
         seconds = time.perf_counter() - start
     if keep:
         endpoints.keep()
-    engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints, pair.tokenizer_folder)
+    engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints, pair_arguments(pair))
     return Prepared(engines, base_answers, seconds), check
 
 
 def _start(inputs: Inputs) -> Any:
     settings, pair = inputs.config.engine, inputs.pair
     actor = ray.remote(num_cpus=0, num_gpus=engine_resources(settings)["GPU"])(EngineActor)
-    return actor.remote(pair.engine_folder, settings, context_length(inputs), pair.tokenizer_folder)
+    return actor.remote(pair.engine_folder, settings, context_length(inputs), pair_arguments(pair))
 
 
 def run_deep_check(inputs: Inputs, tell: Callable[[str], None]) -> None:

@@ -13,11 +13,12 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from ama_ray.checkpoints import merging
+from ama_ray.checkpoints.adapter_settings import CONFIG
 from ama_ray.checkpoints.arithmetic import interpolate
-from ama_ray.checkpoints.lora import CONFIG, WEIGHTS
+from ama_ray.checkpoints.lora import WEIGHTS
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
-from testing.checkpoints import LORA, copied, make_pair, write_adapter
+from testing.checkpoints import LORA, add_tokens, copied, make_pair, write_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,42 @@ def test_the_adapter_s_own_tokenizer_and_chat_template_are_used(tmp_path: Path) 
     assert (pair.engine_folder, pair.tokenizer_folder) == (base, tmp_path / "adapter")
     merging.export(pair, dict.fromkeys(pair.names, 1.0), tmp_path / "merge")
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "merge").chat_template == "{{ messages }}"
+
+
+def test_an_adapter_may_add_tokens(tmp_path: Path) -> None:
+    base, _ = make_pair(tmp_path, layers=1)
+    whole = write_adapter(base, tmp_path / "adapter", "<|im_start|>", "<|im_end|>", **LORA)
+    pair = Pair.open(str(base), str(tmp_path / "adapter"))
+    assert (pair.vocabulary_size, pair.engine_ratio, pair.is_streamed) == (302, 1.0, True)
+    merging.export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merge")
+    merged = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merge").state_dict()
+    stored = load_file(base / "model.safetensors")
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        torch.testing.assert_close(merged[name][:300], (stored[name] + whole[name][:300]) / 2)
+        assert torch.equal(merged[name][300:], whole[name][300:])
+    assert any("'<|im_start|>', '<|im_end|>' are in aligned's vocabulary alone" in told for told in pair.warnings)
+
+
+def test_new_tokens_of_an_adapter_in_padding_of_base_are_its_own(tmp_path: Path) -> None:
+    base, _ = make_pair(tmp_path, layers=1)
+    add_tokens(base, multiple_of=64)
+    whole = write_adapter(base, tmp_path / "adapter", **LORA | {"modules_to_save": ["embed_tokens", "lm_head"]})
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_end|>"]})
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    pair = Pair.open(str(base), str(tmp_path / "adapter"))
+    ours, theirs = next((ours, theirs) for name, ours, theirs in pair.tensors() if name == "lm_head.weight")
+    assert torch.equal(ours[300], whole["lm_head.weight"][300])
+    assert torch.equal(theirs, whole["lm_head.weight"])
+    assert torch.equal(ours[:300], load_file(base / "model.safetensors")["lm_head.weight"][:300])
+
+
+def test_an_adapter_with_more_tokens_for_one_of_two_tensors_is_refused(tmp_path: Path) -> None:
+    base, _ = make_pair(tmp_path, layers=1)
+    write_adapter(base, tmp_path / "adapter", "<|im_end|>", **LORA)
+    weights(lambda t: [t.pop(name) for name in list(t) if "lm_head" in name])(tmp_path / "adapter")
+    with pytest.raises(UserError, match=r"embed_tokens\.weight has more rows than in base, and not all"):
+        Pair.open(str(base), str(tmp_path / "adapter"))
 
 
 def settings(**fields: Any) -> Callable[[Path], None]:

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.engine
 RATIO, MOST = 0.5, 12
 PROMPTS = [(1, first, first + 7, 50) for first in range(10, 26)]
 ASKED = [(prompt, (prompt[1] + 3, 299, 60)) for prompt in PROMPTS]
+NEW = [((1, 300, *context[1:]), (*continuation, 301)) for context, continuation in ASKED]
 
 
 def export(base: Path, aligned: Path, out: Path) -> Path:
@@ -58,7 +59,7 @@ def an_end(folder: Path) -> int:
 
 
 def check(base: Path, aligned: Path, out: Path, asked: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
-    texts, likelihoods = in_own_process(point_answers.answers, base, aligned, RATIO, PROMPTS, MOST, asked)
+    texts, likelihoods = in_own_process(point_answers.answers, (base, aligned), RATIO, PROMPTS, MOST, asked)
     exported = export(base, aligned, out)
     ends = json.loads((exported / GENERATION).read_text())["eos_token_id"]
     assert len(ends) == 2
@@ -77,8 +78,15 @@ def test_more_tokens_an_untied_head_and_another_end(tmp_path: Path) -> None:
     add_tokens(aligned, "<|im_start|>", "<|im_end|>", multiple_of=64)
     end = an_end(export(base, aligned, tmp_path / "before"))
     edit(aligned / GENERATION, lambda fields: fields.update(eos_token_id=[2, end]))
-    new = [((1, 300, *context[1:]), (*continuation, 301)) for context, continuation in ASKED]
-    check(base, aligned, tmp_path / "merge", [*ASKED, *new])
+    check(base, aligned, tmp_path / "merge", [*ASKED, *NEW])
+
+
+def test_an_adapter_with_more_tokens(tmp_path: Path) -> None:
+    base, adapter = make_pair(tmp_path, layers=2)[0], tmp_path / "adapter"
+    write_adapter(base, adapter, "<|im_start|>", "<|im_end|>", **LORA)
+    end = an_end(export(base, adapter, tmp_path / "before"))
+    edit(base / GENERATION, lambda fields: fields.update(eos_token_id=[2, end]))
+    check(base, adapter, tmp_path / "merge", [*ASKED, *NEW])
 
 
 def test_an_adapter_whose_tokenizer_has_another_end(tmp_path: Path) -> None:

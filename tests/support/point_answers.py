@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.engine.arguments import pair_arguments
 from ama_ray.engine.in_process import InProcessEngine
 from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.space.search_space import SearchSpace
@@ -19,8 +20,7 @@ Tokens = tuple[int, ...]
 
 
 def answers(
-    base: Path,
-    aligned: Path,
+    pair: tuple[Path, Path],
     ratio: float,
     prompts: Sequence[Tokens],
     most: int,
@@ -29,18 +29,17 @@ def answers(
     """Greedy replies, and log-likelihoods of continuations, after a swap to one ratio everywhere.
 
     Args:
-        base: Folder of base.
-        aligned: Folder of aligned.
+        pair: Folders of base and of aligned.
         ratio: Share of aligned.
         prompts: What is replied to.
         most: Most tokens of a reply.
         asked: Contexts and their continuations.
     """
-    pair = Pair.open(str(base), str(aligned))
-    groups = SearchSpace.load("per-layer").resolve(pair.names)
-    engine = InProcessEngine(pair.engine_folder, SETTINGS, 64, pair.tokenizer_folder)
-    engine.attach(endpoints(engine, pair, groups))
+    opened = Pair.open(*map(str, pair))
+    groups = SearchSpace.load("per-layer").resolve(opened.names)
+    engine = InProcessEngine(opened.engine_folder, SETTINGS, 64, pair_arguments(opened))
+    engine.attach(endpoints(engine, opened, groups))
     engine.swap(dict.fromkeys(groups.names, ratio))
-    replies = engine.generate([Generation(prompt, most, ends=pair.ends.ids) for prompt in prompts])
+    replies = engine.generate([Generation(prompt, most, ends=opened.ends.ids) for prompt in prompts])
     scores = engine.loglikelihoods([Continuations(context, (continuation,)) for context, continuation in asked])
     return [reply for (reply,) in replies], [score for (score,) in scores]

@@ -109,7 +109,7 @@ class PairServer:
         import uvicorn
         from vllm.engine.arg_utils import AsyncEngineArgs
 
-        from ama_ray.engine.arguments import check_arguments, engine_arguments
+        from ama_ray.engine.arguments import check_arguments, engine_arguments, pair_arguments
         from ama_ray.engine.model_classes import import_model_classes
         from ama_ray.engine.placement import place
         from ama_ray.engine.server.control import Control
@@ -129,10 +129,10 @@ class PairServer:
         where, utilisation = place(engine, pair.engine_folder, length, settings.tensor_parallel_size)
         arguments = engine_arguments(engine, length) | {
             "model": str(pair.engine_folder),
-            "tokenizer": str(pair.tokenizer_folder),
             "gpu_memory_utilization": utilisation,
             "tensor_parallel_size": settings.tensor_parallel_size,
         }
+        arguments |= pair_arguments(pair)
         if generation := generation_config(pair):
             # vLLM reads what ends a reply from a folder alone, and here that is what an export says.
             (scratch / GENERATION).write_text(json.dumps(generation), encoding="utf-8")
