@@ -16,7 +16,7 @@ from ama_ray.checkpoints.completeness import check_complete
 from ama_ray.checkpoints.fitting import fitted
 from ama_ray.checkpoints.generation import Ends, ends_of
 from ama_ray.checkpoints.lora import WEIGHTS, Adapter, is_adapter
-from ama_ray.checkpoints.values import distance, tensor_digest
+from ama_ray.checkpoints.values import digest_of, distance, tensor_digest
 from ama_ray.checkpoints.vocabulary import Vocabulary, compare_vocabularies, has_tokenizer
 from ama_ray.checkpoints.weight_files import TensorInfo
 from ama_ray.errors import UserError
@@ -244,11 +244,11 @@ class Pair:
                 f"{self.base.folder} and {self.aligned.folder}: all tensors are equal, so there is nothing to search; "
                 "check that base is from before and aligned from after RLHF."
             )
-        own = [digest(sorted(values.items())) for values in each]
+        own = [digest_of(sorted(values.items())) for values in each]
         return replace(
             self,
             moved=moved,
-            checksum=digest(digests),
+            checksum=digest_of(digests),
             checksums=(own[0], adapter.checksum if adapter else own[1]),
         )
 

@@ -14,7 +14,7 @@ PART = 2**22
 """Elements whose difference is in memory at a time."""
 
 
-def digest(values: object) -> str:
+def digest_of(values: object) -> str:
     """The SHA-256 of a value whose `repr` says all of it."""
     return hashlib.sha256(repr(values).encode()).hexdigest()
 

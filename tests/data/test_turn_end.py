@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ama_ray.data.turn_end import endless_turn
@@ -12,7 +14,7 @@ CHATML = (
 )
 
 
-def tokenizer(template: str | None):  # noqa: ANN201
+def tokenizer(template: str | None) -> Any:
     made = word_tokenizer()
     made.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     made.chat_template = template
