@@ -50,17 +50,23 @@ File = Annotated[Path, BeforeValidator(_anchored), Called("path")]
 """A path; relative ones are relative to the run file, or to the working folder where there is none."""
 
 CheckpointSource = Annotated[str, BeforeValidator(_anchored_if_there), Called("folder or hub id")]
-"""A path or a hub id."""
+"""A path, or a hub id with or without `@revision`."""
 
 Space = Annotated[str | dict[str, Any], BeforeValidator(_anchored_space)]
 """The name of a bundled search space, a YAML file, or the space itself."""
 
-_HUB_ID = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)?")
+_HUB_ID = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)?(@\w[\w.\-/]*)?")
 
 
 def is_hub_id(source: str) -> bool:
-    """Whether the source of a checkpoint is the id of a model on the hub: it looks like one, and nothing lies there."""
+    """Whether the source of a checkpoint is a model on the hub: it looks like `id` or `id@revision`, and is no path."""
     return bool(_HUB_ID.fullmatch(source)) and not Path(source).expanduser().exists()
+
+
+def id_and_revision(source: str) -> tuple[str, str | None]:
+    """The id of a model on the hub, and the branch, tag or commit after an `@`; None where there is none."""
+    name, _, revision = source.partition("@")
+    return name, revision or None
 
 
 HIGHEST_RATIO = 2.0

@@ -42,9 +42,12 @@ class Report(Model):
 class RunConfig(Model):
     """Everything a run needs."""
 
-    base: CheckpointSource = Field(description="the checkpoint from before RLHF, in safetensors")
+    base: CheckpointSource = Field(
+        description="the checkpoint from before RLHF, in safetensors; on the hub also `id@revision`"
+    )
     aligned: CheckpointSource = Field(
-        description="the one from after RLHF, of the same architecture and tokenizer; or a LoRA adapter over base"
+        description="the one from after RLHF, of the same architecture and tokenizer, to which tokens may be added; "
+        "or a LoRA adapter over base"
     )
     space: Space = Field(
         "per-layer",

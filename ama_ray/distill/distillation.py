@@ -71,6 +71,11 @@ def distill(inputs: Inputs, progress: Callable[[str], None] | None = None) -> li
 
 def _points(inputs: Inputs, tell: Callable[[str], None]) -> list[Distilled]:
     settings = inputs.config.distill
+    if inputs.pair.base.fits:
+        raise UserError(
+            f"{inputs.pair.base.folder}: distillation needs two checkpoints with the same tokens and both with tied "
+            "heads, or both without; save base with aligned's tokenizer."
+        )
     if inputs.pair.aligned.adapter:
         raise UserError(
             f"{inputs.pair.aligned.folder}: distillation needs whole checkpoints; merge the adapter with peft's "

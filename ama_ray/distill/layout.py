@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ama_ray.checkpoints.checkpoint import INDEX
+from ama_ray.checkpoints.weight_files import INDEX
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:

@@ -13,9 +13,12 @@ from ama_ray.engine.engine import MAX_CANDIDATES
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
+    from ama_ray.checkpoints.pair import Pair
     from ama_ray.config import EngineSettings
 
 WORKER = "ama_ray.engine.worker.vllm_patches.PairExtension"
+STREAMED = "ama_ray-pair"
+"""The load format of `ama_ray.engine.worker.pair_loader`."""
 
 
 def check_arguments(settings: EngineSettings) -> None:
@@ -65,3 +68,15 @@ def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, 
             "enable_chunked_prefill": False,
         }
     return arguments | settings.vllm
+
+
+def pair_arguments(pair: Pair) -> dict[str, Any]:
+    """Arguments of vLLM by which an engine on `Pair.engine_folder` has the shapes and the tokens of a merge."""
+    arguments: dict[str, Any] = {"tokenizer": str(pair.tokenizer_folder)}
+    if pair.is_streamed:
+        arguments |= {
+            "hf_overrides": {"vocab_size": pair.vocabulary_size},
+            "load_format": STREAMED,
+            "model_loader_extra_config": {"base": str(pair.base.folder), "aligned": str(pair.aligned.folder)},
+        }
+    return arguments

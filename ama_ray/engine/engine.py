@@ -105,6 +105,7 @@ class Engine(ABC):
                     "n": request.n,
                     "seed": request.seed if request.temperature > 0 else None,
                     "stop": list(request.stop),
+                    "stop_token_ids": list(request.ends),
                 }
                 for request in requests
             ],

@@ -35,16 +35,20 @@ if not torch.cuda.is_available():
 class InProcessEngine(Engine):
     """One vLLM engine in this process."""
 
-    def __init__(self, folder: Path, settings: EngineSettings, max_model_len: int) -> None:
+    def __init__(
+        self, folder: Path, settings: EngineSettings, max_model_len: int, of_pair: Mapping[str, Any] | None = None
+    ) -> None:
         """Starts the engine on a checkpoint.
 
         Args:
-            folder: A Hugging Face checkpoint folder with its tokenizer.
+            folder: A Hugging Face checkpoint folder.
             settings: Precision and resources.
             max_model_len: Tokens of context the run needs.
+            of_pair: Further arguments of vLLM (`pair_arguments`).
         """
         self._place, utilisation = place(settings, folder, max_model_len)
         arguments = engine_arguments(settings, max_model_len) | {"gpu_memory_utilization": utilisation}
+        arguments |= of_pair or {}
         self._llm = _start(folder, settings, arguments)
         self._call("score_targets")
         self._warm_up()

@@ -18,7 +18,8 @@ class Generation:
         temperature: 0 is greedy.
         n: Number of replies.
         seed: Of the sampling; the same in every trial, so that trials differ by their weights alone.
-        stop: Strings that end a reply (and are not part of it), besides the model's own end tokens.
+        stop: Strings that end a reply (and are not part of it), besides end tokens.
+        ends: End tokens, besides those that the engine's own checkpoint names.
     """
 
     prompt: tuple[int, ...]
@@ -27,6 +28,7 @@ class Generation:
     n: int = 1
     seed: int = 0
     stop: tuple[str, ...] = ()
+    ends: tuple[int, ...] = ()
 
     @property
     def length(self) -> int:

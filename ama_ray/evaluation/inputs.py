@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.data.turn_end import endless_turn
 from ama_ray.engine.arguments import check_arguments
 from ama_ray.engine.dtype import resolved
 from ama_ray.environment import no_input
@@ -39,6 +40,7 @@ class Inputs:
         groups: The search space, resolved for this pair.
         evaluations: Prompts and items, tokenised, by split (`search`, `report`), and by part of the search split.
         objectives: What the objectives are made of.
+        warnings: What is odd and does no harm, or not for sure, one sentence each.
     """
 
     config: RunConfig
@@ -46,6 +48,7 @@ class Inputs:
     groups: Groups
     evaluations: Mapping[str, Evaluation]
     objectives: Objectives
+    warnings: tuple[str, ...] = ()
 
     @property
     def test_data(self) -> tuple[str, ...]:
@@ -55,7 +58,7 @@ class Inputs:
     @property
     def digests(self) -> dict[str, str]:
         """What a trial's scores depend on besides the run file, each as a hash: the pair, the items, the scorers."""
-        digests = {PAIR: self.pair.checksum}
+        digests = {PAIR: self.pair.checksum, "the tokens that end a reply": _digest(self.pair.ends.ids)}
         for split in SPLITS:
             for reward in self.evaluations[split].rewards:
                 digests[f"the prompts of {reward.settings.name} ({split} split)"] = _digest(reward.requests)
@@ -82,14 +85,16 @@ class Inputs:
         objectives = objectives_of(config)
         Constraints.parse(config.constraints, objectives.probes)  # refuses families that there are not
         space = SearchSpace.load(config.space, config.range)
-        pair = Pair.open(config.base, config.aligned)
+        pair = Pair.open(config.base, config.aligned, config.engine.dtype)
         groups = space.resolve(pair.names)
         pair.check_is_text_only()
-        evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), pair.context_limit)
+        tokenizer = _tokenizer(pair.tokenizer_folder)
+        evaluations = Evaluation.prepare(config, tokenizer, pair.context_limit, pair.ends.ids)
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}
         config = config.model_copy(update={"engine": resolved(config.engine, pair)})
-        inputs = cls(config, pair, groups, evaluations, objectives)
+        warnings = (*pair.warnings, *filter(None, [endless_turn(tokenizer, pair.ends.ids)]))
+        inputs = cls(config, pair, groups, evaluations, objectives, warnings)
         if (config.engine.max_model_len or inputs.context_length) < inputs.context_length:
             raise UserError(
                 f"engine.max_model_len: {config.engine.max_model_len} tokens are fewer than the "

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ama_ray.config.fields import id_and_revision, is_hub_id
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -30,6 +32,10 @@ def why_not(pair: Pair, ratio_of: Mapping[str, float]) -> str:
         pair: The two checkpoints.
         ratio_of: Share of aligned of every tensor.
     """
+    if pair.base.fits:
+        return "it knows no merge of checkpoints of which one has other tokens, or ties its output head"
+    if pair.aligned.dtype:
+        return "it rounds to another precision elsewhere than is done here"
     if len(pair.names) < len(pair.aligned.tensors):
         return "it averages no checkpoints that hold tensors of integers"
     if len({pair.aligned.tensors[name].dtype for name in pair.names}) > 1:
@@ -123,4 +129,7 @@ def _setting(part: str, weight: float) -> dict[str, Any]:
 
 def _model(source: str) -> Any:
     """As text, in which mergekit takes a plus for an adapter and an at sign for a revision."""
-    return {"model": {"path": source}} if {"+", "@"} & set(source) else source
+    if not {"+", "@"} & set(source):
+        return source
+    name, revision = id_and_revision(source) if is_hub_id(source) else (source, None)
+    return {"model": {"path": name} | ({"revision": revision} if revision else {})}

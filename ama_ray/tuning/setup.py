@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from ama_ray.engine import deep_check
+from ama_ray.engine.arguments import pair_arguments
 from ama_ray.engine.deep_check import Subject
 from ama_ray.engine.plain_vllm import PlainVllm
 from ama_ray.evaluation.evaluation import SPLITS
@@ -25,7 +26,6 @@ from ama_ray.tuning.cluster.slots import engine_resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ama_ray.evaluation.evaluation import Answers
     from ama_ray.evaluation.inputs import Inputs
@@ -102,7 +102,7 @@ def prepare(
     start = time.perf_counter()
     subject = Subject.of(pair, groups, settings)
     plain = None if gpus else PlainVllm(pair, subject, settings, again=deep)
-    loader = _start(inputs, pair.engine_folder)
+    loader = _start(inputs)
     started = loader.start.remote(subject, again=deep)
     endpoints = StoredEndpoints.by(loader, pair, groups)
     attached = loader.attach.remote(endpoints)
@@ -127,14 +127,14 @@ def prepare(
         seconds = time.perf_counter() - start
     if keep:
         endpoints.keep()
-    engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints)
+    engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints, pair_arguments(pair))
     return Prepared(engines, base_answers, seconds), check
 
 
-def _start(inputs: Inputs, folder: Path) -> Any:
-    settings = inputs.config.engine
+def _start(inputs: Inputs) -> Any:
+    settings, pair = inputs.config.engine, inputs.pair
     actor = ray.remote(num_cpus=0, num_gpus=engine_resources(settings)["GPU"])(EngineActor)
-    return actor.remote(folder, settings, context_length(inputs))
+    return actor.remote(pair.engine_folder, settings, context_length(inputs), pair_arguments(pair))
 
 
 def run_deep_check(inputs: Inputs, tell: Callable[[str], None]) -> None:

@@ -6,8 +6,10 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 from tokenizers import Tokenizer, models
 
-from ama_ray.checkpoints.checkpoint import INDEX, read_config, read_tensors, read_vocabulary
+from ama_ray.checkpoints.checkpoint import read_config, read_tensors
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.checkpoints.vocabulary import Vocabulary
+from ama_ray.checkpoints.weight_files import INDEX
 from ama_ray.errors import UserError
 from testing.checkpoints import edit, make_pair
 
@@ -41,7 +43,7 @@ def test_from_the_hub_only_what_is_needed_and_no_pickle(tmp_path: Path, monkeypa
     base, aligned = make_pair(tmp_path, layers=1)
     asked: list[list[str]] = []
 
-    def download(source: str, allow_patterns: list[str], ignore_patterns: list[str]) -> str:
+    def download(source: str, revision: str | None, allow_patterns: list[str]) -> str:
         asked.append(allow_patterns)
         return str(base)
 
@@ -63,10 +65,14 @@ def test_vocabulary_of_a_unigram_tokenizer(tmp_path: Path) -> None:
     tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -2.0)], unk_id=0))
     tokenizer.add_special_tokens(["<s>"])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    assert read_vocabulary(tmp_path) == tokenizer.get_vocab() == {"<unk>": 0, "a": 1, "b": 2, "<s>": 3}
+    vocabulary = Vocabulary.read(tmp_path)
+    assert vocabulary.ids == tokenizer.get_vocab() == {"<unk>": 0, "a": 1, "b": 2, "<s>": 3}
+    assert vocabulary.added == {"<s>"}
 
 
 def test_vocabulary_without_tokenizer_json(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\nword\n")
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
-    assert read_vocabulary(tmp_path)["word"] == 5
+    vocabulary = Vocabulary.read(tmp_path)
+    assert vocabulary.ids["word"] == 5
+    assert "word" not in vocabulary.added

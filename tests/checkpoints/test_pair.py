@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ama_ray.checkpoints.checkpoint import INDEX
-from ama_ray.checkpoints.checkpoint import SINGLE as WEIGHTS
+from ama_ray.checkpoints import merging
+from ama_ray.checkpoints.checkpoint import read_config
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.checkpoints.weight_files import INDEX
+from ama_ray.checkpoints.weight_files import SINGLE as WEIGHTS
 from ama_ray.errors import UserError
 from testing.checkpoints import ARCHITECTURES, copied, edit, edit_weights, make_pair
 
@@ -106,10 +108,58 @@ def test_harmless_differences_of_the_configuration(paths: Paths) -> None:
 
 
 def test_other_token_ids_are_a_warning(paths: Paths) -> None:
-    edit(paths[1] / "config.json", lambda c: c.update(eos_token_id=5))
+    edit(paths[1] / "config.json", lambda c: c.update(pad_token_id=5))
     (warning,) = opened(paths).warnings
-    assert "eos_token_id" in warning
+    assert "pad_token_id" in warning
     assert "aligned's is used" in warning
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"unsloth_fixed": True},
+        {"gradient_checkpointing": True},
+        {"output_attentions": True},
+        {"tokenizer_class": "LlamaTokenizer"},
+        {"auto_map": {"AutoModel": "modeling.Model"}},
+        {"problem_type": "single_label_classification"},
+        {"pretraining_tp": 2},
+        {"_attn_implementation_autoset": True},
+        {"hidden_act": "swish"},
+        {"num_labels": 1},
+        {"id2label": {"0": "good", "1": "bad", "2": "neither"}},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_fields_that_compute_nothing_are_no_difference(fields: dict[str, Any], paths: Paths) -> None:
+    edit(paths[1] / "config.json", lambda c: c.update(fields))
+    assert opened(paths).warnings == ()
+
+
+def test_an_activation_of_another_name_computes_differently(paths: Paths) -> None:
+    edit(paths[1] / "config.json", lambda c: c.update(hidden_act="gelu"))
+    refused(paths, "hidden_act in config.json differs .*compute differently")
+
+
+def test_tensors_in_a_wider_precision_are_told(paths: Paths) -> None:
+    for path in paths:
+        edit_weights(path, lambda t: t.update({n: x if "norm" in n else x.bfloat16() for n, x in t.items()}))
+    (warning,) = opened(paths).warnings
+    assert "layernorm.weight and 4 other tensors in float32 and most in bfloat16" in warning
+
+
+def test_a_pair_in_float32_can_be_searched_and_written_in_16_bits(paths: Paths, tmp_path: Path) -> None:
+    edit_weights(paths[0], lambda t: t.update({name: tensor.bfloat16() for name, tensor in t.items()}))
+    pair = Pair.open(str(paths[0]), str(paths[1]), "bfloat16")
+    assert "converted from float32 to bfloat16" in pair.warnings[-1]
+    merging.export(pair, dict.fromkeys(pair.names, 0.25), tmp_path / "merge")
+    assert read_config(tmp_path / "merge")["dtype"] == "bfloat16"
+    base, aligned, merged = (load_file(folder / WEIGHTS) for folder in (*paths, tmp_path / "merge"))
+    for name, tensor in merged.items():
+        exact = 0.75 * base[name].double() + 0.25 * aligned[name].bfloat16().double()
+        assert torch.equal(tensor, exact.bfloat16())
+    # What cannot hold the weights is no precision of a merge.
+    assert Pair.open(str(paths[0]), str(paths[0].parent / "aligned"), "float32").dtype == torch.float32
 
 
 def test_copies_of_tied_weights_are_dropped(sound: Path, tmp_path: Path) -> None:
@@ -166,13 +216,18 @@ def another_word(paths: Paths) -> None:
     edit(paths[0] / "tokenizer.json", change)
 
 
-def another_added_token(paths: Paths) -> None:
-    token = {"id": 300, "content": "<|user|>"}
-    edit(paths[1] / "tokenizer.json", lambda f: f["added_tokens"].append(f["added_tokens"][0] | token))
-
-
 def put(name: str, value: float) -> Callable[[dict[str, torch.Tensor]], object]:
     return lambda tensors: tensors[name].view(-1)[5].fill_(value)
+
+
+def headless(paths: Paths) -> None:
+    for path in paths:
+        edit_weights(path, lambda t: t.pop("lm_head.weight"))
+
+
+def missing_in_both(paths: Paths) -> None:
+    for path in paths:
+        edit_weights(path, lambda t: t.pop(UP))
 
 
 NORM = "model.norm.weight"
@@ -200,8 +255,9 @@ BAD: dict[str, tuple[Callable[[Paths], object], str]] = {
     "no tokenizer": (no_tokenizer, "/aligned: there is no tokenizer"),
     "broken tokenizer": (lambda p: (p[1] / "tokenizer.json").write_text("{}"), r"aligned/tokenizer\.json: this is not"),
     "vocabulary": (another_word, r"vocabular.* differ, first in the token .*id None and 7|id 7 and None"),
-    "added token": (another_added_token, r"the token '<\|user\|>' \(id None and 300\)"),
     "missing in base": (weights(0, lambda t: t.pop(NORM)), rf"/base: {NORM} is missing"),
+    "head in neither": (headless, r"aligned: lm_head\.weight is not there, and LlamaForCausalLM needs it"),
+    "missing in both": (missing_in_both, rf"aligned: {UP} is not there, and LlamaForCausalLM needs it"),
     "missing in aligned": (weights(1, lambda t: (t.pop(UP), t.pop(NORM))), rf"/aligned: {UP} and 1 more are missing"),
     "shape": (weights(0, lambda t: t.update({NORM: torch.ones(32)})), rf"{NORM}: the shape differs, \[32\] .* \[64\]"),
     "kind": (weights(0, lambda t: t.update({NORM: torch.ones(64).int()})), rf"{NORM}: int32 in .* float32 in"),

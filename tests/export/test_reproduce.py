@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ama_ray.api import Run
-from ama_ray.checkpoints.lora import CONFIG
+from ama_ray.checkpoints.adapter_settings import CONFIG
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
 from ama_ray.export import reproduce

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import tempfile
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ama_ray.checkpoints.generation import GENERATION
+from ama_ray.checkpoints.merging import generation_config
 from ama_ray.engine import deep_check
 from ama_ray.engine.dtype import resolved
 from ama_ray.engine.server.auth import RequireKey
@@ -95,15 +100,16 @@ class PairServer:
         self.tell(f"pair of {self.pair.num_bytes / 1e6:.1f} MB; starting vLLM")
         _prepare_environment(self.settings.engine)
         try:
-            asyncio.run(self._serve(guard))
+            with tempfile.TemporaryDirectory(prefix="ama_ray-generation-") as scratch:
+                asyncio.run(self._serve(guard, Path(scratch)))
         except (RuntimeError, ValueError) as error:
             raise UserError(f"vLLM does not start on {self.pair.engine_folder}: {one_line(error)}.") from error
 
-    async def _serve(self, guard: Callable[[Application], Awaitable[Guarded]]) -> None:
+    async def _serve(self, guard: Callable[[Application], Awaitable[Guarded]], scratch: Path) -> None:
         import uvicorn
         from vllm.engine.arg_utils import AsyncEngineArgs
 
-        from ama_ray.engine.arguments import check_arguments, engine_arguments
+        from ama_ray.engine.arguments import check_arguments, engine_arguments, pair_arguments
         from ama_ray.engine.model_classes import import_model_classes
         from ama_ray.engine.placement import place
         from ama_ray.engine.server.control import Control
@@ -126,6 +132,11 @@ class PairServer:
             "gpu_memory_utilization": utilisation,
             "tensor_parallel_size": settings.tensor_parallel_size,
         }
+        arguments |= pair_arguments(pair)
+        if generation := generation_config(pair):
+            # vLLM reads what ends a reply from a folder alone, and here that is what an export says.
+            (scratch / GENERATION).write_text(json.dumps(generation), encoding="utf-8")
+            arguments["generation_config"] = str(scratch)
         options = _options(arguments["model"], self.names)
         async with build_async_engine_client_from_engine_args(AsyncEngineArgs(**arguments)) as client:
             control = Control(client)

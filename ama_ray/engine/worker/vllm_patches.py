@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from ama_ray.engine.worker.pair_extension import PairExtension
+from ama_ray.engine.worker.pair_loader import PairLoader
 
-__all__ = ["PairExtension"]
+__all__ = ["PairExtension", "PairLoader"]
 
 
 def _keep_plain_weights() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ama_ray.engine import deep_check
 from ama_ray.engine.deep_check import Checked
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 class EngineActor:
     """An engine in a Ray process of its own. What its methods return belongs to the caller and outlives the actor."""
 
-    def __init__(self, folder: Path, settings: EngineSettings, context_length: int) -> None:
+    def __init__(self, folder: Path, settings: EngineSettings, context_length: int, of_pair: Mapping[str, Any]) -> None:
         from ama_ray.engine.start import start_engine
 
-        self._engine = start_engine(folder, settings, context_length)
+        self._engine = start_engine(folder, settings, context_length, of_pair)
 
     def start(self, subject: Subject | None = None, *, again: bool = False) -> None:
         """Returns once the engine has started.

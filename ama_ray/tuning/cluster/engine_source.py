@@ -102,18 +102,20 @@ class InProcess:
         settings: The precision and the resources of the engine.
         context_length: How many tokens of context the engine must take.
         endpoints: Both endpoints, of which some parts may still be under way.
+        of_pair: Arguments of vLLM by which it starts on the pair (`pair_arguments`).
     """
 
     folder: Path
     settings: EngineSettings
     context_length: int
     endpoints: StoredEndpoints
+    of_pair: Mapping[str, Any]
 
     def get(self) -> Engine:
         """Starts it, and waits for the endpoints."""
         from ama_ray.engine.start import start_engine
 
-        engine = start_engine(self.folder, self.settings, self.context_length)
+        engine = start_engine(self.folder, self.settings, self.context_length, self.of_pair)
         engine.attach(self.endpoints.get(), self.endpoints.starts_at)
         return engine
 
