@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,10 @@ def import_model_classes(folder: Path) -> None:
 
     Args:
         folder: A checkpoint. What vLLM does not know or cannot import is left to its own messages.
+
+    Raises:
+        UserError: The classes want torchvision, which the lock leaves out, as only PyTorch's own index has its CPU
+            build.
     """
     import torch
 
@@ -40,6 +45,21 @@ def import_model_classes(folder: Path) -> None:
     for architecture in config.get("architectures") or ():
         for name in names_in_vllm(architecture):
             known = ModelRegistry.models.get(name)
-            with suppress(ImportError):
+            try:
                 if known:
                     ModelRegistry.register_model(name, known.load_model_cls())
+            except ImportError as error:
+                if _lacks_torchvision(error):
+                    raise UserError(
+                        f"{folder}: vLLM needs torchvision for {architecture}, and it is not installed; install the "
+                        f"build for the CPU that fits torch {torch.__version__} (docs/limits.md)."
+                    ) from error
+
+
+def _lacks_torchvision(error: BaseException | None) -> bool:
+    """Whether an import failed for want of torchvision, however deep: transformers wraps it."""
+    while error is not None:
+        if isinstance(error, ImportError) and (error.name == "torchvision" or "torchvision" in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
