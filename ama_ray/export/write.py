@@ -51,7 +51,7 @@ def recipe(
         Parent(source=source, checksum=checksum, licence=licence(source))
         for source, checksum in zip(sources, pair.checksums, strict=True)
     )
-    group_of = groups.of | pair.beside
+    group_of = {**groups.of, **pair.beside}
     all_ratios = ratios | {TOWERS: TOWERS_RATIO[towers], FURTHER: 1.0}
     members = {name: tuple(t for t in pair.floating if group_of[t] == name) for name in all_ratios}
     return MergeFile(
