@@ -68,14 +68,14 @@ def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
 
     Args:
         pair: The two checkpoints.
-        ratio_of: Share of aligned for every tensor in `pair.names`, and for those in `pair.beside` that are not to be
-            aligned's.
+        ratio_of: Share of aligned for every tensor in `pair.names` that differs, and for those in `pair.beside` that
+            are not to be aligned's.
         folder: It is there.
 
     Raises:
         UserError: A tensor has no ratio.
     """
-    if missing := [name for name in pair.names if name not in ratio_of]:
+    if missing := [name for name in pair.names if name not in ratio_of and pair.moved.get(name, True)]:
         raise UserError(f"Cannot merge: the tensor {missing[0]} has no ratio; give every tensor one.")
     weight_map: dict[str, str] = {}
     total_size = 0

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from ama_ray.space.search_space import Groups, SearchSpace
+
 __all__ = ["Checkpoint", "Pair", "TensorInfo"]
 
 PART = 2**22
@@ -144,6 +146,10 @@ class Pair:
     def floating(self) -> tuple[str, ...]:
         """All that can be averaged, searched or not, in the order of aligned's files."""
         return tuple(name for name, info in self.aligned.tensors.items() if info.dtype.is_floating_point)
+
+    def groups(self, space: SearchSpace) -> Groups:
+        """A search space applied to this pair, with a ratio for every group that differs."""
+        return space.resolve(self.names).without_still(self.moved)
 
     @property
     def dtype(self) -> torch.dtype:
