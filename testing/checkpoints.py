@@ -100,13 +100,16 @@ def stored(folder: Path) -> dict[str, torch.Tensor]:
     return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
 
 
-def write_adapter(base: Path, folder: Path, *tokens: str, **settings: Any) -> dict[str, torch.Tensor]:
+def write_adapter(
+    base: Path, folder: Path, *tokens: str, auto: Any = transformers.AutoModelForCausalLM, **settings: Any
+) -> dict[str, torch.Tensor]:
     """Writes a random LoRA adapter over a checkpoint.
 
     Args:
         base: Folder of the checkpoint.
         folder: To write.
         tokens: What it adds to the vocabulary, with embedding and head trained whole.
+        auto: What loads the checkpoint.
         settings: Of `peft.LoraConfig`.
 
     Returns:
@@ -115,7 +118,7 @@ def write_adapter(base: Path, folder: Path, *tokens: str, **settings: Any) -> di
     import peft
 
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    model = auto.from_pretrained(base)
     if tokens:
         tokenizer = transformers.AutoTokenizer.from_pretrained(base)
         tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
@@ -146,8 +149,8 @@ def add_tokens(folder: Path, *tokens: str, multiple_of: int | None = None) -> No
 
 def word_tokenizer() -> Any:
     """A tokenizer of whole words, `w4` to `w299`, and four special tokens; it adds none to a text."""
-    tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", eos_token="</s>", bos_token="<s>"
+        tokenizer_object=words, unk_token="<unk>", pad_token="<pad>", eos_token="</s>", bos_token="<s>"
     )

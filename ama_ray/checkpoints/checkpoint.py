@@ -1,4 +1,4 @@
-"""One checkpoint: fetching it, and reading its configuration and tensors. Nothing is unpickled."""
+"""One checkpoint: fetching it, and reading its tensors. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import LocalEntryNotFoundError, StrictDataclassError
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import safe_open
 
 from ama_ray.checkpoints.adapter_settings import CONFIG
-from ama_ray.checkpoints.json_file import read_json
-from ama_ray.checkpoints.lora import WEIGHTS, is_adapter
+from ama_ray.checkpoints.lora import WEIGHTS
+from ama_ray.checkpoints.parts import beside, of_size, updated
 from ama_ray.checkpoints.weight_files import INDEX, TensorInfo, placed, read_headers, weight_files
 from ama_ray.config.fields import id_and_revision, is_hub_id
 from ama_ray.errors import UserError, one_line
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from ama_ray.checkpoints.fit import Fit
     from ama_ray.checkpoints.lora import Adapter
 
+PROCESSOR = "*processor*.json"
+"""Glob of what prepares images and sound, which trainers on text may leave out."""
 SMALL_FILES = (
     "config.json",
     "generation_config.json",
     *("tokenizer*.json", "tokenizer*.model", "spiece.model", "sentencepiece*.model", "tekken.json", "*.tiktoken"),
     *("special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt"),
     *("chat_template*.jinja", "chat_template.json", "additional_chat_templates/*.jinja"),
-    *("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"),
+    PROCESSOR,
     *("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*"),
 )
 """Globs of what belongs to a checkpoint beside its weights; nothing that could hold code."""
@@ -43,10 +45,11 @@ class Checkpoint:
 
     Attributes:
         folder: Its folder; in the hub's cache for a model from the hub.
-        tensors: Its tensors by name, in the order of its files; a copy of tied weights is left out.
+        tensors: Its tensors by name, in the order of its files; a copy of tied weights is left out. In a pair, the
+            names are those of aligned.
         config: `config.json` as transformers reads it, with defaults filled in.
         adapter: What changes the tensors as they are read, where `folder` holds no more than an adapter.
-        fits: How tensors are made that the other checkpoint of a pair has in another form.
+        fits: Of the tensors that have a row for every token: how they are made where aligned has other tokens.
         dtype: What floating-point tensors are converted to as they are read; None where they are not.
     """
 
@@ -57,6 +60,17 @@ class Checkpoint:
     fits: Mapping[str, Fit] = field(default_factory=dict)
     dtype: torch.dtype | None = None
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor."""
+        return {name: info.shape for name, info in self.tensors.items()}
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The tensors of the language model; see `beside`."""
+        apart = beside(self.shapes, self.config)
+        return tuple(name for name in self.tensors if name not in apart)
+
     def source(self, name: str) -> Path:
         """The file to blame for the values of a tensor: that of the adapter where it changes it."""
         changed = self.adapter is not None and name in self.adapter.changes
@@ -65,7 +79,7 @@ class Checkpoint:
     def whole(self, name: str) -> tuple[Path, str] | None:
         """File and name under which a tensor is stored as it is; None where an adapter adds something to it."""
         if self.adapter is None or name not in self.adapter.changes:
-            return self.tensors[name].file, name
+            return self.tensors[name].file, self.tensors[name].name
         parts = self.adapter.changes[name].names
         return (self.folder / WEIGHTS, parts[0]) if len(parts) == 1 else None
 
@@ -73,13 +87,12 @@ class Checkpoint:
         """Its tensors, all by default, each read when its turn comes."""
         files: dict[Path, Any] = {}
         for name in self.tensors if names is None else names:
-            file = self.tensors[name].file
-            if file not in files:
-                files[file] = safe_open(file, "pt")
-            fit = self.fits.get(name)
-            tensor: torch.Tensor = files[file].get_tensor(fit.stored if fit else name)
-            if fit:
-                tensor = fit.apply(tensor)
+            info = self.tensors[name]
+            if info.file not in files:
+                files[info.file] = safe_open(info.file, "pt")
+            tensor: torch.Tensor = files[info.file].get_tensor(info.name)
+            if name in self.fits:
+                tensor = self.fits[name].apply(tensor)
             if self.adapter and name in self.adapter.changes:
                 tensor = self.adapter.apply(name, tensor)
             yield name, tensor.to(self.dtype) if self.dtype and tensor.is_floating_point() else tensor
@@ -95,7 +108,7 @@ class Checkpoint:
             folder=adapter.folder,
             adapter=adapter,
             tensors=self.tensors | grown,
-            config=self.config | {"vocab_size": rows},
+            config=updated(self.config, of_size(self.config, rows)),
         )
 
     def converted(self, dtype: torch.dtype) -> Checkpoint:
@@ -140,31 +153,6 @@ def _unknown(source: str, error: Exception) -> UserError:
         f"{source}: no such folder, and not to be had from the Hugging Face hub ({one_line(error)}); "
         "check the name and the connection, and log in with `hf auth login` if the model is gated."
     )
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` as transformers reads it, so that a default left out and one written down are the same.
-
-    Raises:
-        UserError: It is missing, invalid, or of a quantised model.
-    """
-    from transformers import CONFIG_MAPPING
-
-    if is_adapter(folder):
-        raise UserError(f"{folder}: this is a LoRA adapter; only aligned may be one, over the base that is named.")
-    fields = read_json(folder / "config.json")
-    if fields.get("quantization_config"):
-        raise UserError(
-            f"{folder / 'config.json'}: quantization_config: quantised weights cannot be averaged; "
-            "use the checkpoint from before quantisation."
-        )
-    if (model_type := fields.get("model_type")) not in CONFIG_MAPPING:
-        return fields
-    try:
-        config: dict[str, Any] = CONFIG_MAPPING[model_type].from_dict(fields).to_dict()
-    except (StrictDataclassError, TypeError, ValueError, KeyError) as error:
-        raise UserError(f"{folder / 'config.json'}: transformers cannot read it ({one_line(error)}).") from None
-    return config
 
 
 def read_tensors(source: str) -> dict[str, TensorInfo]:

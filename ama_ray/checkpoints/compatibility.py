@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import safe_open
 
-from ama_ray.checkpoints.fit import EMBEDDINGS, HEADS, find
+from ama_ray.checkpoints.parts import EMBEDDINGS, HEADS, find, is_tied, is_wrapper, text_fields
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ _NO_PART_IN_COMPUTATION = {
     *("summary_proj_to_labels", "summary_first_dropout", "classifier_dropout", "classifier_dropout_prob"),
 }
 """Fields that say how a model was trained, is loaded, or is used for another task."""
-_ALIGNED_IS_USED = {"bos_token_id", "pad_token_id", "max_position_embeddings"}
+_ALIGNED_IS_USED = {
+    *("bos_token_id", "pad_token_id", "max_position_embeddings"),
+    *("num_nextn_predict_layers", "mtp_num_hidden_layers"),  # of layers that do not run in a search
+}
 _SAID_ELSEWHERE = {"eos_token_id", "vocab_size", "tie_word_embeddings"}
 """Fields whose differences `ama_ray.checkpoints.generation` and `ama_ray.checkpoints.fitting` speak of."""
 _SYNONYMS = {"swish": "silu"}
@@ -38,6 +41,9 @@ def compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Itera
     """Refuses configurations that compute differently; yields what else differs, one sentence each."""
     base, aligned = configs
     names = f"{folders[0]} and {folders[1]}"
+    if is_wrapper(base) != is_wrapper(aligned):
+        # The part for text of the one is what the other one is.
+        base, aligned = ({**text_fields(each), "architectures": None} for each in configs)
     for field in ("model_type", "architectures"):
         if base.get(field) != aligned.get(field):
             raise UserError(
@@ -72,8 +78,8 @@ def _plain(value: Any) -> Any:
 def without_tied_copy(checkpoint: Checkpoint) -> Checkpoint:
     """Leaves out the copy of the embedding that some writers store as the output head."""
     tensors = checkpoint.tensors
-    head, embedding = find(tensors, HEADS), find(tensors, EMBEDDINGS)
-    if not (checkpoint.config.get("tie_word_embeddings") and head and embedding):
+    head, embedding = (find(checkpoint.searched, ends) for ends in (HEADS, EMBEDDINGS))
+    if not (is_tied(checkpoint.config) and head and embedding):
         return checkpoint
     stored = []
     for name in (head, embedding):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.checkpoints.parts import unwrapped
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ def check_complete(checkpoint: Checkpoint) -> None:
         UserError: It lacks some; names the first.
     """
     needed = _parameters(checkpoint.config)
-    stored = checkpoint.tensors
-    missing = [name for name in needed if name not in stored and _bare(name) not in stored]
+    stored = {unwrapped(name): shape for name, shape in checkpoint.shapes.items()}
+    missing = [name for name in needed if unwrapped(name) not in stored]
     if not missing:
         return
-    known = needed.keys() | {_bare(name) for name in needed}
-    spare = Counter(info.shape for name, info in stored.items() if name not in known)
+    known = {unwrapped(name) for name in needed}
+    spare = Counter(shape for name, shape in stored.items() if name not in known)
     lost = [name for name in missing if not spare[needed[name]]]
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
@@ -38,11 +39,6 @@ def check_complete(checkpoint: Checkpoint) -> None:
             f"{checkpoint.config['architectures'][0]} needs {'them' if more else 'it'}; copy or download the "
             "checkpoint again, or save it again with save_pretrained."
         )
-
-
-def _bare(name: str) -> str:
-    """Some checkpoints leave out the first part of the names that the model has."""
-    return name.partition(".")[2]
 
 
 def _parameters(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:

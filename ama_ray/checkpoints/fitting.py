@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ama_ray.checkpoints.fit import EMBEDDINGS, HEADS, Fit, Rows, find
+from ama_ray.checkpoints.fit import Fit, Rows
+from ama_ray.checkpoints.parts import EMBEDDINGS, HEADS, find, is_tied
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
     from ama_ray.checkpoints.checkpoint import Checkpoint
     from ama_ray.checkpoints.vocabulary import Vocabulary
-    from ama_ray.checkpoints.weight_files import TensorInfo
 
-_BIASES = ("lm_head.bias", "embed_out.bias")
+_BY_TOKEN = (*HEADS, *EMBEDDINGS, "lm_head.bias", "embed_out.bias")
 _NAMED = 8
 """How many tokens a warning names."""
 
@@ -30,60 +30,48 @@ def fitted(
     """Base with tensors of aligned's form, and what is to be said of it, one sentence each.
 
     Args:
-        base: As it is on disk.
+        base: With aligned's names of tensors.
         aligned: As it is on disk.
         vocabularies: Of the two.
 
     Raises:
         UserError: Aligned ties its output head and base does not.
     """
-    fits: dict[str, Fit] = {}
-    said = list(_head(base, aligned, fits))
-    said += _rows(base, aligned, vocabularies, fits)
-    if not fits:
+    base, said = _with_head(base, aligned)
+    embedding = find(aligned.searched, EMBEDDINGS)
+    if embedding is None or embedding not in base.tensors:
         return base, said
-    made = {name: _info(base.tensors[fit.stored], fit, aligned.tensors[name]) for name, fit in fits.items()}
+    here, there = (side.tensors[embedding].shape[0] for side in (base, aligned))
+    ours, theirs = vocabularies
+    if here == there and ours.ids == theirs.ids:
+        return base, said
+    said += _told(ours, theirs, here, there)
+    runs = tuple(_runs(ours, theirs, here, there))
+    if runs == (Rows(0, 0, there),) and here == there:
+        return base, said
+    fits, made = {}, {}
+    for name in aligned.searched:
+        info, stored, whole = aligned.tensors[name], base.tensors.get(name), aligned.whole(name)
+        if whole and stored and name.endswith(_BY_TOKEN) and (stored.shape[:1], info.shape[:1]) == ((here,), (there,)):
+            fits[name] = Fit(runs, *whole)
+            made[name] = replace(info, file=stored.file, name=stored.name)
     return replace(base, tensors=base.tensors | made, fits=fits), said
 
 
-def _info(stored: TensorInfo, fit: Fit, wanted: TensorInfo) -> TensorInfo:
-    return stored if fit.rows is None else replace(wanted, file=stored.file)
-
-
-def _head(base: Checkpoint, aligned: Checkpoint, fits: dict[str, Fit]) -> Iterator[str]:
-    own, theirs = bool(base.config.get("tie_word_embeddings")), bool(aligned.config.get("tie_word_embeddings"))
-    if theirs and not own and find(base.tensors, HEADS):
+def _with_head(base: Checkpoint, aligned: Checkpoint) -> tuple[Checkpoint, list[str]]:
+    """Base with an output head of its own where aligned has one; it is base's embedding where base ties the two."""
+    own, head = find(base.searched, HEADS), find(aligned.searched, HEADS)
+    if own and not head and is_tied(aligned.config):
         raise UserError(
             f"{aligned.folder / 'config.json'}: tie_word_embeddings is true, and base has an output head of its own, "
             "for which a merge would have no place; save aligned with its head untied, that is with its embedding as "
             "lm_head.weight and tie_word_embeddings: false."
         )
-    head, embedding = find(aligned.tensors, HEADS), find(base.tensors, EMBEDDINGS)
-    if own and not theirs and head and embedding and head not in base.tensors:
-        fits[head] = Fit(embedding)
-        yield f"base ties its output head to its embedding and aligned does not: base's {head} is its {embedding}."
-
-
-def _rows(
-    base: Checkpoint, aligned: Checkpoint, vocabularies: tuple[Vocabulary, Vocabulary], fits: dict[str, Fit]
-) -> Iterator[str]:
-    names = (find(base.tensors, EMBEDDINGS), find(aligned.tensors, EMBEDDINGS))
-    if not all(names):
-        return
-    here, there = (
-        checkpoint.tensors[name].shape[0] for checkpoint, name in zip((base, aligned), names, strict=True) if name
-    )
-    ours, theirs = vocabularies
-    if here == there and ours.ids == theirs.ids:
-        return
-    runs = tuple(_runs(ours, theirs, here, there))
-    if here != there or runs != (Rows(0, 0, there),):
-        for name, info in aligned.tensors.items():
-            stored, other = fits[name].stored if name in fits else name, aligned.whole(name)
-            is_by_token = name.endswith((*HEADS, *EMBEDDINGS, *_BIASES)) and info.shape[0] == there
-            if other and is_by_token and stored in base.tensors and base.tensors[stored].shape[0] == here:
-                fits[name] = Fit(stored, runs, other)
-    yield from _told(ours, theirs, here, there)
+    embedding = find(base.searched, EMBEDDINGS)
+    if own or not head or not embedding or not is_tied(base.config):
+        return base, []
+    told = f"base ties its output head to its embedding and aligned does not: base's {head} is its {embedding}."
+    return replace(base, tensors=base.tensors | {head: base.tensors[embedding]}), [told]
 
 
 def _runs(base: Vocabulary, aligned: Vocabulary, here: int, there: int) -> Iterator[Rows]:

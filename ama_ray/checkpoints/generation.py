@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.checkpoints.json_file import read_json_if_there
+from ama_ray.checkpoints.parts import text_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,8 +72,8 @@ def ends_of(vocabularies: tuple[Vocabulary, Vocabulary], folders: Sequence[Path]
 def end_ids(fields: dict[str, Any]) -> list[int]:
     """The ids of the end tokens that a configuration, of the model or of generation, names."""
     said = fields.get("eos_token_id")
-    if said is None and isinstance(fields.get("text_config"), dict):
-        said = fields["text_config"].get("eos_token_id")
+    if said is None:
+        said = text_fields(fields).get("eos_token_id")
     return [number for number in (said if isinstance(said, list) else [said]) if isinstance(number, int)]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from ama_ray.checkpoints.adapter_settings import CONFIG, MERGE, read_settings
-from ama_ray.checkpoints.fit import EMBEDDINGS, HEADS
+from ama_ray.checkpoints.parts import EMBEDDINGS, HEADS, beside, by_structure, find, is_tied, unwrapped
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -95,13 +95,18 @@ class Adapter:
         changes: dict[str, Change] = {}
         grown: dict[str, tuple[int, ...]] = {}
         used: set[str] = set()
-        tied, conv1d = config.get("tie_word_embeddings"), _TRANSPOSED.get(config.get("model_type", ""))
+        of_rest, apart = by_structure(shapes), beside(shapes, config)
+        by_token = {name for name in shapes if name not in apart and name.endswith((*EMBEDDINGS, *HEADS))}
+        tied = is_tied(config) and not find(by_token, HEADS)
+        conv1d = _TRANSPOSED.get(config.get("model_type", ""))
         for name in sorted(stored, key=lambda each: each.endswith((_START, *_MAGNITUDES))):
             if name in used:
                 continue
             module, part = _parse(name)
-            target = _target(f"{module}.weight" if part else module, shapes)
-            if target is None or (tied and re.search("embed|lm_head|wte", target)):
+            wanted = f"{module}.weight" if part else module
+            # Names of the model that was trained may be wrapped otherwise than those of base.
+            target = wanted if wanted in shapes else of_rest.get(unwrapped(wanted))
+            if target is None or (tied and target not in apart and re.search("embed|lm_head|wte", target)):
                 why = f"is for no tensor of {len(shapes)} in base"
                 if target or (tied and "lm_head" in module):
                     why = "changes tied embeddings: base's output head is its embedding, and would not be any more"
@@ -113,8 +118,7 @@ class Adapter:
             shape = _shape(change, stored)
             if part and not _is_plain_or_dora(change, part, settings, stored, shape):
                 raise UserError(f"{path}: {name} is of a DoRA adapter that is not on linear layers alone; {MERGE}.")
-            by_token = not part and target.endswith((*EMBEDDINGS, *HEADS))
-            if by_token and shape != shapes[target] and shape[1:] == shapes[target][1:]:
+            if not part and target in by_token and shape != shapes[target] and shape[1:] == shapes[target][1:]:
                 grown[target] = shape
             elif shape != shapes[target] or (change.start and stored[change.start] != shape):
                 raise UserError(
@@ -123,8 +127,7 @@ class Adapter:
                 )
             changes[target] = change
             used.update(change.names, filter(None, (change.start, change.magnitude)))
-        needed = {name for name in shapes if name.endswith((*EMBEDDINGS, *HEADS))}
-        if grown and (grown.keys() != needed or len({shape[0] for shape in grown.values()}) > 1):
+        if grown and (grown.keys() != by_token or len({shape[0] for shape in grown.values()}) > 1):
             raise UserError(f"{path}: {min(grown)} has more rows than in base, and not all of its kind have; {MERGE}.")
         return cls(folder, changes, grown)
 
@@ -176,11 +179,6 @@ def _parse(name: str) -> tuple[str, str]:
     bare = name.removeprefix(_PREFIX)
     found = _SUFFIX.search(bare)
     return (bare[: found.start()], found.group(1)) if found else (bare, "")
-
-
-def _target(name: str, shapes: Mapping[str, Any]) -> str | None:
-    """The tensor of base; some checkpoints leave out the first part of the names that the model has."""
-    return next((each for each in (name, name.partition(".")[2]) if each in shapes), None)
 
 
 def _change(name: str, part: str, settings: Mapping[str, Any], stored: Collection[str], conv1d: bool) -> Change:

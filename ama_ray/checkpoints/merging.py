@@ -8,13 +8,15 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors.torch import save_file
 
 from ama_ray.checkpoints.arithmetic import interpolate
-from ama_ray.checkpoints.checkpoint import SMALL_FILES
+from ama_ray.checkpoints.checkpoint import PROCESSOR, SMALL_FILES
 from ama_ray.checkpoints.compatibility import dtype_name
 from ama_ray.checkpoints.generation import GENERATION, end_ids
 from ama_ray.checkpoints.json_file import read_json, read_json_if_there
+from ama_ray.checkpoints.parts import TOWERS, of_size, text_fields, updated
 from ama_ray.checkpoints.weight_files import INDEX
 from ama_ray.errors import UserError
 
@@ -67,24 +69,30 @@ def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
     """Writes the merged model into a folder.
 
     Shards, configuration, tokenizer and chat templates are those of aligned, but for the ends of text, which are those
-    of both (`Pair.ends`); a stored copy of tied weights is left out. At any time one shard is in memory.
+    of both (`Pair.ends`); a stored copy of tied weights is left out. A processor that aligned lacks is base's. At any
+    time one shard is in memory.
 
     Args:
         pair: The two checkpoints.
-        ratio_of: Share of aligned for every tensor in `pair.names`.
+        ratio_of: Share of aligned for every tensor in `pair.names` that differs, and for those in `pair.beside` that
+            are not to be aligned's.
         folder: It is there.
 
     Raises:
         UserError: A tensor has no ratio.
     """
-    if missing := [name for name in pair.names if name not in ratio_of]:
+    if missing := [name for name in pair.names if name not in ratio_of and pair.moved.get(name, True)]:
         raise UserError(f"Cannot merge: the tensor {missing[0]} has no ratio; give every tensor one.")
-    averaged = set(pair.names)
+
+    def is_aligned(name: str, base: torch.Tensor, aligned: torch.Tensor) -> bool:
+        # Between two infinities, as towers may have for bounds, there is nothing to interpolate.
+        return name not in ratio_of or (name in pair.beside and torch.equal(base, aligned))
+
     weight_map: dict[str, str] = {}
     total_size = 0
     for file, tensors in pair.shards():
         merged = {
-            name: interpolate(base, aligned, ratio_of[name]) if name in averaged else aligned
+            name: aligned if is_aligned(name, base, aligned) else interpolate(base, aligned, ratio_of[name])
             for name, base, aligned in tensors
         }
         save_file(merged, folder / file, metadata={"format": "pt"})
@@ -95,13 +103,11 @@ def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
         _write_json(index, folder / INDEX)
     # Where aligned is an adapter, its tokenizer and its chat template take the place of base's.
     for source in dict.fromkeys((pair.engine_folder, pair.aligned.folder)):
-        for pattern in SMALL_FILES:
-            for path in source.glob(pattern):
-                copy = folder / path.relative_to(source)
-                copy.parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, copy)
+        _copy(source, SMALL_FILES, folder)
+    if TOWERS in pair.beside.values() and not any(folder.glob(PROCESSOR)):
+        _copy(pair.base.folder, (PROCESSOR,), folder)
     config = read_json(folder / "config.json")
-    if (changed := config | _changed(pair, config)) != config:
+    if (changed := updated(config, _changed(pair, config))) != config:
         _write_json(changed, folder / "config.json")
     generation = generation_config(pair)
     if generation != read_json_if_there(folder / GENERATION):
@@ -123,7 +129,8 @@ def generation_config(pair: Pair) -> dict[str, Any]:
     if set(end_ids(fields or config)) == set(pair.ends.ids):
         return fields
     tokens = ("bos_token_id", "pad_token_id")
-    fields = fields or {name: config[name] for name in tokens if config.get(name) is not None}
+    said = text_fields(config)
+    fields = fields or {name: said[name] for name in tokens if said.get(name) is not None}
     return fields | {"eos_token_id": list(pair.ends.ids)}
 
 
@@ -133,8 +140,16 @@ def _changed(pair: Pair, config: dict[str, Any]) -> dict[str, Any]:
     if pair.aligned.dtype:
         fields |= {key: dtype_name(pair.aligned.dtype) for key in ("dtype", "torch_dtype") if key in config}
     if pair.is_streamed:
-        fields["vocab_size"] = pair.vocabulary_size
+        fields |= of_size(config, pair.vocabulary_size)
     return fields
+
+
+def _copy(source: Path, patterns: tuple[str, ...], folder: Path) -> None:
+    for pattern in patterns:
+        for path in source.glob(pattern):
+            copy = folder / path.relative_to(source)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def _write_json(fields: object, path: Path) -> None:

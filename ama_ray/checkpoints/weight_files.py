@@ -38,11 +38,19 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where a tensor lies, and what it looks like there."""
+    """Where a tensor lies, and what it looks like.
+
+    Attributes:
+        shape: Its shape.
+        dtype: Its precision.
+        file: The file that it is in.
+        name: Its name there.
+    """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     file: Path
+    name: str
 
 
 def placed(folder: Path) -> dict[str, str]:
@@ -118,6 +126,6 @@ def _read_header(path: Path) -> Iterator[tuple[str, TensorInfo]]:
                     raise UserError(
                         f"{path}: {name} has dtype {view.get_dtype()}; only unquantised weights can be averaged."
                     )
-                yield name, TensorInfo(tuple(view.get_shape()), _DTYPES[view.get_dtype()], path)
+                yield name, TensorInfo(tuple(view.get_shape()), _DTYPES[view.get_dtype()], path, name)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again.") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -68,6 +68,9 @@ def id_and_revision(source: str) -> tuple[str, str | None]:
     name, _, revision = source.partition("@")
     return name, revision or None
 
+
+Towers = Literal["aligned", "base", "average"]
+"""Where what reads and writes images and sound is from in a merge."""
 
 HIGHEST_RATIO = 2.0
 """Aligned plus once more what alignment changed. Merges are of no use long before; what is beyond is a typing error."""

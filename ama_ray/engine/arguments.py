@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ama_ray.checkpoints.parts import of_size
 from ama_ray.engine.engine import MAX_CANDIDATES
 from ama_ray.errors import UserError
 
@@ -55,6 +56,8 @@ def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, 
         "seed": 0,
         "worker_extension_cls": WORKER,
         "trust_remote_code": False,
+        # Prompts are text, so towers for images and sound need not be there.
+        "language_model_only": True,
     }
     if settings.max_num_seqs is not None:
         arguments["max_num_seqs"] = settings.max_num_seqs
@@ -75,7 +78,7 @@ def pair_arguments(pair: Pair) -> dict[str, Any]:
     arguments: dict[str, Any] = {"tokenizer": str(pair.tokenizer_folder)}
     if pair.is_streamed:
         arguments |= {
-            "hf_overrides": {"vocab_size": pair.vocabulary_size},
+            "hf_overrides": of_size(pair.config, pair.vocabulary_size),
             "load_format": STREAMED,
             "model_loader_extra_config": {"base": str(pair.base.folder), "aligned": str(pair.aligned.folder)},
         }

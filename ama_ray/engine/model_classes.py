@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,9 @@ def import_model_classes(folder: Path) -> None:
 
     Args:
         folder: A checkpoint. What vLLM does not know or cannot import is left to its own messages.
+
+    Raises:
+        UserError: They want torchvision. The lock leaves it out, as only PyTorch's own index has a build for the CPU.
     """
     import torch
 
@@ -40,6 +44,19 @@ def import_model_classes(folder: Path) -> None:
     for architecture in config.get("architectures") or ():
         for name in names_in_vllm(architecture):
             known = ModelRegistry.models.get(name)
-            with suppress(ImportError):
+            try:
                 if known:
                     ModelRegistry.register_model(name, known.load_model_cls())
+            except (ImportError, RuntimeError) as error:  # the latter of a build that does not fit torch
+                if _is_for_torchvision(error):
+                    raise UserError(
+                        f"{folder}: vLLM needs torchvision for {architecture}, and it cannot be imported here; install "
+                        f"the build for the CPU that fits torch {torch.__version__} (docs/limits.md)."
+                    ) from error
+
+
+def _is_for_torchvision(error: BaseException | None) -> bool:
+    """Whether an import failed for want of torchvision, however deep: transformers wraps such errors."""
+    while error is not None and "torchvision" not in str(error):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.checkpoints.parts import not_searched
 from ama_ray.data.turn_end import endless_turn
 from ama_ray.engine.arguments import check_arguments
 from ama_ray.engine.dtype import resolved
@@ -40,7 +41,7 @@ class Inputs:
         groups: The search space, resolved for this pair.
         evaluations: Prompts and items, tokenised, by split (`search`, `report`), and by part of the search split.
         objectives: What the objectives are made of.
-        warnings: What is odd and does no harm, or not for sure, one sentence each.
+        warnings: What to know of the pair, a sentence each: where it differs, what is not searched, and what is odd.
     """
 
     config: RunConfig
@@ -86,14 +87,16 @@ class Inputs:
         Constraints.parse(config.constraints, objectives.probes)  # refuses families that there are not
         space = SearchSpace.load(config.space, config.range)
         pair = Pair.open(config.base, config.aligned, config.engine.dtype)
-        groups = space.resolve(pair.names)
-        pair.check_is_text_only()
+        groups = pair.groups(space)
+        pair.check_is_language_model()
         tokenizer = _tokenizer(pair.tokenizer_folder)
         evaluations = Evaluation.prepare(config, tokenizer, pair.context_limit, pair.ends.ids)
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}
         config = config.model_copy(update={"engine": resolved(config.engine, pair)})
-        warnings = (*pair.warnings, *filter(None, [endless_turn(tokenizer, pair.ends.ids)]))
+        equal = f"{', '.join(groups.still)}: equal in base and aligned, and so without a ratio." if groups.still else ""
+        odd = filter(None, [equal, endless_turn(tokenizer, pair.ends.ids)])
+        warnings = (*pair.warnings, *not_searched(pair.beside, config.towers), *odd)
         inputs = cls(config, pair, groups, evaluations, objectives, warnings)
         if (config.engine.max_model_len or inputs.context_length) < inputs.context_length:
             raise UserError(

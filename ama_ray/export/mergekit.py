@@ -32,17 +32,20 @@ def why_not(pair: Pair, ratio_of: Mapping[str, float]) -> str:
         pair: The two checkpoints.
         ratio_of: Share of aligned of every tensor.
     """
-    if pair.base.fits:
-        return "it knows no merge of checkpoints of which one has other tokens, or ties its output head"
-    if pair.aligned.dtype:
-        return "it rounds to another precision elsewhere than is done here"
-    if len(pair.names) < len(pair.aligned.tensors):
-        return "it averages no checkpoints that hold tensors of integers"
-    if len({pair.aligned.tensors[name].dtype for name in pair.names}) > 1:
-        return "it writes all tensors in one precision, and these have several"
-    if any(len(ratios) > 1 for ratios in _known(ratio_of).values()):
-        return "it has the tensors of experts under other names, and here ratios differ within a layer"
-    return ""
+    base, aligned = pair.endpoints
+    dtypes = {aligned.tensors[name].dtype for name in pair.names}
+    is_renamed = any(base.tensors[name].name != name for name in pair.names)
+    is_split = any(len(ratios) > 1 for ratios in _known(ratio_of).values())
+    reasons = {
+        "it knows no merge of checkpoints of which one has other tokens": base.fits,
+        "it rounds to another precision elsewhere than is done here": aligned.dtype,
+        "it was not tried on models with parts beside the language model": pair.beside,
+        "base has its tensors under other names than aligned, or ties its output head": is_renamed,
+        "it averages no checkpoints that hold tensors of integers": len(pair.names) < len(aligned.tensors),
+        "it writes all tensors in one precision, and these have several": len(dtypes) > 1,
+        "it has the tensors of experts under other names, and here ratios differ within a layer": is_split,
+    }
+    return next((why for why, is_so in reasons.items() if is_so), "")
 
 
 def mergekit_yaml(merge: MergeFile) -> str:

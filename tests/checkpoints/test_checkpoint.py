@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 from tokenizers import Tokenizer, models
+from transformers import FalconH1Config
 
-from ama_ray.checkpoints.checkpoint import read_config, read_tensors
+from ama_ray.checkpoints.checkpoint import read_tensors
+from ama_ray.checkpoints.model_config import read_config
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.checkpoints.vocabulary import Vocabulary
 from ama_ray.checkpoints.weight_files import INDEX
@@ -76,3 +78,17 @@ def test_vocabulary_without_tokenizer_json(tmp_path: Path) -> None:
     vocabulary = Vocabulary.read(tmp_path)
     assert vocabulary.ids["word"] == 5
     assert "word" not in vocabulary.added
+
+
+def test_numbers_that_json_has_not(tmp_path: Path) -> None:
+    config = FalconH1Config(time_step_limit=(0.0, float("inf")))
+    config.save_pretrained(tmp_path)
+    assert '"__float__"' in (tmp_path / "config.json").read_text()
+    assert tuple(read_config(tmp_path)["time_step_limit"]) == (0.0, float("inf"))
+
+
+def test_a_configuration_of_a_newer_transformers_names_the_field_and_both_versions(tmp_path: Path) -> None:
+    _, aligned = make_pair(tmp_path, layers=1)
+    edit(aligned / "config.json", lambda f: f.update(transformers_version="99.1", hidden_act=["of", "the", "future"]))
+    with pytest.raises(UserError, match=r"hidden_act.*; it was written by transformers 99\.1, and here is 5"):
+        read_config(aligned)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from safetensors.torch import load_file, save_file
 
-from ama_ray.checkpoints.checkpoint import Checkpoint, read_config, read_tensors
+from ama_ray.checkpoints.checkpoint import Checkpoint, read_tensors
 from ama_ray.checkpoints.completeness import check_complete
+from ama_ray.checkpoints.model_config import read_config
 from ama_ray.errors import UserError
 from testing.checkpoints import ARCHITECTURES, make_pair
 

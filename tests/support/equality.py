@@ -57,6 +57,7 @@ class Result:
         ends: The same for base and aligned, against fresh engines.
         repeats: See `Answers`.
         prompts: How many prompts there were.
+        merge: Answers after a swap to the first ratios of the deep check.
     """
 
     verdict: Verdict
@@ -64,6 +65,7 @@ class Result:
     ends: tuple[tuple[int, float], tuple[int, float]]
     repeats: bool
     prompts: int
+    merge: Outputs
 
 
 def kept(parameters: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
@@ -163,4 +165,5 @@ def check(
         (compare(*found.base), compare(*found.aligned)),
         found.repeats,
         len(found.prompts),
+        found.merge,
     )
