@@ -92,6 +92,14 @@ def test_a_merge_has_the_towers_of_the_side_that_is_asked_for(paths: tuple[Path,
     assert (paths[0].parent / "merge" / "preprocessor_config.json").is_file()
 
 
+def test_towers_may_hold_infinite_bounds(paths: tuple[Path, Path]) -> None:
+    for path in paths:
+        edit_weights(path, lambda t: t.update({"vision_tower.input_max": torch.tensor(float("inf"))}))
+    pair = opened(paths)
+    merging.export(pair, dict.fromkeys([*pair.names, *pair.beside], 0.5), paths[0].parent / "merge")
+    assert stored(paths[0].parent / "merge")["vision_tower.input_max"].item() == float("inf")
+
+
 def test_a_processor_that_aligned_lacks_is_bases(paths: tuple[Path, Path]) -> None:
     (paths[1] / "preprocessor_config.json").unlink()
     edit(paths[0] / "preprocessor_config.json", lambda fields: fields.update(mark=7))
