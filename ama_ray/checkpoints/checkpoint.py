@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 SMALL_FILES = (
     "config.json",
     "generation_config.json",
-    *("tokenizer*.json", "tokenizer*.model", "spiece.model", "sentencepiece*.model", "tekken.json", "*.tiktoken"),
+    *("tokenizer*.json", "*.model", "tekken.json", "*.tiktoken"),
     *("special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt"),
-    *("chat_template*.jinja", "chat_template.json", "additional_chat_templates/*.jinja"),
+    *("*.jinja", "chat_template.json", "additional_chat_templates/*.jinja"),
     *("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"),
     *("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*"),
 )
