@@ -30,9 +30,9 @@ PROCESSOR = "*processor*.json"
 SMALL_FILES = (
     "config.json",
     "generation_config.json",
-    *("tokenizer*.json", "tokenizer*.model", "spiece.model", "sentencepiece*.model", "tekken.json", "*.tiktoken"),
+    *("tokenizer*.json", "*.model", "tekken.json", "*.tiktoken"),
     *("special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt"),
-    *("chat_template*.jinja", "chat_template.json", "additional_chat_templates/*.jinja"),
+    *("*.jinja", "chat_template.json", "additional_chat_templates/*.jinja"),
     PROCESSOR,
     *("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*"),
 )

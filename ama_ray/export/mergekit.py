@@ -57,7 +57,7 @@ def mergekit_yaml(merge: MergeFile) -> str:
     base = _model(merge.base.source)
     aligned: Any = _model(merge.aligned.source)
     if merge.aligned.adapter:
-        aligned = {"model": {"path": merge.base.source}, "lora": {"path": merge.aligned.source}}
+        aligned = {"model": _place(merge.base.source), "lora": _place(merge.aligned.source)}
     settings = list(filters({name: min(ratios) for name, ratios in _known(merge.ratio_of).items()}))
     config = {
         "merge_method": "linear",
@@ -132,7 +132,9 @@ def _setting(part: str, weight: float) -> dict[str, Any]:
 
 def _model(source: str) -> Any:
     """As text, in which mergekit takes a plus for an adapter and an at sign for a revision."""
-    if not {"+", "@"} & set(source):
-        return source
+    return {"model": _place(source)} if {"+", "@"} & set(source) else source
+
+
+def _place(source: str) -> dict[str, str]:
     name, revision = id_and_revision(source) if is_hub_id(source) else (source, None)
-    return {"model": {"path": name} | ({"revision": revision} if revision else {})}
+    return {"path": name, "revision": revision} if revision else {"path": name}

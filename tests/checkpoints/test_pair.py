@@ -111,33 +111,6 @@ def test_other_token_ids_are_a_warning(paths: Paths) -> None:
     assert "aligned's is used" in warning
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"unsloth_fixed": True},
-        {"gradient_checkpointing": True},
-        {"output_attentions": True},
-        {"tokenizer_class": "LlamaTokenizer"},
-        {"auto_map": {"AutoModel": "modeling.Model"}},
-        {"problem_type": "single_label_classification"},
-        {"pretraining_tp": 2},
-        {"_attn_implementation_autoset": True},
-        {"hidden_act": "swish"},
-        {"num_labels": 1},
-        {"id2label": {"0": "good", "1": "bad", "2": "neither"}},
-    ],
-    ids=lambda fields: next(iter(fields)),
-)
-def test_fields_that_compute_nothing_are_no_difference(fields: dict[str, Any], paths: Paths) -> None:
-    edit(paths[1] / "config.json", lambda c: c.update(fields))
-    assert opened(paths).warnings == ()
-
-
-def test_an_activation_of_another_name_computes_differently(paths: Paths) -> None:
-    edit(paths[1] / "config.json", lambda c: c.update(hidden_act="gelu"))
-    refused(paths, "hidden_act in config.json differs .*compute differently")
-
-
 def test_tensors_in_a_wider_precision_are_told(paths: Paths) -> None:
     for path in paths:
         edit_weights(path, lambda t: t.update({n: x if "norm" in n else x.bfloat16() for n, x in t.items()}))

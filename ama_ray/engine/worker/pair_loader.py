@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @register_model_loader(STREAMED)
-class PairLoader(DefaultModelLoader):
+class PairLoader(DefaultModelLoader):  # type: ignore[misc]  # vllm is not typed here
     """vLLM's own loader, which takes tensors from a pair instead of files."""
 
     def __init__(self, load_config: LoadConfig) -> None:
