@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _CLASSIFIER = "ForSequenceClassification"
@@ -36,10 +37,28 @@ def import_model_classes(folder: Path) -> None:
         return
     from vllm.model_executor.models.registry import ModelRegistry
 
+    for name, model_class in _classes(folder):
+        ModelRegistry.register_model(name, model_class)
+
+
+def is_recurrent(folder: Path) -> bool:
+    """Whether a model hands a state of its own from token to token, as Mamba does, besides what attention caches.
+
+    Args:
+        folder: A checkpoint.
+    """
+    from vllm.model_executor.models.interfaces import has_inner_state
+
+    return any(has_inner_state(model_class) for _, model_class in _classes(folder))
+
+
+def _classes(folder: Path) -> Iterator[tuple[str, Any]]:
+    """Every class that vLLM has for a model and can import, with its name there."""
+    from vllm.model_executor.models.registry import ModelRegistry
+
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for architecture in config.get("architectures") or ():
         for name in names_in_vllm(architecture):
-            known = ModelRegistry.models.get(name)
-            with suppress(ImportError):
-                if known:
-                    ModelRegistry.register_model(name, known.load_model_cls())
+            if known := ModelRegistry.models.get(name):
+                with suppress(ImportError):
+                    yield name, known.load_model_cls()

@@ -21,9 +21,10 @@ SET: dict[str, Any] = {"kv_cache_dtype": "fp8", "max_num_seqs": 7, "vllm": {"max
 @pytest.mark.parametrize("gpu", [False, True])
 def test_what_the_user_sets_reaches_vllm(gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    asked = engine_arguments(EngineSettings(**SET), 64)
+    monkeypatch.setattr(arguments, "is_recurrent", lambda folder: False)
+    asked = engine_arguments(Path(), EngineSettings(**SET), 64)
     assert (asked["kv_cache_dtype"], asked["max_num_seqs"], asked["max_num_batched_tokens"]) == ("fp8", 7, 512)
-    plain = engine_arguments(EngineSettings(), 64)
+    plain = engine_arguments(Path(), EngineSettings(), 64)
     assert plain["kv_cache_dtype"] == "auto"
     assert "max_num_seqs" not in plain
     assert ("max_num_batched_tokens" in plain) == (not gpu)

@@ -44,7 +44,7 @@ class PairExtension(CheckExtension):
         self._attached = None
         self.detach()  # before the next are loaded, so that never four endpoints are in memory
         pair = Pair.read(base, aligned)
-        spans = self.find_spans(pair.shapes, group_of)
+        spans = self.find_spans(pair.shapes, pair.dtypes, group_of)
         of_base, of_aligned = self._endpoint(pair.base, pair, None), self._endpoint(pair.aligned, pair, spans)
         self.attach(Endpoints(of_base, of_aligned, spans), place)
         self._attached = wanted
@@ -54,9 +54,9 @@ class PairExtension(CheckExtension):
     ) -> dict[str, StoredTensor]:
         self.load_checkpoint(checkpoint)
         stored = {}
-        for name, live in self._weights().items():
-            of_one = StoredTensor.of(live, pair.dtype, spans[name] if spans else None)
-            is_view = of_one.array.ctypes.data == live.data_ptr()
+        weights = self._weights()
+        for name, of_one in self.snapshot(weights.keys(), pair.dtype, spans).items():
+            is_view = of_one.array.ctypes.data == weights[name].data_ptr()
             stored[name] = replace(of_one, array=of_one.array.copy()) if is_view else of_one
         return stored
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SHAPES = {"q": (4, 6), "k": (2, 6), "norm": (6,), "layer_scalar": (1,)}
+DTYPES = dict.fromkeys(SHAPES, torch.bfloat16)
 GROUP_OF = {"q": "attention", "k": "attention", "norm": "rest", "layer_scalar": "rest"}
 
 
@@ -57,7 +58,7 @@ def endpoint(seed: int) -> dict[str, torch.Tensor]:
 
 def attached(worker: Worker) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Attaches two random endpoints, got as in a run; returns their tensors."""
-    spans = worker.find_spans(SHAPES, GROUP_OF)
+    spans = worker.find_spans(SHAPES, DTYPES, GROUP_OF)
     base, aligned = endpoint(0), endpoint(1)
     worker._load(base.items())
     of_base = {name: StoredTensor.of(t.clone(), torch.bfloat16) for name, t in worker._weights().items()}
@@ -126,7 +127,7 @@ def test_a_model_is_compared_with_what_it_was() -> None:
 def test_endpoints_are_attached_only_to_the_weights_that_they_are(holds: float, place: str) -> None:
     """In another layout, as on another GPU, sizes are the same, and every value is there."""
     worker = Worker()
-    spans = worker.find_spans(SHAPES, GROUP_OF)
+    spans = worker.find_spans(SHAPES, DTYPES, GROUP_OF)
     base, aligned = endpoint(0), endpoint(1)
     base["q"][0] = aligned["q"][0]  # equal rows, which are in no span of their own
     worker._load(base.items())
