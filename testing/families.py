@@ -23,10 +23,10 @@ _PLAIN: dict[str, Any] = {
 }
 _EXPERTS = _PLAIN | {"moe_intermediate_size": 32, "num_experts_per_tok": 2, "num_experts": 4}
 _LATENT: dict[str, Any] = {
-    "kv_lora_rank": 64,
+    "kv_lora_rank": 512,
     "q_lora_rank": 32,
     "qk_nope_head_dim": 32,
-    "qk_rope_head_dim": 32,
+    "qk_rope_head_dim": 64,
     "v_head_dim": 32,
     "num_key_value_heads": 2,
     "n_routed_experts": 4,
@@ -34,9 +34,11 @@ _LATENT: dict[str, Any] = {
     "n_group": 1,
     "topk_group": 1,
 }
+_CORRECTED: dict[str, Any] = {"topk_method": "noaux_tc", "scoring_func": "sigmoid"}
+"""Routers with a correction of their scores; transformers knows these families without the two fields."""
 _GATED_DELTA: dict[str, Any] = {
-    "linear_key_head_dim": 32,
-    "linear_value_head_dim": 32,
+    "linear_key_head_dim": 64,
+    "linear_value_head_dim": 64,
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
     "layer_types": ["linear_attention", "full_attention", "linear_attention", "full_attention"],
@@ -81,7 +83,7 @@ FAMILIES = {
     "DeepSeek V2": Family("deepseek_v2", _EXPERTS | _LATENT | {"first_k_dense_replace": 1}, ("num_experts", "head_dim")),
     "DeepSeek V3": Family(
         "deepseek_v3",
-        _EXPERTS | _LATENT | {"first_k_dense_replace": 1, "num_mtp_layers": 0},
+        _EXPERTS | _LATENT | {"first_k_dense_replace": 1, "num_mtp_layers": 0} | _CORRECTED,
         ("num_experts", "head_dim"),
         in_float32=("e_score_correction_bias",),
     ),
@@ -150,7 +152,7 @@ FAMILIES = {
     ),
     "GLM-4.7 Flash": Family(
         "glm4_moe_lite",
-        _EXPERTS | _LATENT | {"mlp_layer_types": ["dense", "sparse", "sparse", "sparse"]},
+        _EXPERTS | _LATENT | _CORRECTED | {"mlp_layer_types": ["dense", "sparse", "sparse", "sparse"]},
         ("num_experts", "head_dim"),
     ),
     "gpt-oss": Family(

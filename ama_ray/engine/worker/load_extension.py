@@ -163,6 +163,8 @@ class LoadExtension:
                 filled = self._fill({name: torch.ones(tuple(shapes[name]), dtype=dtypes[name])})
                 if filled and (is_wide or not filled.isdisjoint(transformed)):
                     made_of[name] = filled
+        if not made_of:
+            return
 
         def filled_with(value: float) -> dict[str, torch.Tensor]:
             self._fill({name: torch.full(tuple(shapes[name]), value, dtype=dtypes[name]) for name in made_of})

@@ -17,7 +17,7 @@ from ama_ray.engine.worker.swap_extension import SwapError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-SHAPES = {"w": (4, 6), "A_log": (3,), "norm": (64,), "gate": (2, 6), "up": (2, 6)}
+SHAPES = {"w": (16, 6), "A_log": (3,), "norm": (64,), "gate": (2, 6), "up": (2, 6)}
 BF16, FP32 = torch.bfloat16, torch.float32
 DTYPES = {"w": BF16, "A_log": BF16, "norm": FP32, "gate": BF16, "up": BF16}
 GROUP_OF = {"w": "first", "A_log": "second", "norm": "second", "gate": "first", "up": "second"}
@@ -35,9 +35,9 @@ class Worker(CheckExtension):
     def __init__(self, left_out: tuple[str, ...] = (), unfilled: tuple[str, ...] = ()) -> None:
         self.left_out, self.unfilled = left_out, unfilled
         self.model: Any = torch.nn.Module()
-        for name, shape, dtype in (("w", (4, 6), BF16), ("A", (3,), FP32), ("norm", (64,), BF16), ("both", (4, 6), BF16)):
+        for name, shape, dtype in (("w", (16, 6), BF16), ("A", (3,), FP32), ("norm", (64,), BF16), ("both", (4, 6), BF16)):
             setattr(self.model, name, torch.nn.Parameter(torch.zeros(shape, dtype=dtype), requires_grad=False))
-        self.model.half = torch.nn.Parameter(self.model.w.data[:, ::2], requires_grad=False)
+        self.model.columns = torch.nn.Parameter(self.model.w.data[:, ::2], requires_grad=False)
         self.device = torch.device("cpu")
         self.model_runner = SimpleNamespace(get_model=lambda: self.model, model_config=SimpleNamespace(dtype=BF16))
 
