@@ -104,7 +104,7 @@ class LoadExtension:
         dtype = self.model_runner.model_config.dtype
         if len(groups) > 2 / torch.finfo(dtype).eps:
             raise ValueError(f"{len(groups)} groups are more than {dtype} can count; use fewer groups or float32")
-        labels = {0.0, *map(float, label.values())}
+        labels = {_UNTOUCHED, 0.0, *map(float, label.values())}
 
         def load_labels() -> None:
             for parameter in self._weights().values():
@@ -133,9 +133,9 @@ class LoadExtension:
             raise SwapError(f"vLLM transforms {odd[0]} at loading, so that its groups cannot be told apart")
         if self._stored_tensors:
             load_labels()
-        # Zero is what no group has: tensors without one, and padding of the engine's own, equal in both endpoints.
+        # Zero and less is what no group has: tensors without one, and padding of the engine's own, equal in both.
         return {
-            name: tuple(Span(start, end, groups[int(value) - 1]) for value, start, end in runs(weight) if value)
+            name: tuple(Span(start, end, groups[int(value) - 1]) for value, start, end in runs(weight) if value > 0)
             for name, weight in self._weights().items()
         }
 
