@@ -69,7 +69,7 @@ def make_pair(
                 spread = 0.08 if parameter.ndim > 1 else 0.2
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + float(scales))
         model.to(dtype).save_pretrained(path, **({"max_shard_size": max_shard_size} if max_shard_size else {}))
-        write_tokenizer(path)
+        tokenizer().save_pretrained(path)
     return paths
 
 
@@ -121,10 +121,10 @@ def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.
     return merged
 
 
-def write_tokenizer(folder: Path) -> None:
-    """Writes a tokenizer of 300 words."""
-    tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", eos_token="</s>", bos_token="<s>"
-    ).save_pretrained(folder)
+def tokenizer() -> Any:
+    """The tokenizer of every pair that is made here: a token for each of 300 words."""
+    words = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="<unk>", pad_token="<pad>", eos_token="</s>", bos_token="<s>"
+    )

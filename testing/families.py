@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from testing.checkpoints import write_tokenizer
+from testing.checkpoints import tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -303,7 +303,7 @@ def make_family(folder: Path, name: str, *, layers: int = 4) -> tuple[Path, Path
                 tensor.copy_(tensor + 0.2 * drawn if tensor.ndim < 2 else 0.08 * drawn)
         _narrow(model, family.in_float32)
         model.save_pretrained(path)
-        write_tokenizer(path)
+        tokenizer().save_pretrained(path)
     return paths
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
-from ama_ray.checkpoints.lora import CONFIG, WEIGHTS, is_adapter
+from ama_ray.checkpoints.json_file import read_json
+from ama_ray.checkpoints.lora import CONFIG, WEIGHTS
 from ama_ray.config.fields import is_hub_id
 from ama_ray.errors import UserError, one_line
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+PROCESSOR = "*processor*.json"
+"""Glob of what prepares images and sound, which trainers on text may leave out."""
 SMALL_FILES = (
     "config.json",
     "generation_config.json",
@@ -35,6 +36,7 @@ SMALL_FILES = (
     "*.model",
     "*.jinja",
     "chat_template.json",
+    PROCESSOR,
     "LICENSE*",
 )
 """Globs of what belongs to a checkpoint beside its weights; nothing that could hold code."""
@@ -56,11 +58,19 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where a tensor lies, and what it looks like there."""
+    """Where a tensor lies, and what it looks like there.
+
+    Attributes:
+        shape: Its shape.
+        dtype: Its precision in the file.
+        file: The file.
+        name: Its name in the file.
+    """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     file: Path
+    name: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,8 @@ class Checkpoint:
 
     Attributes:
         folder: Its folder; in the hub's cache for a model from the hub.
-        tensors: Its tensors by name, in the order of its files; a copy of tied weights is left out.
+        tensors: Its tensors by name, in the order of its files; a copy of tied weights is left out. In a pair, the
+            names are those of aligned.
         config: `config.json` as transformers reads it, with defaults filled in.
         adapter: What changes the tensors as they are read, where `folder` holds no more than an adapter.
     """
@@ -78,6 +89,11 @@ class Checkpoint:
     tensors: dict[str, TensorInfo]
     config: dict[str, Any]
     adapter: Adapter | None = None
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor."""
+        return {name: info.shape for name, info in self.tensors.items()}
 
     def source(self, name: str) -> Path:
         """The file to blame for the values of a tensor: that of the adapter where it changes it."""
@@ -88,10 +104,10 @@ class Checkpoint:
         """Its tensors, all by default, each read when its turn comes."""
         files: dict[Path, Any] = {}
         for name in self.tensors if names is None else names:
-            file = self.tensors[name].file
-            if file not in files:
-                files[file] = safe_open(file, "pt")
-            tensor: torch.Tensor = files[file].get_tensor(name)
+            info = self.tensors[name]
+            if info.file not in files:
+                files[info.file] = safe_open(info.file, "pt")
+            tensor: torch.Tensor = files[info.file].get_tensor(info.name)
             if self.adapter and name in self.adapter.changes:
                 tensor = self.adapter.apply(name, tensor)
             yield name, tensor
@@ -119,31 +135,6 @@ def fetch(source: str, patterns: tuple[str, ...] = (*SMALL_FILES, INDEX, CONFIG)
         ) from None
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` as transformers reads it, so that a default left out and one written down are the same.
-
-    Raises:
-        UserError: It is missing, invalid, or of a quantised model.
-    """
-    from transformers import CONFIG_MAPPING
-
-    if is_adapter(folder):
-        raise UserError(f"{folder}: this is a LoRA adapter; only aligned may be one, over the base that is named.")
-    fields = _read_json(folder / "config.json")
-    if fields.get("quantization_config"):
-        raise UserError(
-            f"{folder / 'config.json'}: quantization_config: quantised weights cannot be averaged; "
-            "use the checkpoint from before quantisation."
-        )
-    if (model_type := fields.get("model_type")) not in CONFIG_MAPPING:
-        return fields
-    try:
-        config: dict[str, Any] = CONFIG_MAPPING[model_type].from_dict(fields).to_dict()
-    except (StrictDataclassError, TypeError, ValueError, KeyError) as error:
-        raise UserError(f"{folder / 'config.json'}: transformers cannot read it ({one_line(error)}).") from None
-    return config
-
-
 def has_tokenizer(folder: Path) -> bool:
     """Whether there is a tokenizer in a folder."""
     return any((folder / name).is_file() for name in _TOKENIZER_FILES)
@@ -161,7 +152,7 @@ def read_vocabulary(folder: Path) -> dict[str, int]:
     if not path.is_file():
         return _slow_vocabulary(folder)
     try:
-        fields = _read_json(path)
+        fields = read_json(path)
         tokens = fields["model"]["vocab"]
         # Unigram models list [token, score] pairs, the position being the id; the others map tokens to ids.
         vocabulary = dict(tokens) if isinstance(tokens, dict) else {pair[0]: i for i, pair in enumerate(tokens)}
@@ -180,7 +171,7 @@ def read_tensors(source: str) -> dict[str, TensorInfo]:
     weight_map: dict[str, str] = {}
     files = [SINGLE]
     if (folder / INDEX).is_file():
-        weight_map = _read_json(folder / INDEX).get("weight_map") or {}
+        weight_map = read_json(folder / INDEX).get("weight_map") or {}
         files = sorted(set(weight_map.values()))
     folder = fetch(source, tuple(files))
     present = {path.name for path in folder.iterdir()}
@@ -205,7 +196,7 @@ def _read_header(path: Path) -> dict[str, TensorInfo]:
                     raise UserError(
                         f"{path}: {name} has dtype {view.get_dtype()}; only unquantised weights can be averaged."
                     )
-                tensors[name] = TensorInfo(tuple(view.get_shape()), _DTYPES[view.get_dtype()], path)
+                tensors[name] = TensorInfo(tuple(view.get_shape()), _DTYPES[view.get_dtype()], path, name)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again.") from None
     return tensors
@@ -232,15 +223,3 @@ def _slow_vocabulary(folder: Path) -> dict[str, int]:
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise UserError(f"{folder}: its tokenizer cannot be read ({one_line(error)}).") from None
     return vocabulary
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing; name a folder that save_pretrained wrote.") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); copy or download it again.") from None
-    if not isinstance(fields, dict):
-        raise UserError(f"{path}: a JSON object is expected; copy or download it again.")
-    return fields

@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 
 from ama_ray.checkpoints.checkpoint import Checkpoint, read_vocabulary
+from ama_ray.checkpoints.parts import beside, is_tied, is_wrapper, text_fields
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ _NO_PART_IN_COMPUTATION = {
     *("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "unsloth_version"),
     *("initializer_range", "attention_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout"),
 }
-_ALIGNED_IS_USED = {"bos_token_id", "eos_token_id", "pad_token_id", "max_position_embeddings"}
+_ALIGNED_IS_USED = {
+    *("bos_token_id", "eos_token_id", "pad_token_id", "max_position_embeddings"),
+    *("num_nextn_predict_layers", "mtp_num_hidden_layers"),  # of layers that do not run in a search
+}
 _HEADS = ("lm_head.weight", "embed_out.weight")
 _EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 
@@ -28,6 +32,9 @@ def compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Itera
     """Refuses configurations that compute differently; yields what else differs, one sentence each."""
     base, aligned = configs
     names = f"{folders[0]} and {folders[1]}"
+    if is_wrapper(base) != is_wrapper(aligned):
+        # The part for text of the one is what the other one is.
+        base, aligned = ({**text_fields(each), "architectures": None} for each in configs)
     for field in ("model_type", "architectures"):
         if base.get(field) != aligned.get(field):
             raise UserError(
@@ -68,9 +75,10 @@ def compare_vocabularies(folders: list[Path]) -> None:
 def without_tied_copy(checkpoint: Checkpoint) -> Checkpoint:
     """Leaves out the copy of the embedding that some writers store as the output head."""
     tensors = checkpoint.tensors
-    head = next((name for name in tensors if name.endswith(_HEADS)), None)
-    embedding = next((name for name in tensors if name.endswith(_EMBEDDINGS)), None)
-    if not (checkpoint.config.get("tie_word_embeddings") and head and embedding):
+    searched = [name for name in tensors if name not in beside(checkpoint.shapes, checkpoint.config)]
+    head = next((name for name in searched if name.endswith(_HEADS)), None)
+    embedding = next((name for name in searched if name.endswith(_EMBEDDINGS)), None)
+    if not (is_tied(checkpoint.config) and head and embedding):
         return checkpoint
     stored = []
     for name in (head, embedding):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from ama_ray.checkpoints.parts import by_structure, is_tied, unwrapped
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -94,12 +95,15 @@ class Adapter:
             raise UserError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again.") from None
         changes: dict[str, Change] = {}
         used: set[str] = set()
-        tied, conv1d = config.get("tie_word_embeddings"), _TRANSPOSED.get(config.get("model_type", ""))
+        of_rest = by_structure(shapes)
+        tied, conv1d = is_tied(config), _TRANSPOSED.get(config.get("model_type", ""))
         for name in sorted(stored, key=lambda each: each.endswith(_START)):
             if name in used:
                 continue
             module, part = _parse(name)
-            target = _target(f"{module}.weight" if part else module, shapes)
+            wanted = f"{module}.weight" if part else module
+            # Names of the model that was trained may be wrapped otherwise than those of base.
+            target = wanted if wanted in shapes else of_rest.get(unwrapped(wanted))
             if target is None or (tied and re.search("embed|lm_head|wte", target)):
                 why = "changes tied embeddings" if target else f"is for no tensor of {len(shapes)} in base"
                 raise UserError(f"{path}: {name} {why}; check that base is the adapter's own, or {_MERGE}.")
@@ -192,11 +196,6 @@ def _parse(name: str) -> tuple[str, str]:
     bare = name.removeprefix(_PREFIX)
     found = _SUFFIX.search(bare)
     return (bare[: found.start()], found.group(1)) if found else (bare, "")
-
-
-def _target(name: str, shapes: Mapping[str, Any]) -> str | None:
-    """The tensor of base; some checkpoints leave out the first part of the names that the model has."""
-    return next((each for each in (name, name.partition(".")[2]) if each in shapes), None)
 
 
 def _change(name: str, part: str, settings: Mapping[str, Any], stored: Collection[str], conv1d: bool) -> Change:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from safetensors.torch import save_file
 
 from ama_ray.checkpoints.arithmetic import interpolate
-from ama_ray.checkpoints.checkpoint import INDEX, SMALL_FILES
+from ama_ray.checkpoints.checkpoint import INDEX, PROCESSOR, SMALL_FILES
+from ama_ray.checkpoints.parts import TOWERS
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,12 +63,13 @@ def complete_folder(out: Path) -> Iterator[Path]:
 def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
     """Writes the merged model into a folder.
 
-    Shards, configuration, tokenizer and chat template are those of aligned; a stored copy of tied weights is left out.
-    At any time one shard is in memory.
+    Shards, configuration, tokenizer, processor and chat template are those of aligned; a stored copy of tied weights is
+    left out. A processor that aligned lacks is base's. At any time one shard is in memory.
 
     Args:
         pair: The two checkpoints.
-        ratio_of: Share of aligned for every tensor in `pair.names`.
+        ratio_of: Share of aligned for every tensor in `pair.names`, and for those in `pair.beside` that are not to be
+            aligned's.
         folder: It is there.
 
     Raises:
@@ -75,12 +77,11 @@ def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
     """
     if missing := [name for name in pair.names if name not in ratio_of]:
         raise UserError(f"Cannot merge: the tensor {missing[0]} has no ratio; give every tensor one.")
-    averaged = set(pair.names)
     weight_map: dict[str, str] = {}
     total_size = 0
     for file, tensors in pair.shards():
         merged = {
-            name: interpolate(base, aligned, ratio_of[name]) if name in averaged else aligned
+            name: interpolate(base, aligned, ratio_of[name]) if name in ratio_of else aligned
             for name, base, aligned in tensors
         }
         save_file(merged, folder / file, metadata={"format": "pt"})
@@ -91,6 +92,12 @@ def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     # Where aligned is an adapter, its tokenizer and its chat template take the place of base's.
     for source in dict.fromkeys((pair.engine_folder, pair.aligned.folder)):
-        for pattern in SMALL_FILES:
-            for path in source.glob(pattern):
-                shutil.copyfile(path, folder / path.name)
+        _copy(source, SMALL_FILES, folder)
+    if TOWERS in pair.beside.values() and not any(folder.glob(PROCESSOR)):
+        _copy(pair.base.folder, (PROCESSOR,), folder)
+
+
+def _copy(source: Path, patterns: tuple[str, ...], folder: Path) -> None:
+    for pattern in patterns:
+        for path in source.glob(pattern):
+            shutil.copyfile(path, folder / path.name)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ama_ray.checkpoints.checkpoint import Checkpoint, TensorInfo, fetch, has_tokenizer, read_config, read_tensors
+from ama_ray.checkpoints.checkpoint import Checkpoint, TensorInfo, fetch, has_tokenizer, read_tensors
 from ama_ray.checkpoints.compatibility import (
     compare_configs,
     compare_headers,
@@ -19,6 +19,9 @@ from ama_ray.checkpoints.compatibility import (
     without_tied_copy,
 )
 from ama_ray.checkpoints.lora import CONFIG, WEIGHTS, Adapter, is_adapter
+from ama_ray.checkpoints.matching import matched
+from ama_ray.checkpoints.model_config import read_config
+from ama_ray.checkpoints.parts import beside, text_fields
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ class Pair:
         checksum: A SHA-256 of all stored values of both in their order, the same on every machine.
         checksums: The same of base and of aligned, by the names of tensors and whatever files they are in; of an
             adapter, of its files.
+        beside: What is not of the language model, and so is not searched: of every such tensor, which part it is
+            (`ama_ray.checkpoints.parts`).
     """
 
     base: Checkpoint
@@ -51,6 +56,7 @@ class Pair:
     moved: Mapping[str, float]
     checksum: str = ""
     checksums: tuple[str, str] = ("", "")
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, base: str, aligned: str) -> Pair:
@@ -84,8 +90,9 @@ class Pair:
         warnings = list(compare_configs(folders, configs))
         compare_vocabularies(folders)
         before, after = (_whole(*each) for each in zip((base, aligned), folders, configs, strict=True))
-        warnings += compare_headers(before, after)
-        return cls(before, after, tuple(warnings), {})
+        before, after, told = matched(before, after)
+        warnings += (*told, *compare_headers(before, after))
+        return cls(before, after, tuple(warnings), {}, beside=beside(after.shapes, after.config))
 
     @classmethod
     def _with_adapter(cls, base: str, aligned: str) -> Pair:
@@ -94,9 +101,9 @@ class Pair:
         adapter_folder = fetch(aligned, (WEIGHTS, CONFIG))
         if has_tokenizer(adapter_folder):
             compare_vocabularies([folder, adapter_folder])
-        shapes = {name: info.shape for name, info in whole.tensors.items()}
-        adapter = Adapter.open(adapter_folder, shapes, whole.config)
-        return cls(whole, replace(whole, folder=adapter_folder, adapter=adapter), (), {})
+        adapter = Adapter.open(adapter_folder, whole.shapes, whole.config)
+        changed = replace(whole, folder=adapter_folder, adapter=adapter)
+        return cls(whole, changed, (), {}, beside=beside(whole.shapes, whole.config))
 
     @property
     def endpoints(self) -> tuple[Checkpoint, Checkpoint]:
@@ -110,7 +117,7 @@ class Pair:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every averaged tensor, the same in every endpoint."""
+        """The shape of every tensor that is searched, the same in every endpoint."""
         return {name: self.aligned.tensors[name].shape for name in self.names}
 
     @property
@@ -135,7 +142,12 @@ class Pair:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The tensors that are averaged: the floating-point ones, in the order of aligned's files."""
+        """The tensors that are searched: the language model's floating-point ones, in the order of aligned's files."""
+        return tuple(name for name in self.floating if name not in self.beside)
+
+    @property
+    def floating(self) -> tuple[str, ...]:
+        """All that can be averaged, searched or not, in the order of aligned's files."""
         return tuple(name for name, info in self.aligned.tensors.items() if info.dtype.is_floating_point)
 
     @property
@@ -146,25 +158,26 @@ class Pair:
     @property
     def context_limit(self) -> int | None:
         """Most tokens the model takes, or None where its configuration does not say."""
-        return next((int(self.config[key]) for key in _CONTEXT_FIELDS if self.config.get(key)), None)
+        fields = text_fields(self.config)
+        return next((int(fields[key]) for key in _CONTEXT_FIELDS if fields.get(key)), None)
 
     @property
     def vocabulary_size(self) -> int:
-        """Token ids that the model knows, where `check_is_text_only` passes."""
-        return int(self.config["vocab_size"])
+        """Token ids that the model knows, where `check_is_language_model` passes."""
+        return int(text_fields(self.config)["vocab_size"])
 
-    def check_is_text_only(self) -> None:
-        """Refuses a model of text and something else, whose configuration has a part for each.
+    def check_is_language_model(self) -> None:
+        """Refuses a model without a vocabulary.
 
         Raises:
-            UserError: It is one.
+            UserError: It has none.
         """
-        if not isinstance(self.config.get("vocab_size"), int):
-            raise UserError(f"{self.engine_folder}: config.json has no vocab_size; only text-only models can be used.")
+        if not isinstance(text_fields(self.config).get("vocab_size"), int):
+            raise UserError(f"{self.engine_folder}: config.json has no vocab_size; only language models can be used.")
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all averaged tensors of all endpoints together, as `tensors` yields them."""
+        """Bytes of all tensors that are searched, of all endpoints together, as `tensors` yields them."""
         infos = (self.aligned.tensors[name] for name in self.names)
         return len(self.endpoints) * sum(math.prod(info.shape) * info.dtype.itemsize for info in infos)
 
@@ -173,10 +186,15 @@ class Pair:
         return self._stream(self.names)
 
     def shards(self) -> Iterator[tuple[str, Iterator[tuple[str, torch.Tensor, torch.Tensor]]]]:
-        """The files of aligned, each with all of its tensors, those included that are not averaged."""
+        """The files of aligned, each with all of its tensors, those included that are not searched.
+
+        What aligned lacks, and has from base, comes last, and so is in the last one.
+        """
         shards: dict[str, list[str]] = {}
+        home, file = next(iter(self.aligned.tensors.values())).file.parent, ""
         for name, info in self.aligned.tensors.items():
-            shards.setdefault(info.file.name, []).append(name)
+            file = info.file.name if info.file.parent == home else file
+            shards.setdefault(file, []).append(name)
         for file, names in shards.items():
             yield file, self._stream(names)
 
@@ -197,7 +215,7 @@ class Pair:
                 # What an adapter adds may differ in a last bit from machine to machine.
                 hashed = [pool.submit(_tensor_digest, tensor) for tensor in ((base,) if adapter else (base, aligned))]
                 if aligned.is_floating_point():
-                    identical = identical and torch.equal(base, aligned)
+                    identical = identical and (name in self.beside or torch.equal(base, aligned))
                     moved[name] = _distance(base, aligned)
                     self._check_finite(name, base, aligned)
                 elif not torch.equal(base, aligned):
@@ -210,8 +228,8 @@ class Pair:
                     digests.append(f"{name} {values[name]}")
         if identical:
             raise UserError(
-                f"{self.base.folder} and {self.aligned.folder}: all tensors are equal, so there is nothing to search; "
-                "check that base is from before and aligned from after RLHF."
+                f"{self.base.folder} and {self.aligned.folder}: all tensors that are searched are equal, so there is "
+                "nothing to search; check that base is from before and aligned from after RLHF."
             )
         own = [_digest(sorted(values.items())) for values in each]
         return replace(

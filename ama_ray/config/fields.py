@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -62,6 +62,9 @@ def is_hub_id(source: str) -> bool:
     """Whether the source of a checkpoint is the id of a model on the hub: it looks like one, and nothing lies there."""
     return bool(_HUB_ID.fullmatch(source)) and not Path(source).expanduser().exists()
 
+
+Towers = Literal["aligned", "base", "average"]
+"""Where what reads and writes images and sound is from in a merge."""
 
 HIGHEST_RATIO = 2.0
 """Aligned plus once more what alignment changed. Merges are of no use long before; what is beyond is a typing error."""

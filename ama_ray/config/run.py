@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field
 
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
-from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, Range, Space, listed
+from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, Range, Space, Towers, listed
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
 from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, WarmStart
@@ -49,12 +49,17 @@ class RunConfig(Model):
     space: Space = Field(
         "per-layer",
         description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
-        "per-layer, attention-mlp and profile",
+        "per-layer, attention-mlp, experts and profile",
     )
     range: Range | None = Field(
         None,
         description="lowest and highest ratio, instead of the search space's; rules with a range of their own keep it; "
         "[0, 1.3] extrapolates past aligned",
+    )
+    towers: Towers = Field(
+        "aligned",
+        description="of a model of text and images or sound, where all but the language model, which is searched, is "
+        "from in a merge; `average` is the middle of both",
     )
     reward: Annotated[tuple[Reward, ...], BeforeValidator(listed)] = Field(
         min_length=1, description="what is maximised"

@@ -61,6 +61,8 @@ def engine_arguments(folder: Path, settings: EngineSettings, max_model_len: int)
         "seed": 0,
         "worker_extension_cls": WORKER,
         "trust_remote_code": False,
+        # Prompts are text, so towers for images and sound need not be there.
+        "language_model_only": True,
     }
     if settings.max_num_seqs is not None:
         arguments["max_num_seqs"] = settings.max_num_seqs

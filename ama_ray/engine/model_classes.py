@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,10 @@ def import_model_classes(folder: Path) -> None:
 
     Args:
         folder: A checkpoint. What vLLM does not know or cannot import is left to its own messages.
+
+    Raises:
+        UserError: The classes want torchvision, which the lock leaves out, as only PyTorch's own index has its CPU
+            build.
     """
     import torch
 
@@ -54,11 +59,29 @@ def is_recurrent(folder: Path) -> bool:
 
 def _classes(folder: Path) -> Iterator[tuple[str, Any]]:
     """Every class that vLLM has for a model and can import, with its name there."""
+    import torch
     from vllm.model_executor.models.registry import ModelRegistry
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for architecture in config.get("architectures") or ():
         for name in names_in_vllm(architecture):
             if known := ModelRegistry.models.get(name):
-                with suppress(ImportError):
-                    yield name, known.load_model_cls()
+                try:
+                    model_class = known.load_model_cls()
+                except ImportError as error:
+                    if not _lacks_torchvision(error):
+                        continue
+                    raise UserError(
+                        f"{folder}: vLLM needs torchvision for {architecture}, and it is not installed; install the "
+                        f"build for the CPU that fits torch {torch.__version__} (docs/limits.md)."
+                    ) from error
+                yield name, model_class
+
+
+def _lacks_torchvision(error: BaseException | None) -> bool:
+    """Whether an import failed for want of torchvision, however deep: transformers wraps it."""
+    while error is not None:
+        if isinstance(error, ImportError) and (error.name == "torchvision" or "torchvision" in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

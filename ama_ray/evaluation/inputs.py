@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.checkpoints.parts import not_searched
 from ama_ray.engine.arguments import check_arguments
 from ama_ray.engine.dtype import resolved
 from ama_ray.environment import no_input
@@ -53,6 +54,11 @@ class Inputs:
         return on_test_split(self.config)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know of the pair, a sentence each: where it differs, and what is not searched."""
+        return (*self.pair.warnings, *not_searched(self.pair.beside, self.config.towers))
+
+    @property
     def digests(self) -> dict[str, str]:
         """What a trial's scores depend on besides the run file, each as a hash: the pair, the items, the scorers."""
         digests = {PAIR: self.pair.checksum}
@@ -84,7 +90,7 @@ class Inputs:
         space = SearchSpace.load(config.space, config.range)
         pair = Pair.open(config.base, config.aligned)
         groups = space.resolve(pair.names)
-        pair.check_is_text_only()
+        pair.check_is_language_model()
         evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), pair.context_limit)
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}

@@ -30,6 +30,10 @@ def why_not(pair: Pair, ratio_of: Mapping[str, float]) -> str:
         pair: The two checkpoints.
         ratio_of: Share of aligned of every tensor.
     """
+    if pair.beside:
+        return "it was not tried on models with parts beside the language model"
+    if any(pair.base.tensors[name].name != name for name in pair.names):
+        return "base has its tensors under other names than aligned"
     if len(pair.names) < len(pair.aligned.tensors):
         return "it averages no checkpoints that hold tensors of integers"
     if len({pair.aligned.tensors[name].dtype for name in pair.names}) > 1:

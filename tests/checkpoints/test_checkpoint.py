@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 from tokenizers import Tokenizer, models
+from transformers import FalconH1Config
 
-from ama_ray.checkpoints.checkpoint import INDEX, read_config, read_tensors, read_vocabulary
+from ama_ray.checkpoints.checkpoint import INDEX, read_tensors, read_vocabulary
+from ama_ray.checkpoints.model_config import read_config
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
 from testing.checkpoints import edit, make_pair
@@ -70,3 +72,17 @@ def test_vocabulary_without_tokenizer_json(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\nword\n")
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
     assert read_vocabulary(tmp_path)["word"] == 5
+
+
+def test_numbers_that_json_has_not(tmp_path: Path) -> None:
+    config = FalconH1Config(time_step_limit=(0.0, float("inf")))
+    config.save_pretrained(tmp_path)
+    assert '"__float__"' in (tmp_path / "config.json").read_text()
+    assert tuple(read_config(tmp_path)["time_step_limit"]) == (0.0, float("inf"))
+
+
+def test_a_configuration_of_a_newer_transformers_names_the_field_and_both_versions(tmp_path: Path) -> None:
+    _, aligned = make_pair(tmp_path, layers=1)
+    edit(aligned / "config.json", lambda f: f.update(transformers_version="99.1", hidden_act=["of", "the", "future"]))
+    with pytest.raises(UserError, match=r"hidden_act.*; it was written by transformers 99\.1, and here is 5"):
+        read_config(aligned)

@@ -58,16 +58,13 @@ def test_what_is_averaged(paths: Paths) -> None:
     assert all(torch.equal(streamed[name][1], tensor) for name, tensor in aligned.items())
 
 
-def test_a_model_of_more_than_text_is_refused_in_a_sentence(paths: Paths) -> None:
-    """The configuration of one has a part for text and a part for images, and no vocabulary of its own."""
+def test_a_model_without_a_vocabulary_is_refused_in_a_sentence(paths: Paths) -> None:
     pair = opened(paths)
-    pair.check_is_text_only()
+    pair.check_is_language_model()
     assert pair.vocabulary_size == 300
-    parts = replace(pair.aligned, config={"text_config": {"vocab_size": 300}, "vision_config": {}})
-    with pytest.raises(
-        UserError, match=r"aligned: config\.json has no vocab_size; only text-only models can be used\."
-    ):
-        replace(pair, aligned=parts).check_is_text_only()
+    images = replace(pair.aligned, config={"vision_config": {"hidden_size": 64}})
+    with pytest.raises(UserError, match=r"aligned: config\.json has no vocab_size; only language models can be used\."):
+        replace(pair, aligned=images).check_is_language_model()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -225,7 +222,7 @@ def test_an_overflow_of_the_conversion_is_named(paths: Paths) -> None:
 
 
 def test_equal_checkpoints_leave_nothing_to_search(paths: Paths) -> None:
-    refused((paths[0], paths[0]), "all tensors are equal, so there is nothing to search")
+    refused((paths[0], paths[0]), "all tensors that are searched are equal, so there is nothing to search")
 
 
 def test_a_pair_whose_values_change_places_has_another_checksum(tmp_path: Path) -> None:

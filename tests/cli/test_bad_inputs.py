@@ -112,7 +112,7 @@ BAD: dict[str, tuple[Callable[[Case], object], str]] = {
     # The pair.
     "base is not there": (lambda c: c.fields.update(base="./nowhere"), "nowhere"),
     "base is a file": (lambda c: c.fields.update(base="./run.yaml"), "this is a file"),
-    "base twice": (lambda c: c.fields.update(aligned="./base"), "all tensors are equal"),
+    "base twice": (lambda c: c.fields.update(aligned="./base"), "all tensors that are searched are equal"),
     "no config.json": (lambda c: c.folder.joinpath("base/config.json").unlink(), "config.json"),
     "damaged config.json": (lambda c: c.write("base/config.json", "{"), "config.json"),
     "quantised": (lambda c: c.config("aligned", quantization_config={"bits": 4}), "quantised weights"),

@@ -59,6 +59,7 @@ class Result:
         ends: The same for base and aligned, against fresh engines.
         repeats: See `Answers`.
         prompts: How many prompts there were.
+        merge: Answers after a swap to the first ratios of the deep check.
     """
 
     verdict: Verdict
@@ -66,6 +67,7 @@ class Result:
     ends: tuple[tuple[int, float], tuple[int, float]]
     repeats: bool
     prompts: int
+    merge: Outputs
 
 
 def kept(parameters: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
@@ -198,4 +200,5 @@ def check(
         (compare(*found.base), compare(*found.aligned)),
         found.repeats,
         len(found.prompts),
+        found.merge,
     )

@@ -111,7 +111,7 @@ def check(
     callbacks.make(config)
     Spending.of(config, inputs.evaluations)  # which refuses a budget that is too small
     check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
-    for warning in inputs.pair.warnings:
+    for warning in inputs.warnings:
         say(f"warning: {warning}")
     groups = ", ".join(inputs.groups.names)
     say(f"{run}: the pair, {len(inputs.groups.names)} groups ({groups}), reward and probes are in order.")
@@ -139,7 +139,7 @@ def distill(
     if out and (out.is_dir() or not out.resolve().parent.is_dir()):
         raise UserError(f"--out {out}: give a file in a folder that is there.")
     inputs = Inputs.open(RunConfig.load(run))
-    for warning in inputs.pair.warnings:
+    for warning in inputs.warnings:
         say(f"warning: {warning}")
     points = run_distill(inputs, say)
     console.print(table.table(points))

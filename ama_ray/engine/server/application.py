@@ -89,9 +89,9 @@ class PairServer:
             guard: Makes what is served of vLLM's application, once that has started.
 
         Raises:
-            UserError: The model is not text-only, vLLM does not start, or has died, or the guard's failure came true.
+            UserError: It is no language model, vLLM does not start, or has died, or the guard's failure came true.
         """
-        self.pair.check_is_text_only()
+        self.pair.check_is_language_model()
         self.tell(f"pair of {self.pair.num_bytes / 1e6:.1f} MB; starting vLLM")
         _prepare_environment(self.settings.engine)
         try:
