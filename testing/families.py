@@ -51,7 +51,15 @@ _MAMBA: dict[str, Any] = {
     "mamba_chunk_size": 32,
     "time_step_limit": (0.0, float("inf")),
 }
-_SLIDING = ["sliding_attention", "full_attention"] * 2
+_SLIDING: dict[str, Any] = {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 16}
+_FEW_EXPERTS: dict[str, Any] = {"num_local_experts": 4, "num_experts_per_tok": 2}
+_CONVOLUTION: dict[str, Any] = {
+    "layer_types": ["conv", "full_attention"] * 2,
+    # transformers knows these families without the following.
+    "block_dim": 64,
+    "conv_dim": 64,
+    "conv_dim_out": 64,
+}
 _FLOAT32_STATES = ("A_log", "norm", "dt_bias")
 
 
@@ -79,8 +87,10 @@ class Family:
 FAMILIES = {
     "Apertus": Family("apertus", _PLAIN, without=("head_dim",)),
     "Arcee": Family("arcee", _PLAIN),
-    "Cohere 2": Family("cohere2", _PLAIN | {"layer_types": _SLIDING, "sliding_window": 16}, ("head_dim",), tied=True),
-    "DeepSeek V2": Family("deepseek_v2", _EXPERTS | _LATENT | {"first_k_dense_replace": 1}, ("num_experts", "head_dim")),
+    "Cohere 2": Family("cohere2", _PLAIN | _SLIDING, ("head_dim",), tied=True),
+    "DeepSeek V2": Family(
+        "deepseek_v2", _EXPERTS | _LATENT | {"first_k_dense_replace": 1}, ("num_experts", "head_dim")
+    ),
     "DeepSeek V3": Family(
         "deepseek_v3",
         _EXPERTS | _LATENT | {"first_k_dense_replace": 1, "num_mtp_layers": 0} | _CORRECTED,
@@ -94,11 +104,11 @@ FAMILIES = {
         ("head_dim",),
         tied=True,
     ),
-    "EXAONE 4": Family("exaone4", _PLAIN | {"layer_types": _SLIDING, "sliding_window": 16}, ("head_dim",)),
+    "EXAONE 4": Family("exaone4", _PLAIN | _SLIDING, ("head_dim",)),
     "Falcon-H1": Family("falcon_h1", _PLAIN | _MAMBA | {"mamba_d_ssm": 128, "mamba_n_groups": 1}, ("head_dim",)),
     "Gemma 3": Family(
         "gemma3_text",
-        _PLAIN | {"query_pre_attn_scalar": 32, "layer_types": _SLIDING, "sliding_window": 16},
+        _PLAIN | _SLIDING | {"query_pre_attn_scalar": 32},
         tied=True,
     ),
     "Gemma 3n": Family(
@@ -109,9 +119,8 @@ FAMILIES = {
             "vocab_size_per_layer_input": 300,
             "num_kv_shared_layers": 2,
             "laurel_rank": 8,
-            "layer_types": _SLIDING,
-            "sliding_window": 16,
-        },
+        }
+        | _SLIDING,
         tied=True,
     ),
     "Gemma 4": Family(
@@ -121,9 +130,8 @@ FAMILIES = {
             "global_head_dim": 32,
             "hidden_size_per_layer_input": 32,
             "vocab_size_per_layer_input": 300,
-            "layer_types": _SLIDING,
-            "sliding_window": 16,
-        },
+        }
+        | _SLIDING,
         tied=True,
     ),
     "Gemma 4 MoE": Family(
@@ -136,9 +144,8 @@ FAMILIES = {
             "num_experts": 4,
             "top_k_experts": 2,
             "moe_intermediate_size": 32,
-            "layer_types": _SLIDING,
-            "sliding_window": 16,
-        },
+        }
+        | _SLIDING,
         tied=True,
     ),
     "GLM-4": Family("glm4", _PLAIN),
@@ -152,11 +159,15 @@ FAMILIES = {
     ),
     "GLM-4.7 Flash": Family(
         "glm4_moe_lite",
-        _EXPERTS | _LATENT | _CORRECTED | {"mlp_layer_types": ["dense", "sparse", "sparse", "sparse"]},
+        _EXPERTS
+        | _LATENT
+        | _CORRECTED
+        | {"mlp_layer_types": ["dense", "sparse", "sparse", "sparse"], "first_k_dense_replace": 1},
         ("num_experts", "head_dim"),
     ),
     "gpt-oss": Family(
-        "gpt_oss", _PLAIN | {"num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": _SLIDING, "sliding_window": 16}
+        "gpt_oss",
+        _PLAIN | _SLIDING | _FEW_EXPERTS,
     ),
     "Granite": Family("granite", _PLAIN, ("head_dim",)),
     "Granite 4": Family(
@@ -198,12 +209,15 @@ FAMILIES = {
     ),
     "LFM2": Family(
         "lfm2",
-        _PLAIN | {"block_auto_adjust_ff_dim": False, "layer_types": ["conv", "full_attention"] * 2},
+        _PLAIN | _CONVOLUTION | {"block_auto_adjust_ff_dim": False},
         ("head_dim",),
         tied=True,
     ),
     "LFM2 MoE": Family(
-        "lfm2_moe", _EXPERTS | {"num_dense_layers": 1, "layer_types": ["conv", "full_attention"] * 2}, ("head_dim",), tied=True
+        "lfm2_moe",
+        _EXPERTS | _CONVOLUTION | {"num_dense_layers": 1},
+        ("head_dim",),
+        tied=True,
     ),
     "Llama 4": Family(
         "llama4_text",
@@ -216,7 +230,7 @@ FAMILIES = {
             "attention_chunk_size": 64,
         },
     ),
-    "MiniMax-M2": Family("minimax_m2", _PLAIN | {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    "MiniMax-M2": Family("minimax_m2", _PLAIN | _FEW_EXPERTS | {"rotary_dim": 32, "scoring_func": "sigmoid"}),
     "Ministral 3": Family("ministral3", _PLAIN),
     "Nemotron": Family("nemotron", _PLAIN),
     "Nemotron-H": Family(
@@ -247,7 +261,7 @@ FAMILIES = {
         },
     ),
     "OLMo 2": Family("olmo2", _PLAIN, ("head_dim",)),
-    "OLMo 3": Family("olmo3", _PLAIN | {"layer_types": _SLIDING, "sliding_window": 16}, ("head_dim",)),
+    "OLMo 3": Family("olmo3", _PLAIN | _SLIDING, ("head_dim",)),
     "OLMo Hybrid": Family(
         "olmo_hybrid",
         _PLAIN
@@ -261,13 +275,15 @@ FAMILIES = {
         ("head_dim",),
     ),
     "OLMoE": Family("olmoe", _EXPERTS, ("moe_intermediate_size", "head_dim")),
-    "Phi-3.5 MoE": Family("phimoe", _PLAIN | {"num_local_experts": 4, "num_experts_per_tok": 2}, ("head_dim",)),
+    "Phi-3.5 MoE": Family("phimoe", _PLAIN | _FEW_EXPERTS, ("head_dim",)),
     "Phi-4-mini": Family("phi3", _PLAIN, ("head_dim",), tied=True),
     "Qwen3 MoE": Family("qwen3_moe", _EXPERTS),
     "Qwen3-Next": Family("qwen3_next", _EXPERTS | _GATED_DELTA | {"shared_expert_intermediate_size": 32}),
     "Qwen3.5": Family("qwen3_5_text", _PLAIN | _GATED_DELTA, in_float32=_FLOAT32_STATES),
     "Qwen3.5 MoE": Family(
-        "qwen3_5_moe_text", _EXPERTS | _GATED_DELTA | {"shared_expert_intermediate_size": 32}, in_float32=_FLOAT32_STATES
+        "qwen3_5_moe_text",
+        _EXPERTS | _GATED_DELTA | {"shared_expert_intermediate_size": 32},
+        in_float32=_FLOAT32_STATES,
     ),
     "Seed-OSS": Family("seed_oss", _PLAIN),
     "SmolLM3": Family("smollm3", _PLAIN, ("head_dim",), tied=True),

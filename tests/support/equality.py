@@ -106,9 +106,7 @@ def checked(folder: Path, space: str | dict[str, Any], settings: EngineSettings)
     return deep_check.check(engine, subject), subject.prompts
 
 
-def exactness(
-    folder: Path, space: str | dict[str, Any], settings: EngineSettings
-) -> tuple[Verdict, tuple[int, float]]:
+def exactness(folder: Path, space: str | dict[str, Any], settings: EngineSettings) -> tuple[Verdict, tuple[int, float]]:
     """The deep check, and how plain vLLM on the export compares; each in a process of its own.
 
     Returns:

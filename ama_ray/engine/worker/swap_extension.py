@@ -133,7 +133,7 @@ class SwapExtension(LoadExtension):
             tensor.zero_()
         self._fill(self._stored_tensors)
         if odd := sorted(name for name, tensor in derived.items() if not torch.equal(tensor, before[name])):
-            raise SwapError(f"vLLM does not load these parameters a second time as it did at its start: {', '.join(odd)}")
+            raise SwapError(f"vLLM does not load these parameters a second time as at its start: {', '.join(odd)}")
         self._derived = frozenset(derived)
 
     def detach(self) -> None:

@@ -35,8 +35,9 @@ class Worker(CheckExtension):
     def __init__(self, left_out: tuple[str, ...] = (), unfilled: tuple[str, ...] = ()) -> None:
         self.left_out, self.unfilled = left_out, unfilled
         self.model: Any = torch.nn.Module()
-        for name, shape, dtype in (("w", (16, 6), BF16), ("A", (3,), FP32), ("norm", (64,), BF16), ("both", (4, 6), BF16)):
-            setattr(self.model, name, torch.nn.Parameter(torch.zeros(shape, dtype=dtype), requires_grad=False))
+        for name, shape in (("w", (16, 6)), ("A", (3,)), ("norm", (64,)), ("both", (4, 6))):
+            zeros = torch.zeros(shape, dtype=FP32 if name == "A" else BF16)
+            setattr(self.model, name, torch.nn.Parameter(zeros, requires_grad=False))
         self.model.columns = torch.nn.Parameter(self.model.w.data[:, ::2], requires_grad=False)
         self.device = torch.device("cpu")
         self.model_runner = SimpleNamespace(get_model=lambda: self.model, model_config=SimpleNamespace(dtype=BF16))
@@ -45,8 +46,9 @@ class Worker(CheckExtension):
         filled = {"w": "w", "A_log": "A", "norm": "norm", "gate": "both", "up": "both"}
         written = set()
         for name, tensor in tensors:
-            where = {"gate": self.model.both[:2], "up": self.model.both[2:]}.get(name, getattr(self.model, filled[name], 0))
-            where.data.copy_(-torch.exp(tensor.float()) if name == "A_log" else tensor)
+            where = self.model.get_parameter(filled[name]).data
+            where = {"gate": where[:2], "up": where[2:]}.get(name, where)
+            where.copy_(-torch.exp(tensor.float()) if name == "A_log" else tensor)
             written.add(filled[name])
         return written
 
@@ -109,7 +111,7 @@ def test_an_engine_that_is_not_what_was_handed_over_is_refused() -> None:
     other = Worker()
     other.write(aligned.items())
     other.model.A[1] += 0.5
-    with pytest.raises(SwapError, match=r"a second time as it did at its start: A$"):
+    with pytest.raises(SwapError, match=r"a second time as at its start: A$"):
         other.attach(endpoints, "object_store")
 
 
