@@ -74,6 +74,7 @@ class Family:
         tied: Whether its head is its embedding.
         in_float32: Parts of the names of tensors that its checkpoints hold in float32 beside bfloat16.
         refusal: What an engine on a CPU says that cannot run it; empty where it runs.
+        needs_torchvision: Whether vLLM imports torchvision for it.
     """
 
     kind: str
@@ -82,6 +83,7 @@ class Family:
     tied: bool = False
     in_float32: tuple[str, ...] = ()
     refusal: str = ""
+    needs_torchvision: bool = False
 
 
 FAMILIES = {
@@ -279,11 +281,12 @@ FAMILIES = {
     "Phi-4-mini": Family("phi3", _PLAIN, ("head_dim",), tied=True),
     "Qwen3 MoE": Family("qwen3_moe", _EXPERTS),
     "Qwen3-Next": Family("qwen3_next", _EXPERTS | _GATED_DELTA | {"shared_expert_intermediate_size": 32}),
-    "Qwen3.5": Family("qwen3_5_text", _PLAIN | _GATED_DELTA, in_float32=_FLOAT32_STATES),
+    "Qwen3.5": Family("qwen3_5_text", _PLAIN | _GATED_DELTA, in_float32=_FLOAT32_STATES, needs_torchvision=True),
     "Qwen3.5 MoE": Family(
         "qwen3_5_moe_text",
         _EXPERTS | _GATED_DELTA | {"shared_expert_intermediate_size": 32},
         in_float32=_FLOAT32_STATES,
+        needs_torchvision=True,
     ),
     "Seed-OSS": Family("seed_oss", _PLAIN),
     "SmolLM3": Family("smollm3", _PLAIN, ("head_dim",), tied=True),

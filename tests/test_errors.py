@@ -27,7 +27,7 @@ def test_what_pydantic_found_is_told_and_not_where_to_read_about_it() -> None:
 
 
 def test_the_cause_that_ray_wraps_is_told() -> None:
-    died: Any = RuntimeError("The actor died.\n  File \"worker.py\", line 3\nValueError: no room\n\n")
+    died: Any = RuntimeError('The actor died.\n  File "worker.py", line 3\nValueError: no room\n\n')
     assert one_line(died) == "RuntimeError: ValueError: no room"
     wrapped: Any = SimpleNamespace(cause=KeyError("x"))
     assert one_line(wrapped) == "KeyError: 'x'"
