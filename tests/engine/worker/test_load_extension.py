@@ -38,7 +38,7 @@ class Worker(CheckExtension):
         for name, shape in (("w", (16, 6)), ("A", (3,)), ("norm", (64,)), ("both", (4, 6))):
             zeros = torch.zeros(shape, dtype=FP32 if name == "A" else BF16)
             setattr(self.model, name, torch.nn.Parameter(zeros, requires_grad=False))
-        self.model.columns = torch.nn.Parameter(self.model.w.data[:, ::2], requires_grad=False)
+        self.model.columns = torch.nn.Parameter(self.model.get_parameter("w")[:, ::2], requires_grad=False)
         self.device = torch.device("cpu")
         self.model_runner = SimpleNamespace(get_model=lambda: self.model, model_config=SimpleNamespace(dtype=BF16))
 
