@@ -100,8 +100,16 @@ def stored(folder: Path) -> dict[str, torch.Tensor]:
     return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
 
 
-def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.Tensor]:
+def write_adapter(
+    base: Path, folder: Path, auto: Any = transformers.AutoModelForCausalLM, **settings: Any
+) -> dict[str, torch.Tensor]:
     """Writes a random LoRA adapter over a checkpoint.
+
+    Args:
+        base: The checkpoint.
+        folder: To be made.
+        auto: What loads the checkpoint.
+        settings: Of the adapter.
 
     Returns:
         The weights of PEFT's own merge.
@@ -109,7 +117,7 @@ def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.
     import peft
 
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    model = auto.from_pretrained(base)
     config = peft.LoraConfig(task_type="CAUSAL_LM", **settings)
     adapted = peft.get_peft_model(model, config)
     with torch.no_grad():

@@ -75,7 +75,8 @@ def compare_vocabularies(folders: list[Path]) -> None:
 def without_tied_copy(checkpoint: Checkpoint) -> Checkpoint:
     """Leaves out the copy of the embedding that some writers store as the output head."""
     tensors = checkpoint.tensors
-    searched = [name for name in tensors if name not in beside(checkpoint.shapes, checkpoint.config)]
+    apart = beside(checkpoint.shapes, checkpoint.config)
+    searched = [name for name in tensors if name not in apart]
     head = next((name for name in searched if name.endswith(_HEADS)), None)
     embedding = next((name for name in searched if name.endswith(_EMBEDDINGS)), None)
     if not (is_tied(checkpoint.config) and head and embedding):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from ama_ray.checkpoints.parts import by_structure, is_tied, unwrapped
+from ama_ray.checkpoints.parts import beside, by_structure, is_tied, unwrapped
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Adapter:
             raise UserError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again.") from None
         changes: dict[str, Change] = {}
         used: set[str] = set()
-        of_rest = by_structure(shapes)
+        of_rest, apart = by_structure(shapes), beside(shapes, config)
         tied, conv1d = is_tied(config), _TRANSPOSED.get(config.get("model_type", ""))
         for name in sorted(stored, key=lambda each: each.endswith(_START)):
             if name in used:
@@ -104,7 +104,7 @@ class Adapter:
             wanted = f"{module}.weight" if part else module
             # Names of the model that was trained may be wrapped otherwise than those of base.
             target = wanted if wanted in shapes else of_rest.get(unwrapped(wanted))
-            if target is None or (tied and re.search("embed|lm_head|wte", target)):
+            if target is None or (tied and target not in apart and re.search("embed|lm_head|wte", target)):
                 why = "changes tied embeddings" if target else f"is for no tensor of {len(shapes)} in base"
                 raise UserError(f"{path}: {name} {why}; check that base is the adapter's own, or {_MERGE}.")
             change = _change(name, part, settings, stored, bool(conv1d and conv1d.search(f".{module}")))

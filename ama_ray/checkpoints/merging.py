@@ -8,6 +8,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import torch
 from safetensors.torch import save_file
 
 from ama_ray.checkpoints.arithmetic import interpolate
@@ -68,20 +69,25 @@ def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
 
     Args:
         pair: The two checkpoints.
-        ratio_of: Share of aligned for every tensor in `pair.names`, and for those in `pair.beside` that are not to be
-            aligned's.
+        ratio_of: Share of aligned for every tensor in `pair.names` that differs, and for those in `pair.beside` that
+            are not to be aligned's.
         folder: It is there.
 
     Raises:
         UserError: A tensor has no ratio.
     """
-    if missing := [name for name in pair.names if name not in ratio_of]:
+    if missing := [name for name in pair.names if name not in ratio_of and pair.moved.get(name, True)]:
         raise UserError(f"Cannot merge: the tensor {missing[0]} has no ratio; give every tensor one.")
+
+    def is_aligned(name: str, base: torch.Tensor, aligned: torch.Tensor) -> bool:
+        # Between two infinities, as towers may have for bounds, there is nothing to interpolate.
+        return name not in ratio_of or (name in pair.beside and torch.equal(base, aligned))
+
     weight_map: dict[str, str] = {}
     total_size = 0
     for file, tensors in pair.shards():
         merged = {
-            name: interpolate(base, aligned, ratio_of[name]) if name in ratio_of else aligned
+            name: aligned if is_aligned(name, base, aligned) else interpolate(base, aligned, ratio_of[name])
             for name, base, aligned in tensors
         }
         save_file(merged, folder / file, metadata={"format": "pt"})

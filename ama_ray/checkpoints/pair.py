@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from ama_ray.space.search_space import Groups, SearchSpace
+
 __all__ = ["Checkpoint", "Pair", "TensorInfo"]
 
 PART = 2**22
@@ -150,6 +152,10 @@ class Pair:
         """All that can be averaged, searched or not, in the order of aligned's files."""
         return tuple(name for name, info in self.aligned.tensors.items() if info.dtype.is_floating_point)
 
+    def groups(self, space: SearchSpace) -> Groups:
+        """A search space applied to this pair, with a ratio for every group that differs."""
+        return space.resolve(self.names).without_still(self.moved)
+
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of a merge on disk: that of aligned's first averaged tensor."""
@@ -217,7 +223,8 @@ class Pair:
                 if aligned.is_floating_point():
                     identical = identical and (name in self.beside or torch.equal(base, aligned))
                     moved[name] = _distance(base, aligned)
-                    self._check_finite(name, base, aligned)
+                    if name not in self.beside:  # towers may hold bounds that are infinite
+                        self._check_finite(name, base, aligned)
                 elif not torch.equal(base, aligned):
                     raise UserError(
                         f"{name}: the two checkpoints hold different {dtype_name(aligned.dtype)} values, which cannot "

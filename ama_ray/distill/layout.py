@@ -100,10 +100,10 @@ def layout_of(pair: Pair, groups: Groups, aligned: Any) -> Iterator[Layout]:
         UserError: Two groups have a part in one tensor of the live model.
     """
     live = live_tensors(aligned)
-    if live.keys() <= groups.of.keys():
+    if live.keys() <= set(pair.names):
         infos = [{name: side.tensors[name] for name in live} for side in (pair.base, pair.aligned)]
         places = ({name: (info.file, info.name) for name, info in side.items()} for side in infos)
-        direct = Layout({name: groups.of[name] for name in live}, *places)
+        direct = Layout({name: groups.of[name] for name in live if name in groups.of}, *places)
         if all(_is_as_stored(direct, name, tensor) for name, tensor in live.items()):
             yield direct
             return
@@ -132,7 +132,7 @@ def _groups_in(pair: Pair, groups: Groups, folder: Path) -> dict[str, str]:
     weight_map: dict[str, str] = {}
     for file, tensors in pair.shards():
         numbers = {
-            # 0 is of a tower, and what a tensor would hold that is none of the checkpoint's.
+            # 0 is of what is not searched, and what a tensor would hold that is none of the checkpoint's.
             name: torch.full(aligned.shape, float(groups.names.index(groups.of[name]) + 1))
             if name in groups.of
             else torch.zeros_like(aligned)
@@ -144,7 +144,7 @@ def _groups_in(pair: Pair, groups: Groups, folder: Path) -> dict[str, str]:
     found = {}
     for name, tensor in live_tensors(load_model(numbered, torch.float32)).items():
         low, high = (int(extreme) for extreme in tensor.detach().aminmax())
-        if pair.beside and not low and not high:
+        if low == high == 0:
             continue
         if low != high or not 1 <= low <= len(groups.names):
             raise UserError(

@@ -33,8 +33,7 @@ def import_model_classes(folder: Path) -> None:
         folder: A checkpoint. What vLLM does not know or cannot import is left to its own messages.
 
     Raises:
-        UserError: The classes want torchvision, which the lock leaves out, as only PyTorch's own index has its CPU
-            build.
+        UserError: They want torchvision. The lock leaves it out, as only PyTorch's own index has a build for the CPU.
     """
     import torch
 
@@ -68,20 +67,18 @@ def _classes(folder: Path) -> Iterator[tuple[str, Any]]:
             if known := ModelRegistry.models.get(name):
                 try:
                     model_class = known.load_model_cls()
-                except ImportError as error:
-                    if not _lacks_torchvision(error):
+                except (ImportError, RuntimeError) as error:  # the latter of a build that does not fit torch
+                    if not _is_for_torchvision(error):
                         continue
                     raise UserError(
-                        f"{folder}: vLLM needs torchvision for {architecture}, and it is not installed; install the "
-                        f"build for the CPU that fits torch {torch.__version__} (docs/limits.md)."
+                        f"{folder}: vLLM needs torchvision for {architecture}, and it cannot be imported here; install "
+                        f"the build for the CPU that fits torch {torch.__version__} (docs/limits.md)."
                     ) from error
                 yield name, model_class
 
 
-def _lacks_torchvision(error: BaseException | None) -> bool:
-    """Whether an import failed for want of torchvision, however deep: transformers wraps it."""
-    while error is not None:
-        if isinstance(error, ImportError) and (error.name == "torchvision" or "torchvision" in str(error)):
-            return True
+def _is_for_torchvision(error: BaseException | None) -> bool:
+    """Whether an import failed for want of torchvision, however deep: transformers wraps such errors."""
+    while error is not None and "torchvision" not in str(error):
         error = error.__cause__ or error.__context__
-    return False
+    return error is not None

@@ -56,7 +56,9 @@ class Inputs:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know of the pair, a sentence each: where it differs, and what is not searched."""
-        return (*self.pair.warnings, *not_searched(self.pair.beside, self.config.towers))
+        still = self.groups.still
+        equal = f"{', '.join(still)}: equal in base and aligned, and so without a ratio."
+        return (*self.pair.warnings, *not_searched(self.pair.beside, self.config.towers), *([equal] if still else ()))
 
     @property
     def digests(self) -> dict[str, str]:
@@ -89,7 +91,7 @@ class Inputs:
         Constraints.parse(config.constraints, objectives.probes)  # refuses families that there are not
         space = SearchSpace.load(config.space, config.range)
         pair = Pair.open(config.base, config.aligned)
-        groups = space.resolve(pair.names)
+        groups = pair.groups(space)
         pair.check_is_language_model()
         evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), pair.context_limit)
         if not config.early_stopping:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _COMPUTES = ("ama_ray", "torch")
 
 
+EQUAL = "equal"
+"""The group, in a recipe, of what is equal in both and has no ratio in the search."""
 TOWERS_RATIO: dict[Towers, float] = {"base": 0.0, "average": 0.5, "aligned": 1.0}
 """Share of aligned of the towers, by where the run file takes them from."""
 
@@ -51,8 +53,8 @@ def recipe(
         Parent(source=source, checksum=checksum, licence=licence(source))
         for source, checksum in zip(sources, pair.checksums, strict=True)
     )
-    group_of = groups.of | pair.beside
-    all_ratios = ratios | {TOWERS: TOWERS_RATIO[towers], FURTHER: 1.0}
+    group_of = {**dict.fromkeys(pair.floating, EQUAL), **groups.of, **pair.beside}
+    all_ratios = ratios | {EQUAL: 1.0, TOWERS: TOWERS_RATIO[towers], FURTHER: 1.0}
     members = {name: tuple(t for t in pair.floating if group_of[t] == name) for name in all_ratios}
     return MergeFile(
         base=base,

@@ -95,16 +95,34 @@ class Groups:
 
     Attributes:
         names: The groups in order of depth: input side, layers ascending, output side.
-        of: Group name of every tensor.
+        of: Group name of every tensor that is in one.
         ranges: Lowest and highest ratio of every group.
         knots: Of every group whose ratio follows knots: their names, each with its weight; the weights sum to 1, and
             the knots have the group's range.
+        still: Groups that were left out by `without_still`.
     """
 
     names: tuple[str, ...]
     of: dict[str, str]
     ranges: dict[str, tuple[float, float]]
     knots: dict[str, dict[str, float]] = field(default_factory=dict)
+    still: tuple[str, ...] = ()
+
+    def without_still(self, norms: Mapping[str, float]) -> Groups:
+        """Leaves out the groups that are equal in base and aligned, as no ratio of theirs would change a merge.
+
+        Args:
+            norms: How far every tensor is from base to aligned (`Pair.moved`).
+        """
+        moved = self.moved(norms)
+        names = tuple(name for name in self.names if moved[name])
+        return Groups(
+            names,
+            {tensor: group for tensor, group in self.of.items() if moved[group]},
+            {name: self.ranges[name] for name in names},
+            {name: knots for name, knots in self.knots.items() if moved[name]},
+            tuple(name for name in self.names if not moved[name]),
+        )
 
     def ratio_of(self, ratios: Mapping[str, float]) -> dict[str, float]:
         """The ratio (share of aligned) of every tensor, from the ratio of every group."""

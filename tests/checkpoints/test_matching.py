@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+import transformers
 
 from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.checkpoints.parts import FURTHER, TOWERS, not_searched, unwrapped
 from ama_ray.errors import UserError
-from testing.checkpoints import copied, edit, edit_weights, make_pair, stored
+from testing.checkpoints import copied, edit, edit_weights, make_pair, stored, write_adapter
 from tests.support.wrappers import make_wrapper_pair
 
 if TYPE_CHECKING:
@@ -91,6 +92,14 @@ def test_a_merge_has_the_towers_of_the_side_that_is_asked_for(paths: tuple[Path,
     assert (paths[0].parent / "merge" / "preprocessor_config.json").is_file()
 
 
+def test_towers_may_hold_infinite_bounds(paths: tuple[Path, Path]) -> None:
+    for path in paths:
+        edit_weights(path, lambda t: t.update({"vision_tower.input_max": torch.tensor(float("inf"))}))
+    pair = opened(paths)
+    merging.export(pair, dict.fromkeys([*pair.names, *pair.beside], 0.5), paths[0].parent / "merge")
+    assert stored(paths[0].parent / "merge")["vision_tower.input_max"].item() == float("inf")
+
+
 def test_a_processor_that_aligned_lacks_is_bases(paths: tuple[Path, Path]) -> None:
     (paths[1] / "preprocessor_config.json").unlink()
     edit(paths[0] / "preprocessor_config.json", lambda fields: fields.update(mark=7))
@@ -136,6 +145,18 @@ def test_text_alone_as_base_of_a_wrapper(paths: tuple[Path, Path]) -> None:
     assert merge.keys() == aligned.keys()
     assert all(torch.equal(tensor, aligned[name]) for name, tensor in merge.items() if name in pair.beside)
     assert all(torch.equal(merge[name], base[f"model.{unwrapped(name)}"]) for name in pair.names)
+
+
+def test_an_adapter_over_a_wrapper_is_pefts_merge(paths: tuple[Path, Path]) -> None:
+    """Its names are those that the model has in memory, and it changes a tower, too."""
+    auto = transformers.AutoModelForImageTextToText
+    merged = write_adapter(paths[0], paths[0].parent / "adapter", auto, r=4, target_modules=["q_proj", "v_proj"])
+    pair = opened((paths[0], paths[0].parent / "adapter"))
+    changed = {name for name, distance in pair.moved.items() if distance}
+    assert any(name in pair.beside for name in changed) and any(name in pair.names for name in changed)
+    expected = {unwrapped(name): tensor for name, tensor in merged.items()}
+    for name, aligned in pair.aligned.stream():
+        torch.testing.assert_close(aligned, expected[unwrapped(name)], rtol=1e-5, atol=1e-6)
 
 
 def test_a_tower_that_a_wrapper_lacks_is_missing(paths: tuple[Path, Path]) -> None:

@@ -47,7 +47,7 @@ def by_transformers(folder: Path, prompts: list[list[int]]) -> Outputs:
 
 @needs_torchvision
 @pytest.mark.slow
-@pytest.mark.parametrize("model_type", WRAPPERS)
+@pytest.mark.parametrize("model_type", [each for each in WRAPPERS if each != "qwen3_5"])  # a hybrid, refused so far
 def test_a_swap_equals_a_fresh_engine_and_transformers_on_the_export(model_type: str, tmp_path: Path) -> None:
     make_wrapper_pair(tmp_path, model_type)
     found = equality.check(tmp_path, "per-layer", SETTINGS)
@@ -66,5 +66,5 @@ def test_a_swap_equals_a_fresh_engine_and_transformers_on_the_export(model_type:
 @pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is there")
 def test_a_model_that_needs_torchvision_says_so(tmp_path: Path) -> None:
     base, _ = make_wrapper_pair(tmp_path, "qwen3_vl")
-    with pytest.raises(UserError, match="needs torchvision for Qwen3VLForConditionalGeneration, and it is not inst"):
+    with pytest.raises(UserError, match="needs torchvision for Qwen3VLForConditionalGeneration, and it cannot be"):
         in_own_process(import_model_classes, base)

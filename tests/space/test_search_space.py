@@ -169,6 +169,18 @@ def test_a_range_may_extrapolate_and_the_run_files_takes_the_place_of_the_spaces
     assert set(shipped.ranges.values()) == {(0.0, 1.3)}
 
 
+def test_groups_that_are_equal_in_both_checkpoints_have_no_ratio() -> None:
+    tensors = tensors_of("llama", 4)
+    moved = {name: float("self_attn" in name) for name in tensors}
+    groups = SearchSpace.load("profile").resolve(tensors).without_still(moved)
+    attention = tuple(f"layer-{layer}-attention" for layer in range(4))
+    assert groups.names == tuple(groups.ranges) == tuple(groups.knots) == attention
+    assert groups.still == ("embed", *(f"layer-{layer}-mlp" for layer in range(4)), "head")
+    assert set(groups.ratio_of(dict.fromkeys(attention, 0.5))) == {
+        name for name in tensors if "self_attn" in name or "input_layernorm" in name
+    }
+
+
 def test_parts_and_globs_combine() -> None:
     rules = [
         {"name": "attention-{part}", "parts": 2, "tensors": ["*.self_attn.*"]},
