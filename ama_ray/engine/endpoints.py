@@ -32,17 +32,10 @@ class Span:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """One parameter of one endpoint.
-
-    Attributes:
-        array: Flat, as a numpy array that the object store maps without a copy.
-        dtype: Of its elements.
-        shape: Of the parameter, all of it.
-    """
+    """One parameter of one endpoint: flat, as a numpy array that the object store maps without a copy."""
 
     array: Array
     dtype: torch.dtype
-    shape: tuple[int, ...]
 
     @classmethod
     def of(cls, tensor: torch.Tensor, narrow: torch.dtype, spans: Sequence[Span] | None = None) -> StoredTensor:
@@ -67,7 +60,7 @@ class StoredTensor:
             narrowed = flat.to(narrow)
             if torch.equal(narrowed.to(flat.dtype), flat):
                 flat = narrowed
-        return cls(flat.view(_AS_INTEGERS.get(flat.dtype, flat.dtype)).numpy(), flat.dtype, tuple(tensor.shape))
+        return cls(flat.view(_AS_INTEGERS.get(flat.dtype, flat.dtype)).numpy(), flat.dtype)
 
     def tensor(self) -> torch.Tensor:
         """The flat tensor over the same memory. Read only: an input, never an output."""

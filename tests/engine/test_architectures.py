@@ -11,7 +11,8 @@ from ama_ray.config import EngineSettings
 from ama_ray.engine.deep_check import CONTEXT
 from ama_ray.engine.in_process import plain_greedy_logprobs
 from ama_ray.engine.verdict import PROMPTS
-from testing.families import FAMILIES, make_family
+from testing.families import FAMILIES
+from testing.family import make_family
 from tests.support.equality import exactness
 from tests.support.processes import in_own_process
 
@@ -35,7 +36,7 @@ RUNS = [name for name, family in FAMILIES.items() if not family.refusal]
 def test_it_is_exact(name: str, tmp_path: Path) -> None:
     if FAMILIES[name].needs_torchvision:
         pytest.importorskip("torchvision")
-    make_family(tmp_path, name)
+    make_family(tmp_path, FAMILIES[name])
     verdict, (equal, largest) = exactness(tmp_path, SPACE, SETTINGS)
     print(f"{name}: {verdict.trouble or verdict}; plain vLLM {equal} of {PROMPTS}, {largest:.3f}")
     assert verdict.passed, verdict.trouble
@@ -47,6 +48,6 @@ def test_it_is_exact(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name not in RUNS], ids=str)
 def test_what_vllm_does_not_run_here_is_not_run_by_plain_vllm_either(name: str, tmp_path: Path) -> None:
-    _, aligned = make_family(tmp_path, name)
+    _, aligned = make_family(tmp_path, FAMILIES[name])
     with pytest.raises(Exception, match=re.escape(FAMILIES[name].refusal)):
         in_own_process(plain_greedy_logprobs, aligned, SETTINGS, CONTEXT, [[5, 6]], 1)

@@ -3,7 +3,7 @@
 Most of a model is parameters that hold elements of the checkpoint in vLLM's own order; a swap interpolates these where
 they lie. Some hold something else: Mamba's `A` is minus the exponential of what is stored, and a norm that is stored in
 float32 is rounded at loading. What these come from is merged as it is stored, like an export, and handed over to the
-model's own loading after each swap. In the endpoints it stands under its name in the checkpoint with `STORED` before.
+model's own loading after each swap. In the endpoints it stands among the parameters, with a name that `STORED` begins.
 """
 
 from __future__ import annotations
@@ -18,16 +18,14 @@ import torch
 from ama_ray.engine.endpoints import Span, StoredTensor, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from ama_ray.checkpoints.checkpoint import Checkpoint
 
 STORED = "checkpoint:"
-"""What the name of a tensor begins with that is handed over; a parameter's name has no colon."""
+"""What the name in the endpoints begins with of a tensor that is handed over; a parameter's name has no colon."""
 MOST_HANDED_OVER = 2**22
 """Elements of a tensor of the checkpoint up to which it is tried whether vLLM transforms it."""
-_UNTOUCHED = -1.0
-"""What a parameter is filled with before a load; no group has this number."""
 
 
 class SwapError(RuntimeError):
@@ -55,7 +53,7 @@ class LoadExtension:
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Streams a checkpoint into the live weights tensor by tensor, vLLM's post-processing included."""
-        self._load(checkpoint.stream())
+        self._load(checkpoint.stream)
 
     def parameter_bytes(self) -> dict[str, int]:
         """Size of every live parameter, and of every buffer that is loaded as one."""
@@ -64,17 +62,10 @@ class LoadExtension:
     def snapshot(
         self, names: Collection[str], narrow: torch.dtype, spans: Mapping[str, tuple[Span, ...]] | None
     ) -> dict[str, StoredTensor]:
-        """Some live parameters, or of each only the elements in its spans (`StoredTensor.of`).
-
-        What is handed over stays in the precision of the checkpoint, which is that of its merge.
-        """
+        """Some live parameters, or of each only the elements in its spans (`StoredTensor.of`)."""
         weights = self._weights()
         return {
-            name: StoredTensor.of(
-                weights[name],
-                weights[name].dtype if name.startswith(STORED) else narrow,
-                spans[name] if spans else None,
-            )
+            name: StoredTensor.of(weights[name], kept_in(name, weights[name], narrow), spans[name] if spans else None)
             for name in names
         }
 
@@ -104,26 +95,20 @@ class LoadExtension:
         dtype = self.model_runner.model_config.dtype
         if len(groups) > 2 / torch.finfo(dtype).eps:
             raise ValueError(f"{len(groups)} groups are more than {dtype} can count; use fewer groups or float32")
-        labels = {_UNTOUCHED, 0.0, *map(float, label.values())}
+        labels = {0.0, *map(float, label.values())}
 
-        def load_labels() -> None:
-            for parameter in self._weights().values():
-                parameter.fill_(_UNTOUCHED)
-            self._load(
-                (name, torch.full(tuple(shape), float(label.get(group_of.get(name, ""), 0)), dtype=dtype))
-                for name, shape in shapes.items()
-            )
+        def labelled() -> Iterator[tuple[str, torch.Tensor]]:
+            for name, shape in shapes.items():
+                yield name, torch.full(tuple(shape), float(label.get(group_of.get(name, ""), 0)), dtype=dtype)
 
         def holds_labels(tensor: torch.Tensor) -> bool:
             return labels.issuperset(value for value, _, _ in runs(tensor))
 
-        self._loads_anew, self._loaded_buffers = False, frozenset()
-        self._stored_tensors, self._derived = {}, frozenset()
+        self._loaded_buffers, self._stored_tensors, self._derived = frozenset(), {}, frozenset()
+        for parameter in self._weights().values():
+            parameter.zero_()
         before = {name: buffer.clone() for name, buffer in self._buffers()}
-        load_labels()
-        if any(bool((parameter == _UNTOUCHED).all()) for parameter in self._weights().values()):
-            self._loads_anew = True
-            load_labels()
+        self._load(labelled)
         self._loaded_buffers = frozenset(
             name for name, buffer in self._buffers() if not torch.equal(buffer, before[name]) and holds_labels(buffer)
         )
@@ -132,10 +117,10 @@ class LoadExtension:
         if odd := sorted(transformed - self._derived):
             raise SwapError(f"vLLM transforms {odd[0]} at loading, so that its groups cannot be told apart")
         if self._stored_tensors:
-            load_labels()
-        # Zero and less is what no group has: tensors without one, and padding of the engine's own, equal in both.
+            self._load(labelled)
+        # Zero is what no group has: tensors without one, and padding of the engine's own, equal in both endpoints.
         return {
-            name: tuple(Span(start, end, groups[int(value) - 1]) for value, start, end in runs(weight) if value > 0)
+            name: tuple(Span(start, end, groups[int(value) - 1]) for value, start, end in runs(weight) if value)
             for name, weight in self._weights().items()
         }
 
@@ -179,13 +164,21 @@ class LoadExtension:
         }
         self._derived = frozenset(name for filled in made_of.values() for name in filled)
 
-    def _load(self, tensors: Iterator[tuple[str, torch.Tensor]]) -> None:
-        """Has vLLM load tensors of a checkpoint's names and shapes into the live weights, as it loads a checkpoint."""
+    def _load(self, tensors: Callable[[], Iterable[tuple[str, torch.Tensor]]]) -> None:
+        """Has vLLM load tensors of a checkpoint's names and shapes into the live weights, as it loads a checkpoint.
+
+        Args:
+            tensors: Gives them, twice where vLLM's reloading turns out to leave parameters alone.
+        """
         self._live_ratios = {}
+        if not self._loads_anew:
+            firsts = [weight.view(-1)[:1] for weight in self._weights().values() if weight.is_floating_point()]
+            for first in firsts:
+                first.fill_(torch.nan)
+            self.reload_weights(weights_iterator=self._noted(tensors()))
+            self._loads_anew = any(bool(first.isnan()) for first in firsts)
         if self._loads_anew:
-            self._load_anew(self._noted(tensors))
-        else:
-            self.reload_weights(weights_iterator=self._noted(tensors))
+            self._load_anew(self._noted(tensors()))
 
     def _noted(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
         """The same, with what is handed over kept as it passes."""
@@ -263,7 +256,32 @@ class LoadExtension:
         packed = [name for name, tensor in own.items() if tensor.numel() == 0 or not tensor.is_contiguous()]
         if packed:
             raise SwapError(f"vLLM keeps these parameters where a swap cannot reach them: {', '.join(packed)}")
-        return own | {f"{STORED}{name}": tensor for name, tensor in self._stored_tensors.items()}
+        return own | {_key(name, tensor.shape): tensor for name, tensor in self._stored_tensors.items()}
+
+
+def kept_in(name: str, weight: torch.Tensor, narrow: torch.dtype) -> torch.dtype:
+    """In which precision an endpoint keeps a weight where that loses nothing.
+
+    Args:
+        name: In the endpoints.
+        weight: Live.
+        narrow: The precision of the checkpoint. What is handed over stays in that of its merge.
+    """
+    return weight.dtype if name.startswith(STORED) else narrow
+
+
+def stored_shapes(names: Iterable[str]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Of the names in endpoints that are handed over: the name in the checkpoint, and the shape there."""
+    found = {name: name.removeprefix(STORED).rpartition(":") for name in names if name.startswith(STORED)}
+    return {
+        name: (stored, tuple(int(size) for size in shape.split("x") if size))
+        for name, (stored, _, shape) in found.items()
+    }
+
+
+def _key(name: str, shape: Sequence[int]) -> str:
+    """The name in the endpoints of a tensor that is handed over; endpoints are flat, so it says the shape."""
+    return f"{STORED}{name}:{'x'.join(map(str, shape))}"
 
 
 def _named_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.endpoints import Endpoints, StoredTensor
 from ama_ray.engine.worker.check_extension import CheckExtension
+from ama_ray.engine.worker.load_extension import kept_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,9 +55,9 @@ class PairExtension(CheckExtension):
     ) -> dict[str, StoredTensor]:
         self.load_checkpoint(checkpoint)
         stored = {}
-        weights = self._weights()
-        for name, of_one in self.snapshot(weights.keys(), pair.dtype, spans).items():
-            is_view = of_one.array.ctypes.data == weights[name].data_ptr()
+        for name, live in self._weights().items():
+            of_one = StoredTensor.of(live, kept_in(name, live, pair.dtype), spans[name] if spans else None)
+            is_view = of_one.array.ctypes.data == live.data_ptr()
             stored[name] = replace(of_one, array=of_one.array.copy()) if is_view else of_one
         return stored
 
@@ -85,4 +86,4 @@ class PairExtension(CheckExtension):
                     is_averaged = name in ratio_of
                     yield name, interpolate(low.to(narrow), high.to(narrow), ratio_of[name]) if is_averaged else high
 
-        self._load(merged())
+        self._load(merged)

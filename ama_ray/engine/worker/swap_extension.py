@@ -10,7 +10,7 @@ from ama_ray.engine.placement import LOCKED, ON_ACCELERATOR
 from ama_ray.engine.worker.comparison import is_endpoint
 from ama_ray.engine.worker.host_lock import HostLock
 from ama_ray.engine.worker.interpolation import Piece, write
-from ama_ray.engine.worker.load_extension import STORED, LoadExtension, SwapError
+from ama_ray.engine.worker.load_extension import LoadExtension, SwapError, stored_shapes
 from ama_ray.engine.worker.target_scorer import TargetScorer
 
 if TYPE_CHECKING:
@@ -119,9 +119,8 @@ class SwapExtension(LoadExtension):
         """
         ends = endpoints.aligned if holds else endpoints.base
         self._stored_tensors = {
-            name.removeprefix(STORED): end.tensor().view(end.shape).to(self.device, copy=True)
-            for name, end in ends.items()
-            if name.startswith(STORED)
+            stored: ends[name].tensor().view(shape).to(self.device, copy=True)
+            for name, (stored, shape) in stored_shapes(ends).items()
         }
         self._derived = frozenset()
         if not self._stored_tensors:
