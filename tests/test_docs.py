@@ -166,7 +166,7 @@ def test_every_link_to_a_page_leads_somewhere() -> None:
 def test_the_table_of_families_is_what_is_tried() -> None:
     """`tests/engine/test_architectures.py` shows that the results are these."""
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    rows = [
+    _, *rows = [
         [cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\| .* \| `.*$", text, re.MULTILINE)
     ]
     assert [row[:2] for row in rows] == [[name, f"`{family.kind}`"] for name, family in FAMILIES.items()]
