@@ -200,7 +200,11 @@ FAMILIES = {
             "attention_chunk_size": 64,
         },
     ),
-    "MiniMax-M2": Family("minimax_m2", _PLAIN | _FEW_EXPERTS | {"rotary_dim": 32, "scoring_func": "sigmoid"}),
+    "MiniMax-M2": Family(
+        "minimax_m2",
+        _PLAIN | _FEW_EXPERTS | {"rotary_dim": 32, "use_routing_bias": True, "scoring_func": "sigmoid"},
+        in_float32=("e_score_correction_bias",),
+    ),
     "Ministral 3": Family("ministral3", _PLAIN),
     "Nemotron": Family("nemotron", _PLAIN),
     "Nemotron-H": Family(

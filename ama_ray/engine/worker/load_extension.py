@@ -9,13 +9,13 @@ model's own loading after each swap. In the endpoints it stands among the parame
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ama_ray.engine.endpoints import Span, StoredTensor, runs
+from ama_ray.engine.worker import second_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -188,37 +188,11 @@ class LoadExtension:
             yield name, tensor
 
     def _load_anew(self, tensors: Iterator[tuple[str, torch.Tensor]]) -> None:
-        """Loads into a second model, as an engine does at its start, and copies what has come of it.
-
-        vLLM's reloading collects what the loaders of the parameters are called with. Some models, as gpt-oss, copy
-        into parameters themselves, which nothing is kept of.
-        """
-        from vllm.model_executor.model_loader.utils import initialize_model, process_weights_after_loading
-        from vllm.utils.torch_utils import set_default_torch_dtype
-
-        model_config = self.model_runner.model_config
-        with self._without_live_layers(), set_default_torch_dtype(model_config.dtype):
-            with self.device:
-                model = initialize_model(self.vllm_config, model_config=model_config)
-            model.load_weights(tensors)
-            process_weights_after_loading(model, model_config, self.device)
+        """Loads into a second model, as an engine does at its start, and copies what has come of it."""
+        model = second_model.load(self.vllm_config, self.model_runner.model_config, self.device, tensors)
         live = _named_tensors(self.model_runner.get_model())
         for name, tensor in _named_tensors(model).items():
             live[name].copy_(tensor)
-
-    @contextmanager
-    def _without_live_layers(self) -> Iterator[None]:
-        """Lets another model have the names under which vLLM knows the layers of the live one."""
-        compilation = self.vllm_config.compilation_config
-        layers, experts = dict(compilation.static_forward_context), list(compilation.static_all_moe_layers)
-        compilation.static_forward_context.clear()
-        compilation.static_all_moe_layers.clear()
-        try:
-            yield
-        finally:
-            compilation.static_forward_context.clear()
-            compilation.static_forward_context.update(layers)
-            compilation.static_all_moe_layers[:] = experts
 
     def _fill(self, tensors: Mapping[str, torch.Tensor]) -> set[str]:
         """Has the model's own loading write some tensors of a checkpoint; returns which parameters it wrote to."""
