@@ -204,6 +204,7 @@ FAMILIES = {
         "minimax_m2",
         _PLAIN | _FEW_EXPERTS | {"rotary_dim": 32, "use_routing_bias": True, "scoring_func": "sigmoid"},
         in_float32=("e_score_correction_bias",),
+        refusal='assert self.scoring_func == "softmax"',
     ),
     "Ministral 3": Family("ministral3", _PLAIN),
     "Nemotron": Family("nemotron", _PLAIN),

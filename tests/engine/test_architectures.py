@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,5 +48,7 @@ def test_it_is_exact(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name not in RUNS], ids=str)
 def test_what_vllm_does_not_run_here_is_not_run_by_plain_vllm_either(name: str, tmp_path: Path) -> None:
     _, aligned = make_family(tmp_path, FAMILIES[name])
-    with pytest.raises(Exception, match=re.escape(FAMILIES[name].refusal)):
+    with pytest.raises(Exception) as found:
         in_own_process(plain_greedy_logprobs, aligned, SETTINGS, CONTEXT, [[5, 6]], 1)
+    # What comes from another process has its traceback for a cause.
+    assert FAMILIES[name].refusal in f"{found.value} {found.value.__cause__}"
