@@ -14,6 +14,7 @@ from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.checkpoints.parts import FURTHER, TOWERS, not_searched, unwrapped
 from ama_ray.errors import UserError
+from ama_ray.space.search_space import SearchSpace
 from testing.checkpoints import copied, edit, edit_weights, make_pair, stored, write_adapter
 from tests.support.wrappers import make_wrapper_pair
 
@@ -145,6 +146,15 @@ def test_text_alone_as_base_of_a_wrapper(paths: tuple[Path, Path]) -> None:
     assert merge.keys() == aligned.keys()
     assert all(torch.equal(tensor, aligned[name]) for name, tensor in merge.items() if name in pair.beside)
     assert all(torch.equal(merge[name], base[f"model.{unwrapped(name)}"]) for name in pair.names)
+
+
+def test_a_head_of_its_own_is_searched_though_the_default_of_a_wrapper_is_tied(tmp_path: Path) -> None:
+    paths = make_wrapper_pair(tmp_path, "mistral3")
+    for path in paths:
+        edit(path / "config.json", lambda fields: fields.pop("tie_word_embeddings"))
+    pair = opened(paths)
+    assert pair.config["tie_word_embeddings"] is True
+    assert pair.groups(SearchSpace.load("per-layer")).of["language_model.lm_head.weight"] == "head"
 
 
 def test_an_adapter_over_a_wrapper_is_pefts_merge(paths: tuple[Path, Path]) -> None:
