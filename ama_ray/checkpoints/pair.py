@@ -136,6 +136,11 @@ class Pair:
         return {name: self.aligned.tensors[name].shape for name in self.names}
 
     @property
+    def dtypes(self) -> dict[str, torch.dtype]:
+        """The precision of every averaged tensor in a merge: aligned's."""
+        return {name: self.aligned.tensors[name].dtype for name in self.names}
+
+    @property
     def engine_folder(self) -> Path:
         """A folder with whole weights and their configuration, which an engine can start on: aligned's, or base's."""
         return self.base.folder if self.aligned.adapter else self.aligned.folder

@@ -11,9 +11,12 @@ import torch
 
 from ama_ray.checkpoints.parts import of_size
 from ama_ray.engine.engine import MAX_CANDIDATES
+from ama_ray.engine.model_classes import is_recurrent
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ama_ray.checkpoints.pair import Pair
     from ama_ray.config import EngineSettings
 
@@ -43,8 +46,14 @@ def check_arguments(settings: EngineSettings) -> None:
             )
 
 
-def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, Any]:
-    """Arguments of vLLM that trials count on, whichever way the engine is started, and what the user adds to them."""
+def engine_arguments(folder: Path, settings: EngineSettings, max_model_len: int) -> dict[str, Any]:
+    """Arguments of vLLM that trials count on, whichever way the engine is started, and what the user adds to them.
+
+    Args:
+        folder: The checkpoint that it starts on, whose classes are imported where there is no GPU.
+        settings: Precision and resources.
+        max_model_len: Tokens of context the run needs.
+    """
     on_cpu = not torch.cuda.is_available()
     arguments: dict[str, Any] = {
         "dtype": settings.dtype,
@@ -69,6 +78,8 @@ def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, 
             "max_num_batched_tokens": max(1024, max_model_len),
             # A seeded prompt taken in parts would have its random numbers rolled back, which torch cannot on a CPU.
             "enable_chunked_prefill": False,
+            # vLLM caches the state of recurrent layers between such parts only.
+            "enable_prefix_caching": not is_recurrent(folder),
         }
     return arguments | settings.vllm
 

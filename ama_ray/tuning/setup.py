@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 BESIDE = 2**30
 """Bytes of a pair up to which memory for one engine more than the trials have is not worth saving."""
 
+ON_CPU = ", on a CPU, where it runs fewer models than on a GPU (docs/models.md)"
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -112,7 +114,7 @@ def prepare(
         split: loader.ask.remote(base_ratios, inputs.evaluations[split], checked) for split in SPLITS
     }
     steps = (
-        (started, f"vLLM does not start on {pair.engine_folder}"),
+        (started, f"vLLM does not start on {pair.engine_folder}{'' if gpus else ON_CPU}"),
         (attached, f"vLLM does not load {pair.aligned.folder} so that its weights can be swapped"),
         (checked, "the deep check failed"),
     )

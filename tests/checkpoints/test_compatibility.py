@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import transformers
 
-from ama_ray.checkpoints.checkpoint import read_config
 from ama_ray.checkpoints.compatibility import compare_configs
+from ama_ray.checkpoints.model_config import read_config
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:

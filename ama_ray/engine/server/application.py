@@ -127,7 +127,7 @@ class PairServer:
         import_model_classes(pair.engine_folder)
         length = min(settings.max_model_len, pair.context_limit or settings.max_model_len)
         where, utilisation = place(engine, pair.engine_folder, length, settings.tensor_parallel_size)
-        arguments = engine_arguments(engine, length) | {
+        arguments = engine_arguments(pair.engine_folder, engine, length) | {
             "model": str(pair.engine_folder),
             "gpu_memory_utilization": utilisation,
             "tensor_parallel_size": settings.tensor_parallel_size,

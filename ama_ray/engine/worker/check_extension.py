@@ -12,7 +12,7 @@ from ama_ray.engine.worker.fingerprint import Fingerprint
 from ama_ray.engine.worker.swap_extension import SwapExtension
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _EXPONENTS = range(-14, 16)
 """Powers of two that bfloat16, float16 and float32 all have."""
@@ -98,9 +98,12 @@ class CheckExtension(SwapExtension):
         home: dict[str, torch.dtype] = {}
         for first in range(0, len(wanted), len(numbers)):
             number = dict(zip(wanted[first : first + len(numbers)], numbers.tolist(), strict=False))
-            self._load(
-                (name, torch.full(tuple(shape), number.get(name, 0.0), dtype=dtype)) for name, shape in shapes.items()
-            )
+
+            def numbered(number: Mapping[str, float] = number) -> Iterator[tuple[str, torch.Tensor]]:
+                for name, shape in shapes.items():
+                    yield name, torch.full(tuple(shape), number.get(name, 0.0), dtype=dtype)
+
+            self._load(numbered)
             for name, weight in self._weights().items():
                 found = _count(weight)[_bits(numbers)].tolist()
                 for tensor, elements in zip(number, found, strict=False):

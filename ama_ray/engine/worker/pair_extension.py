@@ -9,6 +9,7 @@ from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.endpoints import Endpoints, StoredTensor
 from ama_ray.engine.worker.check_extension import CheckExtension
+from ama_ray.engine.worker.load_extension import kept_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ class PairExtension(CheckExtension):
         self._attached = None
         self.detach()  # before the next are loaded, so that never four endpoints are in memory
         pair = Pair.read(base, aligned)
-        spans = self.find_spans(pair.shapes, group_of)
+        spans = self.find_spans(pair.shapes, pair.dtypes, group_of)
         of_base, of_aligned = self._endpoint(pair.base, pair, None), self._endpoint(pair.aligned, pair, spans)
         self.attach(Endpoints(of_base, of_aligned, spans), place)
         self._attached = wanted
@@ -55,7 +56,7 @@ class PairExtension(CheckExtension):
         self.load_checkpoint(checkpoint)
         stored = {}
         for name, live in self._weights().items():
-            of_one = StoredTensor.of(live, pair.dtype, spans[name] if spans else None)
+            of_one = StoredTensor.of(live, kept_in(name, live, pair.dtype), spans[name] if spans else None)
             is_view = of_one.array.ctypes.data == live.data_ptr()
             stored[name] = replace(of_one, array=of_one.array.copy()) if is_view else of_one
         return stored
@@ -85,4 +86,4 @@ class PairExtension(CheckExtension):
                     is_averaged = name in ratio_of
                     yield name, interpolate(low.to(narrow), high.to(narrow), ratio_of[name]) if is_averaged else high
 
-        self._load(merged())
+        self._load(merged)

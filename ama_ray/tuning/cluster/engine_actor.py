@@ -88,10 +88,10 @@ class EngineActor:
             yield self._engine.snapshot(some, narrow, spans)
 
     def find_spans(
-        self, shapes: Mapping[str, tuple[int, ...]], group_of: Mapping[str, str]
+        self, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, torch.dtype], group_of: Mapping[str, str]
     ) -> dict[str, tuple[Span, ...]]:
-        """See `SwapExtension.find_spans`."""
-        return self._engine.find_spans(shapes, group_of)
+        """See `LoadExtension.find_spans`."""
+        return self._engine.find_spans(shapes, dtypes, group_of)
 
     def attach(self, endpoints: StoredEndpoints) -> None:
         """Maps the endpoints, so that `swap` can interpolate them."""

@@ -49,8 +49,8 @@ class StoredEndpoints:
         Tensors that are equal in both checkpoints are stored once, and no swap touches them.
         """
         parts = 2 + pair.num_bytes // 2 // PART
-        shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-        spans = loader.find_spans.remote(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
+        moved = {name: groups.of[name] for name in pair.names if pair.moved[name]}
+        spans = loader.find_spans.remote(pair.shapes, pair.dtypes, moved)
         load = loader.load.options(num_returns=parts).remote
         base, aligned = load(pair.base, pair.dtype, parts), load(pair.aligned, pair.dtype, parts, spans)
         return cls(tuple(base), tuple(aligned), spans, pair.engine_ratio)

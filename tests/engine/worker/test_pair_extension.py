@@ -23,7 +23,7 @@ class Worker(PairExtension):
         self.model_runner = SimpleNamespace(get_model=lambda: self.model)
         self.loads = 0
 
-    def find_spans(self, shapes: Any, group_of: Any) -> dict[str, tuple[Span, ...]]:
+    def find_spans(self, shapes: Any, dtypes: Any, group_of: Any) -> dict[str, tuple[Span, ...]]:
         return {"weight": (Span(0, 4, "all"),)}
 
     def _endpoint(self, checkpoint: Any, pair: Any, spans: Any) -> dict[str, StoredTensor]:
@@ -35,7 +35,7 @@ class Worker(PairExtension):
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
-    pair = SimpleNamespace(base=None, aligned=None, shapes={})
+    pair = SimpleNamespace(base=None, aligned=None, shapes={}, dtypes={})
     monkeypatch.setattr(Pair, "read", lambda base, aligned: pair)
     return Worker()
 
