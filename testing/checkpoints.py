@@ -136,12 +136,14 @@ def write_adapter(
     return merged
 
 
-def add_tokens(folder: Path, *tokens: str, multiple_of: int | None = None) -> None:
+def add_tokens(
+    folder: Path, *tokens: str, multiple_of: int | None = None, auto: Any = transformers.AutoModelForCausalLM
+) -> None:
     """Gives a checkpoint of one file more tokens and rows of embeddings for them, as trainers do."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
     tokenizer.save_pretrained(folder)
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    model = auto.from_pretrained(folder)
     torch.manual_seed(0)
     model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=multiple_of)
     model.save_pretrained(folder)

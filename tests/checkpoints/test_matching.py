@@ -13,9 +13,10 @@ import transformers
 from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.checkpoints.parts import FURTHER, TOWERS, not_searched, unwrapped
+from ama_ray.engine.arguments import pair_arguments
 from ama_ray.errors import UserError
 from ama_ray.space.search_space import SearchSpace
-from testing.checkpoints import copied, edit, edit_weights, make_pair, stored, write_adapter
+from testing.checkpoints import add_tokens, copied, edit, edit_weights, make_pair, stored, write_adapter
 from tests.support.wrappers import make_wrapper_pair
 
 if TYPE_CHECKING:
@@ -167,6 +168,36 @@ def test_an_adapter_over_a_wrapper_is_pefts_merge(paths: tuple[Path, Path]) -> N
     expected = {unwrapped(name): tensor for name, tensor in merged.items()}
     for name, aligned in pair.aligned.stream():
         torch.testing.assert_close(aligned, expected[unwrapped(name)], rtol=1e-5, atol=1e-6)
+
+
+def test_tokens_that_an_adapter_adds_to_a_wrapper(tmp_path: Path) -> None:
+    base, adapter, merge = (tmp_path / name for name in ("base", "adapter", "merge"))
+    make_wrapper_pair(tmp_path, "mistral3")
+    auto = transformers.AutoModelForImageTextToText
+    whole = write_adapter(base, adapter, "<|im_end|>", auto=auto, r=4, target_modules=["q_proj"])
+    pair = opened((base, adapter))
+    assert pair.vocabulary_size == 301
+    assert pair_arguments(pair)["hf_overrides"] == {"text_config": {"vocab_size": 301}}
+    merging.export(pair, dict.fromkeys(pair.names, 0.5), merge)
+    model, info = auto.from_pretrained(merge, output_loading_info=True)
+    assert not any(info.values())
+    for name in ("model.language_model.embed_tokens.weight", "lm_head.weight"):
+        assert torch.equal(model.state_dict()[name][300], whole[name][300])
+
+
+def test_tokens_that_a_wrapper_adds_to_text_alone_whose_head_is_tied(paths: tuple[Path, Path], tmp_path: Path) -> None:
+    make_text_alone(paths[0])
+    add_tokens(paths[1], "<|im_end|>", auto=transformers.AutoModelForImageTextToText)
+    embedding = "language_model.model.embed_tokens.weight"
+    edit_weights(paths[1], lambda tensors: tensors.update({"language_model.lm_head.weight": tensors[embedding] + 1}))
+    edit(paths[1] / "config.json", lambda config: config.update(tie_word_embeddings=False))
+    pair = opened(paths)
+    base, aligned = stored(paths[0])["model.embed_tokens.weight"], stored(paths[1])
+    for name, ours, theirs in pair.tensors():
+        if name.endswith(("embed_tokens.weight", "lm_head.weight")):
+            assert torch.equal(ours, torch.cat([base, aligned[name][300:]]))
+            assert torch.equal(theirs, aligned[name])
+    assert {name.rpartition("model.")[2] for name in pair.base.fits} == {"embed_tokens.weight", "lm_head.weight"}
 
 
 def test_a_tower_that_a_wrapper_lacks_is_missing(paths: tuple[Path, Path]) -> None:

@@ -134,8 +134,8 @@ class LoadExtension:
         """Decides which tensors are handed over: those of transformed parameters, and those of more precision.
 
         More precision than most elements of the checkpoint have, that is: where all of it has more than the engine,
-        the whole merge is one rounding away from the export, and that is known. A parameter that others make up
-        besides stays as it is.
+        both checkpoints are converted before they are merged, in an export too (`Pair.open`). A parameter that others
+        make up besides stays as it is.
         """
         elements: Counter[torch.dtype] = Counter()
         for name, shape in shapes.items():
