@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN := runs/miniature-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: setup search test test-all unit lint lock
+.PHONY: setup search test test-all architectures unit lint lock
 
 setup: $(STAMP)
 
@@ -27,6 +27,9 @@ test: setup lint
 
 test-all: setup lint
 	$(BIN)/pytest -n 2
+
+architectures: setup
+	$(BIN)/pytest -n 2 --dist load -m architectures
 
 unit: setup
 	$(BIN)/pytest -n 2 --hypothesis-profile quick -m 'not engine and not long and not slow'

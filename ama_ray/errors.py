@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
+_ADDRESS = "For further information visit"
+"""How pydantic ends each of its messages."""
+_INPUT = re.compile(r" \[type=\w+, input_value=.*")
+"""What pydantic puts behind a sentence: all of the input, in Python's notation."""
 
 
 class UserError(Exception):
@@ -54,8 +59,14 @@ def all_of(steps: Iterable[Callable[[], T]]) -> list[T]:
 def one_line(error: BaseException) -> str:
     """An exception as one line: its type and the last line of its message, looking through Ray's wrapping."""
     cause = getattr(error, "cause", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return ": ".join([type(cause).__name__, *lines[-1:]])
+    return ": ".join(filter(None, (type(cause).__name__, last_line(str(cause)))))
+
+
+def last_line(text: str) -> str:
+    """The last line of a message that says what is wrong; empty where there is none."""
+    lines = [line.strip() for line in text.splitlines()]
+    said = [line for line in lines if line and not line.startswith(_ADDRESS)]
+    return _INPUT.sub("", said[-1]) if said else ""
 
 
 def nearest(word: str, names: Iterable[str], likeness: float = 0.6) -> str:

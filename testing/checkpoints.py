@@ -69,7 +69,7 @@ def make_pair(
                 spread = 0.08 if parameter.ndim > 1 else 0.2
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + float(scales))
         model.to(dtype).save_pretrained(path, **({"max_shard_size": max_shard_size} if max_shard_size else {}))
-        _tokenizer().save_pretrained(path)
+        word_tokenizer().save_pretrained(path)
     return paths
 
 
@@ -100,8 +100,17 @@ def stored(folder: Path) -> dict[str, torch.Tensor]:
     return {name: t for file in sorted(folder.glob("*.safetensors")) for name, t in load_file(file).items()}
 
 
-def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.Tensor]:
+def write_adapter(
+    base: Path, folder: Path, *tokens: str, auto: Any = transformers.AutoModelForCausalLM, **settings: Any
+) -> dict[str, torch.Tensor]:
     """Writes a random LoRA adapter over a checkpoint.
+
+    Args:
+        base: Folder of the checkpoint.
+        folder: To write.
+        tokens: What it adds to the vocabulary, with embedding and head trained whole.
+        auto: What loads the checkpoint.
+        settings: Of `peft.LoraConfig`.
 
     Returns:
         The weights of PEFT's own merge.
@@ -109,7 +118,13 @@ def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.
     import peft
 
     torch.manual_seed(0)
-    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    model = auto.from_pretrained(base)
+    if tokens:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+        tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+        tokenizer.save_pretrained(folder)
+        model.resize_token_embeddings(len(tokenizer))
+        settings |= {"modules_to_save": ["embed_tokens", "lm_head"]}
     config = peft.LoraConfig(task_type="CAUSAL_LM", **settings)
     adapted = peft.get_peft_model(model, config)
     with torch.no_grad():
@@ -121,9 +136,23 @@ def write_adapter(base: Path, folder: Path, **settings: Any) -> dict[str, torch.
     return merged
 
 
-def _tokenizer() -> Any:
-    tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+def add_tokens(
+    folder: Path, *tokens: str, multiple_of: int | None = None, auto: Any = transformers.AutoModelForCausalLM
+) -> None:
+    """Gives a checkpoint of one file more tokens and rows of embeddings for them, as trainers do."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+    tokenizer.save_pretrained(folder)
+    model = auto.from_pretrained(folder)
+    torch.manual_seed(0)
+    model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=multiple_of)
+    model.save_pretrained(folder)
+
+
+def word_tokenizer() -> Any:
+    """A tokenizer of whole words, `w4` to `w299`, and four special tokens; it adds none to a text."""
+    words = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", eos_token="</s>", bos_token="<s>"
+        tokenizer_object=words, unk_token="<unk>", pad_token="<pad>", eos_token="</s>", bos_token="<s>"
     )

@@ -19,6 +19,7 @@ from ama_ray.cli import main
 from ama_ray.config import RunConfig
 from ama_ray.probes.presets.registry import PRESETS
 from ama_ray.storage import names
+from testing.families import FAMILIES
 from tests.support.doc_blocks import ROOT, RUN, Block, blocks, inline
 
 if TYPE_CHECKING:
@@ -160,3 +161,16 @@ def test_every_link_to_a_page_leads_somewhere() -> None:
                     titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
                     anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
                     assert anchor in anchors, f"{page.name}: {link}"
+
+
+def test_the_table_of_families_is_what_is_tried() -> None:
+    """`tests/engine/test_architectures.py` shows that the results are these."""
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    _, *rows = [
+        [cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"^\| .* \| `.*$", text, re.MULTILINE)
+    ]
+    assert [row[:2] for row in rows] == [[name, f"`{family.kind}`"] for name, family in FAMILIES.items()]
+    for name, _, result in rows:
+        family = FAMILIES[name]
+        expected = f"refused: {family.refusal}" if family.refusal else "exact"
+        assert result == expected + (", where torchvision is installed" if family.needs_torchvision else "")

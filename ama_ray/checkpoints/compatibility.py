@@ -8,26 +8,42 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import safe_open
 
-from ama_ray.checkpoints.checkpoint import Checkpoint, read_vocabulary
+from ama_ray.checkpoints.parts import EMBEDDINGS, HEADS, find, is_tied, is_wrapper, text_fields
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ama_ray.checkpoints.checkpoint import Checkpoint
+
 _NO_PART_IN_COMPUTATION = {
-    *("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "unsloth_version"),
+    *("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "unsloth_version", "unsloth_fixed"),
     *("initializer_range", "attention_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout"),
+    *("gradient_checkpointing", "output_attentions", "output_hidden_states", "output_router_logits", "return_dict"),
+    *("tokenizer_class", "auto_map", "torchscript", "chunk_size_feed_forward", "pretraining_tp", "problem_type"),
+    *("_attn_implementation_autoset", "_attn_implementation", "attn_implementation", "_attn_implementation_internal"),
+    *("num_labels", "id2label", "label2id", "finetuning_task", "task_specific_params", "layerdrop"),
+    *("router_aux_loss_coef", "router_jitter_noise", "summary_type", "summary_use_proj", "summary_activation"),
+    *("summary_proj_to_labels", "summary_first_dropout", "classifier_dropout", "classifier_dropout_prob"),
 }
-_ALIGNED_IS_USED = {"bos_token_id", "eos_token_id", "pad_token_id", "max_position_embeddings"}
-_HEADS = ("lm_head.weight", "embed_out.weight")
-_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
+"""Fields that say how a model was trained, is loaded, or is used for another task."""
+_ALIGNED_IS_USED = {
+    *("bos_token_id", "pad_token_id", "max_position_embeddings"),
+    *("num_nextn_predict_layers", "mtp_num_hidden_layers"),  # of layers that do not run in a search
+}
+_SAID_ELSEWHERE = {"eos_token_id", "vocab_size", "tie_word_embeddings"}
+"""Fields whose differences `ama_ray.checkpoints.generation` and `ama_ray.checkpoints.fitting` speak of."""
+_SYNONYMS = {"swish": "silu"}
 
 
 def compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Iterator[str]:
     """Refuses configurations that compute differently; yields what else differs, one sentence each."""
     base, aligned = configs
     names = f"{folders[0]} and {folders[1]}"
+    if is_wrapper(base) != is_wrapper(aligned):
+        # The part for text of the one is what the other one is.
+        base, aligned = ({**text_fields(each), "architectures": None} for each in configs)
     for field in ("model_type", "architectures"):
         if base.get(field) != aligned.get(field):
             raise UserError(
@@ -35,7 +51,10 @@ def compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Itera
                 "only two checkpoints of one architecture can be averaged."
             )
     for field, ours, theirs in _differences(base, aligned):
-        if field.rpartition(".")[2] not in _ALIGNED_IS_USED:
+        name = field.rpartition(".")[2]
+        if name in _SAID_ELSEWHERE:
+            continue
+        if name not in _ALIGNED_IS_USED:
             raise UserError(
                 f"{names}: {field} in config.json differs ({ours!r}, {theirs!r}), so they compute differently; "
                 "use a base that aligned was trained from."
@@ -44,39 +63,32 @@ def compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Itera
 
 
 def _differences(base: dict[str, Any], aligned: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    for key in sorted((base.keys() | aligned.keys()) - _NO_PART_IN_COMPUTATION):
+    for key in sorted((base.keys() | aligned.keys()) - _NO_PART_IN_COMPUTATION, key=str):
         ours, theirs = base.get(key), aligned.get(key)
         if isinstance(ours, dict) and isinstance(theirs, dict):
             yield from _differences(ours, theirs, f"{prefix}{key}.")
-        elif ours != theirs:
+        elif _plain(ours) != _plain(theirs):
             yield prefix + key, ours, theirs
 
 
-def compare_vocabularies(folders: list[Path]) -> None:
-    """Refuses tokenizers that number their tokens differently."""
-    base, aligned = (read_vocabulary(folder) for folder in folders)
-    if base == aligned:
-        return
-    token, _ = min(base.items() ^ aligned.items(), key=lambda item: (item[1], item[0]))
-    raise UserError(
-        f"{folders[0]} and {folders[1]}: the vocabularies of their tokenizers differ, first in the token {token!r} "
-        f"(id {base.get(token)} and {aligned.get(token)}), so their embeddings mean different things; "
-        "use a base with aligned's tokenizer."
-    )
+def _plain(value: Any) -> Any:
+    return _SYNONYMS.get(value, value) if isinstance(value, str) else value
 
 
 def without_tied_copy(checkpoint: Checkpoint) -> Checkpoint:
     """Leaves out the copy of the embedding that some writers store as the output head."""
     tensors = checkpoint.tensors
-    head = next((name for name in tensors if name.endswith(_HEADS)), None)
-    embedding = next((name for name in tensors if name.endswith(_EMBEDDINGS)), None)
-    if not (checkpoint.config.get("tie_word_embeddings") and head and embedding):
+    head, embedding = (find(checkpoint.searched, ends) for ends in (HEADS, EMBEDDINGS))
+    if not (is_tied(checkpoint.config) and head and embedding):
         return checkpoint
     stored = []
     for name in (head, embedding):
         with safe_open(tensors[name].file, "pt") as file:
             stored.append(file.get_tensor(name))
     if not torch.equal(*stored):
+        if is_wrapper(checkpoint.config):
+            # Its parts often disagree, and programs take such a head for untied; the deep check sees what vLLM does.
+            return checkpoint
         raise UserError(
             f"{tensors[head].file}: {head} differs from {embedding}, though config.json has tie_word_embeddings: true; "
             "set it to false there, or save the checkpoint again with save_pretrained."
@@ -114,6 +126,22 @@ def compare_headers(base: Checkpoint, aligned: Checkpoint) -> Iterator[str]:
             f"{len(other_dtype)} tensors of base are converted to aligned's dtype, first {first} from "
             f"{dtype_name(base.tensors[first].dtype)} to {dtype_name(aligned.tensors[first].dtype)}."
         )
+    if told := _mixed(aligned):
+        yield told
+
+
+def _mixed(aligned: Checkpoint) -> str:
+    """What is to be said of tensors that are in a wider precision than most."""
+    floats = {name: info.dtype for name, info in aligned.tensors.items() if info.dtype.is_floating_point}
+    usual = max(set(floats.values()), key=list(floats.values()).count)
+    wider = [name for name, dtype in floats.items() if dtype.itemsize > usual.itemsize]
+    if not wider:
+        return ""
+    others = f" and {len(wider) - 1} other tensors" if len(wider) > 1 else ""
+    return (
+        f"aligned has {wider[0]}{others} in {dtype_name(floats[wider[0]])} and most in {dtype_name(usual)}: an engine "
+        f"in {dtype_name(usual)} rounds them, and a merge on disk keeps them; engine.dtype: float32 rounds nothing."
+    )
 
 
 def dtype_name(dtype: torch.dtype) -> str:

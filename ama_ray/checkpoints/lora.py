@@ -6,7 +6,6 @@ PEFT itself merges a whole model in memory; here no more than one tensor is ther
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -14,29 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from ama_ray.checkpoints.adapter_settings import CONFIG, MERGE, read_settings
+from ama_ray.checkpoints.parts import EMBEDDINGS, HEADS, beside, by_structure, find, is_tied, unwrapped
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     import torch
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-_MERGE = "merge it into its model with peft's merge_and_unload and name that folder"
+WEIGHTS = "adapter_model.safetensors"
 _START = ".base_layer.weight"
 _PREFIX = "base_model.model."
-_SUFFIX = re.compile(r"\.(lora_A\.weight|lora_B\.weight|lora_embedding_A|lora_embedding_B)$")
-_PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
-"""Values of `init_lora_weights` that leave the weights of base as they are."""
-_READ = {"peft_type", "bias", "init_lora_weights", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora"}
-_NO_PART_IN_THE_MERGE = {
-    *("task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode"),
-    *("target_modules", "exclude_modules", "lora_dropout", "modules_to_save", "layers_to_transform", "layers_pattern"),
-    *("megatron_core", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "runtime_config"),
-    *("qalora_group_size", "ensure_weight_tying"),
-    "fan_in_fan_out",  # PEFT itself goes by the kind of each layer, as `_TRANSPOSED` does
-}
+_SUFFIX = re.compile(
+    r"\.(lora_A\.weight|lora_B\.weight|lora_embedding_A|lora_embedding_B|lora_magnitude_vector(?:\.weight)?)$"
+)
+_COPY = re.compile(r"\.(modules_to_save|original_module)\.")
+_MAGNITUDES = ("lora_magnitude_vector", "lora_magnitude_vector.weight")
 _TRANSPOSED = {"gpt2": re.compile(r"\.c_(attn|proj|fc)$"), "openai-gpt": re.compile(r"\.c_(attn|proj|fc)$")}
 """By model type: modules that transformers builds as `Conv1D`, whose weights are stored the other way round."""
 
@@ -51,12 +45,15 @@ class Change:
         scale: What the product is multiplied by.
         transposed: The product is for a weight that is stored the other way round.
         start: In the adapter: a tensor that the product is added to instead of base's. PEFT saves embeddings so.
+        magnitude: In the adapter: the norms that the rows of the sum get (DoRA, arXiv 2402.09353, equation 5); of a
+            weight that is stored the other way round, its columns.
     """
 
     names: tuple[str, ...]
     scale: float = 1.0
     transposed: bool = False
     start: str | None = None
+    magnitude: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,10 +63,12 @@ class Adapter:
     Attributes:
         folder: Its folder.
         changes: By name of a tensor of base; all others stay as they are.
+        grown: The shapes of those that have rows for more tokens than in base.
     """
 
     folder: Path
     changes: Mapping[str, Change]
+    grown: Mapping[str, tuple[int, ...]]
 
     @classmethod
     def open(cls, folder: Path, shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> Adapter:
@@ -83,39 +82,54 @@ class Adapter:
         Raises:
             UserError: It is no plain LoRA adapter, is damaged, or is not for this base.
         """
-        settings = _settings(folder / CONFIG)
+        settings = read_settings(folder / CONFIG)
         path = folder / WEIGHTS
         if not path.is_file():
             raise UserError(f"{path}: missing; save the adapter with save_pretrained, and as safetensors.")
         try:
             with safe_open(path, "pt") as file:
-                stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+                names = _without_copies(set(file.keys()))
+                stored = {name: tuple(file.get_slice(name).get_shape()) for name in names}
         except (SafetensorError, OSError) as error:
             raise UserError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again.") from None
         changes: dict[str, Change] = {}
+        grown: dict[str, tuple[int, ...]] = {}
         used: set[str] = set()
-        tied, conv1d = config.get("tie_word_embeddings"), _TRANSPOSED.get(config.get("model_type", ""))
-        for name in sorted(stored, key=lambda each: each.endswith(_START)):
+        of_rest, apart = by_structure(shapes), beside(shapes, config)
+        by_token = {name for name in shapes if name not in apart and name.endswith((*EMBEDDINGS, *HEADS))}
+        tied = is_tied(config) and not find(by_token, HEADS)
+        conv1d = _TRANSPOSED.get(config.get("model_type", ""))
+        for name in sorted(stored, key=lambda each: each.endswith((_START, *_MAGNITUDES))):
             if name in used:
                 continue
             module, part = _parse(name)
-            target = _target(f"{module}.weight" if part else module, shapes)
-            if target is None or (tied and re.search("embed|lm_head|wte", target)):
-                why = "changes tied embeddings" if target else f"is for no tensor of {len(shapes)} in base"
-                raise UserError(f"{path}: {name} {why}; check that base is the adapter's own, or {_MERGE}.")
+            wanted = f"{module}.weight" if part else module
+            # Names of the model that was trained may be wrapped otherwise than those of base.
+            target = wanted if wanted in shapes else of_rest.get(unwrapped(wanted))
+            if target is None or (tied and target not in apart and re.search("embed|lm_head|wte", target)):
+                why = f"is for no tensor of {len(shapes)} in base"
+                if target or (tied and "lm_head" in module):
+                    why = "changes tied embeddings: base's output head is its embedding, and would not be any more"
+                raise UserError(f"{path}: {name} {why}; check that base is the adapter's own, or {MERGE}.")
             change = _change(name, part, settings, stored, bool(conv1d and conv1d.search(f".{module}")))
             if target in changes:
-                raise UserError(f"{path}: {name} changes {target}, which another tensor changes too; {_MERGE}.")
+                raise UserError(f"{path}: {name} changes {target}, which another tensor changes too; {MERGE}.")
             _check_rank(path, change, module, settings, stored)
             shape = _shape(change, stored)
-            if shape != shapes[target] or (change.start and stored[change.start] != shape):
+            if part and not _is_plain_or_dora(change, part, settings, stored, shape):
+                raise UserError(f"{path}: {name} is of a DoRA adapter that is not on linear layers alone; {MERGE}.")
+            if not part and target in by_token and shape != shapes[target] and shape[1:] == shapes[target][1:]:
+                grown[target] = shape
+            elif shape != shapes[target] or (change.start and stored[change.start] != shape):
                 raise UserError(
                     f"{path}: {name} makes {target} of shape {list(shape)}, and base has {list(shapes[target])}; "
                     "use the base that the adapter was trained on."
                 )
             changes[target] = change
-            used.update(change.names, [change.start] if change.start else [])
-        return cls(folder, changes)
+            used.update(change.names, filter(None, (change.start, change.magnitude)))
+        if grown and (grown.keys() != by_token or len({shape[0] for shape in grown.values()}) > 1):
+            raise UserError(f"{path}: {min(grown)} has more rows than in base, and not all of its kind have; {MERGE}.")
+        return cls(folder, changes, grown)
 
     @property
     def checksum(self) -> str:
@@ -137,11 +151,16 @@ class Adapter:
         with safe_open(self.folder / WEIGHTS, "pt") as file:
             parts: list[torch.Tensor] = [file.get_tensor(part) for part in change.names]
             start: torch.Tensor = file.get_tensor(change.start).to(tensor.dtype) if change.start else tensor
+            magnitude: torch.Tensor | None = file.get_tensor(change.magnitude) if change.magnitude else None
         if len(parts) == 1:
             return parts[0].to(tensor.dtype)
         down, up = (part.float() for part in parts)
         product = (up @ down).T if change.transposed else up @ down
-        return start.float().add(product, alpha=change.scale).to(tensor.dtype)
+        changed = start.float().add(product, alpha=change.scale)
+        if magnitude is not None:
+            norms = changed.norm(dim=0 if change.transposed else 1, keepdim=True)
+            changed *= magnitude.float().view(norms.shape) / norms
+        return changed.to(tensor.dtype)
 
 
 def is_adapter(folder: Path) -> bool:
@@ -150,41 +169,9 @@ def is_adapter(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and not (whole and (folder / "config.json").is_file())
 
 
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not valid JSON ({one_line(error)}); copy or download it again.") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"{path}: holds no JSON object; copy or download it again.")
-    odd = [field for field in settings.keys() - _READ - _NO_PART_IN_THE_MERGE if settings[field]]
-    if settings.get("bias", "none") != "none":
-        odd.append("bias")
-    if settings.get("init_lora_weights", True) not in _PLAIN_STARTS:
-        odd.append("init_lora_weights")
-    if settings.get("peft_type") != "LORA":
-        odd.append("peft_type")
-    if odd:
-        field = "peft_type" if "peft_type" in odd else min(odd)
-        raise UserError(f"{path}: {field}: {settings.get(field)} is more than a plain LoRA adapter; {_MERGE}.")
-    for field, number in _numbers(settings):
-        if isinstance(number, bool) or not isinstance(number, int | float) or number <= 0:
-            raise UserError(f"{path}: {field}: {number} is not a number above 0; copy or download it again.")
-    for field in ("rank_pattern", "alpha_pattern"):
-        for pattern in settings.get(field) or {}:
-            try:
-                re.compile(pattern)
-            except re.error:
-                raise UserError(f"{path}: {field}: {pattern} is no regular expression; {_MERGE}.") from None
-    return settings
-
-
-def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for field in ("r", "lora_alpha"):
-        yield field, settings.get(field)
-    for field in ("rank_pattern", "alpha_pattern"):
-        values = settings.get(field) or {}
-        yield from ((field, each) for each in (values.values() if isinstance(values, dict) else [values]))
+def _without_copies(names: set[str]) -> list[str]:
+    """Where PEFT has saved embeddings because they have grown, modules that it has trained whole are there thrice."""
+    return sorted(name for name in names if (bare := _COPY.sub(".", name)) == name or bare not in names)
 
 
 def _parse(name: str) -> tuple[str, str]:
@@ -192,11 +179,6 @@ def _parse(name: str) -> tuple[str, str]:
     bare = name.removeprefix(_PREFIX)
     found = _SUFFIX.search(bare)
     return (bare[: found.start()], found.group(1)) if found else (bare, "")
-
-
-def _target(name: str, shapes: Mapping[str, Any]) -> str | None:
-    """The tensor of base; some checkpoints leave out the first part of the names that the model has."""
-    return next((each for each in (name, name.partition(".")[2]) if each in shapes), None)
 
 
 def _change(name: str, part: str, settings: Mapping[str, Any], stored: Collection[str], conv1d: bool) -> Change:
@@ -208,8 +190,10 @@ def _change(name: str, part: str, settings: Mapping[str, Any], stored: Collectio
     rank = _rank(module, settings)
     alpha = _of_module(settings.get("alpha_pattern"), module, settings["lora_alpha"])
     scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
-    start = stem.removesuffix(".") + _START
-    return Change(tuple(stem + each for each in names), scale, embedding or conv1d, start if start in stored else None)
+    parts = tuple(stem + each for each in names)
+    start = next((each for each in (stem.removesuffix(".") + _START,) if each in stored), None)
+    magnitude = next((stem + each for each in _MAGNITUDES if stem + each in stored), None)
+    return Change(parts, scale, embedding or conv1d, start, magnitude)
 
 
 def _rank(module: str, settings: Mapping[str, Any]) -> float:
@@ -225,6 +209,20 @@ def _check_rank(
             f"{path}: {change.names[0]} has rank {rows[0]}, and {CONFIG} says {_rank(module, settings)}; copy or "
             "download both again."
         )
+
+
+def _is_plain_or_dora(
+    change: Change,
+    part: str,
+    settings: Mapping[str, Any],
+    stored: Mapping[str, tuple[int, ...]],
+    shape: tuple[int, ...],
+) -> bool:
+    """Whether there is a norm for every row exactly where the configuration says that there are norms."""
+    if not settings.get("use_dora"):
+        return change.magnitude is None
+    rows = shape[1 if change.transposed else 0 :][:1]
+    return change.magnitude is not None and not part.startswith("lora_embedding") and stored[change.magnitude] == rows
 
 
 def _of_module(pattern: Mapping[str, float] | None, module: str, default: float) -> float:

@@ -6,12 +6,18 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors.torch import save_file
 
 from ama_ray.checkpoints.arithmetic import interpolate
-from ama_ray.checkpoints.checkpoint import INDEX, SMALL_FILES
+from ama_ray.checkpoints.checkpoint import PROCESSOR, SMALL_FILES
+from ama_ray.checkpoints.compatibility import dtype_name
+from ama_ray.checkpoints.generation import GENERATION, end_ids
+from ama_ray.checkpoints.json_file import read_json, read_json_if_there
+from ama_ray.checkpoints.parts import TOWERS, of_size, text_fields, updated
+from ama_ray.checkpoints.weight_files import INDEX
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,38 +68,92 @@ def complete_folder(out: Path) -> Iterator[Path]:
 def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
     """Writes the merged model into a folder.
 
-    Shards, configuration, tokenizer and chat template are those of aligned; a stored copy of tied weights is left out.
-    At any time one shard is in memory.
+    Shards, configuration, tokenizer and chat templates are those of aligned, but for the ends of text, which are those
+    of both (`Pair.ends`); a stored copy of tied weights is left out. A processor that aligned lacks is base's. At any
+    time one shard is in memory.
 
     Args:
         pair: The two checkpoints.
-        ratio_of: Share of aligned for every tensor in `pair.names`.
+        ratio_of: Share of aligned for every tensor in `pair.names` that differs, and for those in `pair.beside` that
+            are not to be aligned's.
         folder: It is there.
 
     Raises:
         UserError: A tensor has no ratio.
     """
-    if missing := [name for name in pair.names if name not in ratio_of]:
+    if missing := [name for name in pair.names if name not in ratio_of and pair.moved.get(name, True)]:
         raise UserError(f"Cannot merge: the tensor {missing[0]} has no ratio; give every tensor one.")
-    averaged = set(pair.names)
+
+    def is_aligned(name: str, base: torch.Tensor, aligned: torch.Tensor) -> bool:
+        # Between two infinities, as towers may have for bounds, there is nothing to interpolate.
+        return name not in ratio_of or (name in pair.beside and torch.equal(base, aligned))
+
     weight_map: dict[str, str] = {}
     total_size = 0
     for file, tensors in pair.shards():
         merged = {
-            name: interpolate(base, aligned, ratio_of[name]) if name in averaged else aligned
+            name: aligned if is_aligned(name, base, aligned) else interpolate(base, aligned, ratio_of[name])
             for name, base, aligned in tensors
         }
         save_file(merged, folder / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(merged, file)
         total_size += sum(tensor.nbytes for tensor in merged.values())
-    if (pair.engine_folder / INDEX).is_file():
+    if (pair.engine_folder / INDEX).is_file() or len(set(weight_map.values())) > 1:
         index = {"metadata": {"total_size": total_size}, "weight_map": weight_map}
-        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        _write_json(index, folder / INDEX)
     # Where aligned is an adapter, its tokenizer and its chat template take the place of base's.
     for source in dict.fromkeys((pair.engine_folder, pair.aligned.folder)):
-        for pattern in SMALL_FILES:
-            for path in source.glob(pattern):
-                shutil.copyfile(path, folder / path.name)
+        _copy(source, SMALL_FILES, folder)
+    if TOWERS in pair.beside.values() and not any(folder.glob(PROCESSOR)):
+        _copy(pair.base.folder, (PROCESSOR,), folder)
+    config = read_json(folder / "config.json")
+    if (changed := updated(config, _changed(pair, config))) != config:
+        _write_json(changed, folder / "config.json")
+    generation = generation_config(pair)
+    if generation != read_json_if_there(folder / GENERATION):
+        _write_json(generation, folder / GENERATION)
     # safetensors writes for the owner alone, whatever the umask says.
     for file in set(weight_map.values()):
         shutil.copymode(folder / "config.json", folder / file)
+
+
+def generation_config(pair: Pair) -> dict[str, Any]:
+    """What `generation_config.json` of a merge says: what aligned's does, but for the ends of text.
+
+    Args:
+        pair: The two checkpoints.
+
+    Returns:
+        The fields; empty where there is no such file, and none is needed.
+    """
+    folders = (pair.aligned.folder, pair.engine_folder)
+    fields = next((found for folder in folders if (found := read_json_if_there(folder / GENERATION))), {})
+    config = next(found for folder in folders if (found := read_json_if_there(folder / "config.json")))
+    if set(end_ids(fields or config)) == set(pair.ends.ids):
+        return fields
+    tokens = ("bos_token_id", "pad_token_id")
+    said = text_fields(config)
+    fields = fields or {name: said[name] for name in tokens if said.get(name) is not None}
+    return fields | {"eos_token_id": list(pair.ends.ids)}
+
+
+def _changed(pair: Pair, config: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the configuration that a merge has otherwise: its precision, and its number of tokens."""
+    fields: dict[str, Any] = {}
+    if pair.aligned.dtype:
+        fields |= {key: dtype_name(pair.aligned.dtype) for key in ("dtype", "torch_dtype") if key in config}
+    if pair.is_streamed:
+        fields |= of_size(config, pair.vocabulary_size)
+    return fields
+
+
+def _copy(source: Path, patterns: tuple[str, ...], folder: Path) -> None:
+    for pattern in patterns:
+        for path in source.glob(pattern):
+            copy = folder / path.relative_to(source)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def _write_json(fields: object, path: Path) -> None:
+    path.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")

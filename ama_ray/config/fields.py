@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -68,18 +68,27 @@ Environment variables in it are filled in, here and in `CheckpointSource`.
 """
 
 CheckpointSource = Annotated[str, BeforeValidator(_anchored_if_there), Called("folder or hub id")]
-"""A path or a hub id."""
+"""A path, or a hub id with or without `@revision`."""
 
 Space = Annotated[str | dict[str, Any], BeforeValidator(_anchored_space), Called("bundled name, path or mapping")]
 """The name of a bundled search space, a YAML file, or the space itself."""
 
-_HUB_ID = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)?")
+_HUB_ID = re.compile(r"\w[\w.\-]*(/\w[\w.\-]*)?(@\w[\w.\-/]*)?")
 
 
 def is_hub_id(source: str) -> bool:
-    """Whether the source of a checkpoint is the id of a model on the hub: it looks like one, and nothing lies there."""
+    """Whether the source of a checkpoint is a model on the hub: it looks like `id` or `id@revision`, and is no path."""
     return bool(_HUB_ID.fullmatch(source)) and not Path(source).expanduser().exists()
 
+
+def id_and_revision(source: str) -> tuple[str, str | None]:
+    """The id of a model on the hub, and the branch, tag or commit after an `@`; None where there is none."""
+    name, _, revision = source.partition("@")
+    return name, revision or None
+
+
+Towers = Literal["aligned", "base", "average"]
+"""Where what reads and writes images and sound is from in a merge."""
 
 HIGHEST_RATIO = 2.0
 """Aligned plus once more what alignment changed. Merges are of no use long before; what is beyond is a typing error."""

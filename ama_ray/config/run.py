@@ -12,7 +12,17 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field
 
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
-from ama_ray.config.fields import HIGHEST_RATIO, CheckpointSource, File, Model, Range, Space, StorageAddress, listed
+from ama_ray.config.fields import (
+    HIGHEST_RATIO,
+    CheckpointSource,
+    File,
+    Model,
+    Range,
+    Space,
+    StorageAddress,
+    Towers,
+    listed,
+)
 from ama_ray.config.mistakes import Mistake, mistakes
 from ama_ray.config.probes import PresetProbe, Probe
 from ama_ray.config.rewards import Reward
@@ -48,19 +58,27 @@ class Report(Model):
 class RunConfig(Model):
     """Everything a run needs."""
 
-    base: CheckpointSource = Field(description="the checkpoint from before RLHF, in safetensors")
+    base: CheckpointSource = Field(
+        description="the checkpoint from before RLHF, in safetensors; on the hub also `id@revision`"
+    )
     aligned: CheckpointSource = Field(
-        description="the one from after RLHF, of the same architecture and tokenizer; or a LoRA adapter over base"
+        description="the one from after RLHF, of the same architecture and tokenizer, to which tokens may be added; "
+        "or a LoRA adapter over base"
     )
     space: Space = Field(
         "per-layer",
         description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
-        "per-layer, attention-mlp and profile",
+        "per-layer, attention-mlp, experts and profile",
     )
     range: Range | None = Field(
         None,
         description="lowest and highest ratio, instead of the search space's; rules with a range of their own keep it; "
         "[0, 1.3] extrapolates past aligned",
+    )
+    towers: Towers = Field(
+        "aligned",
+        description="of a model of text and images or sound, where all but the language model, which is searched, is "
+        "from in a merge; `average` is the middle of both",
     )
     reward: Annotated[tuple[Reward, ...], BeforeValidator(listed)] = Field(
         min_length=1, description="what is maximised"

@@ -127,4 +127,22 @@ class Prompting:
 
     def _encode(self, text: str) -> list[int]:
         # A chat template writes the special tokens itself.
-        return self.tokenizer.encode(text, add_special_tokens=not self.chat)
+        return self.tokenizer.encode(text, add_special_tokens=False) if self.chat else encoded(self.tokenizer, text)
+
+
+def encoded(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of a text that goes on: what the tokenizer puts in front of texts is there once, and nothing behind.
+
+    A text may begin with the beginning token itself. And a tokenizer may put an end token behind every text, which
+    was meant for training: after it, there is nothing to score or to generate.
+    """
+    whole = tokenizer.encode(text)
+    special = getattr(tokenizer, "all_special_ids", ())
+    if not whole or (whole[-1] not in special and whole[:1] != whole[1:2]):
+        return whole
+    bare = tokenizer.encode(text, add_special_tokens=False)
+    if not bare:
+        return [token for token in whole[:1] if token == getattr(tokenizer, "bos_token_id", None)]
+    places = range(len(whole) - len(bare) + 1)
+    front = whole[: next((place for place in places if whole[place:][: len(bare)] == bare), 0)]
+    return bare if front == bare[: len(front)] else front + bare

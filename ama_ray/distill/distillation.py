@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ama_ray.checkpoints.parts import is_tied, is_wrapper
 from ama_ray.distill.batches import Batch
 from ama_ray.distill.layout import layout_of, load_model
 from ama_ray.distill.mean_ratios import MeanRatios
@@ -73,13 +74,19 @@ def distill(inputs: Inputs, progress: Callable[[str], None] | None = None) -> li
 
 def _points(inputs: Inputs, tell: Callable[[str], None]) -> list[Distilled]:
     settings = inputs.config.distill
-    if inputs.pair.aligned.adapter:
+    base, aligned = inputs.pair.endpoints
+    if base.fits or any(each(base.config) != each(aligned.config) for each in (is_tied, is_wrapper)):
         raise UserError(
-            f"{inputs.pair.aligned.folder}: distillation needs whole checkpoints; merge the adapter with peft's "
+            f"{base.folder}: distillation needs two checkpoints with the same tokens and the same parts, both with "
+            "tied heads, or both without; save base in the form of aligned."
+        )
+    if aligned.adapter:
+        raise UserError(
+            f"{aligned.folder}: distillation needs whole checkpoints; merge the adapter with peft's "
             "merge_and_unload and name that folder."
         )
     parametrisations = [_parametrisation(mean, inputs.groups, settings.epsilon) for mean in settings.means]
-    model = load_model(inputs.pair.aligned.folder, getattr(torch, inputs.config.engine.dtype))
+    model = load_model(aligned.folder, getattr(torch, inputs.config.engine.dtype))
     responses = responses_of(inputs, model)
     size = settings.batch
     batches = [Batch.of(responses[i : i + size]) for i in range(0, len(responses), size)]

@@ -14,7 +14,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ama_ray.checkpoints.checkpoint import INDEX
+from ama_ray.checkpoints.model_config import read_config
+from ama_ray.checkpoints.parts import is_wrapper
+from ama_ray.checkpoints.weight_files import INDEX
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from ama_ray.space.search_space import Groups
 
 
+Stored = tuple[Path, str]
+"""A file, and the name of a tensor in it."""
+
+
 class Layout:
     """Where the endpoints of every averaged tensor of the live model lie on disk; nothing is held in memory.
 
@@ -31,28 +37,33 @@ class Layout:
         group_of: Group of every averaged tensor, by its name in the live model; tied tensors under one name.
     """
 
-    def __init__(self, group_of: Mapping[str, str], base: Mapping[str, Path], aligned: Mapping[str, Path]) -> None:
-        """Takes the groups, and the file of every tensor in base and in aligned, under its name in the live model."""
+    def __init__(self, group_of: Mapping[str, str], base: Mapping[str, Stored], aligned: Mapping[str, Stored]) -> None:
+        """Takes the groups, and where every tensor lies in base and in aligned, by its name in the live model."""
         self.group_of = dict(group_of)
-        self._files = base, aligned
+        self._places = base, aligned
         self._open: Callable[[Path], Any] = cache(lambda file: safe_open(file, "pt"))
 
     def endpoints(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Base and aligned of a tensor, mapped from their files, flat, in the order of the live tensor's elements."""
-        base, aligned = (self._open(files[name]).get_tensor(name).reshape(-1) for files in self._files)
-        return base, aligned
+        (base, in_base), (aligned, in_aligned) = (places[name] for places in self._places)
+        return self._tensor(base, in_base), self._tensor(aligned, in_aligned)
+
+    def _tensor(self, file: Path, name: str) -> torch.Tensor:
+        tensor: torch.Tensor = self._open(file).get_tensor(name)
+        return tensor.reshape(-1)
 
 
 def load_model(folder: Path, dtype: torch.dtype) -> Any:
-    """The causal language model of a checkpoint, for evaluation, on a GPU where there is one.
+    """The language model of a checkpoint, with the towers beside it, for evaluation, on a GPU where there is one.
 
     Raises:
         UserError: transformers has no such model, cannot load it, or misses weights.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
+    auto = AutoModelForImageTextToText if is_wrapper(read_config(folder)) else AutoModelForCausalLM
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        model, info = auto.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
     except Exception as error:
@@ -89,9 +100,10 @@ def layout_of(pair: Pair, groups: Groups, aligned: Any) -> Iterator[Layout]:
         UserError: Two groups have a part in one tensor of the live model.
     """
     live = live_tensors(aligned)
-    if live.keys() <= groups.of.keys():
-        files = ({name: side.tensors[name].file for name in live} for side in (pair.base, pair.aligned))
-        direct = Layout({name: groups.of[name] for name in live}, *files)
+    if live.keys() <= set(pair.names):
+        infos = [{name: side.tensors[name] for name in live} for side in (pair.base, pair.aligned)]
+        places = ({name: (info.file, info.name) for name, info in side.items()} for side in infos)
+        direct = Layout({name: groups.of[name] for name in live if name in groups.of}, *places)
         if all(_is_as_stored(direct, name, tensor) for name, tensor in live.items()):
             yield direct
             return
@@ -100,7 +112,7 @@ def layout_of(pair: Pair, groups: Groups, aligned: Any) -> Iterator[Layout]:
         written = Path(folder, "base.safetensors"), Path(folder, "aligned.safetensors")
         _save(live_tensors(load_model(pair.base.folder, pair.dtype)), written[0])
         _save(live, written[1])
-        yield Layout(group_of, *(dict.fromkeys(live, file) for file in written))
+        yield Layout(group_of, *({name: (file, name) for name in live} for file in written))
 
 
 def _is_as_stored(layout: Layout, name: str, live: torch.Tensor) -> bool:
@@ -120,10 +132,10 @@ def _groups_in(pair: Pair, groups: Groups, folder: Path) -> dict[str, str]:
     weight_map: dict[str, str] = {}
     for file, tensors in pair.shards():
         numbers = {
-            # 0 is what a tensor would hold that is none of the checkpoint's.
+            # 0 is of what is not searched, and what a tensor would hold that is none of the checkpoint's.
             name: torch.full(aligned.shape, float(groups.names.index(groups.of[name]) + 1))
             if name in groups.of
-            else aligned
+            else torch.zeros_like(aligned)
             for name, _, aligned in tensors
         }
         save_file(numbers, numbered / file, metadata={"format": "pt"})
@@ -132,6 +144,8 @@ def _groups_in(pair: Pair, groups: Groups, folder: Path) -> dict[str, str]:
     found = {}
     for name, tensor in live_tensors(load_model(numbered, torch.float32)).items():
         low, high = (int(extreme) for extreme in tensor.detach().aminmax())
+        if low == high == 0:
+            continue
         if low != high or not 1 <= low <= len(groups.names):
             raise UserError(
                 f"space: transformers keeps tensors of {groups.names[low - 1]} and of {groups.names[high - 1]} in one, "

@@ -41,7 +41,7 @@ class MergedModel:
         """
         self._model, self._layout = model, layout
         self._place = {name: names.index(group) for name, group in layout.group_of.items()}
-        self._live = live_tensors(model)
+        self._live = {name: tensor for name, tensor in live_tensors(model).items() if name in self._place}
         self._by_ratio = torch.zeros(len(names), dtype=torch.float64)
         self._hooks: list[Any] = []
         for tensor in self._live.values():

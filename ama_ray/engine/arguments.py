@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ama_ray.checkpoints.parts import of_size, text_fields
 from ama_ray.engine.asking import MAX_CANDIDATES
+from ama_ray.engine.model_classes import is_recurrent
 from ama_ray.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ama_ray.checkpoints.pair import Pair
     from ama_ray.config import EngineSettings
 
 WORKER = "ama_ray.engine.worker.vllm_patches.PairExtension"
+STREAMED = "ama_ray-pair"
+"""The load format of `ama_ray.engine.worker.pair_loader`."""
 
 
 def check_arguments(settings: EngineSettings) -> None:
@@ -48,8 +54,9 @@ def check_ranks(settings: EngineSettings, pair: Pair) -> None:
         UserError: They cannot.
     """
     ranks = settings.ranks
-    heads: int = pair.config.get("num_attention_heads") or pair.config.get("n_head") or ranks
-    pairs: int = pair.config.get("num_key_value_heads") or heads
+    fields = text_fields(pair.config)
+    heads: int = fields.get("num_attention_heads") or fields.get("n_head") or ranks
+    pairs: int = fields.get("num_key_value_heads") or heads
     # With fewer keys and values than GPUs, each of them is on several.
     if heads % ranks or (pairs % ranks and ranks % pairs):
         raise UserError(
@@ -65,8 +72,14 @@ def prepare_processes(settings: EngineSettings) -> None:
         os.environ["TORCH_COMPILE_DISABLE"] = "1"
 
 
-def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, Any]:
-    """Arguments of vLLM that trials count on, whichever way the engine is started, and what the user adds to them."""
+def engine_arguments(folder: Path, settings: EngineSettings, max_model_len: int) -> dict[str, Any]:
+    """Arguments of vLLM that trials count on, whichever way the engine is started, and what the user adds to them.
+
+    Args:
+        folder: The checkpoint that it starts on, whose classes are imported where there is no GPU.
+        settings: Precision and resources.
+        max_model_len: Tokens of context the run needs.
+    """
     on_cpu = not torch.cuda.is_available()
     arguments: dict[str, Any] = {
         "dtype": settings.dtype,
@@ -78,6 +91,8 @@ def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, 
         "seed": 0,
         "worker_extension_cls": WORKER,
         "trust_remote_code": False,
+        # Prompts are text, so towers for images and sound need not be there.
+        "language_model_only": True,
     }
     if settings.ranks > 1:
         # By itself vLLM would have Ray start its processes, as an actor is in a placement group of Tune's.
@@ -92,5 +107,19 @@ def engine_arguments(settings: EngineSettings, max_model_len: int) -> dict[str, 
             "max_num_batched_tokens": max(1024, max_model_len),
             # A seeded prompt taken in parts would have its random numbers rolled back, which torch cannot on a CPU.
             "enable_chunked_prefill": False,
+            # vLLM caches the state of recurrent layers between such parts only.
+            "enable_prefix_caching": not is_recurrent(folder),
         }
     return arguments | settings.vllm
+
+
+def pair_arguments(pair: Pair) -> dict[str, Any]:
+    """Arguments of vLLM by which an engine on `Pair.engine_folder` has the shapes and the tokens of a merge."""
+    arguments: dict[str, Any] = {"tokenizer": str(pair.tokenizer_folder)}
+    if pair.is_streamed:
+        arguments |= {
+            "hf_overrides": of_size(pair.config, pair.vocabulary_size),
+            "load_format": STREAMED,
+            "model_loader_extra_config": {"base": str(pair.base.folder), "aligned": str(pair.aligned.folder)},
+        }
+    return arguments

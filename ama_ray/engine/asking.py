@@ -102,7 +102,7 @@ def sampled(request: Generation, stops: bool) -> SamplingFields:
         "n": request.n,
         "seed": request.seed if request.temperature > 0 else None,
         "stop": list(request.stop) if stops else [],
-        "stop_token_ids": list(request.stop_token_ids),
+        "stop_token_ids": [*request.ends, *request.stop_token_ids],
         "top_p": request.top_p,
         "top_k": request.top_k,
         "min_p": request.min_p,

@@ -223,10 +223,11 @@ class Engine(ABC):
         return [dict(zip(tokens[1:], logprobs[1:], strict=True)) for tokens, logprobs in steps]
 
     def _warm_up(self) -> None:
-        # The first request of each sort compiles for seconds, which would be charged to the first trial.
+        # The first request of each sort compiles for seconds, which would be charged to the first trial. vLLM takes a
+        # prompt of one token for one that goes on from a state, which a recurrent layer does not have yet.
         self.generate([Generation((1, 1), max_tokens=2, temperature=1.0)])
-        self.next_tokens([NextToken((1,))])
-        self.loglikelihoods([Continuations((1,), ((1,),))])
+        self.next_tokens([NextToken((1, 1))])
+        self.loglikelihoods([Continuations((1, 1), ((1,),))])
         self._check_scores()
 
     def _check_scores(self) -> None:

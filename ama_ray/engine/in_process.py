@@ -44,17 +44,21 @@ if not torch.cuda.is_available():
 class InProcessEngine(Engine):
     """One vLLM engine in this process."""
 
-    def __init__(self, folder: Path, settings: EngineSettings, max_model_len: int) -> None:
+    def __init__(
+        self, folder: Path, settings: EngineSettings, max_model_len: int, of_pair: Mapping[str, Any] | None = None
+    ) -> None:
         """Starts the engine on a checkpoint.
 
         Args:
-            folder: A Hugging Face checkpoint folder with its tokenizer.
+            folder: A Hugging Face checkpoint folder.
             settings: Precision and resources.
             max_model_len: Tokens of context the run needs.
+            of_pair: Further arguments of vLLM (`pair_arguments`).
         """
         self._ranks = settings.ranks
         self._place, utilisation = place(settings, folder, max_model_len)
-        arguments = engine_arguments(settings, max_model_len) | {"gpu_memory_utilization": utilisation}
+        arguments = engine_arguments(folder, settings, max_model_len) | {"gpu_memory_utilization": utilisation}
+        arguments |= of_pair or {}
         self._llm = _start(folder, settings, arguments)
         if self._ranks > 1:
             self._call("drop_names")
@@ -80,10 +84,10 @@ class InProcessEngine(Engine):
         return parameters
 
     def find_spans(
-        self, shapes: Mapping[str, Sequence[int]], group_of: Mapping[str, str]
+        self, shapes: Mapping[str, Sequence[int]], dtypes: Mapping[str, torch.dtype], group_of: Mapping[str, str]
     ) -> dict[str, tuple[Span, ...]]:
-        """See `SwapExtension.find_spans`. Destroys the live weights."""
-        spans: dict[str, tuple[Span, ...]] = self._call("find_spans", shapes, group_of)
+        """See `LoadExtension.find_spans`. Destroys the live weights."""
+        spans: dict[str, tuple[Span, ...]] = self._call("find_spans", shapes, dtypes, group_of)
         return spans
 
     def attach(self, endpoints: Endpoints, holds: float = 1.0) -> None:
@@ -181,7 +185,7 @@ def plain_greedy_logprobs(
     folder: Path, settings: EngineSettings, max_model_len: int, prompts: list[list[int]], max_tokens: int
 ) -> Outputs:
     """Answers of vLLM as it is, started in this process without this project's worker; see `greedy_logprobs`."""
-    arguments = engine_arguments(settings, max_model_len)
+    arguments = engine_arguments(folder, settings, max_model_len)
     del arguments["worker_extension_cls"]
     llm = _start(folder, settings, arguments)
     params = sampling_params([greedy(max_tokens)] * len(prompts))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _CLASSIFIER = "ForSequenceClassification"
@@ -29,6 +31,9 @@ def import_model_classes(folder: Path) -> None:
 
     Args:
         folder: A checkpoint. What vLLM does not know or cannot import is left to its own messages.
+
+    Raises:
+        UserError: They want torchvision. The lock leaves it out, as only PyTorch's own index has a build for the CPU.
     """
     import torch
 
@@ -36,10 +41,44 @@ def import_model_classes(folder: Path) -> None:
         return
     from vllm.model_executor.models.registry import ModelRegistry
 
+    for name, model_class in _classes(folder):
+        ModelRegistry.register_model(name, model_class)
+
+
+def is_recurrent(folder: Path) -> bool:
+    """Whether a model hands a state of its own from token to token, as Mamba does, besides what attention caches.
+
+    Args:
+        folder: A checkpoint.
+    """
+    from vllm.model_executor.models.interfaces import has_inner_state
+
+    return any(has_inner_state(model_class) for _, model_class in _classes(folder))
+
+
+def _classes(folder: Path) -> Iterator[tuple[str, Any]]:
+    """Every class that vLLM has for a model and can import, with its name there."""
+    import torch
+    from vllm.model_executor.models.registry import ModelRegistry
+
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for architecture in config.get("architectures") or ():
         for name in names_in_vllm(architecture):
-            known = ModelRegistry.models.get(name)
-            with suppress(ImportError):
-                if known:
-                    ModelRegistry.register_model(name, known.load_model_cls())
+            if known := ModelRegistry.models.get(name):
+                try:
+                    model_class = known.load_model_cls()
+                except (ImportError, RuntimeError) as error:  # the latter of a build that does not fit torch
+                    if not _is_for_torchvision(error):
+                        continue
+                    raise UserError(
+                        f"{folder}: vLLM needs torchvision for {architecture}, and it cannot be imported here; install "
+                        f"the build for the CPU that fits torch {torch.__version__} (docs/limits.md)."
+                    ) from error
+                yield name, model_class
+
+
+def _is_for_torchvision(error: BaseException | None) -> bool:
+    """Whether an import failed for want of torchvision, however deep: transformers wraps such errors."""
+    while error is not None and "torchvision" not in str(error):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -59,14 +59,16 @@ class Load:
             settings: With `dtype` resolved.
             context: Tokens of context.
         """
-        from ama_ray.checkpoints.checkpoint import read_config, read_tensors
+        from ama_ray.checkpoints.checkpoint import read_tensors
+        from ama_ray.checkpoints.model_config import read_config
+        from ama_ray.checkpoints.parts import text_fields
 
         sizes = [(math.prod(info.shape), info.dtype) for info in read_tensors(str(folder)).values()]
         precision: torch.dtype = getattr(torch, settings.dtype)
         weights = sum(count * (precision if dtype.is_floating_point else dtype).itemsize for count, dtype in sizes)
         endpoint = sum(count * dtype.itemsize for count, dtype in sizes)
         cached = 1 if settings.kv_cache_dtype.startswith("fp8") else precision.itemsize
-        token = cache_of_a_token(read_config(folder), cached, settings.ranks)
+        token = cache_of_a_token(text_fields(read_config(folder)), cached, settings.ranks)
         return cls(weights // settings.ranks, endpoint // settings.ranks, token * context)
 
     def needs(self, endpoints: int) -> int:

@@ -24,6 +24,7 @@ from ama_ray.config import EngineSettings
 from ama_ray.engine import deep_check
 from ama_ray.engine.deep_check import CONTEXT, NEW_TOKENS
 from ama_ray.engine.verdict import Verdict, VerdictCache, compare
+from ama_ray.errors import last_line
 
 if TYPE_CHECKING:
     from ama_ray.checkpoints.pair import Pair
@@ -94,7 +95,7 @@ class PlainVllm:
             self._process.kill()
         said, _ = self._process.communicate(json.dumps(order))
         if self._process.returncode or not out.is_file():
-            return None, (said.strip().splitlines() or [f"it ended with code {self._process.returncode}"])[-1]
+            return None, last_line(said) or f"it ended with code {self._process.returncode}"
         return [[(token, p) for token, p in answer] for answer in json.loads(out.read_text(encoding="utf-8"))], ""
 
 

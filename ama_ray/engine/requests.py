@@ -26,7 +26,8 @@ class Generation:
         temperature: 0 is greedy.
         n: Number of replies.
         seed: Of the sampling; the same in every trial, so that trials differ by their weights alone.
-        stop: Strings that end a reply, besides the model's own end tokens; not in its thinking, and not part of it.
+        stop: Strings that end a reply, besides end tokens; not in its thinking, and not part of it.
+        ends: End tokens, besides those that the engine's own checkpoint names.
         stop_token_ids: Tokens that end a reply, anywhere.
         top_p: Sampled are the likeliest tokens that have this much probability together.
         top_k: Sampled are so many of the likeliest tokens; 0 for all.
@@ -41,6 +42,7 @@ class Generation:
     n: int = 1
     seed: int = 0
     stop: tuple[str, ...] = ()
+    ends: tuple[int, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     top_p: float = 1.0
     top_k: int = 0

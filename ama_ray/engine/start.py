@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ama_ray.config import EngineSettings
     from ama_ray.engine.in_process import InProcessEngine
 
 
-def start_engine(folder: Path, settings: EngineSettings, context_length: int) -> InProcessEngine:
+def start_engine(
+    folder: Path, settings: EngineSettings, context_length: int, of_pair: Mapping[str, Any] | None = None
+) -> InProcessEngine:
     """Starts an engine; an engine without GPUs sees none.
 
     Ray leaves the GPUs of a node visible to an actor that asked for none of them.
 
     Args:
-        folder: A Hugging Face checkpoint folder with its tokenizer.
+        folder: A Hugging Face checkpoint folder.
         settings: Precision and resources.
         context_length: Tokens of context the run needs.
+        of_pair: Further arguments of vLLM (`pair_arguments`).
 
     Raises:
         UserError: The model does not fit, or the installed vLLM runs on GPUs only and the engine may use none.
@@ -39,4 +43,4 @@ def start_engine(folder: Path, settings: EngineSettings, context_length: int) ->
             )
     from ama_ray.engine.in_process import InProcessEngine
 
-    return InProcessEngine(folder, settings, context_length)
+    return InProcessEngine(folder, settings, context_length, of_pair)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -87,13 +87,16 @@ class Evaluation:
     places: Mapping[str, tuple[int, ...]]
 
     @classmethod
-    def prepare(cls, config: RunConfig, tokenizer: Tokenizer, context_limit: int | None) -> dict[str, Evaluation]:
+    def prepare(
+        cls, config: RunConfig, tokenizer: Tokenizer, context_limit: int | None, ends: tuple[int, ...] = ()
+    ) -> dict[str, Evaluation]:
         """Reads all prompts and items of a run.
 
         Args:
             config: The run file.
             tokenizer: The tokenizer of the pair.
             context_limit: Most tokens the model takes, or None where its configuration does not say.
+            ends: The tokens that end a reply.
 
         Returns:
             The evaluations on the `search` split, on the `report` split, and on the parts of the search split
@@ -121,13 +124,18 @@ class Evaluation:
                 [each[name] for each in prepared_rewards if name in each],
                 [each[name] for each in prepared if name in each],
                 context_limit,
+                ends,
             )
             for name in names
         }
 
     @classmethod
     def _of(
-        cls, rewards: Sequence[PreparedReward], prepared: Sequence[PreparedProbe], context_limit: int | None
+        cls,
+        rewards: Sequence[PreparedReward],
+        prepared: Sequence[PreparedProbe],
+        context_limit: int | None,
+        ends: tuple[int, ...],
     ) -> Evaluation:
         asked = {r.settings.name: r.requests for r in rewards} | {probe.name: probe.requests for probe in prepared}
         for each in rewards:
@@ -138,7 +146,8 @@ class Evaluation:
             for i, request in enumerate(dict.fromkeys(request for requests in asked.values() for request in requests))
         }
         places = {name: tuple(unique[request] for request in requests) for name, requests in asked.items()}
-        return cls(tuple(rewards), tuple(prepared), tuple(unique), places)
+        requests = tuple(replace(each, ends=ends) if isinstance(each, Generation) else each for each in unique)
+        return cls(tuple(rewards), tuple(prepared), requests, places)
 
     @property
     def context_length(self) -> int:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.checkpoints.parts import not_searched
+from ama_ray.data.turn_end import endless_turn
 from ama_ray.engine.arguments import check_arguments, check_ranks
 from ama_ray.engine.dtype import resolved
 from ama_ray.engine.requests import Generation
@@ -45,6 +47,7 @@ class Inputs:
         groups: The search space, resolved for this pair.
         evaluations: Prompts and items, tokenised, by split (`search`, `report`), and by part of the search split.
         objectives: What the objectives are made of.
+        warnings: What to know of the pair, a sentence each: where it differs, what is not searched, and what is odd.
     """
 
     config: RunConfig
@@ -52,6 +55,7 @@ class Inputs:
     groups: Groups
     evaluations: Mapping[str, Evaluation]
     objectives: Objectives
+    warnings: tuple[str, ...] = ()
 
     @property
     def test_data(self) -> tuple[str, ...]:
@@ -61,7 +65,7 @@ class Inputs:
     @property
     def digests(self) -> dict[str, str]:
         """What a trial's scores depend on besides the run file, each as a hash: the pair, the items, the scorers."""
-        digests = {PAIR: self.pair.checksum}
+        digests = {PAIR: self.pair.checksum, "the tokens that end a reply": _digest(self.pair.ends.ids)}
         for split in SPLITS:
             for reward in self.evaluations[split].rewards:
                 digests[f"the prompts of {reward.settings.name} ({split} split)"] = _digest(reward.requests)
@@ -89,16 +93,20 @@ class Inputs:
             partial(SearchSpace.load, config.space, config.range),
         ]
         objectives, space = all_of(cheap)
-        pair = Pair.open(config.base, config.aligned)
-        groups = space.resolve(pair.names)
-        pair.check_is_text_only()
+        pair = Pair.open(config.base, config.aligned, config.engine.dtype)
+        groups = pair.groups(space)
+        pair.check_is_language_model()
         config = _with_sampling(config, pair)
-        evaluations = Evaluation.prepare(config, _tokenizer(pair.tokenizer_folder), pair.context_limit)
+        tokenizer = _tokenizer(pair.tokenizer_folder)
+        evaluations = Evaluation.prepare(config, tokenizer, pair.context_limit, pair.ends.ids)
         if not config.early_stopping:
             evaluations = {split: evaluations[split] for split in SPLITS}
         _check_counted(config, evaluations["search"])
         config = config.model_copy(update={"engine": resolved(config.engine, pair)})
-        inputs = cls(config, pair, groups, evaluations, objectives)
+        equal = f"{', '.join(groups.still)}: equal in base and aligned, and so without a ratio." if groups.still else ""
+        odd = filter(None, [equal, endless_turn(tokenizer, pair.ends.ids)])
+        warnings = (*pair.warnings, *not_searched(pair.beside, config.towers), *odd)
+        inputs = cls(config, pair, groups, evaluations, objectives, warnings)
         if (config.engine.max_model_len or inputs.context_length) < inputs.context_length:
             raise UserError(
                 f"engine.max_model_len: {config.engine.max_model_len} tokens are fewer than the "

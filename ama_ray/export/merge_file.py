@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from ama_ray.config.data import Split
-from ama_ray.config.fields import HIGHEST_RATIO, Model, is_hub_id
+from ama_ray.config.fields import HIGHEST_RATIO, Model, id_and_revision, is_hub_id
 from ama_ray.config.mistakes import mistakes
 from ama_ray.errors import UserError
 from ama_ray.scores.interval import Interval
@@ -37,20 +37,25 @@ class Licence(Model):
 class Parent(Model):
     """One of the two checkpoints."""
 
-    source: str = Field(description="folder or hub id, as it was given")
+    source: str = Field(description="folder, or hub id with or without `@revision`, as it was given")
     checksum: str = Field(description="`Pair.checksums`")
     adapter: bool = Field(False, description="a LoRA adapter over base")
     licence: Licence | None = Field(None, description="None where its model card states none")
 
     @property
     def on_hub(self) -> bool:
-        """Whether the source is the id of a model on the hub."""
+        """Whether the source is a model on the hub."""
         return is_hub_id(self.source)
 
     @property
     def name(self) -> str:
         """The hub id, or the name of the folder: where it lies on a machine is nobody else's business."""
-        return self.source if self.on_hub else PurePath(self.source).name
+        return id_and_revision(self.source)[0] if self.on_hub else PurePath(self.source).name
+
+    @property
+    def revision(self) -> str | None:
+        """The branch, tag or commit on the hub that was asked for; None for the newest and for a folder."""
+        return id_and_revision(self.source)[1] if self.on_hub else None
 
 
 class Group(Model):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ama_ray.config.fields import id_and_revision, is_hub_id
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -30,13 +32,20 @@ def why_not(pair: Pair, ratio_of: Mapping[str, float]) -> str:
         pair: The two checkpoints.
         ratio_of: Share of aligned of every tensor.
     """
-    if len(pair.names) < len(pair.aligned.tensors):
-        return "it averages no checkpoints that hold tensors of integers"
-    if len({pair.aligned.tensors[name].dtype for name in pair.names}) > 1:
-        return "it writes all tensors in one precision, and these have several"
-    if any(len(ratios) > 1 for ratios in _known(ratio_of).values()):
-        return "it has the tensors of experts under other names, and here ratios differ within a layer"
-    return ""
+    base, aligned = pair.endpoints
+    dtypes = {aligned.tensors[name].dtype for name in pair.names}
+    is_renamed = any(base.tensors[name].name != name for name in pair.names)
+    is_split = any(len(ratios) > 1 for ratios in _known(ratio_of).values())
+    reasons = {
+        "it knows no merge of checkpoints of which one has other tokens": base.fits,
+        "it rounds to another precision elsewhere than is done here": aligned.dtype,
+        "it was not tried on models with parts beside the language model": pair.beside,
+        "base has its tensors under other names than aligned, or ties its output head": is_renamed,
+        "it averages no checkpoints that hold tensors of integers": len(pair.names) < len(aligned.tensors),
+        "it writes all tensors in one precision, and these have several": len(dtypes) > 1,
+        "it has the tensors of experts under other names, and here ratios differ within a layer": is_split,
+    }
+    return next((why for why, is_so in reasons.items() if is_so), "")
 
 
 def mergekit_yaml(merge: MergeFile) -> str:
@@ -48,7 +57,7 @@ def mergekit_yaml(merge: MergeFile) -> str:
     base = _model(merge.base.source)
     aligned: Any = _model(merge.aligned.source)
     if merge.aligned.adapter:
-        aligned = {"model": {"path": merge.base.source}, "lora": {"path": merge.aligned.source}}
+        aligned = {"model": _place(merge.base.source), "lora": _place(merge.aligned.source)}
     settings = list(filters({name: min(ratios) for name, ratios in _known(merge.ratio_of).items()}))
     config = {
         "merge_method": "linear",
@@ -123,4 +132,9 @@ def _setting(part: str, weight: float) -> dict[str, Any]:
 
 def _model(source: str) -> Any:
     """As text, in which mergekit takes a plus for an adapter and an at sign for a revision."""
-    return {"model": {"path": source}} if {"+", "@"} & set(source) else source
+    return {"model": _place(source)} if {"+", "@"} & set(source) else source
+
+
+def _place(source: str) -> dict[str, str]:
+    name, revision = id_and_revision(source) if is_hub_id(source) else (source, None)
+    return {"path": name, "revision": revision} if revision else {"path": name}

@@ -72,7 +72,8 @@ def _called(licence: Licence | None) -> str:
 
 def _linked(parent: Parent) -> str:
     if parent.on_hub:
-        return f"[{parent.name}](https://huggingface.co/{parent.name})"
+        revision = f", revision `{parent.revision}`" if parent.revision else ""
+        return f"[{parent.name}](https://huggingface.co/{parent.name}){revision}"
     return f"`{parent.name}`, a local folder"
 
 

@@ -36,8 +36,8 @@ def export_point(run: StoredRun, point: Trial | int | str, out: Path) -> Path:
 
     sources = run.config.base, run.config.aligned
     pair = open_pair(run.config)
-    groups = SearchSpace.load(run.config.space).resolve(pair.names)
-    write(pair, recipe(pair, sources, groups, trial.ratios, found(run, trial)), out)
+    groups = pair.groups(SearchSpace.load(run.config.space))
+    write(pair, recipe(pair, sources, groups, trial.ratios, found(run, trial), towers=run.config.towers), out)
     return out
 
 

@@ -33,7 +33,7 @@ def reproduce(file: Path, out: Path, base: str | None = None, aligned: str | Non
     for name, source in sources.items():
         if Path(source).is_absolute() and not Path(source).is_dir():
             raise UserError(f"{source}: {name} is not here; name its folder or hub id with --{name}.")
-    pair = Pair.open(sources["base"], sources["aligned"])
+    pair = Pair.open(sources["base"], sources["aligned"], merge.dtype)
     for (name, parent), checksum in zip(parents.items(), pair.checksums, strict=True):
         if parent.checksum != checksum:
             raise UserError(

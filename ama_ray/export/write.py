@@ -13,14 +13,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.checkpoints.pair import Pair
+    from ama_ray.config.fields import Towers
     from ama_ray.export.merge_file import Found
     from ama_ray.space.search_space import Groups
 
 _COMPUTES = ("ama_ray", "torch")
 
 
+EQUAL = "equal"
+"""The group, in a recipe, of what is equal in both and has no ratio in the search."""
+TOWERS_RATIO: dict[Towers, float] = {"base": 0.0, "average": 0.5, "aligned": 1.0}
+"""Share of aligned of the towers, by where the run file takes them from."""
+
+
 def recipe(
-    pair: Pair, sources: tuple[str, str], groups: Groups, ratios: dict[str, float], found: Found | None = None
+    pair: Pair,
+    sources: tuple[str, str],
+    groups: Groups,
+    ratios: dict[str, float],
+    found: Found | None = None,
+    *,
+    towers: Towers = "aligned",
 ) -> MergeFile:
     """The recipe of a merge.
 
@@ -30,20 +43,26 @@ def recipe(
         groups: The search space, resolved for the pair.
         ratios: Share of aligned of every group.
         found: How the ratios were found, where that is known.
+        towers: Where what reads and writes images and sound is from.
     """
     from ama_ray.checkpoints.compatibility import dtype_name
+    from ama_ray.checkpoints.parts import FURTHER, TOWERS
     from ama_ray.export.licence import licence
 
     base, aligned = (
         Parent(source=source, checksum=checksum, licence=licence(source))
         for source, checksum in zip(sources, pair.checksums, strict=True)
     )
-    members = {name: tuple(t for t in pair.names if groups.of[t] == name) for name in groups.names}
+    group_of = {**dict.fromkeys(pair.floating, EQUAL), **groups.of, **pair.beside}
+    all_ratios = ratios | {EQUAL: 1.0, TOWERS: TOWERS_RATIO[towers], FURTHER: 1.0}
+    members = {name: tuple(t for t in pair.floating if group_of[t] == name) for name in all_ratios}
     return MergeFile(
         base=base,
         aligned=aligned.model_copy(update={"adapter": pair.aligned.adapter is not None}),
         dtype=dtype_name(pair.dtype),
-        groups=tuple(Group(name=name, ratio=ratios[name], tensors=members[name]) for name in groups.names),
+        groups=tuple(
+            Group(name=name, ratio=all_ratios[name], tensors=tensors) for name, tensors in members.items() if tensors
+        ),
         made_with={package: version(package) for package in _COMPUTES},
         found=found,
     )

@@ -72,6 +72,7 @@ class RewardModel:
         from transformers import AutoConfig
 
         from ama_ray.checkpoints import checkpoint
+        from ama_ray.checkpoints.vocabulary import Vocabulary
 
         checkpoint.fetch(reward.model)
         tensors = checkpoint.read_tensors(reward.model)
@@ -93,7 +94,7 @@ class RewardModel:
         # vLLM does not mind if they are missing, and scores at random.
         if missing := sorted(_head(config) - tensors.keys()):
             raise UserError(f"reward.model: the checkpoint {reward.model} lacks {missing[0]}; it gives no scores.")
-        checkpoint.read_vocabulary(folder)
+        Vocabulary.read(folder)
         try:
             tokenizer = _tokenizer(str(folder))
         except Exception as error:  # tokenizers raises Exception itself

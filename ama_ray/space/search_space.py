@@ -3,10 +3,10 @@
 A range may end beyond 1, at 2 at most. There weights are extrapolated past aligned, along the line from base, which can
 raise the reward further (ExPO, arXiv 2404.16792); it starts at 0 or above.
 
-One rule for what lies outside the layers, whatever the architecture: embeddings belong to the input side, everything
-else (final norm, output head) to the output side. Hence `{part}` gives the input side to part 1 and the output side
-to the last part, and `{layer}` takes neither. The layer of a tensor is the first number after `layers`, `h`, `blocks`
-or `block` in its name.
+One rule for what lies outside the layers, whatever the architecture: embeddings (of tokens, of positions, of tokens for
+each layer) belong to the input side, everything else (final norm, output head) to the output side. Hence `{part}` gives
+the input side to part 1 and the output side to the last part, and `{layer}` takes neither. The layer of a tensor is the
+first number after `layers`, `h`, `blocks` or `block` in its name.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block)\.(\d+)\.")
-_INPUT = re.compile(r"embed|wte|wpe|project_in")
-_OUTPUT = re.compile(r"embed_out|unembed|lm_head")
+_INPUT = re.compile(r"embed|wte|wpe|project_in|per_layer_|altup_projections")
+_OUTPUT = re.compile(r"embed_out|unembed|lm_head|(?:^|\.)embedding_norm\.")  # LFM2 calls its last norm so
 _PLACEHOLDER = re.compile(r"\{.*?\}")
+_YAML = (".yaml", ".yml")
 
 
 def _folder() -> Path:
@@ -95,16 +96,34 @@ class Groups:
 
     Attributes:
         names: The groups in order of depth: input side, layers ascending, output side.
-        of: Group name of every tensor.
+        of: Group name of every tensor that is in one.
         ranges: Lowest and highest ratio of every group.
         knots: Of every group whose ratio follows knots: their names, each with its weight; the weights sum to 1, and
             the knots have the group's range.
+        still: Groups that were left out by `without_still`.
     """
 
     names: tuple[str, ...]
     of: dict[str, str]
     ranges: dict[str, tuple[float, float]]
     knots: dict[str, dict[str, float]] = field(default_factory=dict)
+    still: tuple[str, ...] = ()
+
+    def without_still(self, norms: Mapping[str, float]) -> Groups:
+        """Leaves out the groups that are equal in base and aligned, as no ratio of theirs would change a merge.
+
+        Args:
+            norms: How far every tensor is from base to aligned (`Pair.moved`).
+        """
+        moved = self.moved(norms)
+        names = tuple(name for name in self.names if moved[name])
+        return Groups(
+            names,
+            {tensor: group for tensor, group in self.of.items() if moved[group]},
+            {name: self.ranges[name] for name in names},
+            {name: knots for name, knots in self.knots.items() if moved[name]},
+            tuple(name for name in self.names if not moved[name]),
+        )
 
     def ratio_of(self, ratios: Mapping[str, float]) -> dict[str, float]:
         """The ratio (share of aligned) of every tensor, from the ratio of every group."""
@@ -126,6 +145,7 @@ class SearchSpace(BaseModel):
     groups: tuple[GroupRule, ...] = Field(min_length=1, description="the rules")
     range: Range = Field((0.0, 1.0), description="lowest and highest ratio: 0 is base, 1 is aligned")
     _source: str = PrivateAttr("space")
+    _is_bundled: bool = PrivateAttr(default=False)
 
     @field_validator("groups")
     @classmethod
@@ -155,6 +175,7 @@ class SearchSpace(BaseModel):
         except ValidationError as error:
             raise UserError.of(source, list(map(str, mistakes(error, cls, fields)))) from None
         loaded._source = source
+        loaded._is_bundled = isinstance(space, str) and not space.endswith(_YAML)
         return loaded
 
     def resolve(self, tensors: Sequence[str]) -> Groups:
@@ -164,7 +185,8 @@ class SearchSpace(BaseModel):
             tensors: Names of the tensors that are averaged; tied tensors under one name.
 
         Raises:
-            UserError: A tensor is left over, a rule matches nothing, or the model has too few layers.
+            UserError: A tensor is left over, a rule matches nothing (a bundled one may, as it is for all families), or
+                the model has too few layers.
         """
         layer_of = {tensor: int(m[1]) if (m := _LAYER.search(tensor)) else None for tensor in tensors}
         layers = sorted({layer for layer in layer_of.values() if layer is not None})
@@ -201,7 +223,7 @@ class SearchSpace(BaseModel):
         found: dict[str, dict[str, float]] = {}
         for rule in self.groups:
             layers = [group for group in names if rule_of[group].name == rule.name]
-            if not rule.knots:
+            if not rule.knots or not layers:
                 continue
             if rule.knots > len(layers):
                 raise UserError(
@@ -238,7 +260,7 @@ class SearchSpace(BaseModel):
         if left := [tensor for tensor in tensors if tensor not in grouped]:
             raise UserError(f"{self._source}: no rule takes {_listed(left)}; add a rule, the last one may be '*'.")
         used = {rule.name for rule in rule_of.values()}
-        if idle := [rule.name for rule in self.groups if rule.name not in used]:
+        if not self._is_bundled and (idle := [rule.name for rule in self.groups if rule.name not in used]):
             raise UserError(
                 f"{self._source}: the rule {idle[0]!r} takes no tensor, as none matches or earlier rules took them; "
                 "remove it or change its globs."
@@ -246,7 +268,7 @@ class SearchSpace(BaseModel):
 
 
 def _read(space: str) -> Any:
-    path = Path(space).expanduser() if space.endswith((".yaml", ".yml")) else _folder() / f"{space}.yaml"
+    path = Path(space).expanduser() if space.endswith(_YAML) else _folder() / f"{space}.yaml"
     try:
         file = YamlFile.read(path)
     except FileNotFoundError:

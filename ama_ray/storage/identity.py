@@ -27,7 +27,7 @@ def open_pair(config: RunConfig) -> Pair:
     """
     from ama_ray.checkpoints.pair import Pair
 
-    pair, file = Pair.open(config.base, config.aligned), config.out / IDENTITY
+    pair, file = Pair.open(config.base, config.aligned, config.engine.dtype), config.out / IDENTITY
     try:
         searched = json.loads(file.read_text(encoding="utf-8"))[PAIR]
     except FileNotFoundError:

@@ -30,7 +30,7 @@ Resume = Literal["auto", "never", "must"]
 
 MAY_DIFFER = (
     *("trials", "sampler", "warm_start", "stop", "early_stopping", "reference", "distill", "out", "storage", "mirror"),
-    *("callbacks", "unclear_trade", "budget"),
+    *("callbacks", "unclear_trade", "budget", "towers"),
     *("report.points", "engine.cpus", "engine.gpus", "engine.kv_cache_gib", "engine.endpoints", "engine.timeout"),
     *("engine.gpu_memory_utilization", "engine.max_num_seqs", "engine.max_model_len"),
     *("engine.url", "engine.api_key_env"),

@@ -87,7 +87,7 @@ def _search(
 ) -> StoredRun:
     tell.send(StageStarted("opening the pair and its data"))
     inputs = Inputs.open(config)
-    for warning in inputs.pair.warnings:
+    for warning in inputs.warnings:
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
     spending = Spending.of(config, inputs.evaluations)

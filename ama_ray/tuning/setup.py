@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from ama_ray.engine import deep_check
+from ama_ray.engine.arguments import pair_arguments
 from ama_ray.engine.deep_check import Subject
 from ama_ray.engine.plain_vllm import PlainVllm
 from ama_ray.evaluation.evaluation import SPLITS
@@ -24,7 +25,6 @@ from ama_ray.tuning.cluster.slots import engine_resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ama_ray.evaluation.evaluation import Answers
     from ama_ray.evaluation.inputs import Inputs
@@ -34,6 +34,8 @@ BESIDE = 2**30
 """Bytes of a pair up to which memory for one engine more than the trials have is not worth saving."""
 PATIENCE = 60.0
 """Seconds for the processes of an engine to end; the next one is to have their GPUs."""
+
+ON_CPU = ", on a CPU, where it runs fewer models than on a GPU (docs/models.md)"
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def prepare(
     start = time.perf_counter()
     subject = Subject.of(pair, groups, settings)
     plain = None if gpus else PlainVllm(pair, subject, settings, again=deep)
-    loader = _start(inputs, pair.engine_folder)
+    loader = _start(inputs)
     started = loader.start.remote(subject, again=deep)
     endpoints, attached = _attach(loader, inputs)
     checked = loader.check.remote(attached, answers=plain is not None and plain.known is None)
@@ -112,7 +114,7 @@ def prepare(
         split: loader.ask.remote(base_ratios, inputs.evaluations[split], checked) for split in SPLITS
     }
     steps = (
-        (started, f"vLLM does not start on {pair.engine_folder}"),
+        (started, f"vLLM does not start on {pair.engine_folder}{'' if gpus else ON_CPU}"),
         (attached, f"vLLM does not load {pair.aligned.folder} so that its weights can be swapped"),
         (checked, "the deep check failed"),
     )
@@ -128,7 +130,7 @@ def prepare(
         seconds = time.perf_counter() - start
     if keep:
         endpoints.keep()
-    engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints)
+    engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints, pair_arguments(pair))
     return Prepared(engines, base_answers, seconds), check
 
 
@@ -141,10 +143,10 @@ def _attach(loader: Any, inputs: Inputs) -> tuple[RunEndpoints, Any]:
     return stored, loader.attach.remote(stored)
 
 
-def _start(inputs: Inputs, folder: Path) -> Any:
-    settings = inputs.config.engine
+def _start(inputs: Inputs) -> Any:
+    settings, pair = inputs.config.engine, inputs.pair
     actor = ray.remote(num_cpus=0, num_gpus=engine_resources(settings)["GPU"])(EngineActor)
-    return actor.remote(folder, settings, context_length(inputs))
+    return actor.remote(pair.engine_folder, settings, context_length(inputs), pair_arguments(pair))
 
 
 def run_deep_check(inputs: Inputs, tell: Callable[[str], None]) -> None:

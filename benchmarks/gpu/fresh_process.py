@@ -70,7 +70,7 @@ def _swapped(base: Path, aligned: Path, merge: Path) -> Outputs:
 
 
 def _fresh(merge: Path) -> Outputs:
-    from ama_ray.checkpoints.checkpoint import read_config
+    from ama_ray.checkpoints.model_config import read_config
     from ama_ray.config import EngineSettings
     from ama_ray.engine.in_process import InProcessEngine
     from benchmarks.gpu.live import arguments, prompts

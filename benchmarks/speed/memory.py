@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ama_ray.config import RunConfig
+from ama_ray.engine.arguments import pair_arguments
 from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
@@ -115,7 +116,8 @@ def main(
 
 def _measure(inputs: Inputs, engines: int) -> list[dict[str, Any]]:
     start = ray.remote(num_cpus=0)(EngineActor).remote
-    arguments = (inputs.pair.engine_folder, inputs.config.engine, context_length(inputs))
+    pair = inputs.pair
+    arguments = (pair.engine_folder, inputs.config.engine, context_length(inputs), pair_arguments(pair))
     alone = start(*arguments)
     ray.get(alone.start.remote())
     rows = [{"step": "one engine, started", "bytes": memory()}]

@@ -164,8 +164,8 @@ def endpoints(engine: InProcessEngine, pair: Pair, groups: Groups) -> Endpoints:
     """Both endpoints as a run gets them, in memory of this process. Leaves aligned live."""
     from ama_ray.engine.endpoints import Endpoints
 
-    shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-    spans = engine.find_spans(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
+    moved = {name: groups.of[name] for name in pair.names if pair.moved[name]}
+    spans = engine.find_spans(pair.shapes, pair.dtypes, moved)
 
     def endpoint(checkpoint: Checkpoint, of: Mapping[str, tuple[Span, ...]] | None) -> dict[str, StoredTensor]:
         engine.load_checkpoint(checkpoint)

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import pad
 
-from ama_ray.checkpoints.lora import CONFIG, WEIGHTS
+from ama_ray.checkpoints.adapter_settings import CONFIG
+from ama_ray.checkpoints.lora import WEIGHTS
 from ama_ray.checkpoints.merging import complete_folder
 from ama_ray.checkpoints.pair import Pair
 

@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 from tokenizers import Tokenizer, models
+from transformers import FalconH1Config
 
-from ama_ray.checkpoints.checkpoint import INDEX, read_config, read_tensors, read_vocabulary
+from ama_ray.checkpoints.checkpoint import read_tensors
+from ama_ray.checkpoints.model_config import read_config
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.checkpoints.vocabulary import Vocabulary
+from ama_ray.checkpoints.weight_files import INDEX
 from ama_ray.errors import UserError
 from testing.checkpoints import edit, make_pair
 
@@ -41,7 +45,7 @@ def test_from_the_hub_only_what_is_needed_and_no_pickle(tmp_path: Path, monkeypa
     base, aligned = make_pair(tmp_path, layers=1)
     asked: list[list[str]] = []
 
-    def download(source: str, allow_patterns: list[str], ignore_patterns: list[str]) -> str:
+    def download(source: str, revision: str | None, allow_patterns: list[str]) -> str:
         asked.append(allow_patterns)
         return str(base)
 
@@ -63,10 +67,28 @@ def test_vocabulary_of_a_unigram_tokenizer(tmp_path: Path) -> None:
     tokenizer = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -2.0)], unk_id=0))
     tokenizer.add_special_tokens(["<s>"])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    assert read_vocabulary(tmp_path) == tokenizer.get_vocab() == {"<unk>": 0, "a": 1, "b": 2, "<s>": 3}
+    vocabulary = Vocabulary.read(tmp_path)
+    assert vocabulary.ids == tokenizer.get_vocab() == {"<unk>": 0, "a": 1, "b": 2, "<s>": 3}
+    assert vocabulary.added == {"<s>"}
 
 
 def test_vocabulary_without_tokenizer_json(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\nword\n")
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
-    assert read_vocabulary(tmp_path)["word"] == 5
+    vocabulary = Vocabulary.read(tmp_path)
+    assert vocabulary.ids["word"] == 5
+    assert "word" not in vocabulary.added
+
+
+def test_numbers_that_json_has_not(tmp_path: Path) -> None:
+    config = FalconH1Config(time_step_limit=(0.0, float("inf")))
+    config.save_pretrained(tmp_path)
+    assert '"__float__"' in (tmp_path / "config.json").read_text()
+    assert tuple(read_config(tmp_path)["time_step_limit"]) == (0.0, float("inf"))
+
+
+def test_a_configuration_of_a_newer_transformers_names_the_field_and_both_versions(tmp_path: Path) -> None:
+    _, aligned = make_pair(tmp_path, layers=1)
+    edit(aligned / "config.json", lambda f: f.update(transformers_version="99.1", hidden_act=["of", "the", "future"]))
+    with pytest.raises(UserError, match=r"hidden_act.*; it was written by transformers 99\.1, and here is 5"):
+        read_config(aligned)

@@ -18,6 +18,7 @@ from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
 from ama_ray.space.search_space import SearchSpace
 from testing.checkpoints import ARCHITECTURES, edit_weights, make_pair, stored
+from tests.support.files import write
 from tests.support.rounding import half_ulp
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
@@ -143,6 +144,33 @@ def test_export_copies_small_files_of_aligned_and_no_code(tmp_path: Path) -> Non
         "tokenizer_config.json",
     ]
     assert (tmp_path / "merged" / "chat_template.jinja").read_text() == "{{ messages }}"
+
+
+def test_export_has_what_goes_with_a_model(tmp_path: Path) -> None:
+    """Other chat templates, processors, licences: what a reader of the export may need or must be told."""
+    base, aligned = make_pair(tmp_path, layers=1)
+    names = (
+        *("additional_chat_templates/tools.jinja", "NOTICE", "USE_POLICY.md", "LICENSE.txt", "tekken.json"),
+        *("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"),
+    )
+    for name in names:
+        write(aligned / name, "{}" if name.endswith(".json") else name)
+    pair = opened((base, aligned))
+    export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merged")
+    for name in names:
+        assert (tmp_path / "merged" / name).read_bytes() == (aligned / name).read_bytes()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "merged")
+    assert tokenizer.get_chat_template("tools") == "additional_chat_templates/tools.jinja"
+
+
+def test_shards_without_an_index_are_exported_with_one(tmp_path: Path) -> None:
+    paths = make_pair(tmp_path, layers=2, max_shard_size="100KB")
+    for path in paths:
+        (path / "model.safetensors.index.json").unlink()
+    pair = opened(paths)
+    export(pair, dict.fromkeys(pair.names, 1.0), tmp_path / "merged")
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged").state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in stored(paths[1]).items())
 
 
 def test_export_leaves_buffers_and_drops_copies_of_tied_weights(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ama_ray.checkpoints.checkpoint import INDEX
-from ama_ray.checkpoints.checkpoint import SINGLE as WEIGHTS
+from ama_ray.checkpoints import merging
+from ama_ray.checkpoints.model_config import read_config
 from ama_ray.checkpoints.pair import Pair
+from ama_ray.checkpoints.weight_files import INDEX
+from ama_ray.checkpoints.weight_files import SINGLE as WEIGHTS
 from ama_ray.errors import UserError
 from testing.checkpoints import ARCHITECTURES, copied, edit, edit_weights, make_pair
 
@@ -58,16 +60,13 @@ def test_what_is_averaged(paths: Paths) -> None:
     assert all(torch.equal(streamed[name][1], tensor) for name, tensor in aligned.items())
 
 
-def test_a_model_of_more_than_text_is_refused_in_a_sentence(paths: Paths) -> None:
-    """The configuration of one has a part for text and a part for images, and no vocabulary of its own."""
+def test_a_model_without_a_vocabulary_is_refused_in_a_sentence(paths: Paths) -> None:
     pair = opened(paths)
-    pair.check_is_text_only()
+    pair.check_is_language_model()
     assert pair.vocabulary_size == 300
-    parts = replace(pair.aligned, config={"text_config": {"vocab_size": 300}, "vision_config": {}})
-    with pytest.raises(
-        UserError, match=r"aligned: config\.json has no vocab_size; only text-only models can be used\."
-    ):
-        replace(pair, aligned=parts).check_is_text_only()
+    images = replace(pair.aligned, config={"vision_config": {"hidden_size": 64}})
+    with pytest.raises(UserError, match=r"aligned: config\.json has no vocab_size; only language models can be used\."):
+        replace(pair, aligned=images).check_is_language_model()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -106,10 +105,31 @@ def test_harmless_differences_of_the_configuration(paths: Paths) -> None:
 
 
 def test_other_token_ids_are_a_warning(paths: Paths) -> None:
-    edit(paths[1] / "config.json", lambda c: c.update(eos_token_id=5))
+    edit(paths[1] / "config.json", lambda c: c.update(pad_token_id=5))
     (warning,) = opened(paths).warnings
-    assert "eos_token_id" in warning
+    assert "pad_token_id" in warning
     assert "aligned's is used" in warning
+
+
+def test_tensors_in_a_wider_precision_are_told(paths: Paths) -> None:
+    for path in paths:
+        edit_weights(path, lambda t: t.update({n: x if "norm" in n else x.bfloat16() for n, x in t.items()}))
+    (warning,) = opened(paths).warnings
+    assert "layernorm.weight and 4 other tensors in float32 and most in bfloat16" in warning
+
+
+def test_a_pair_in_float32_can_be_searched_and_written_in_16_bits(paths: Paths, tmp_path: Path) -> None:
+    edit_weights(paths[0], lambda t: t.update({name: tensor.bfloat16() for name, tensor in t.items()}))
+    pair = Pair.open(str(paths[0]), str(paths[1]), "bfloat16")
+    assert "converted from float32 to bfloat16" in pair.warnings[-1]
+    merging.export(pair, dict.fromkeys(pair.names, 0.25), tmp_path / "merge")
+    assert read_config(tmp_path / "merge")["dtype"] == "bfloat16"
+    base, aligned, merged = (load_file(folder / WEIGHTS) for folder in (*paths, tmp_path / "merge"))
+    for name, tensor in merged.items():
+        exact = 0.75 * base[name].double() + 0.25 * aligned[name].bfloat16().double()
+        assert torch.equal(tensor, exact.bfloat16())
+    # What cannot hold the weights is no precision of a merge.
+    assert Pair.open(str(paths[0]), str(paths[0].parent / "aligned"), "float32").dtype == torch.float32
 
 
 def test_copies_of_tied_weights_are_dropped(sound: Path, tmp_path: Path) -> None:
@@ -166,13 +186,18 @@ def another_word(paths: Paths) -> None:
     edit(paths[0] / "tokenizer.json", change)
 
 
-def another_added_token(paths: Paths) -> None:
-    token = {"id": 300, "content": "<|user|>"}
-    edit(paths[1] / "tokenizer.json", lambda f: f["added_tokens"].append(f["added_tokens"][0] | token))
-
-
 def put(name: str, value: float) -> Callable[[dict[str, torch.Tensor]], object]:
     return lambda tensors: tensors[name].view(-1)[5].fill_(value)
+
+
+def headless(paths: Paths) -> None:
+    for path in paths:
+        edit_weights(path, lambda t: t.pop("lm_head.weight"))
+
+
+def missing_in_both(paths: Paths) -> None:
+    for path in paths:
+        edit_weights(path, lambda t: t.pop(UP))
 
 
 NORM = "model.norm.weight"
@@ -200,8 +225,9 @@ BAD: dict[str, tuple[Callable[[Paths], object], str]] = {
     "no tokenizer": (no_tokenizer, "/aligned: there is no tokenizer"),
     "broken tokenizer": (lambda p: (p[1] / "tokenizer.json").write_text("{}"), r"aligned/tokenizer\.json: this is not"),
     "vocabulary": (another_word, r"vocabular.* differ, first in the token .*id None and 7|id 7 and None"),
-    "added token": (another_added_token, r"the token '<\|user\|>' \(id None and 300\)"),
     "missing in base": (weights(0, lambda t: t.pop(NORM)), rf"/base: {NORM} is missing"),
+    "head in neither": (headless, r"aligned: lm_head\.weight is not there, and LlamaForCausalLM needs it"),
+    "missing in both": (missing_in_both, rf"aligned: {UP} is not there, and LlamaForCausalLM needs it"),
     "missing in aligned": (weights(1, lambda t: (t.pop(UP), t.pop(NORM))), rf"/aligned: {UP} and 1 more are missing"),
     "shape": (weights(0, lambda t: t.update({NORM: torch.ones(32)})), rf"{NORM}: the shape differs, \[32\] .* \[64\]"),
     "kind": (weights(0, lambda t: t.update({NORM: torch.ones(64).int()})), rf"{NORM}: int32 in .* float32 in"),
@@ -225,7 +251,7 @@ def test_an_overflow_of_the_conversion_is_named(paths: Paths) -> None:
 
 
 def test_equal_checkpoints_leave_nothing_to_search(paths: Paths) -> None:
-    refused((paths[0], paths[0]), "all tensors are equal, so there is nothing to search")
+    refused((paths[0], paths[0]), "all tensors that are searched are equal, so there is nothing to search")
 
 
 def test_a_pair_whose_values_change_places_has_another_checksum(tmp_path: Path) -> None:

@@ -56,6 +56,12 @@ class Case:
         path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
+def in_other_16_bits(case: Case) -> None:
+    for side in ("base", "aligned"):
+        case.tensors(side, lambda tensors: tensors.update({name: t.bfloat16() for name, t in tensors.items()}))
+    case.fields.update(engine={"dtype": "float16"})
+
+
 FACT = {"prompt": "w9", "choices": ["w8", "w7"], "gold": 0}
 NORM = "model.norm.weight"
 EMBED = "model.embed_tokens.weight"
@@ -96,7 +102,7 @@ BAD: dict[str, tuple[Callable[[Case], object], str]] = {
     "no report points": (lambda c: c.fields.update(report={"points": 0}), "report.points: "),
     # The engine.
     "unknown dtype": (lambda c: c.fields.update(engine={"dtype": "int8"}), "engine.dtype: "),
-    "dtype too narrow": (lambda c: c.fields.update(engine={"dtype": "float16"}), "engine.dtype: float16 cannot hold"),
+    "dtype too narrow": (in_other_16_bits, "engine.dtype: float16 cannot hold"),
     "half a GPU": (lambda c: c.fields.update(engine={"gpus": 0.5}), "engine.gpus: "),
     "no CPU": (lambda c: c.fields.update(engine={"cpus": 0}), "engine.cpus: "),
     "no time": (lambda c: c.fields.update(engine={"timeout": 0}), "engine.timeout: "),
@@ -112,7 +118,7 @@ BAD: dict[str, tuple[Callable[[Case], object], str]] = {
     # The pair.
     "base is not there": (lambda c: c.fields.update(base="./nowhere"), "nowhere"),
     "base is a file": (lambda c: c.fields.update(base="./run.yaml"), "this is a file"),
-    "base twice": (lambda c: c.fields.update(aligned="./base"), "all tensors are equal"),
+    "base twice": (lambda c: c.fields.update(aligned="./base"), "all tensors that are searched are equal"),
     "no config.json": (lambda c: c.folder.joinpath("base/config.json").unlink(), "config.json"),
     "damaged config.json": (lambda c: c.write("base/config.json", "{"), "config.json"),
     "quantised": (lambda c: c.config("aligned", quantization_config={"bits": 4}), "quantised weights"),

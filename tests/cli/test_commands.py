@@ -17,6 +17,7 @@ from testing.checkpoints import make_pair
 from tests.support.command import Command
 from tests.support.judge_server import serving
 from tests.support.runs import OBJECTIVES
+from tests.support.wrappers import make_wrapper_pair
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,16 @@ def test_check_prints_json(write_run: Callable[..., Path], run: Command) -> None
     assert shown["groups"] == ["embed", "layer-0", "layer-1", "layer-2", "layer-3", "head"]
     assert set(shown["items"]) == {"reward", "tax", "facts"}
     assert any(line.startswith("trials: 40 of the search") for line in shown["estimate"])
+
+
+def test_check_says_what_of_a_model_of_text_and_images_is_not_searched(
+    write_run: Callable[..., Path], run: Command, tmp_path: Path
+) -> None:
+    base, aligned = make_wrapper_pair(tmp_path / "wrappers", "qwen3_vl")
+    ended = run("check", write_run(base=str(base), aligned=str(aligned), towers="base"))
+    assert ended.code == 0
+    assert "5 groups (embed, layer-0, layer-1, layer-2, head)" in ended.out
+    assert "images or sound, which is not searched: a merge has base's." in " ".join((ended.out + ended.err).split())
 
 
 def test_check_says_what_so_few_items_can_show(write_run: Callable[..., Path], run: Command) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from ama_ray.distill.merged_model import MergedModel
 from ama_ray.errors import UserError
 from ama_ray.space.search_space import Groups, SearchSpace
 from testing.checkpoints import ARCHITECTURES, make_pair
+from tests.support.wrappers import make_wrapper_pair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,3 +135,16 @@ def test_a_space_that_divides_what_transformers_joins_is_refused(tmp_path: Path)
         layout_of(pair, groups, model),
     ):
         pass
+
+
+def test_the_towers_of_a_model_of_text_and_images_stay_as_they_are(tmp_path: Path) -> None:
+    base, aligned = make_wrapper_pair(tmp_path, "qwen3_vl")
+    pair = Pair.open(str(base), str(aligned))
+    groups = pair.groups(SearchSpace.load("uniform"))
+    ends = [dict(load_model(folder, torch.float32).named_parameters()) for folder in (base, aligned)]
+    model = load_model(aligned, torch.float32)
+    with layout_of(pair, groups, model) as layout, closing(MergedModel(model, layout, groups.names)) as merged:
+        merged.merge(torch.tensor([0.25]))
+        for name, live in model.named_parameters():
+            ratio = 1.0 if "visual" in name else 0.25
+            torch.testing.assert_close(live.detach(), (1 - ratio) * ends[0][name] + ratio * ends[1][name])

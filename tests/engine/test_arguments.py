@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,9 +22,10 @@ SET: dict[str, Any] = {"kv_cache_dtype": "fp8", "max_num_seqs": 7, "vllm": {"max
 @pytest.mark.parametrize("gpu", [False, True])
 def test_what_the_user_sets_reaches_vllm(gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    asked = engine_arguments(EngineSettings(**SET), 64)
+    monkeypatch.setattr(arguments, "is_recurrent", lambda folder: False)
+    asked = engine_arguments(Path(), EngineSettings(**SET), 64)
     assert (asked["kv_cache_dtype"], asked["max_num_seqs"], asked["max_num_batched_tokens"]) == ("fp8", 7, 512)
-    plain = engine_arguments(EngineSettings(), 64)
+    plain = engine_arguments(Path(), EngineSettings(), 64)
     assert plain["kv_cache_dtype"] == "auto"
     assert "max_num_seqs" not in plain
     assert ("max_num_batched_tokens" in plain) == (not gpu)
@@ -34,9 +36,9 @@ def test_several_gpus_share_an_engine_by_processes_that_vllm_starts_itself(
     gpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    four, one = (engine_arguments(EngineSettings(gpus=gpus), 64) for gpus in (4, 1))
+    four, one = (engine_arguments(Path(), EngineSettings(gpus=gpus), 64) for gpus in (4, 1))
     assert (four["tensor_parallel_size"], four["distributed_executor_backend"]) == (4, "mp")
-    assert one == engine_arguments(EngineSettings(gpus=0), 64) == engine_arguments(EngineSettings(), 64)
+    assert one == engine_arguments(Path(), EngineSettings(gpus=0), 64) == engine_arguments(Path(), EngineSettings(), 64)
     assert not {"tensor_parallel_size", "distributed_executor_backend"} & one.keys()
     if not gpu:
         assert 4 * four["kv_cache_memory_bytes"] == one["kv_cache_memory_bytes"]
@@ -61,6 +63,15 @@ def test_heads_that_gpus_cannot_share_are_refused(heads: int, keys: int, gpus: i
             check_ranks(EngineSettings(gpus=gpus), pair)
 
 
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_on_a_cpu_a_state_is_not_cached(recurrent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM would cache it between parts of a prompt, which seeded sampling cannot have there."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(arguments, "is_recurrent", lambda folder: recurrent)
+    asked = engine_arguments(Path(), EngineSettings(), 64)
+    assert (asked["enable_prefix_caching"], asked["enable_chunked_prefill"]) == (not recurrent, False)
+
+
 def checked(names: list[str]) -> list[str]:
     """The sentences about arguments, each alone."""
     sentences = []
@@ -73,12 +84,12 @@ def checked(names: list[str]) -> list[str]:
     return sentences
 
 
-def known_names() -> tuple[list[str], set[str]]:
+def known_names(folder: Path) -> tuple[list[str], set[str]]:
     """What vLLM has, and what ama_ray sets or refuses by name."""
     from vllm.engine.arg_utils import EngineArgs
 
     refused = {*vllm_arguments._FIELDS, *(name for names in vllm_arguments._REASONS.values() for name in names)}
-    return [field.name for field in fields(EngineArgs)], refused | {*engine_arguments(EngineSettings(), 64)}
+    return [field.name for field in fields(EngineArgs)], refused | {*engine_arguments(folder, EngineSettings(), 64)}
 
 
 @pytest.mark.long
@@ -93,9 +104,10 @@ def test_what_vllm_has_not_is_refused_with_what_it_has() -> None:
 
 
 @pytest.mark.long
-def test_what_is_refused_or_set_is_what_vllm_has() -> None:
+def test_what_is_refused_or_set_is_what_vllm_has(tmp_path: Path) -> None:
     """A name that vLLM gives up would be refused for nothing, and its new name let pass."""
-    known, ours = in_own_process(known_names)
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    known, ours = in_own_process(known_names, tmp_path)
     assert ours <= set(known)
 
 

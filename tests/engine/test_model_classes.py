@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ama_ray.engine.model_classes import import_model_classes, names_in_vllm
+from ama_ray.engine.model_classes import import_model_classes, is_recurrent, names_in_vllm
 from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
@@ -41,3 +41,9 @@ def test_no_process_is_started(architecture: str, tmp_path: Path, monkeypatch: p
 def test_a_model_that_vllm_does_not_know_is_left_to_it(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"architectures": ["NoSuchModel"]}), encoding="utf-8")
     in_own_process(import_model_classes, tmp_path)
+
+
+@pytest.mark.parametrize(("architecture", "is_one"), [(KNOWN, False), ("FalconH1ForCausalLM", True), ("NoSuch", False)])
+def test_a_model_with_a_state_besides_attention_is_known(architecture: str, is_one: bool, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}), encoding="utf-8")
+    assert in_own_process(is_recurrent, tmp_path) == is_one

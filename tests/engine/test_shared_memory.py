@@ -14,6 +14,7 @@ import transformers
 
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import EngineSettings
+from ama_ray.engine.arguments import pair_arguments
 from ama_ray.space.search_space import SearchSpace
 from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_source import StoredEndpoints
@@ -84,11 +85,11 @@ def test_a_second_engine_shares_the_endpoints(tmp_path: Path) -> None:
     ratios = dict.fromkeys(groups.names, 0.5)
     # As in a run, except that the engines take no CPU each, of which there may be but one.
     start = ray.remote(num_cpus=0)(EngineActor).remote
-    first: Any = start(pair.engine_folder, SETTINGS, CONTEXT)
+    first: Any = start(pair.engine_folder, SETTINGS, CONTEXT, pair_arguments(pair))
     stored = StoredEndpoints.by(first, pair, groups)
     ray.get(first.attach.remote(stored))
     ray.get(first.swap.remote(ratios))
-    second: Any = start(pair.engine_folder, SETTINGS, CONTEXT)
+    second: Any = start(pair.engine_folder, SETTINGS, CONTEXT, pair_arguments(pair))
     ray.get(second.start.remote())
 
     # An actor's parent is the raylet, which maps the object store too, as this process may.

@@ -96,6 +96,8 @@ def test_names_that_mergekit_would_read_otherwise_and_adapters_are_spelt_out() -
     assert odd["base_model"] == {"model": {"path": "/me@home/aligned"}}
     adapted = yaml.safe_load(mergekit_yaml(merge("org/base", "org/adapter", adapter=True)))
     assert adapted["base_model"] == {"model": {"path": "org/base"}, "lora": {"path": "org/adapter"}}
+    step = yaml.safe_load(mergekit_yaml(merge("org/base", "org/aligned@step-100")))
+    assert step["base_model"] == {"model": {"path": "org/aligned", "revision": "step-100"}}
 
 
 def test_there_is_none_where_mergekit_would_make_something_else(make_export_run: MakeRun, tmp_path: Path) -> None:

@@ -135,6 +135,14 @@ def test_a_licence_is_read_from_a_parent_s_card(form: str, make_export_run: Make
     assert parents.aligned.licence == (Licence(id=expected) if expected else None)
 
 
+def test_a_parent_at_a_revision_is_linked_by_its_id() -> None:
+    made = merge(None, None)
+    at_step = made.base.model_copy(update={"source": "org/base@step-100"})
+    card = model_card(made.model_copy(update={"base": at_step}))
+    assert fields(card)["base_model"] == ["org/base", "tuned"]
+    assert "[org/base](https://huggingface.co/org/base), revision `step-100`" in card.text
+
+
 def test_what_mergekit_cannot_make_is_said() -> None:
     assert "There is no configuration for mergekit: it is odd." in model_card(merge(MIT, MIT), "it is odd").text
     assert "mergekit-yaml mergekit.yaml" in model_card(merge(MIT, MIT)).text

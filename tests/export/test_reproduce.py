@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from ama_ray.api import Run
-from ama_ray.checkpoints.lora import CONFIG
+from ama_ray.checkpoints.adapter_settings import CONFIG
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.errors import UserError
 from ama_ray.export import reproduce
 from ama_ray.export.merge_file import MergeFile
 from ama_ray.space.search_space import SearchSpace
 from testing.checkpoints import LORA, edit, edit_weights, make_pair, stored, write_adapter
+from tests.support.wrappers import make_wrapper_pair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,20 @@ def test_the_weights_are_made_again_bit_for_bit(form: str, make_export_run: Make
     written = {path.name: path.read_bytes() for path in first.iterdir()}
     assert {path.name: path.read_bytes() for path in again.iterdir()} == written
     assert written.keys() >= {"README.md", "merge.json", "mergekit.yaml", "config.json", "tokenizer.json"}
+
+
+def test_so_are_those_of_a_model_of_text_and_images(make_export_run: MakeRun, tmp_path: Path) -> None:
+    """Its towers are as the run file says, and its processor is there."""
+    base, aligned = make_wrapper_pair(tmp_path / "pair", "gemma3")
+    run = make_export_run((base, aligned))
+    (run / "run.yaml").write_text((run / "run.yaml").read_text().replace("towers: aligned", "towers: average"))
+    first = Run.open(run).export(3, tmp_path / "first")
+    name = "multi_modal_projector.mm_input_projection_weight"
+    middle = (stored(base)[name].double() + stored(aligned)[name].double()) / 2
+    torch.testing.assert_close(stored(first)[name].double(), middle, rtol=1e-6, atol=1e-7)
+    assert {path.name for path in aligned.iterdir()} <= {path.name for path in first.iterdir()}
+    assert digests(reproduce(first / "merge.json", tmp_path / "again")) == digests(first)
+    assert not (first / "mergekit.yaml").exists()
 
 
 def test_so_are_those_of_an_adapter(make_export_run: MakeRun, tmp_path: Path) -> None:

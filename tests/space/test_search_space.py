@@ -84,7 +84,7 @@ any_model = st.builds(tensors_of, st.sampled_from(sorted(ARCHITECTURES)), st.int
 )
 
 
-@given(any_model, st.sampled_from(["uniform", "three-parts", "six-parts", "per-layer", "attention-mlp", "profile"]))
+@given(any_model, st.sampled_from([path.stem for path in SHIPPED if "example" not in path.stem]))
 def test_every_tensor_is_in_exactly_one_group(tensors: list[str], space: str) -> None:
     groups = SearchSpace.load(space).resolve(tensors)
     assert sorted(groups.of) == sorted(tensors)
@@ -167,6 +167,18 @@ def test_a_range_may_extrapolate_and_the_run_files_takes_the_place_of_the_spaces
     assert given.ranges == {"head": (0.0, 0.5), "all": (0.0, 1.3)}
     shipped = SearchSpace.load("per-layer", (0.0, 1.3)).resolve(tensors_of("llama", 2))
     assert set(shipped.ranges.values()) == {(0.0, 1.3)}
+
+
+def test_groups_that_are_equal_in_both_checkpoints_have_no_ratio() -> None:
+    tensors = tensors_of("llama", 4)
+    moved = {name: float("self_attn" in name) for name in tensors}
+    groups = SearchSpace.load("profile").resolve(tensors).without_still(moved)
+    attention = tuple(f"layer-{layer}-attention" for layer in range(4))
+    assert groups.names == tuple(groups.ranges) == tuple(groups.knots) == attention
+    assert groups.still == ("embed", *(f"layer-{layer}-mlp" for layer in range(4)), "head")
+    assert set(groups.ratio_of(dict.fromkeys(attention, 0.5))) == {
+        name for name in tensors if "self_attn" in name or "input_layernorm" in name
+    }
 
 
 def test_parts_and_globs_combine() -> None:

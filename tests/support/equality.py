@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.config import EngineSettings
+    from ama_ray.engine.deep_check import Checked
     from ama_ray.engine.verdict import Outputs, Verdict
     from ama_ray.space.search_space import Groups
 
@@ -57,6 +59,7 @@ class Result:
         ends: The same for base and aligned, against fresh engines.
         repeats: See `Answers`.
         prompts: How many prompts there were.
+        merge: Answers after a swap to the first ratios of the deep check.
     """
 
     verdict: Verdict
@@ -64,6 +67,7 @@ class Result:
     ends: tuple[tuple[int, float], tuple[int, float]]
     repeats: bool
     prompts: int
+    merge: Outputs
 
 
 def kept(parameters: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
@@ -73,8 +77,8 @@ def kept(parameters: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
 
 def endpoints(engine: InProcessEngine, pair: Pair, groups: Groups) -> Endpoints:
     """Both endpoints, got from one engine as in a run. Leaves aligned live."""
-    shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-    spans = engine.find_spans(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
+    moved = {name: groups.of[name] for name in pair.names if pair.moved[name]}
+    spans = engine.find_spans(pair.shapes, pair.dtypes, moved)
     names = engine.parameter_bytes
     engine.load_checkpoint(pair.base)
     base = kept(engine.snapshot(names, pair.dtype))
@@ -89,6 +93,43 @@ def drop(engine: InProcessEngine) -> None:
     vars(engine).clear()
     gc.collect()
     cleanup_dist_env_and_memory()
+
+
+def checked(folder: Path, space: str | dict[str, Any], settings: EngineSettings) -> tuple[Checked, list[list[int]]]:
+    """The deep check of `folder/base` and `folder/aligned`, with what it asked."""
+    pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
+    groups = SearchSpace.load(space).resolve(pair.names)
+    subject = Subject.of(pair, groups, settings)
+    engine = InProcessEngine(pair.aligned.folder, settings, deep_check.CONTEXT)
+    engine.call_workers("keep", deep_check.START)
+    engine.attach(endpoints(engine, pair, groups))
+    return deep_check.check(engine, subject), subject.prompts
+
+
+def exactness(folder: Path, space: str | dict[str, Any], settings: EngineSettings) -> tuple[Verdict, tuple[int, float]]:
+    """The deep check, and how plain vLLM on the export compares; each in a process of its own.
+
+    Returns:
+        The verdict; how many prompts have equal tokens in plain vLLM, with the largest difference of their
+        log-probabilities, which is infinite where the deep check has not passed.
+    """
+    found, prompts = in_own_process(checked, folder, space, settings)
+    if not found.verdict.passed:
+        return found.verdict, (0, math.inf)
+    return found.verdict, compare(found.answers, plain_answers(folder, space, settings, prompts))
+
+
+def plain_answers(
+    folder: Path, space: str | dict[str, Any], settings: EngineSettings, prompts: list[list[int]]
+) -> Outputs:
+    """Answers of plain vLLM to the export of the first ratios of the deep check, which goes to `folder/merge`."""
+    pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
+    groups = SearchSpace.load(space).resolve(pair.names)
+    ratios, _ = deep_check.check_ratios(groups.names)
+    merging.export(pair, groups.ratio_of(ratios), folder / "merge")
+    return in_own_process(
+        plain_greedy_logprobs, folder / "merge", settings, deep_check.CONTEXT, prompts, deep_check.NEW_TOKENS
+    )
 
 
 def ask(
@@ -150,17 +191,12 @@ def check(
 ) -> Result:
     """Checks `folder/base` and `folder/aligned`, each vLLM in a process of its own; see `ask`."""
     found = in_own_process(ask, folder, space, settings, spoil)
-    pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
-    groups = SearchSpace.load(space).resolve(pair.names)
-    ratios, _ = deep_check.check_ratios(groups.names)
-    merging.export(pair, groups.ratio_of(ratios), folder / "merge")
-    plain = in_own_process(
-        plain_greedy_logprobs, folder / "merge", settings, deep_check.CONTEXT, found.prompts, deep_check.NEW_TOKENS
-    )
+    plain = plain_answers(folder, space, settings, found.prompts)
     return Result(
         found.verdict,
         compare(found.merge, plain),
         (compare(*found.base), compare(*found.aligned)),
         found.repeats,
         len(found.prompts),
+        found.merge,
     )

@@ -18,7 +18,7 @@ _FILE = """\
 # A search of ama-ray: `ama-ray check {file}`, then `ama-ray search {file}`. Relative paths are relative to this file.
 
 base: {base}  # before RLHF: a folder or hub id of a Hugging Face checkpoint in safetensors
-aligned: {aligned}  # after RLHF: same architecture, same tokenizer; or a LoRA adapter over base
+aligned: {aligned}  # after RLHF: same architecture, same or more tokens; or a LoRA adapter over base
 space: per-layer  # a ratio for each layer; or uniform, three-parts, six-parts, attention-mlp, or a file
 
 reward:

@@ -136,7 +136,7 @@ def check(
         print_json(
             {
                 "run": str(run),
-                "warnings": list(inputs.pair.warnings),
+                "warnings": list(inputs.warnings),
                 "groups": list(inputs.groups.names),
                 "estimate": list(estimate(inputs)),
                 "findings": findings,
@@ -144,7 +144,7 @@ def check(
             }
         )
     else:
-        for warning in inputs.pair.warnings:
+        for warning in inputs.warnings:
             say(f"warning: {warning}")
         groups = ", ".join(inputs.groups.names)
         say(f"{run}: the pair, {len(inputs.groups.names)} groups ({groups}), reward and probes are in order.")
@@ -173,7 +173,7 @@ def distill(
         raise UserError(f"--out {out}: give a file in a folder that is there.")
     inputs = Inputs.open(RunConfig.load(run))
     tell = complain if as_json else say
-    for warning in inputs.pair.warnings:
+    for warning in inputs.warnings:
         tell(f"warning: {warning}")
     points = run_distill(inputs, tell)
     if as_json:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import tempfile
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ama_ray.checkpoints.generation import GENERATION
+from ama_ray.checkpoints.merging import generation_config
 from ama_ray.engine import deep_check
-from ama_ray.engine.arguments import check_arguments, check_ranks, engine_arguments, prepare_processes
+from ama_ray.engine.arguments import check_arguments, check_ranks, engine_arguments, pair_arguments, prepare_processes
 from ama_ray.engine.dtype import resolved
 from ama_ray.engine.server.auth import RequireKey
 from ama_ray.engine.server.protocol import Facts
@@ -89,18 +94,19 @@ class PairServer:
             guard: Makes what is served of vLLM's application, once that has started.
 
         Raises:
-            UserError: The model is not text-only, vLLM does not start, or has died, or the guard's failure came true.
+            UserError: It is no language model, vLLM does not start, or has died, or the guard's failure came true.
         """
-        self.pair.check_is_text_only()
+        self.pair.check_is_language_model()
         self.tell(f"pair of {self.pair.num_bytes / 1e6:.1f} MB; starting vLLM")
         os.environ.pop("VLLM_SERVER_DEV_MODE", None)
         prepare_processes(self.settings.engine)
         try:
-            asyncio.run(self._serve(guard))
+            with tempfile.TemporaryDirectory(prefix="ama_ray-generation-") as scratch:
+                asyncio.run(self._serve(guard, Path(scratch)))
         except (RuntimeError, ValueError) as error:
             raise UserError(f"vLLM does not start on {self.pair.engine_folder}: {one_line(error)}.") from error
 
-    async def _serve(self, guard: Callable[[Application], Awaitable[Guarded]]) -> None:
+    async def _serve(self, guard: Callable[[Application], Awaitable[Guarded]], scratch: Path) -> None:
         import uvicorn
         from vllm.engine.arg_utils import AsyncEngineArgs
 
@@ -122,10 +128,15 @@ class PairServer:
         import_model_classes(pair.engine_folder)
         length = min(settings.max_model_len, pair.context_limit or settings.max_model_len)
         where, utilisation = place(engine, pair.engine_folder, length)
-        arguments = engine_arguments(engine, length) | {
+        arguments = engine_arguments(pair.engine_folder, engine, length) | {
             "model": str(pair.engine_folder),
             "gpu_memory_utilization": utilisation,
         }
+        arguments |= pair_arguments(pair)
+        if generation := generation_config(pair):
+            # vLLM reads what ends a reply from a folder alone, and here that is what an export says.
+            (scratch / GENERATION).write_text(json.dumps(generation), encoding="utf-8")
+            arguments["generation_config"] = str(scratch)
         options = _options(arguments["model"], self.names)
         async with build_async_engine_client_from_engine_args(AsyncEngineArgs(**arguments)) as client:
             control = Control(client)

@@ -27,7 +27,7 @@ def serve(base: str, aligned: str, settings: ServerSettings, tell: Callable[[str
             has died.
     """
     listening = settings.listen()
-    pair = Pair.open(base, aligned)
+    pair = Pair.open(base, aligned, settings.engine.dtype)
     for warning in pair.warnings:
         tell(f"warning: {warning}")
     PairServer(pair, (base, aligned), settings, listening, tell).run(_with_control)

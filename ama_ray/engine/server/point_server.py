@@ -47,7 +47,7 @@ def serve_points(
     """
     listening = settings.listen()
     pair = open_pair(config)
-    groups = SearchSpace.load(config.space, config.range).resolve(pair.names)
+    groups = pair.groups(SearchSpace.load(config.space, config.range))
     for name, ratios in points.items():
         if ratios.keys() != set(groups.names):
             raise UserError(f"{config.out}: the groups of {name} are not those of this pair's search space any more.")

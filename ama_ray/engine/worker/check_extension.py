@@ -109,7 +109,7 @@ class CheckExtension(SwapExtension):
                         elements.fill_(number.get((name, part), 0.0))
                     yield name, tensor
 
-            self._load(numbered())
+            self._load(numbered)
             for name, weight in self._weights().items():
                 found = _count(weight)[_bits(numbers)].tolist()
                 for (tensor, part), elements in zip(number, found, strict=False):

@@ -14,6 +14,7 @@ from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.endpoints import Endpoints, ResidentTensor, StoredTensor
 from ama_ray.engine.worker import nameless, shared_endpoints
 from ama_ray.engine.worker.check_extension import CheckExtension
+from ama_ray.engine.worker.load_extension import kept_in
 from ama_ray.engine.worker.shared_memory import shared
 from ama_ray.engine.worker.swap_extension import SwapError
 
@@ -68,7 +69,7 @@ class PairExtension(CheckExtension):
         self.detach()  # before the next are loaded, so that never four endpoints are in memory
         pair = Pair.read(base, aligned)
         if place == "accelerator":
-            spans = self.find_spans(pair.shapes, group_of)
+            spans = self.find_spans(pair.shapes, pair.dtypes, group_of)
             of_base = dict(self._endpoint(ResidentTensor, pair.base, pair, None))
             of_aligned = dict(self._endpoint(ResidentTensor, pair.aligned, pair, spans))
             endpoints, holds = Endpoints(of_base, of_aligned, spans), 1.0
@@ -96,7 +97,7 @@ class PairExtension(CheckExtension):
                 f"both endpoints take {size / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; use a machine "
                 "with more, or more GPUs, on which they fit (docs/speed.md)"
             )
-        spans = self.find_spans(pair.shapes, group_of)
+        spans = self.find_spans(pair.shapes, pair.dtypes, group_of)
 
         def tensors() -> Iterator[tuple[shared_endpoints.End, str, StoredTensor]]:
             for name, stored in self._endpoint(StoredTensor, pair.base, pair, None):
@@ -111,7 +112,7 @@ class PairExtension(CheckExtension):
     ) -> Iterator[tuple[str, Kept]]:
         self.load_checkpoint(checkpoint)
         for name, live in self._weights().items():
-            yield name, kind.of(live, pair.dtype, spans[name] if spans else None)
+            yield name, kind.of(live, kept_in(name, live, pair.dtype), spans[name] if spans else None)
 
     def count_pair(self, base: str, aligned: str, wanted: Sequence[str]) -> dict[str, list[int]]:
         """See `count`; the shapes are those of a pair."""
@@ -138,4 +139,4 @@ class PairExtension(CheckExtension):
                     is_averaged = name in ratio_of
                     yield name, interpolate(low.to(narrow), high.to(narrow), ratio_of[name]) if is_averaged else high
 
-        self._load(merged())
+        self._load(merged)

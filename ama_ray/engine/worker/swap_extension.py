@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor, runs
 from ama_ray.engine.placement import LOCKED, ON_ACCELERATOR
 from ama_ray.engine.worker.comparison import is_endpoint
 from ama_ray.engine.worker.host_lock import HostLock
 from ama_ray.engine.worker.interpolation import Piece, write
+from ama_ray.engine.worker.load_extension import LoadExtension, SwapError, stored_shapes
 from ama_ray.engine.worker.target_scorer import TargetScorer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from ama_ray.checkpoints.checkpoint import Checkpoint
+    from ama_ray.engine.endpoints import Endpoints, Span
     from ama_ray.engine.placement import Place
+
+__all__ = ["SwapError", "SwapExtension", "check_cache"]
 
 SAMPLES_PER_PARAMETER = 32
 """Elements of each parameter that the checksum looks at after every swap."""
-
-
-class SwapError(RuntimeError):
-    """The live weights are not the interpolation that was asked for; the engine must not be scored."""
 
 
 def check_cache(is_empty: bool) -> None:
@@ -40,92 +38,14 @@ def check_cache(is_empty: bool) -> None:
         raise SwapError("vLLM did not reset its prefix cache, so what it answers could be of other weights")
 
 
-class SwapExtension:
-    """Mixed into vLLM's worker by `worker_extension_cls`; called through `collective_rpc`."""
+class SwapExtension(LoadExtension):
+    """`LoadExtension` that interpolates between two endpoints."""
 
-    model_runner: Any
-    vllm_config: Any
-    device: torch.device
-    reload_weights: Any
-    """The worker's own, which sets vLLM's configuration for the layers that ask for it while they load."""
     _lock: HostLock | None = None
-    _live_ratios: Mapping[str, float]
-    """What the last swap made live; empty where that is not known."""
-    _loaded_buffers: frozenset[str] = frozenset()
-    """The buffers that vLLM loads from checkpoints, as it does `layer_scalar` of Gemma 4: swapped as parameters are."""
-
-    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Streams a checkpoint into the live weights tensor by tensor, vLLM's post-processing included."""
-        self._load(checkpoint.stream())
-
-    def _load(self, tensors: Iterator[tuple[str, torch.Tensor]]) -> None:
-        """Has vLLM load tensors of a checkpoint's names and shapes into the live weights, as it loads a checkpoint."""
-        self._live_ratios = {}
-        self.reload_weights(weights_iterator=tensors)
 
     def score_targets(self) -> None:
         """Has prompts scored by `TargetScorer` from here on."""
         TargetScorer(self.model_runner)
-
-    def parameter_bytes(self) -> dict[str, int]:
-        """Size of every live parameter, and of every buffer that is loaded as one."""
-        return {name: parameter.nbytes for name, parameter in self._weights().items()}
-
-    def snapshot(
-        self, names: Collection[str], narrow: torch.dtype, spans: Mapping[str, tuple[Span, ...]] | None
-    ) -> dict[str, StoredTensor]:
-        """Some live parameters, or of each only the elements in its spans (`StoredTensor.of`)."""
-        parameters = self._weights()
-        return {name: StoredTensor.of(parameters[name], narrow, spans[name] if spans else None) for name in names}
-
-    def find_spans(
-        self, shapes: Mapping[str, Sequence[int]], group_of: Mapping[str, str]
-    ) -> dict[str, tuple[Span, ...]]:
-        """Finds which elements of the engine's parameters belong to which group.
-
-        The engine fuses, shards, transposes and pads the tensors of a checkpoint in its own way. Rather than
-        repeating that, this loads a checkpoint whose tensors hold the number of their group, and reads the result.
-        Destroys the live weights.
-
-        Args:
-            shapes: Shape by tensor name of the checkpoint.
-            group_of: Group by tensor name of the checkpoint; tensors that have none are in no span.
-
-        Raises:
-            SwapError: A parameter holds something else than these numbers and zeros.
-        """
-        groups = sorted(set(group_of.values()))
-        label = {group: index + 1 for index, group in enumerate(groups)}
-        dtype = self.model_runner.model_config.dtype
-        if len(groups) > 2 / torch.finfo(dtype).eps:
-            raise ValueError(f"{len(groups)} groups are more than {dtype} can count; use fewer groups or float32")
-
-        def labelled() -> Iterator[tuple[str, torch.Tensor]]:
-            for name, shape in shapes.items():
-                number = label[group_of[name]] if name in group_of else 0
-                yield name, torch.full(tuple(shape), float(number), dtype=dtype)
-
-        self._loaded_buffers = frozenset()
-        for parameter in self._weights().values():
-            parameter.zero_()
-        before = {name: buffer.clone() for name, buffer in self._buffers()}
-        self._load(labelled())
-        labels = {0.0, *map(float, label.values())}
-
-        def holds_labels(tensor: torch.Tensor) -> bool:
-            return labels.issuperset(value for value, _, _ in runs(tensor))
-
-        self._loaded_buffers = frozenset(
-            name for name, buffer in self._buffers() if not torch.equal(buffer, before[name]) and holds_labels(buffer)
-        )
-        spans = {}
-        for name, parameter in self._weights().items():
-            found = runs(parameter)
-            if not labels.issuperset(value for value, _, _ in found):
-                raise SwapError(f"vLLM transforms {name} at loading, so that its groups cannot be told apart")
-            # Zero is what no group has: tensors without one, and padding of the engine's own, equal in both endpoints.
-            spans[name] = tuple(Span(start, end, groups[int(value) - 1]) for value, start, end in found if value)
-        return spans
 
     def attach(self, endpoints: Endpoints, place: Place, holds: float = 1.0) -> None:
         """Maps both endpoints; from here on `swap` writes the live weights.
@@ -144,6 +64,7 @@ class SwapExtension:
                 has for it.
         """
         self._loaded_buffers = frozenset(name for name, _ in self._buffers()) & endpoints.base.keys()
+        self._take_over(endpoints, holds)
         live = self._weights()
         if live.keys() != endpoints.base.keys() or live.keys() != endpoints.aligned.keys():
             odd = sorted(live.keys() ^ endpoints.base.keys()) + sorted(live.keys() ^ endpoints.aligned.keys())
@@ -189,6 +110,30 @@ class SwapExtension:
         self._sample_base, self._sample_aligned, self._sample_eps, self._sample_group = (
             torch.cat(of_all).to(self.device) for of_all in zip(*samples, strict=True)
         )
+
+    def _take_over(self, endpoints: Endpoints, holds: float) -> None:
+        """Finds out what is handed over, and which parameters that makes up: those that no endpoint has.
+
+        Raises:
+            SwapError: Handing over the endpoint that is live does not leave there what is there.
+        """
+        ends = endpoints.aligned if holds else endpoints.base
+        self._stored_tensors = {
+            stored: ends[name].tensor().view(shape).to(self.device, copy=True)
+            for name, (stored, shape) in stored_shapes(ends).items()
+        }
+        self._derived = frozenset()
+        if not self._stored_tensors:
+            return
+        live = self._weights()
+        derived = {name: live[name] for name in live.keys() - endpoints.base.keys()}
+        before = {name: tensor.clone() for name, tensor in derived.items()}
+        for tensor in derived.values():
+            tensor.zero_()
+        self._fill(self._stored_tensors)
+        if odd := sorted(name for name, tensor in derived.items() if not torch.equal(tensor, before[name])):
+            raise SwapError(f"vLLM does not load these parameters a second time as at its start: {', '.join(odd)}")
+        self._derived = frozenset(derived)
 
     def detach(self) -> None:
         """Lets go of the endpoints; until others are attached, there is nothing to swap.
@@ -241,6 +186,8 @@ class SwapExtension:
                 ((piece, ratios[piece.group]) for piece in self._pieces if piece.group in stale),
                 locked=self._lock is not None,
             )
+            if stale and self._stored_tensors and self._derived - self._fill(self._stored_tensors):
+                raise SwapError(f"vLLM did not take these tensors again: {', '.join(self._stored_tensors)}")
         self.verify(ratios)
         self._live_ratios = dict(ratios)
 
@@ -266,20 +213,3 @@ class SwapExtension:
             owner = [name for name, flat in live.items() for _ in range(len(self._positions(flat)))]
             names = sorted({owner[index] for index in wrong.nonzero().flatten().tolist()})
             raise SwapError(f"the swap to {dict(ratios)} did not reach these parameters: {', '.join(names)}")
-
-    def _buffers(self) -> list[tuple[str, torch.Tensor]]:
-        """The buffers that could be loaded from a checkpoint, by name."""
-        named = self.model_runner.get_model().named_buffers()
-        return [(name, buffer) for name, buffer in named if buffer.is_floating_point() and buffer.is_contiguous()]
-
-    def _weights(self) -> dict[str, torch.Tensor]:
-        """The live parameters, and the buffers that are loaded as they are; tied ones appear once.
-
-        Raises:
-            SwapError: A parameter is empty: a kernel packed it away, and a swap could not reach it.
-        """
-        weights = {name: parameter.data for name, parameter in self.model_runner.get_model().named_parameters()}
-        packed = [name for name, tensor in weights.items() if tensor.numel() == 0 or not tensor.is_contiguous()]
-        if packed:
-            raise SwapError(f"vLLM keeps these parameters where a swap cannot reach them: {', '.join(packed)}")
-        return weights | {name: buffer for name, buffer in self._buffers() if name in self._loaded_buffers}

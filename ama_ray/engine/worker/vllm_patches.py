@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from ama_ray.engine.worker.pair_extension import PairExtension
+from ama_ray.engine.worker.pair_loader import PairLoader
 
-__all__ = ["PairExtension"]
+__all__ = ["PairExtension", "PairLoader"]
 
 
 def _keep_plain_weights() -> None:
@@ -24,8 +25,16 @@ def _keep_plain_weights() -> None:
     from torch.nn.functional import linear
     from vllm.model_executor.layers import utils
 
+    as_vllm_does = utils.dispatch_cpu_unquantized_gemm
+
     def dispatch(layer: Any, remove_weight: bool) -> None:
-        layer.cpu_linear = linear
+        if layer.weight.ndim == 2:
+            layer.cpu_linear = linear
+            return
+        # A convolution's kernel reads its weight in a packed order only: the same elements, where a swap reaches them.
+        as_vllm_does(layer, remove_weight)
+        # The copy in plain order would be stale after a swap; only speculative decoding reads it.
+        vars(layer).pop("_cpu_unpacked_conv_weight", None)
 
     utils.dispatch_cpu_unquantized_gemm = dispatch
 

@@ -10,6 +10,7 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ama_ray.config import Chat
+from ama_ray.data.prompting import encoded
 from ama_ray.data.thinking import Thinking
 from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.errors import UserError
@@ -99,7 +100,7 @@ class EngineLM(TemplateLM):
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Token ids of a text; special tokens in front, unless the text already begins with them."""
         if add_special_tokens is None:
-            add_special_tokens = not string.startswith(self.tokenizer.decode(self.prefix_token_id))
+            return encoded(self.tokenizer, string)
         tokens: list[int] = self.tokenizer.encode(string, add_special_tokens=add_special_tokens)
         return tokens
 
@@ -176,8 +177,7 @@ class EngineLM(TemplateLM):
             raise UserError("its replies are sampled, and probes are greedy; set `do_sample: false` in the task file")
         if others := sorted(settings.keys() - IGNORED):
             raise UserError(f"the generation setting {others[0]!r} is not supported; remove it from the task file")
-        most, begins = settings["max_gen_toks"], self.tokenizer.bos_token
-        tokens = self.tokenizer.encode(context, add_special_tokens=begins is None or not context.startswith(begins))
+        most, tokens = settings["max_gen_toks"], encoded(self.tokenizer, context)
         if self._limit is not None:
             if most >= self._limit:
                 raise UserError(

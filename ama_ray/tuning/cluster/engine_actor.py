@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ama_ray.engine import deep_check
 from ama_ray.engine.deep_check import Checked
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 class EngineActor:
     """An engine in a Ray process of its own. What its methods return belongs to the caller and outlives the actor."""
 
-    def __init__(self, folder: Path, settings: EngineSettings, context_length: int) -> None:
+    def __init__(self, folder: Path, settings: EngineSettings, context_length: int, of_pair: Mapping[str, Any]) -> None:
         from ama_ray.engine.start import start_engine
 
-        self._engine = start_engine(folder, settings, context_length)
+        self._engine = start_engine(folder, settings, context_length, of_pair)
 
     def start(self, subject: Subject | None = None, *, again: bool = False) -> None:
         """Returns once the engine has started.
@@ -88,10 +88,10 @@ class EngineActor:
             yield self._engine.snapshot(some, narrow, spans)
 
     def find_spans(
-        self, shapes: Mapping[str, tuple[int, ...]], group_of: Mapping[str, str]
+        self, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, torch.dtype], group_of: Mapping[str, str]
     ) -> dict[str, tuple[Span, ...]]:
-        """See `SwapExtension.find_spans`."""
-        return self._engine.find_spans(shapes, group_of)
+        """See `LoadExtension.find_spans`."""
+        return self._engine.find_spans(shapes, dtypes, group_of)
 
     def attach(self, endpoints: StoredEndpoints) -> None:
         """Maps the endpoints, so that `swap` can interpolate them."""

@@ -37,15 +37,15 @@ def check_servers(inputs: Inputs, context_length: int) -> None:
     settings = inputs.config.engine
     for url in settings.url:
         known = facts(url, _key(settings))
-        if known.checksum != inputs.pair.checksum:
-            raise UserError(
-                f"engine.url: the server at {url} has another pair ({known.base} and {known.aligned}); start one with "
-                f"`ama-ray engine --pair {inputs.config.base} {inputs.config.aligned}`."
-            )
         if known.dtype != settings.dtype:
             raise UserError(
                 f"engine.url: the server at {url} computes in {known.dtype}, and the run in {settings.dtype}; give "
                 "both the same --dtype and engine.dtype."
+            )
+        if known.checksum != inputs.pair.checksum:
+            raise UserError(
+                f"engine.url: the server at {url} has another pair ({known.base} and {known.aligned}); start one with "
+                f"`ama-ray engine --pair {inputs.config.base} {inputs.config.aligned}`."
             )
         if known.context_length < context_length:
             raise UserError(

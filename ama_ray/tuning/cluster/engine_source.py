@@ -63,8 +63,8 @@ class StoredEndpoints:
         Tensors that are equal in both checkpoints are stored once, and no swap touches them.
         """
         parts = 2 + pair.num_bytes // 2 // PART
-        shapes = {name: pair.aligned.tensors[name].shape for name in pair.names}
-        spans = loader.find_spans.remote(shapes, {name: groups.of[name] for name in pair.names if pair.moved[name]})
+        moved = {name: groups.of[name] for name in pair.names if pair.moved[name]}
+        spans = loader.find_spans.remote(pair.shapes, pair.dtypes, moved)
         load = loader.load.options(num_returns=parts).remote
         base, aligned = load(pair.base, pair.dtype, parts), load(pair.aligned, pair.dtype, parts, spans)
         return cls(tuple(base), tuple(aligned), spans, pair.engine_ratio)
@@ -153,18 +153,20 @@ class InProcess:
         settings: The precision and the resources of the engine.
         context_length: How many tokens of context the engine must take.
         endpoints: Both endpoints, of which some parts may still be under way.
+        of_pair: Arguments of vLLM by which it starts on the pair (`pair_arguments`).
     """
 
     folder: Path
     settings: EngineSettings
     context_length: int
     endpoints: RunEndpoints
+    of_pair: Mapping[str, Any]
 
     def get(self) -> Engine:
         """Starts it, and waits for the endpoints."""
         from ama_ray.engine.start import start_engine
 
-        engine = start_engine(self.folder, self.settings, self.context_length)
+        engine = start_engine(self.folder, self.settings, self.context_length, self.of_pair)
         self.endpoints.attach_to(engine)
         return engine
 

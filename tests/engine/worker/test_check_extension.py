@@ -14,9 +14,10 @@ from ama_ray.engine.worker.check_extension import CheckExtension
 from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 SHAPES = {"q": (4, 6), "k": (2, 6), "norm": (6,), "layer_scalar": (1,)}
+DTYPES = dict.fromkeys(SHAPES, torch.bfloat16)
 GROUP_OF = {"q": "attention", "k": "attention", "norm": "rest", "layer_scalar": "rest"}
 
 
@@ -40,7 +41,7 @@ class Worker(CheckExtension):
         self.vllm_config = SimpleNamespace(parallel_config=SimpleNamespace(world_size=ranks))
         self.model_runner = SimpleNamespace(get_model=lambda: self.model, model_config=SimpleNamespace(dtype=dtype))
 
-    def _load(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
+    def _load(self, tensors: Callable[[], Iterable[tuple[str, torch.Tensor]]]) -> None:
         self._live_ratios = {}
         where = {
             "q": self.model.qk[:4],
@@ -48,7 +49,7 @@ class Worker(CheckExtension):
             "norm": self.model.norm,
             "layer_scalar": self.model.layer_scalar,
         }
-        for name, tensor in tensors:
+        for name, tensor in tensors():
             count = self.dropped.get(name, tensor.numel())
             where[name].view(-1)[:count] = tensor.view(-1)[:count].to(where[name].dtype)
 
@@ -60,11 +61,11 @@ def endpoint(seed: int) -> dict[str, torch.Tensor]:
 
 def attached(worker: Worker) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Attaches two random endpoints, got as in a run; returns their tensors."""
-    spans = worker.find_spans(SHAPES, GROUP_OF)
+    spans = worker.find_spans(SHAPES, DTYPES, GROUP_OF)
     base, aligned = endpoint(0), endpoint(1)
-    worker._load(base.items())
+    worker._load(base.items)
     of_base = {name: StoredTensor.of(t.clone(), torch.bfloat16) for name, t in worker._weights().items()}
-    worker._load(aligned.items())
+    worker._load(aligned.items)
     of_aligned = {
         name: StoredTensor.of(t.clone(), torch.bfloat16, spans[name]) for name, t in worker._weights().items()
     }
@@ -138,19 +139,19 @@ def test_a_model_is_compared_with_what_it_was() -> None:
 def test_endpoints_are_attached_only_to_the_weights_that_they_are(holds: float, place: str) -> None:
     """In another layout, as on another GPU, sizes are the same, and every value is there."""
     worker = Worker()
-    spans = worker.find_spans(SHAPES, GROUP_OF)
+    spans = worker.find_spans(SHAPES, DTYPES, GROUP_OF)
     base, aligned = endpoint(0), endpoint(1)
     base["q"][0] = aligned["q"][0]  # equal rows, which are in no span of their own
-    worker._load(base.items())
+    worker._load(base.items)
     of_base = {name: StoredTensor.of(t.clone(), torch.bfloat16) for name, t in worker._weights().items()}
-    worker._load(aligned.items())
+    worker._load(aligned.items)
     of_aligned = {
         name: StoredTensor.of(t.clone(), torch.bfloat16, spans[name]) for name, t in worker._weights().items()
     }
     endpoints = Endpoints(of_base, of_aligned, spans)
     with pytest.raises(SwapError, match="another layout"):
         worker.attach(endpoints, "object_store", 0.0)
-    worker._load((aligned if holds else base).items())
+    worker._load((aligned if holds else base).items)
     worker.attach(endpoints, "object_store", holds)
     live = worker._weights()[place]
     live.view(-1)[-1] += 1

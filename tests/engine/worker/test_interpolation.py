@@ -165,12 +165,14 @@ def test_what_is_streamed_arrives_before_it_is_used(
 def test_loading_goes_through_the_worker() -> None:
     """Whose `reload_weights` sets vLLM's configuration, which the model runner's own does not."""
     streamed: list[Any] = []
+    model = torch.nn.Linear(1, 1, bias=False)
 
     def reload_weights(*, weights_iterator: Iterable[Any]) -> None:
         streamed.extend(weights_iterator)
+        model.weight.data.zero_()
 
     extension = SwapExtension()
-    extension.model_runner = SimpleNamespace(reload_weights=None)
+    extension.model_runner = SimpleNamespace(reload_weights=None, get_model=lambda: model)
     extension.reload_weights = reload_weights
     checkpoint: Any = SimpleNamespace(stream=lambda: iter([("weight", torch.zeros(1))]))
     extension.load_checkpoint(checkpoint)

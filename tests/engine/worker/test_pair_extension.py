@@ -34,7 +34,7 @@ class Worker(PairExtension):
     def layout(self) -> dict[str, str]:
         return {"device": "a stand-in"}
 
-    def find_spans(self, shapes: Any, group_of: Any) -> dict[str, tuple[Span, ...]]:
+    def find_spans(self, shapes: Any, dtypes: Any, group_of: Any) -> dict[str, tuple[Span, ...]]:
         self.model.weight.data.zero_()
         return {"weight": (Span(0, 4, "all"),)}
 
@@ -46,7 +46,7 @@ class Worker(PairExtension):
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
-    pair = SimpleNamespace(base=BASE, aligned=ALIGNED, shapes={}, dtype=torch.float32, engine_ratio=1.0)
+    pair = SimpleNamespace(base=BASE, aligned=ALIGNED, shapes={}, dtypes={}, dtype=torch.float32, engine_ratio=1.0)
     gc.collect()  # workers of the last test, which would share what they have
     monkeypatch.setattr(Pair, "read", lambda base, aligned: pair)
     return Worker()

@@ -1,0 +1,37 @@
+"""Files of JSON that belong to a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ama_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a file holds.
+
+    Raises:
+        UserError: It is missing, or holds something else.
+    """
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; name a folder that save_pretrained wrote.") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); copy or download it again.") from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{path}: a JSON object is expected; copy or download it again.")
+    return fields
+
+
+def read_json_if_there(path: Path) -> dict[str, Any]:
+    """The object that a file holds; empty where there is no file.
+
+    Raises:
+        UserError: It holds something else.
+    """
+    return read_json(path) if path.is_file() else {}
