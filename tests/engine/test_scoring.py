@@ -130,7 +130,7 @@ def with_a_stale_cache(requests: Sequence[Continuations]) -> tuple[list[list[flo
     again: list[Any] = []
 
     def counted(prompts: Any, params: list[dict[str, Any]], finished: Any) -> Any:
-        again.extend(fields for fields in params if fields["skip_reading_prefix_cache"])
+        again.extend(fields for fields in params if fields.get("skip_reading_prefix_cache"))
         return run(prompts, params, finished)
 
     with changed(engine, reset_cache=lambda: None, _run=counted):
