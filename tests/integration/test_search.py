@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -50,7 +51,8 @@ class Searched:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     folder = tmp_path_factory.mktemp("search")
     out, data = folder / "run", folder / "data"
-    fields = {"trials": TRIALS, "early_stopping": False, "report": {"samples": 1}} | fewer_items(data, 50, 100)
+    fields: dict[str, Any] = {"trials": TRIALS, "early_stopping": False, "report": {"samples": 1}}
+    fields |= fewer_items(data, 50, 100)
     lines: list[str] = []
     found = ama_ray.search(ROOT / "run.yaml", **fields, out=out, progress=lines.append)
     return Searched(found, out, data, lines)
