@@ -110,7 +110,6 @@ BAD_RUNS: list[tuple[dict[str, Any], str]] = [
     ({"space": {"groups": [{"name": "a", "tensors": ["*mlp*"]}]}}, "embed_tokens"),
     ({"trials": 2}, "trials"),
     ({"seed": 2**32}, "seed"),
-    ({"engine": {"dtype": "bfloat16"}}, "engine.dtype"),
     ({"reward": {"kind": "function", "prompts": {"file": "none.jsonl"}, "scorer": "reward.py:score"}}, "none.jsonl"),
     (
         {
