@@ -42,4 +42,4 @@ def answers(
     engine.swap(dict.fromkeys(groups.names, ratio))
     replies = engine.generate([Generation(prompt, most, ends=opened.ends.ids) for prompt in prompts])
     scores = engine.loglikelihoods([Continuations(context, (continuation,)) for context, continuation in asked])
-    return [reply for (reply,) in replies], [score for (score,) in scores]
+    return [reply.text for (reply,) in replies], [score for (score,) in scores]
