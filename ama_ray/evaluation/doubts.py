@@ -10,6 +10,7 @@ from ama_ray.scores.metrics import METRICS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ama_ray.engine.replies import Reply
     from ama_ray.engine.requests import Request
     from ama_ray.evaluation.evaluation import Answers, Evaluation
     from ama_ray.scores.objectives import Objectives
@@ -45,6 +46,9 @@ def doubts(evaluation: Evaluation, objectives: Objectives, answers: Answers) -> 
             )
 
 
-def _is_silent(requests: Sequence[Request], answers: Sequence[Sequence[str]]) -> bool:
+def _is_silent(requests: Sequence[Request], answers: Sequence[Sequence[Reply]]) -> bool:
     asked = zip(requests, answers, strict=True)
-    return all(isinstance(request, Generation) and not any(map(str.strip, replies)) for request, replies in asked)
+    return all(
+        isinstance(request, Generation) and not any(reply.text.strip() for reply in replies)
+        for request, replies in asked
+    )

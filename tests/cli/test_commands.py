@@ -158,20 +158,11 @@ def test_a_folder_with_something_in_it_is_never_written_over(
 
 
 @pytest.mark.usefixtures("no_ray")
-def test_a_file_where_the_run_should_go_and_a_scorer_that_cannot_travel_are_named(
-    write_run: Callable[..., Path], tmp_path: Path, run: Command
-) -> None:
+def test_a_file_where_the_run_should_go_is_named(write_run: Callable[..., Path], tmp_path: Path, run: Command) -> None:
     (tmp_path / "file").write_text("")
     ended = run("search", write_run(out="file"))
     assert ended.code == 2
     assert "file: cannot be the folder of a run" in ended.err
-    file = write_run()
-    body = "def score(rows, replies):\n    return [float(LOCK.locked())] * len(replies)\n"
-    scorer = f"import threading\nLOCK = threading.Lock()\n{body}"
-    (tmp_path / "reward.py").write_text(scorer)
-    ended = run("search", file)
-    assert ended.code == 2
-    assert "reward.py cannot be sent to the trials" in ended.err
 
 
 def test_show_and_export_name_what_is_missing(tmp_path: Path, run: Command) -> None:

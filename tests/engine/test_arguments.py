@@ -36,6 +36,7 @@ def test_several_gpus_share_an_engine_by_processes_that_vllm_starts_itself(
     gpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(arguments, "is_recurrent", lambda folder: False)
     four, one = (engine_arguments(Path(), EngineSettings(gpus=gpus), 64) for gpus in (4, 1))
     assert (four["tensor_parallel_size"], four["distributed_executor_backend"]) == (4, "mp")
     assert one == engine_arguments(Path(), EngineSettings(gpus=0), 64) == engine_arguments(Path(), EngineSettings(), 64)
@@ -112,5 +113,5 @@ def test_what_is_refused_or_set_is_what_vllm_has(tmp_path: Path) -> None:
 
 
 def test_nothing_is_imported_where_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arguments, "difflib", SimpleNamespace())
+    monkeypatch.setattr(arguments, "did_you_mean", None)
     check_arguments(EngineSettings())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ama_ray.config import RunConfig
+from ama_ray.engine.replies import Reply
 from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.evaluation.doubts import doubts
 from ama_ray.evaluation.evaluation import Answers, Evaluation
@@ -43,7 +44,7 @@ def told(folder: Path, right: int, reply: str = "yes", answer: str = "yes", **re
         answers[place] = [-1.0, -2.0] if position < right else [-2.0, -1.0]
     for place, request in enumerate(evaluation.requests):
         if isinstance(request, Generation):
-            answers[place] = [reply] * request.n
+            answers[place] = [Reply(reply)] * request.n
         assert isinstance(request, Generation | Continuations)
     return list(doubts(evaluation, objectives_of(config), Answers(tuple(answers))))
 

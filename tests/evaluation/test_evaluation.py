@@ -8,6 +8,7 @@ import pytest
 
 from ama_ray.config import RunConfig
 from ama_ray.data.splits import PARTS
+from ama_ray.engine.replies import Reply
 from ama_ray.engine.requests import Continuations
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
@@ -179,7 +180,7 @@ def test_the_tokens_of_items_add_up_to_those_of_all_requests(tmp_path: Path) -> 
 @pytest.mark.parametrize("spoilt", [[math.nan, -1.0], [-1.0, math.nan]])
 def test_a_log_likelihood_that_is_nan_scores_nothing(tmp_path: Path, spoilt: list[float]) -> None:
     evaluation = prepare(tmp_path)[0]["search"]
-    answers = [[-1.0, -2.0] if isinstance(request, Continuations) else [""] for request in evaluation.requests]
+    answers = [[-1.0, -2.0] if isinstance(request, Continuations) else [Reply("")] for request in evaluation.requests]
     sound = Answers(tuple(answers))
     evaluation.measure_probes(sound, sound)
     place = evaluation.places["facts"][-1]

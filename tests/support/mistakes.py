@@ -45,7 +45,7 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
     "no base": (
         "base: org/base\n",
         "",
-        "base: this field is missing (the checkpoint from before RLHF, in safetensors).",
+        "base: this field is missing (the checkpoint from before RLHF, in safetensors; on the hub also id@revision).",
     ),
     "no prompts": (
         "  prompts: {file: prompts.jsonl}\n",
@@ -74,7 +74,7 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
     "half a GPU": (
         "out:",
         "engine: {gpus: 0.5}\nout:",
-        "engine.gpus: this is 0.5 and must be a whole number, at least 0, at most 1.",
+        "engine.gpus: this is 0.5 and must be a whole number, at least 0.",
     ),
     "a share in percent": (
         "out:",
@@ -94,7 +94,7 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
     "a file for its mapping": (
         "{file: prompts.jsonl}",
         "prompts.jsonl",
-        'line 5, reward.prompts: this is "prompts.jsonl" and must be a mapping with the fields file, report_file',
+        'line 5, reward.prompts: this is "prompts.jsonl" and must be a mapping with the fields chat, system',
     ),
     "a mapping for a list": (
         "  - {preset: arc_easy}\n  - {name: facts, family: knowledge, kind: choice, file: facts.jsonl}\n",
@@ -134,8 +134,8 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
     "a kind of reward that there is not": (
         "kind: function",
         "kind: functoin",
-        'line 4, reward.kind: there is no kind "functoin", and the kinds are function, model, pairwise, judge; did '
-        "you mean function?",
+        'line 4, reward.kind: there is no kind "functoin", and the kinds are function, model, pairwise, judge, math, '
+        "code, regex, json; did you mean function?",
     ),
     "a kind of probe that there is not": (
         "kind: choice",
@@ -186,8 +186,8 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
     "a constraint on a probe": (
         "out:",
         "constraints: {probe.fact: <= 0.1}\nout:",
-        "constraints: there is no 'probe.fact'; there are reward, tax, probe.arc_easy, probe.facts and family.NAME; "
-        "did you mean probe.facts?",
+        "constraints: there is no 'probe.fact'; there are reward, tax, tokens, probe.arc_easy, probe.facts and "
+        "family.NAME; did you mean probe.facts?",
     ),
     "a sampler": ("out:", "sampler: tpee\nout:", "sampler: there is no sampler 'tpee'; name one of auto, nehvi"),
     "storage that is a path": (

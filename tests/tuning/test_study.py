@@ -67,7 +67,7 @@ def test_any_optuna_dashboard_can_open_the_journal(tmp_path: Path) -> None:
     (summary,) = optuna.get_all_study_summaries(optuna.storages.JournalStorage(backend))
     assert (summary.study_name, len(summary.directions)) == ("mine", 3)
     assert [each.name for each in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
-    assert study.metric_names == ["kind", "safe", "tax"]
+    assert study.metric_names == ["helpful", "reward", "tax"]
 
 
 @pytest.fixture(scope="module")

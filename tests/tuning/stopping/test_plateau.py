@@ -111,7 +111,8 @@ def test_a_search_that_hands_out_all_its_trials_was_not_ended(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("stop", "where"), [({"patience": 0}, "stop: patience: .*1"), ({"patient": 3}, "stop: pat"), (12, "stop: ")]
+    ("stop", "where"),
+    [({"patience": 0}, r"stop\.patience: .*1"), ({"patient": 3}, r"stop\.patient: .*patience"), (12, "stop: ")],
 )
 def test_what_is_no_stop_is_refused(tmp_path: Path, stop: object, where: str) -> None:
     with pytest.raises(UserError, match=where):
