@@ -8,7 +8,6 @@ from huggingface_hub.errors import StrictDataclassError
 
 from ama_ray.checkpoints.json_file import read_json
 from ama_ray.checkpoints.lora import is_adapter
-from ama_ray.checkpoints.transformers_internals import import_light
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: It is missing, invalid, of a quantised model, or of another transformers than is here.
     """
-    import_light()
     from transformers import CONFIG_MAPPING
 
     path = folder / "config.json"
