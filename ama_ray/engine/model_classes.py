@@ -51,9 +51,10 @@ def is_recurrent(folder: Path) -> bool:
     Args:
         folder: A checkpoint.
     """
-    from vllm.model_executor.models.interfaces import has_inner_state
+    from vllm.model_executor.models.interfaces import has_inner_state, is_hybrid
 
-    return any(has_inner_state(model_class) for _, model_class in _classes(folder))
+    # Wrappers of hybrids say of themselves that they are hybrids alone.
+    return any(has_inner_state(each) or is_hybrid(each) for _, each in _classes(folder))
 
 
 def _classes(folder: Path) -> Iterator[tuple[str, Any]]:
