@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from ama_ray.checkpoints.parts import beside, of_size, updated
 from ama_ray.checkpoints.weight_files import INDEX, TensorInfo, placed, read_headers, weight_files
 from ama_ray.config.fields import id_and_revision, is_hub_id
 from ama_ray.errors import UserError, one_line
+from ama_ray.reading import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -124,10 +127,12 @@ def fetch(source: str, patterns: tuple[str, ...] = (*SMALL_FILES, INDEX, CONFIG)
     """The folder of a checkpoint; what matches `patterns` is downloaded if `source` is a model on the hub.
 
     Raises:
-        UserError: There is no such folder, or the hub does not give out such a model.
+        UserError: There is no such folder, it holds something else than files and folders, or the hub does not give
+            out such a model.
     """
     path = Path(source).expanduser()
     if path.is_dir():
+        _check_regular(path)
         return path
     if path.exists():
         raise UserError(f"{source}: this is a file; name the folder of the checkpoint.")
@@ -146,6 +151,22 @@ def fetch(source: str, patterns: tuple[str, ...] = (*SMALL_FILES, INDEX, CONFIG)
         raise _unknown(source, error) from None
     except (OSError, ValueError) as error:
         raise _unknown(source, error) from None
+
+
+def _check_regular(folder: Path) -> None:
+    """Refuses pipes, devices and files without end, before a library opens them.
+
+    Raises:
+        UserError: A file is none that can be read, or is small in any checkpoint and large here.
+    """
+    for path in (*folder.iterdir(), *folder.glob("additional_chat_templates/*")):
+        with suppress(FileNotFoundError):  # a link of the hub's cache to what was not downloaded
+            found = path.stat()
+            is_small = any(path.relative_to(folder).match(pattern) for pattern in SMALL_FILES)
+            if not stat.S_ISDIR(found.st_mode) and not stat.S_ISREG(found.st_mode):
+                raise UserError(f"{path}: not a regular file; remove it, or copy or download it again.")
+            if is_small and found.st_size > LIMIT:
+                raise UserError(f"{path}: {found.st_size} bytes, and {LIMIT} are the most; copy or download it again.")
 
 
 def _unknown(source: str, error: Exception) -> UserError:

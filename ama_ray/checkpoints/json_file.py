@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import os
 from typing import TYPE_CHECKING, Any
 
+from ama_ray import reading
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,12 +16,14 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object that a file holds.
 
     Raises:
-        UserError: It is missing, or holds something else.
+        UserError: It is missing, no regular file, or holds something else.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = reading.read_json(path)
     except FileNotFoundError:
         raise UserError(f"{path}: missing; name a folder that save_pretrained wrote.") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); copy or download it again.") from None
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error}); copy or download it again.") from None
     if not isinstance(fields, dict):
@@ -32,6 +35,6 @@ def read_json_if_there(path: Path) -> dict[str, Any]:
     """The object that a file holds; empty where there is no file.
 
     Raises:
-        UserError: It holds something else.
+        UserError: It is no regular file, or holds something else.
     """
-    return read_json(path) if path.is_file() else {}
+    return read_json(path) if os.path.lexists(path) else {}

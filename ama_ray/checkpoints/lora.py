@@ -11,11 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from ama_ray.checkpoints.adapter_settings import CONFIG, MERGE, read_settings
 from ama_ray.checkpoints.parts import EMBEDDINGS, HEADS, beside, by_structure, find, is_tied, unwrapped
-from ama_ray.errors import UserError, one_line
+from ama_ray.checkpoints.safetensors_file import opened
+from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -86,12 +87,9 @@ class Adapter:
         path = folder / WEIGHTS
         if not path.is_file():
             raise UserError(f"{path}: missing; save the adapter with save_pretrained, and as safetensors.")
-        try:
-            with safe_open(path, "pt") as file:
-                names = _without_copies(set(file.keys()))
-                stored = {name: tuple(file.get_slice(name).get_shape()) for name in names}
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again.") from None
+        with opened(path) as file:
+            names = _without_copies(set(file.keys()))
+            stored = {name: tuple(file.get_slice(name).get_shape()) for name in names}
         changes: dict[str, Change] = {}
         grown: dict[str, tuple[int, ...]] = {}
         used: set[str] = set()

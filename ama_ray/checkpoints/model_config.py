@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub.errors import StrictDataclassError
-
 from ama_ray.checkpoints.json_file import read_json
 from ama_ray.checkpoints.lora import is_adapter
 from ama_ray.errors import UserError, one_line
@@ -31,11 +29,14 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{path}: quantization_config: quantised weights cannot be averaged; "
             "use the checkpoint from before quantisation."
         )
-    if (model_type := fields.get("model_type")) not in CONFIG_MAPPING:
+    model_type = fields.get("model_type")
+    if not isinstance(model_type, str | None):
+        raise UserError(f"{path}: model_type: {model_type!r:.80} is no name; copy or download it again.")
+    if model_type not in CONFIG_MAPPING:
         return fields
     try:
         config: dict[str, Any] = CONFIG_MAPPING[model_type].from_dict(fields).to_dict()
-    except (StrictDataclassError, TypeError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # of what a field is, each class of transformers makes its own
         raise UserError(f"{path}: transformers cannot read it ({one_line(error)}){_written_by(fields)}.") from None
     return config
 
@@ -44,7 +45,10 @@ def _with_special_floats(value: Any) -> Any:
     """Undoes how transformers writes numbers that JSON has not: `{"__float__": "Infinity"}`."""
     if isinstance(value, dict):
         if value.keys() == {"__float__"}:
-            return float(value["__float__"])
+            try:
+                return float(value["__float__"])
+            except (TypeError, ValueError):
+                return value
         return {key: _with_special_floats(each) for key, each in value.items()}
     return [_with_special_floats(each) for each in value] if isinstance(value, list) else value
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ama_ray.checkpoints.json_file import read_json_if_there
+from ama_ray.checkpoints.safetensors_file import opened
 from ama_ray.checkpoints.trainer_files import why_no_weights, why_wrapped
-from ama_ray.errors import UserError, one_line
+from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,8 +54,14 @@ class TensorInfo:
 
 
 def placed(folder: Path) -> dict[str, str]:
-    """The file of every tensor, as the index of a folder says; empty where there is no index."""
-    index: dict[str, str] = read_json_if_there(folder / INDEX).get("weight_map") or {}
+    """The file of every tensor, as the index of a folder says; empty where there is no index.
+
+    Raises:
+        UserError: The index holds something else.
+    """
+    index = read_json_if_there(folder / INDEX).get("weight_map") or {}
+    if not isinstance(index, dict) or not all(isinstance(file, str) for file in index.values()):
+        raise UserError(f"{folder / INDEX}: its weight_map names no file for every tensor; copy or download it again.")
     return index
 
 
@@ -107,10 +113,20 @@ def read_headers(folder: Path, files: Sequence[str], index: Mapping[str, str]) -
         raise UserError(f"{folder}{why_no_weights(folder)}")
     if missing := [file for file in files if file not in present]:
         raise UserError(f"{folder / INDEX}: it names {missing[0]}, which is not there; copy or download it again.")
-    tensors = {name: info for file in files for name, info in _read_header(folder / file)}
+    tensors: dict[str, TensorInfo] = {}
+    for file in files:
+        for name, info in _read_header(folder / file):
+            if name in tensors:
+                raise UserError(f"{info.file}: {name} is in {tensors[name].file.name}, too; remove the older file.")
+            tensors[name] = info
     for name, file in index.items():
         if name not in tensors or tensors[name].file.name != file:
             raise UserError(f"{folder / INDEX}: it places {name} in {file}, which lacks it; download both again.")
+    if index and (more := [name for name in tensors.keys() - index.keys() if not name.endswith(_COMPUTED)]):
+        raise UserError(
+            f"{folder / INDEX}: {min(more)} is in {tensors[min(more)].file.name}, and the index lacks it; copy or "
+            "download it again."
+        )
     for name, info in tensors.items():
         if why := why_wrapped(name):
             raise UserError(f"{info.file}: {name} {why}.")
@@ -118,14 +134,11 @@ def read_headers(folder: Path, files: Sequence[str], index: Mapping[str, str]) -
 
 
 def _read_header(path: Path) -> Iterator[tuple[str, TensorInfo]]:
-    try:
-        with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 - the file is no mapping
-                view = file.get_slice(name)
-                if view.get_dtype() not in _DTYPES:
-                    raise UserError(
-                        f"{path}: {name} has dtype {view.get_dtype()}; only unquantised weights can be averaged."
-                    )
-                yield name, TensorInfo(tuple(view.get_shape()), _DTYPES[view.get_dtype()], path, name)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again.") from None
+    with opened(path) as file:
+        for name in file.keys():  # noqa: SIM118 - the file is no mapping
+            view = file.get_slice(name)
+            if view.get_dtype() not in _DTYPES:
+                raise UserError(
+                    f"{path}: {name} has dtype {view.get_dtype()}; only unquantised weights can be averaged."
+                )
+            yield name, TensorInfo(tuple(view.get_shape()), _DTYPES[view.get_dtype()], path, name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ama_ray.errors import UserError
+from ama_ray.reading import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +41,15 @@ class YamlFile:
             UserError: It is no YAML.
         """
         try:
-            loader = yaml.SafeLoader(path.read_text(encoding="utf-8-sig"))
+            loader = yaml.SafeLoader(read_text(path, "utf-8-sig"))
             node = loader.get_single_node()
             read = cls(None if node is None else loader.construct_document(node))
         except yaml.MarkedYAMLError as error:
             where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
             what = error.problem or error.context
             raise UserError(f"{path}: not a readable YAML file ({where}{what}).") from None
+        except RecursionError:
+            raise UserError(f"{path}: not a readable YAML file (too many levels in each other).") from None
         except (yaml.YAMLError, ValueError) as error:
             raise UserError(f"{path}: not a readable YAML file ({' '.join(str(error).split())}).") from None
         if node is not None:

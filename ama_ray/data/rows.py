@@ -6,10 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ama_ray import reading
 from ama_ray.errors import UserError
+from ama_ray.reading import parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_LIMIT = 2**32
+"""Bytes of a file of items: those that users make may be large."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def read_text(file: Path) -> str:
         UserError: The file is missing or not UTF-8.
     """
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return reading.read_text(file, "utf-8-sig", _LIMIT)
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror}); check the path.") from None
     except UnicodeDecodeError as error:
@@ -90,9 +96,9 @@ def parse_jsonl(text: str, file: Path) -> list[Row]:
             continue
         where = f"{file}, line {number}"
         try:
-            fields = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON ({error.msg}); write one object per line.") from None
+            fields = parse_json(line)
+        except ValueError as error:
+            raise UserError(f"{where}: not JSON ({getattr(error, 'msg', error)}); write one object per line.") from None
         if not isinstance(fields, dict):
             raise UserError(f"{where}: expected an object with fields, not {type(fields).__name__}.")
         if "\\ud" in line.lower() and _has_half_a_character(fields):

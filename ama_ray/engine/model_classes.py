@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.checkpoints.json_file import read_json
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _classes(folder: Path) -> Iterator[tuple[str, Any]]:
     import torch
     from vllm.model_executor.models.registry import ModelRegistry
 
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     for architecture in config.get("architectures") or ():
         for name in names_in_vllm(architecture):
             if known := ModelRegistry.models.get(name):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ama_ray.checkpoints.json_file import read_json_if_there
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.checkpoints.parts import not_searched
 from ama_ray.data.turn_end import endless_turn
@@ -135,7 +135,7 @@ def _with_sampling(config: RunConfig, pair: Pair) -> RunConfig:
         UserError: That file has what cannot be used.
     """
     file = pair.engine_folder / GENERATION_CONFIG
-    said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    said = read_json_if_there(file)
 
     def resolved(each: Any) -> Any:
         sampling = getattr(each, "sampling", None)

@@ -13,6 +13,7 @@ from ama_ray.config.data import Split
 from ama_ray.config.fields import HIGHEST_RATIO, Model, id_and_revision, is_hub_id
 from ama_ray.config.mistakes import mistakes
 from ama_ray.errors import UserError
+from ama_ray.reading import read_text
 from ama_ray.scores.interval import Interval
 from ama_ray.scores.trial import Estimate
 from ama_ray.storage.files import known_json
@@ -153,7 +154,7 @@ class MergeFile(Model):
             UserError: It cannot be read, or is none.
         """
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(read_text(path))
         except ValidationError as error:
             what = mistakes(error, cls, known_json(path))[0]
             raise UserError(f"{path}: not a {NAME} of this version: {what}.") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 import shutil
 import stat
 import zipfile
@@ -14,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.errors import UserError, one_line
+from ama_ray.reading import parse_json, read_json
 from ama_ray.storage.files import replacing
 from ama_ray.storage.names import IDENTITY, LOCK, RUN
 
@@ -149,9 +149,9 @@ def unpack(file: BinaryIO, folder: Path, size: int) -> None:
                 raise UserError(
                     f"{folder}: what came would unpack to {whole} bytes, where the run has {size}; refused."
                 )
-            study = json.loads(archive.read(IDENTITY))["study"]
+            study = parse_json(archive.read(IDENTITY))["study"]
             there = folder / IDENTITY
-            if there.is_file() and json.loads(there.read_text(encoding="utf-8"))["study"] != study:
+            if there.is_file() and read_json(there)["study"] != study:
                 raise UserError(f"{folder}: there is another run; give the copy another folder.")
             for entry, target in targets.items():
                 target.parent.mkdir(parents=True, exist_ok=True)

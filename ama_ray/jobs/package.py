@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from ama_ray.config import RunConfig
+from ama_ray.config.yaml_file import YamlFile
 from ama_ray.errors import UserError
 from ama_ray.storage.run_folder import flat
 
@@ -58,7 +57,7 @@ class JobFiles:
         """
         given = {"out": out, "trials": trials}
         config = RunConfig.load(run, **{name: value for name, value in given.items() if value is not None})
-        fields = yaml.safe_load(run.read_text(encoding="utf-8"))
+        fields = YamlFile.read(run).value
         own = run.resolve().parent
         folder = working_dir.resolve() if working_dir else own
         if not own.is_relative_to(folder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.table import Table
 from ama_ray.errors import UserError
 from ama_ray.pareto.hypervolume import hypervolume
 from ama_ray.pareto.named_points import knee
+from ama_ray.reading import read_json
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus
 from ama_ray.report.json_fields import trial_fields, value_or_null
 from ama_ray.report.plots.panel import COLOURS
@@ -194,7 +194,7 @@ def _difference(first: Path, other: Path) -> list[str]:
 def _identity(run: Path) -> dict[str, object]:
     """The checksums of a run; those of scorers together, as the same file may lie elsewhere."""
     try:
-        known = json.loads((run / IDENTITY).read_text(encoding="utf-8"))
+        known = read_json(run / IDENTITY)
         named = {name: digest for name, digest in known.items() if name != "study" and not name.startswith("/")}
         return named | {"the scorers": sorted(digest for name, digest in known.items() if name.startswith("/"))}
     except FileNotFoundError:

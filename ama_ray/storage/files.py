@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
+
+from ama_ray.reading import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 def known_json(path: Path) -> dict[str, Any]:
     """The object that a file of JSON holds; empty where there is none that can be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

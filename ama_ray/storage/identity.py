@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
+from ama_ray.reading import read_json
 from ama_ray.storage.names import IDENTITY
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def open_pair(config: RunConfig) -> Pair:
 
     pair, file = Pair.open(config.base, config.aligned, config.engine.dtype), config.out / IDENTITY
     try:
-        searched = json.loads(file.read_text(encoding="utf-8"))[PAIR]
+        searched = read_json(file)[PAIR]
     except FileNotFoundError:
         return pair
     except (OSError, ValueError, KeyError, TypeError) as error:

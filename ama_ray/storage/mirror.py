@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.fs
 
 from ama_ray.errors import UserError, one_line
+from ama_ray.reading import parse_json, read_json
 from ama_ray.storage.names import IDENTITY, LOCK, RUN, TRIALS
 from ama_ray.storage.retry import retry_write
 
@@ -86,7 +86,7 @@ class Mirror:
             return False
         ours = self._folder / IDENTITY
         if ours.is_file():
-            if json.loads(theirs)["study"] != json.loads(ours.read_text(encoding="utf-8"))["study"]:
+            if parse_json(theirs)["study"] != read_json(ours)["study"]:
                 raise UserError(
                     f"mirror: {self._url} holds another run than {self._folder}; give one of them another place."
                 )

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from ama_ray.config.fields import Model
 from ama_ray.config.mistakes import mistakes
 from ama_ray.errors import UserError
+from ama_ray.reading import read_text
 from ama_ray.scores.metrics import METRICS
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm, TokensTerm
@@ -92,7 +93,7 @@ class ObjectivesFile(Model):
         """
         path = folder / OBJECTIVES
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(read_text(path))
         except FileNotFoundError:
             raise UserError(f"{path}: missing; a search writes it when it starts.") from None
         except (OSError, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ama_ray.errors import UserError
+from ama_ray.reading import parse_json, read_text
 from ama_ray.scores.trial import KeptReply, Trial
 from ama_ray.storage.files import replacing
 from ama_ray.storage.names import TRIALS
@@ -109,8 +110,7 @@ def read_trials(path: str | Path) -> list[Trial]:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = _RECORD.findall(file.read())
+        header, *rows = _RECORD.findall(read_text(path, newline=""))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; a run writes it after its first trial.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -206,10 +206,9 @@ class ReplyStore:
         """
         found: dict[int, tuple[KeptReply, ...]] = {}
         try:
-            with self.path.open(encoding="utf-8") as file:
-                for line in map(json.loads, file):
-                    number = int(line["trial"])
-                    found[number] = (*found.get(number, ()), KeptReply(str(line["prompt"]), str(line["reply"])))
+            for line in map(parse_json, filter(None, read_text(self.path).split("\n"))):
+                number = int(line["trial"])
+                found[number] = (*found.get(number, ()), KeptReply(str(line["prompt"]), str(line["reply"])))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError) as error:

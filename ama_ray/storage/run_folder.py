@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
+from ama_ray.reading import read_json
 from ama_ray.storage.files import replacing
 from ama_ray.storage.names import IDENTITY, LOCK, LOG, RUN, SUMMARY, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
@@ -142,9 +143,9 @@ def held(path: Path) -> Iterator[None]:
 def finished(path: Path, searched: int, config: RunConfig) -> str:
     """Why there is nothing left to do in the folder of a run, and what would be; empty where there is."""
     try:
-        summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+        summary = read_json(path / SUMMARY)
         ended, interrupted = summary["ended"], summary["interrupted"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
     if "unclear_trade" in summary:
         return f"this run has ended: {ended or summary['unclear_trade']}" if config.unclear_trade == "stop" else ""
@@ -155,7 +156,7 @@ def finished(path: Path, searched: int, config: RunConfig) -> str:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        known: dict[str, str] = read_json(path)
         return {"study": known["study"]} | known
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(

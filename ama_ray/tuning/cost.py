@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import psutil
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
+from ama_ray.reading import read_json
 from ama_ray.rewards.judge import JudgeReward
 from ama_ray.storage.names import IDENTITY, TRIALS
 from ama_ray.storage.records import read_trials
@@ -87,7 +87,7 @@ def _seconds_before(inputs: Inputs) -> list[float]:
     """What trials of the search took that were scored before, where their pair, items and scorers are the same."""
     out = inputs.config.out
     try:
-        known = json.loads((out / IDENTITY).read_text(encoding="utf-8"))
+        known = read_json(out / IDENTITY)
         if {name: digest for name, digest in known.items() if name != "study"} != inputs.digests:
             return []
         trials = read_trials(out / TRIALS)

@@ -9,6 +9,7 @@ from ama_ray.errors import UserError
 from ama_ray.probes.presets.base import Form, Hub, Preset
 from ama_ray.probes.presets.parsing import parse_records, records
 from ama_ray.probes.verified import Code
+from ama_ray.reading import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ def _read(file: Path) -> list[Row]:
     if file.suffix != ".gz":
         return records(file)
     try:
-        return parse_records(gzip.decompress(file.read_bytes()).decode(), file)
+        return parse_records(gzip.decompress(read_bytes(file)).decode(), file)
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error}); check the file.") from None
 

@@ -11,6 +11,7 @@ from ama_ray.errors import UserError
 from ama_ray.probes.choice import Choice
 from ama_ray.probes.presets.base import Form, Hub, Preset
 from ama_ray.probes.presets.parsing import index, records, texts
+from ama_ray.reading import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def _text(file: Path) -> str:
     if file.suffix == ".txt":
         return read_text(file)
     try:
-        return bz2.decompress(file.read_bytes()).decode()
+        return bz2.decompress(read_bytes(file)).decode()
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read as UTF-8 text in bz2 ({error}); check the file.") from None
 

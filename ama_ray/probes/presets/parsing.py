@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.data.rows import Row, parse_jsonl, read_text
 from ama_ray.errors import UserError
+from ama_ray.reading import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,8 @@ def parse_records(text: str, file: Path) -> list[Row]:
         UserError: It is none of the three.
     """
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
+        content = parse_json(text)
+    except ValueError:
         return parse_jsonl(text, file)
     if isinstance(content, list) and content:
         return [as_row(fields, f"{file}, item {number}") for number, fields in enumerate(content, start=1)]
