@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from ama_ray.errors import UserError, one_line
+from ama_ray.reading import open_regular
 from ama_ray.scores.tokens import minimised
-from ama_ray.storage.names import JOURNAL
+from ama_ray.storage.names import JOURNAL, TRIALS
 from ama_ray.tuning.optuna_internals import NoLock
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from ama_ray.storage.run_folder import RunFolder
+
+_REMEDY = f"put back the run's own, or remove it, and the search goes on from {TRIALS}."
+_DATED = re.compile(rb'"datetime_\w+":"')
+"""In a line of a journal that says when something happened, to the microsecond."""
 
 
 def open_study(
@@ -38,24 +44,41 @@ def open_study(
         sampler: It chooses the ratios.
 
     Raises:
-        UserError: The database cannot be reached.
+        UserError: The database cannot be reached, or the journal is damaged or of another run.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    directions = [StudyDirection.MINIMIZE if minimised(name) else StudyDirection.MAXIMIZE for name in objectives]
     try:
+        stored = _storage(storage, folder.path)
+        if not storage:
+            _refuse_other(stored, folder)
         study = optuna.create_study(
-            storage=_storage(storage, folder.path),
-            study_name=folder.study,
-            load_if_exists=True,
-            directions=[StudyDirection.MINIMIZE if minimised(name) else StudyDirection.MAXIMIZE for name in objectives],
-            sampler=sampler,
+            storage=stored, study_name=folder.study, load_if_exists=True, directions=directions, sampler=sampler
         )
+        if study.directions != directions:
+            raise UserError(f"{folder.path / JOURNAL}: its study has other objectives; {_REMEDY}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names(list(objectives))
         return study
+    except UserError:
+        raise
     except Exception as error:  # SQLAlchemy, its drivers and Optuna raise all sorts
         where = f"storage: {storage}" if storage else str(folder.path / JOURNAL)
         raise UserError(f"{where}: the study cannot be opened ({one_line(error)}).") from None
+
+
+def _refuse_other(stored: BaseStorage, folder: RunFolder) -> None:
+    """A journal that lacks the study of a run's trials is not the one that they were suggested from.
+
+    Raises:
+        UserError: It is not.
+    """
+    names = [each.study_name for each in stored.get_all_studies()]
+    if folder.trials and names and folder.study not in names:
+        raise UserError(
+            f"{folder.path / JOURNAL}: it is of another run ({names[0]}), and this one is {folder.study}; {_REMEDY}"
+        )
 
 
 def _storage(url: str | None, folder: Path) -> BaseStorage:
@@ -72,8 +95,14 @@ class _Journal(JournalFileBackend):
 
     def __init__(self, path: Path) -> None:
         """Cuts off what a killed process had not finished writing."""
-        if path.is_file() and not (written := path.read_bytes()).endswith(b"\n"):
-            os.truncate(path, written.rfind(b"\n") + 1)
+        if os.path.lexists(path):
+            with open_regular(path, limit=None) as file:
+                written = file.read()
+            if not written.endswith(b"\n"):
+                os.truncate(path, written.rfind(b"\n") + 1)
+            dated = [line for line in written.splitlines() if _DATED.search(line)]
+            if len(set(dated)) < len(dated):
+                raise UserError(f"{path}: what happened once is there twice; {_REMEDY}")
         super().__init__(str(path), NoLock())
         self._path = path
 

@@ -19,6 +19,7 @@ from ama_ray.tuning import samplers
 from ama_ray.tuning.optuna_internals import live_trial
 from ama_ray.tuning.samplers import SamplerContext, ScoreAware
 from ama_ray.tuning.study import open_study
+from ama_ray.tuning.study_check import check_study
 from ama_ray.tuning.trial_records import TrialSpec
 from ama_ray.tuning.warm_start import FirstPoint
 
@@ -216,7 +217,7 @@ def study_suggester(
         tell: Called with a line of text: the sampler's name, and while the study's storage is away.
 
     Raises:
-        UserError: The sampler cannot be made, or the study cannot be opened.
+        UserError: The sampler cannot be made, or the study cannot be opened, or is not that of the run.
     """
     config = inputs.config
     context = SamplerContext(
@@ -234,4 +235,5 @@ def study_suggester(
     sampler, name = samplers.make(config.sampler, context)
     tell(f"sampler: {name}")
     study = open_study(folder, config.storage, run.objectives.names, sampler)
+    check_study(study, run.trials, run.objectives.names, shape)
     return StudySuggester(shape, run.objectives, study, first, run.constraints, finished=run.trials, tell=tell)

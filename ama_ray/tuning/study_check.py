@@ -1,0 +1,88 @@
+"""Whether a study that is gone on with is that of the run's trials. `trials.csv` is the truth."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, get_args
+
+from optuna.trial import TrialState
+
+from ama_ray.errors import UserError
+from ama_ray.scores.trial import Origin
+from ama_ray.storage.names import JOURNAL, TRIALS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from ama_ray.scores.trial import Trial
+    from ama_ray.space.parametrization import Parametrization
+
+CLOSE = 1e-9
+"""What a ratio or a score may differ by: both were written by this package, as they were."""
+
+
+def check_study(study: optuna.Study, trials: Sequence[Trial], names: Sequence[str], shape: Parametrization) -> None:
+    """Refuses a study that was changed, or is not of these trials.
+
+    What a trial was not finished with, a killed process has left behind, and is nothing against a study.
+
+    Args:
+        study: As it was opened.
+        trials: Those of the run that an earlier process finished.
+        names: The objectives, in the order of the study's.
+        shape: It makes ratios of the study's parameters.
+
+    Raises:
+        UserError: It does not fit; names the first trial.
+    """
+    finished, seen = {trial.number: trial for trial in trials}, set()
+    for frozen in study.get_trials(deepcopy=False):
+        number = frozen.user_attrs.get("number")
+        if number is None and frozen.state != TrialState.COMPLETE:
+            continue
+        why = _why_odd(frozen.user_attrs, frozen, shape)
+        if not why and number in seen:
+            why = "is there twice"
+        if not why and number in finished:
+            why = _why_other(frozen, finished[number], names)
+        if why:
+            raise UserError(
+                f"{JOURNAL}: the study was changed, or is of another run: its trial {number!r:.40} {why}; put it back "
+                f"as it was, or remove it, and the search goes on from {TRIALS}."
+            )
+        seen.add(number)
+
+
+def _why_odd(attributes: Mapping[str, Any], frozen: FrozenTrial, shape: Parametrization) -> str:
+    number, origin, ratios = (attributes.get(name) for name in ("number", "origin", "ratios"))
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        return "has no number"
+    if origin not in get_args(Origin):
+        return f"is of no known origin ({origin!r:.40})"
+    if not isinstance(ratios, dict) or not all(isinstance(each, float | int) for each in ratios.values()):
+        return "has no ratios"
+    if origin == "sampler" and (
+        frozen.params.keys() != shape.ranges.keys() or not _same(shape.to_ratios(frozen.params), ratios)
+    ):
+        return "has other parameters than ratios"
+    return ""
+
+
+def _why_other(frozen: FrozenTrial, trial: Trial, names: Sequence[str]) -> str:
+    attributes = frozen.user_attrs
+    if attributes["origin"] != trial.origin or not _same(attributes["ratios"], trial.ratios):
+        return f"has other ratios than in {TRIALS}"
+    if frozen.state == TrialState.COMPLETE and trial.state == "complete" and trial.search:
+        scored = {name: trial.search.objectives[name].value for name in names}
+        if not _same(dict(zip(names, frozen.values, strict=True)), scored):
+            return f"scored otherwise than in {TRIALS}"
+    return ""
+
+
+def _same(some: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    return some.keys() == others.keys() and all(
+        math.isclose(value, others[name], rel_tol=CLOSE, abs_tol=CLOSE) for name, value in some.items()
+    )
