@@ -15,9 +15,10 @@ from ama_ray.errors import UserError
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.scores.constraints import Constraints
 from ama_ray.scores.interval import Interval
+from ama_ray.storage.item_store import ItemStore
 from ama_ray.storage.names import ITEMS, REPLIES, RUN, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
-from ama_ray.storage.records import ItemStore, ReplyStore, read_trials
+from ama_ray.storage.records import ReplyStore, read_trials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ class StoredRun:
         self.test_data = test_data
         self.tokens = dict(tokens or {})
         self._trade_tests: dict[tuple[Split, tuple[int, ...]], TradeTest] = {}
-        self.items = ItemStore(folder / ITEMS)
+        self.items = ItemStore(folder / ITEMS, objectives.sources)
         self.replies = ReplyStore(folder / REPLIES)
 
     @classmethod
@@ -94,6 +95,7 @@ class StoredRun:
     def with_trials(self, trials: Sequence[Trial]) -> StoredRun:
         """The same run with other trials, as it goes on."""
         run = StoredRun(self.folder, self.config, self.objectives, trials, self.test_data, tokens=self.tokens)
+        run.items = self.items
         run._trade_tests = self._trade_tests  # items once written stay, and a test of BLEU takes its time
         return run
 
@@ -142,21 +144,19 @@ class StoredRun:
         return trial.origin != "twin"
 
     def trade_test(self, split: Split = "search") -> TradeTest | None:
-        """Whether base and aligned differ beyond error; None where one of them has no items of this split.
-
-        Raises:
-            UserError: A file of items cannot be read.
-        """
+        """Whether base and aligned differ beyond error; None where one of them has no items of this split."""
         from ama_ray.analysis.trade_test import TradeTest  # scipy takes its time
 
         baselines = [t for t in self.trials if t.origin == "baseline" and t.state == "complete"]
         numbers = {t.uniform_ratio: t.number for t in baselines if t.seen_on(split).scores}
         ends = tuple(numbers[ratio] for ratio in (0.0, 1.0) if ratio in numbers)
-        if len(ends) < 2 or not self.items.has(split, *ends):
+        if len(ends) < 2:
             return None
         if (split, ends) not in self._trade_tests:
-            base, aligned = (self.items.read(split, number) for number in ends)
-            self._trade_tests[split, ends] = TradeTest.of(self.objectives, base, aligned)
+            items = self.items.read_if_whole(split, *ends)
+            if items is None:
+                return None
+            self._trade_tests[split, ends] = TradeTest.of(self.objectives, items[ends[0]], items[ends[1]])
         return self._trade_tests[split, ends]
 
     @cached_property
@@ -180,9 +180,9 @@ class StoredRun:
 
     def _claims_of(self, pareto: ParetoSet, searched: Sequence[int] = ()) -> Claims:
         numbers = [trial.number for trial in pareto.scored]
-        if not self.items.has(pareto.split, *numbers):
+        items = self.items.read_if_whole(pareto.split, *numbers)
+        if items is None:
             return Claims()
-        items = {number: self.items.read(pareto.split, number) for number in numbers}
         return Claims.of(pareto, self.objectives, items, searched, seed=self.config.seed)
 
     @property
@@ -209,9 +209,9 @@ class StoredRun:
 
     def convergence(self) -> list[Step]:
         """Where the search stood after each of its trials; what holds on other items, where the run has its items."""
-        if not self.items.has("search"):
+        items = self.items.read_if_whole("search", *(trial.number for trial in self.searched_pareto.scored))
+        if items is None:
             return hypervolume_trace(self.searched_pareto, self.searched)
-        items = {trial.number: self.items.read("search", trial.number) for trial in self.searched_pareto.scored}
         return hypervolume_trace(self.searched_pareto, self.searched, self.objectives, items)
 
     def importance(self) -> list[Importance]:

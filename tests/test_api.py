@@ -10,7 +10,7 @@ import pytest
 from ama_ray.api import Run
 from ama_ray.errors import UserError
 from ama_ray.scores.trial import Trial
-from ama_ray.storage.records import ItemStore
+from ama_ray.storage.item_store import ItemStore
 from tests.support.runs import run_of, write_run
 from tests.support.trials import five_trials
 

@@ -78,9 +78,8 @@ def _shown(pareto: ParetoSet, trial: Trial) -> dict[str, Trial]:
 
 def _intervals(run: StoredRun, trial: Trial) -> dict[str, Interval]:
     """The intervals of the scores of a trial; none where its items are not known, as of a stopped one."""
-    if not run.items.has(trial.split, trial.number):
-        return {}
-    return run.objectives.intervals(run.items.read(trial.split, trial.number))
+    items = run.items.read_if_whole(trial.split, trial.number)
+    return run.objectives.intervals(items[trial.number]) if items else {}
 
 
 def _notes(run: StoredRun, pareto: ParetoSet, trial: Trial) -> Iterator[str]:

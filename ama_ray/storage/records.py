@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ama_ray.errors import UserError
 from ama_ray.reading import parse_json, read_text
 from ama_ray.scores.trial import KeptReply, Trial
@@ -23,11 +21,6 @@ from ama_ray.storage.names import TRIALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-    from numpy.typing import NDArray
-
-    from ama_ray.config import Split
-    from ama_ray.scores.objectives import Items
 
 
 CHECK = "check"
@@ -145,42 +138,6 @@ def _fields(record: str) -> list[str]:
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
-
-
-@dataclass(frozen=True)
-class ItemStore:
-    """The `items` folder of a run: `search/17.npz` holds what trial 17 scored on the search split, item by item."""
-
-    folder: Path
-
-    def write(self, split: Split, number: int, items: Items) -> None:
-        """Writes the items of a trial, in one step."""
-        path = self._path(split, number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **items)
-
-    def read(self, split: Split, number: int) -> dict[str, NDArray[np.float64]]:
-        """Reads the items of a trial.
-
-        Raises:
-            UserError: The trial was not scored on this split, or its file cannot be read.
-        """
-        path = self._path(split, number)
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except FileNotFoundError:
-            raise UserError(f"{path}: there is no such file; trial {number} has no items of this split.") from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a readable file of items ({error}).") from None
-
-    def has(self, split: Split, *numbers: int) -> bool:
-        """Whether any trial has items of this split, and these trials do."""
-        return (self.folder / split).is_dir() and all(self._path(split, number).is_file() for number in numbers)
-
-    def _path(self, split: Split, number: int) -> Path:
-        return self.folder / split / f"{number}.npz"
 
 
 @dataclass(frozen=True)

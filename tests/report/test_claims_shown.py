@@ -23,7 +23,8 @@ from ama_ray.report.text.front_table import front_table
 from ama_ray.report.text.summary import sentence
 from ama_ray.report.write import write_report
 from ama_ray.scores.interval import Interval
-from ama_ray.storage.records import ItemStore, read_trials
+from ama_ray.storage.item_store import ItemStore
+from ama_ray.storage.records import read_trials
 from tests.support.made_up_search import LARGE, LINE, OBJECTIVES, search
 from tests.support.runs import in_folder, run_of
 

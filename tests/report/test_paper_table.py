@@ -21,7 +21,8 @@ from ama_ray.run import StoredRun
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
 from ama_ray.scores.trial import Trial
-from ama_ray.storage.records import ItemStore, write_trials
+from ama_ray.storage.item_store import ItemStore
+from ama_ray.storage.records import write_trials
 from tests.support.runs import config_of, run_of, write_run
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ama_ray.scores.objectives import Items, Objectives
     from ama_ray.scores.trial import Trial
-    from ama_ray.storage.records import ItemStore
+    from ama_ray.storage.item_store import ItemStore
 
 NEIGHBOURS = 3
 """Finished trials whose differences from the nearest one say how much such differences vary."""

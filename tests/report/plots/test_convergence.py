@@ -13,7 +13,7 @@ from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.report.plots.convergence import plot_convergence
 from ama_ray.report.write import write_report
 from ama_ray.scores.trial import Estimate, Trial
-from ama_ray.storage.records import ItemStore
+from ama_ray.storage.item_store import ItemStore
 from tests.support.pictures import UNUSUAL, size, unusual
 from tests.support.runs import OBJECTIVES, run_of
 

@@ -12,7 +12,7 @@ from ama_ray.errors import UserError
 from ama_ray.miniature import ROOT
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.run import StoredRun
-from ama_ray.storage.records import ItemStore
+from ama_ray.storage.item_store import ItemStore
 from ama_ray.tuning.stopping.plateau import HypervolumePlateau
 from tests.support.made_up_search import LARGE, LINE, OBJECTIVES, search
 from tests.support.scheduled_run import TRIALS, Run, run_to_the_end
