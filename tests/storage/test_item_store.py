@@ -1,9 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from ama_ray.errors import UserError
 from ama_ray.storage.item_store import ItemStore
@@ -39,7 +41,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
         ItemStore(tmp_path).read("search", 0)
 
 
-ITEMS = {"facts": np.arange(8.0)[:, None] % 2, "fr": np.arange(24.0).reshape(8, 3)}
+ITEMS: dict[str, NDArray[np.float64]] = {"facts": np.eye(8)[:, :1], "fr": np.arange(24.0).reshape(8, 3)}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def test_a_flipped_bit_changes_no_item(whole: ItemStore, sound: bytes) -> None:
     ],
 )
 def test_items_that_are_not_those_of_every_trial_are_refused(
-    whole: ItemStore, items: dict[str, np.ndarray], words: str
+    whole: ItemStore, items: dict[str, Any], words: str
 ) -> None:
     np.savez(path_of(whole), **items)
     with pytest.raises(UserError, match=f"not the items of trial 1: .*{words}"):
