@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ama_ray.config.sampling import Chat
+from ama_ray.data.chat_template import render
 from ama_ray.data.thinking import Thinking
 from ama_ray.errors import UserError, one_line
 
@@ -120,10 +121,9 @@ class Prompting:
         if self.settings.system is not None and said[0]["role"] != "system":
             said = [{"role": "system", "content": self.settings.system}, *said]
         try:
-            text = self.tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True, **told)
+            return render(self.tokenizer, said, add_generation_prompt=True, **told)
         except Exception as error:  # a template raises what it likes
             raise UserError(f"{row.where}: the pair's chat template refuses this prompt ({one_line(error)}).") from None
-        return str(text)
 
     def _encode(self, text: str) -> list[int]:
         # A chat template writes the special tokens itself.

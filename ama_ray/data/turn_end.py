@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.data.chat_template import render
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -21,7 +23,7 @@ def endless_turn(tokenizer: Any, ends: Collection[int]) -> str:
         return ""
     conversation = [{"role": "user", "content": "Is it so?"}, {"role": "assistant", "content": _REPLY}]
     try:
-        text = str(tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=False))
+        text = render(tokenizer, conversation, add_generation_prompt=False)
     except Exception:  # a template raises what it likes; that of a prompt is told where the prompt is read
         return ""
     _, found, behind = text.rpartition(_REPLY)
