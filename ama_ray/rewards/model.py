@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from pydantic import Field
 
 from ama_ray.config.fields import CheckpointSource
-from ama_ray.data.chat_template import render
 from ama_ray.engine.classifier.classifier import ClassifierError, ClassifierSettings, Dtype
 from ama_ray.engine.classifier.process import OwnProcess
 from ama_ray.errors import UserError, one_line
-from ama_ray.processes.worker import CallError
 from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError, finite
 from ama_ray.rewards.chat import messages
 
@@ -113,10 +111,7 @@ class RewardModel:
         """Token ids of a conversation that ends with the reply."""
         tokenizer = _tokenizer(self.settings.folder)
         if tokenizer.chat_template:
-            try:
-                text = render(tokenizer, conversation)
-            except CallError as error:
-                raise UserError(f"{self.settings.folder}: its chat template {error}.") from None
+            text = tokenizer.apply_chat_template(conversation, tokenize=False)
             # A chat template writes the special tokens itself.
             tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
         else:

@@ -10,13 +10,11 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ama_ray.config import Chat
-from ama_ray.data.chat_template import render
 from ama_ray.data.prompting import encoded
 from ama_ray.data.thinking import Thinking
 from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.errors import UserError
 from ama_ray.probes.lm_eval.questions import GeneratedReply, Known, Likelihood, Rolling, requests_of
-from ama_ray.processes.worker import CallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -110,30 +108,28 @@ class EngineLM(TemplateLM):
         """The text of a conversation; without its system message where the template knows none.
 
         Raises:
-            UserError: The tokenizer has no chat template, or one that refuses the conversation.
+            UserError: The tokenizer has no chat template.
         """
         if not self.tokenizer.chat_template:
             raise UserError("`chat: true`, but the tokenizer of the pair has no chat template")
 
         def text(messages: list[dict[str, str]]) -> str:
-            return render(
-                self.tokenizer,
-                messages,
-                add_generation_prompt=add_generation_prompt,
-                continue_final_message=not add_generation_prompt,
-                **self._chat.chat_template_kwargs,
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages,
+                    tokenize=False,
+                    add_generation_prompt=add_generation_prompt,
+                    continue_final_message=not add_generation_prompt,
+                    **self._chat.chat_template_kwargs,
+                )
             )
 
         if self._chat.system is not None and chat_history[0]["role"] != "system":
             return text([{"role": "system", "content": self._chat.system}, *chat_history])
         try:
             return text(chat_history)
-        except (CallError, TemplateError):
-            pass
-        try:
+        except TemplateError:
             return text([message for message in chat_history if message["role"] != "system"])
-        except CallError as error:
-            raise UserError(f"the pair's chat template {error}") from None
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
         """The log-likelihood (nats) of every text."""
