@@ -46,6 +46,7 @@ RUN_ELSEWHERE = {
 """Commands that want a cluster, a server or many trials: the test that runs them, and the words in it that do."""
 NOT_RUN = {
     "ray": "wants a cloud; cluster.yaml is validated offline by tests/test_cluster_files.py",
+    "docker": "wants a network; deploy/Dockerfile is read by tests/test_cluster_files.py",
     "make": "installs; what `make search` runs then is tests/integration/test_search.py",
     "curl": "wants a server; tests/engine/server/test_point_server.py asks one the same",
     "git": "wants a network, and is what got the checkout that this is in",

@@ -61,6 +61,22 @@ def test_check_prints_json(write_run: Callable[..., Path], run: Command) -> None
     assert any(line.startswith("trials: 40 of the search") for line in shown["estimate"])
 
 
+def test_check_says_whether_the_pair_fits_on_a_cluster(
+    write_run: Callable[..., Path], run: Command, tmp_path: Path
+) -> None:
+    cluster = tmp_path / "cluster.yaml"
+    node = {"resources": {"CPU": 16, "GPU": 1, "accelerator_type:L4": 1}, "node_config": {}, "max_workers": 2}
+    cluster.write_text(yaml.safe_dump({"available_node_types": {"small": node}}))
+    ended = run("check", write_run(), "--cluster", cluster)
+    said = " ".join(ended.out.split())
+    assert ended.code == 0
+    assert "small (1 x L4): fits, with both endpoints on the GPU; estimated by arithmetic: a trial of" in said
+    cluster.write_text(yaml.safe_dump({"available_node_types": {"small": node | {"max_workers": 0}}}))
+    ended = run("check", write_run(), "--cluster", cluster)
+    assert ended.code == 2
+    assert "fits on none of the nodes that may start" in ended.err
+
+
 def test_check_says_what_of_a_model_of_text_and_images_is_not_searched(
     write_run: Callable[..., Path], run: Command, tmp_path: Path
 ) -> None:

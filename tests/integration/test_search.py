@@ -60,9 +60,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Searched:
 
 def test_trials_csv_has_the_promised_columns_and_a_row_per_trial(run: Searched) -> None:
     probes = [probe.name for probe in RunConfig.load(ROOT / "run.yaml").tax]
+    replied = ["reward", "sums", "reversal", "translation"]
     scores = [
         *("reward", "reward_se", "tax", "tax_se"),
         *(f"{probe}.{column}" for probe in probes for column in ("score", "score_se", "tax", "tax_se")),
+        *(f"{name}.{column}" for name in replied for column in ("tokens", "tokens_se", "cut_off")),
     ]
     assert list(run.rows.columns) == [
         *("number", "state", "reason", "origin", "share"),

@@ -33,7 +33,7 @@ def detail(rows, replies):
 
 def split(name: str) -> dict[str, Any]:
     """The miniature's files of both splits, and how many of their items are enough here."""
-    return {key: str(ROOT / "data" / part / f"{name}.jsonl") for key, part in FILES} | {"items": 60}
+    return {key: str(ROOT / "data" / part / f"{name}.jsonl") for key, part in FILES} | {"items": 120}
 
 
 FILES = (("file", "search"), ("report_file", "report"))

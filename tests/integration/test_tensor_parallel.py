@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from ama_ray import Run
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
+# tests/engine/test_tensor_parallel.py stands for them in `make test`: each of these is two whole searches.
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 TRIALS = 5
 SCORED = r"trial \d+ of \d+ \("
@@ -96,7 +97,6 @@ def same(two: Run, one: Run) -> None:
     assert [trial.number for trial in two.pareto] == [trial.number for trial in one.pareto]
 
 
-@pytest.mark.slow
 def test_a_longer_search(tmp_path: Path) -> None:
     with pretend_gpus(2):
         two, one = (search(tmp_path / str(gpus), gpus, lambda line: None, 40, 200) for gpus in (2, 0))

@@ -109,6 +109,10 @@ def _own_run_file(run: Path) -> Path:
 def check(
     run: RunFile,
     deep: Annotated[bool, typer.Option("--deep", help="Also check what a swap leaves in an engine.")] = False,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(help="Also say whether the pair fits on the nodes of this file, and what a run costs."),
+    ] = None,
     as_json: JsonResult = False,
 ) -> None:
     """Check a run file, its pair and its data without searching. Example: ama-ray check run.yaml --deep."""
@@ -120,6 +124,7 @@ def check(
     from ama_ray.space.parametrization import parametrization
     from ama_ray.tuning import callbacks, samplers
     from ama_ray.tuning.budget import Spending
+    from ama_ray.tuning.cluster.node_types import fits
     from ama_ray.tuning.cost import estimate
     from ama_ray.tuning.warm_start import check_first_points
 
@@ -132,13 +137,14 @@ def check(
     searched = inputs.evaluations["search"]
     said = [*(reward.findings() for reward in searched.rewards), *(probe.findings() for probe in searched.probes)]
     findings = list(filter(None, said))
+    takes = [*estimate(inputs), *(fits(inputs, cluster) if cluster else ())]
     if as_json:
         print_json(
             {
                 "run": str(run),
                 "warnings": list(inputs.warnings),
                 "groups": list(inputs.groups.names),
-                "estimate": list(estimate(inputs)),
+                "estimate": takes,
                 "findings": findings,
                 "items": expected_fields(inputs.objectives, work.sizes(searched)),
             }
@@ -148,7 +154,7 @@ def check(
             say(f"warning: {warning}")
         groups = ", ".join(inputs.groups.names)
         say(f"{run}: the pair, {len(inputs.groups.names)} groups ({groups}), reward and probes are in order.")
-        for line in (*estimate(inputs), *findings):
+        for line in (*takes, *findings):
             say(line)
         for part in before(inputs.objectives, work.sizes(searched), work.tokens_of_items(searched)):
             console.print(part)
