@@ -14,6 +14,7 @@ from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import EngineSettings
 from ama_ray.engine import deep_check
+from ama_ray.engine.arguments import pair_arguments
 from ama_ray.engine.deep_check import Subject
 from ama_ray.engine.in_process import plain_greedy_logprobs
 from ama_ray.engine.verdict import PROMPTS, compare
@@ -85,7 +86,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     subject = Subject.of(pair, groups, TWO)
     with pretend_gpus(2):
         start = ray.remote(num_cpus=0, num_gpus=2)(EngineActor).remote
-        actor: Any = start(pair.engine_folder, TWO, deep_check.CONTEXT)
+        actor: Any = start(pair.engine_folder, TWO, deep_check.CONTEXT, pair_arguments(pair))
         started = actor.start.remote(subject, again=True)
         attached = actor.attach_pair.remote(EndpointsByRank.of(pair, groups))
         checked = ray.get(actor.check.remote(attached, answers=True))
