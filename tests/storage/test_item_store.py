@@ -41,7 +41,10 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
         ItemStore(tmp_path).read("search", 0)
 
 
-ITEMS: dict[str, NDArray[np.float64]] = {"facts": np.eye(8)[:, :1], "fr": np.arange(24.0).reshape(8, 3)}
+ITEMS: dict[str, NDArray[np.float64]] = {
+    "facts": np.eye(8)[:, :1],
+    "fr": np.arange(24, dtype=np.float64).reshape((8, 3)),
+}
 
 
 @pytest.fixture(scope="module")
