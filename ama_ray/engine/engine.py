@@ -215,7 +215,12 @@ class Engine(ABC):
         return list(steps)
 
     def _likeliest(self, requests: Sequence[NextToken]) -> Asking[list[dict[int, float]]]:
-        """Asks for next tokens."""
+        """Asks for next tokens, after everything else.
+
+        vLLM gives a request for the likeliest tokens none while one for chosen tokens (`of_singles`) is in the same
+        step: `Sampler.forward` prefers these for the whole step.
+        """
+        yield PromptBatch()
         params = scored(logprobs=min(MAX_CANDIDATES, self._vocabulary_size))
         answers = yield PromptBatch([list(request.context) for request in requests], [params] * len(requests))
         steps = [asked(answer.logprobs) for answer in answers]

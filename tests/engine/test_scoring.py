@@ -14,7 +14,7 @@ from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.data.thinking import Thinking
 from ama_ray.engine.prefix_tree import ScoringError
-from ama_ray.engine.requests import Continuations, Generation
+from ama_ray.engine.requests import Continuations, Generation, NextToken
 from ama_ray.space.search_space import SearchSpace
 from testing.checkpoints import edit_weights, make_pair
 from tests.support import live_engine
@@ -269,8 +269,12 @@ def test_a_stop_string_inside_the_thinking_does_nothing(engine: Live) -> None:
 def test_all_that_a_trial_asks_goes_in_one_batch(engine: Live, references: dict[str, Any]) -> None:
     engine.swap(engine.merge)
     replies = [Generation(prompt, 24) for prompt in PROMPTS]
-    answers = engine.answer([*EVERYTHING, *replies, *SINGLE])
+    steps = [NextToken(prompt) for prompt in PROMPTS]
+    answers = engine.answer([*EVERYTHING, *replies, *SINGLE, *steps])
     theirs = expected(references["merge"], [*EVERYTHING, *SINGLE])
     count = len(EVERYTHING)
-    assert furthest(answers[:count] + answers[count + len(replies) :], theirs) <= TOLERANCE
+    assert furthest(answers[:count] + answers[count + len(replies) : -len(steps)], theirs) <= TOLERANCE
     assert answers[count : count + len(replies)] == engine.generate(replies)
+    likeliest = answers[-len(steps) :]
+    asked = [Continuations(p, tuple((token,) for token in step)) for p, step in zip(PROMPTS, likeliest, strict=True)]
+    assert furthest([list(step.values()) for step in likeliest], expected(references["merge"], asked)) <= TOLERANCE
