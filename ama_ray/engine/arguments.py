@@ -54,9 +54,9 @@ def check_ranks(settings: EngineSettings, pair: Pair) -> None:
         UserError: They cannot.
     """
     ranks = settings.ranks
-    fields = text_fields(pair.config)
-    heads: int = fields.get("num_attention_heads") or fields.get("n_head") or ranks
-    pairs: int = fields.get("num_key_value_heads") or heads
+    config = text_fields(pair.config)
+    heads: int = config.get("num_attention_heads") or config.get("n_head") or ranks
+    pairs: int = config.get("num_key_value_heads") or heads
     # With fewer keys and values than GPUs, each of them is on several.
     if heads % ranks or (pairs % ranks and ranks % pairs):
         raise UserError(

@@ -176,7 +176,8 @@ class Engine(ABC):
         again = [place for place, of in enumerate(replies) if ended_in_thinking(of)]
         if again:
             whole = yield from replies_to([requests[place] for place in again], [False] * len(again))
-            replies = list({**dict(enumerate(replies)), **dict(zip(again, whole, strict=True))}.values())
+            for place, of in zip(again, whole, strict=True):
+                replies[place] = of
         return replies
 
     def greedy_logprobs(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> Outputs:

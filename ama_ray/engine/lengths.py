@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Lengths:
-    """The longest replies that an engine has seen to its requests, whichever merge gave them."""
+    """How long an engine's last replies to its requests were, whichever merge gave them."""
 
     def __init__(self) -> None:
         """Knows nothing yet."""
@@ -25,20 +25,19 @@ class Lengths:
         assert isinstance(request, Generation)
         self._seen[request] = max(reply.tokens for reply in replies)
 
-    def longest_first(self, requests: Sequence[Request], places: Sequence[int] | None = None) -> list[int]:
+    def longest_first(self, requests: Sequence[Request], places: Sequence[int]) -> list[int]:
         """The places of requests, those with the longest expected replies first.
 
         A request that was never asked may have a reply as long as is allowed.
 
         Args:
             requests: All requests.
-            places: Of those that are for replies; by default all are.
+            places: Of those that are for replies.
         """
-        replied = range(len(requests)) if places is None else places
 
         def expected(place: int) -> int:
             request = requests[place]
             assert isinstance(request, Generation)
             return self._seen.get(request, request.max_tokens)
 
-        return sorted(replied, key=expected, reverse=True)
+        return sorted(places, key=expected, reverse=True)

@@ -40,7 +40,7 @@ class Load:
 
     Attributes:
         weights: The live weights, in the engine's precision.
-        endpoint: One endpoint, in the checkpoint's precision.
+        endpoint: One endpoint, in the precision of a merge: the checkpoint's, or the engine's where that is narrower.
         request: The KV cache of one request as long as the context; 0 where the configuration does not say.
     """
 
@@ -65,8 +65,12 @@ class Load:
 
         sizes = [(math.prod(info.shape), info.dtype) for info in read_tensors(str(folder)).values()]
         precision: torch.dtype = getattr(torch, settings.dtype)
-        weights = sum(count * (precision if dtype.is_floating_point else dtype).itemsize for count, dtype in sizes)
-        endpoint = sum(count * dtype.itemsize for count, dtype in sizes)
+
+        def live(dtype: torch.dtype) -> int:
+            return (precision if dtype.is_floating_point else dtype).itemsize
+
+        weights = sum(count * live(dtype) for count, dtype in sizes)
+        endpoint = sum(count * min(live(dtype), dtype.itemsize) for count, dtype in sizes)
         cached = 1 if settings.kv_cache_dtype.startswith("fp8") else precision.itemsize
         token = cache_of_a_token(text_fields(read_config(folder)), cached, settings.ranks)
         return cls(weights // settings.ranks, endpoint // settings.ranks, token * context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from optuna.trial import TrialState
 
@@ -43,7 +43,7 @@ def check_study(study: optuna.Study, trials: Sequence[Trial], names: Sequence[st
         number = frozen.user_attrs.get("number")
         if number is None and frozen.state != TrialState.COMPLETE:
             continue
-        why = _why_odd(frozen.user_attrs, frozen, shape)
+        why = _why_odd(frozen, shape)
         if not why and number in seen:
             why = "is there twice"
         if not why and number in finished:
@@ -56,8 +56,8 @@ def check_study(study: optuna.Study, trials: Sequence[Trial], names: Sequence[st
         seen.add(number)
 
 
-def _why_odd(attributes: Mapping[str, Any], frozen: FrozenTrial, shape: Parametrization) -> str:
-    number, origin, ratios = (attributes.get(name) for name in ("number", "origin", "ratios"))
+def _why_odd(frozen: FrozenTrial, shape: Parametrization) -> str:
+    number, origin, ratios = (frozen.user_attrs.get(name) for name in ("number", "origin", "ratios"))
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         return "has no number"
     if origin not in get_args(Origin):

@@ -48,7 +48,7 @@ def main(
     asked = {
         "engine's best": _requests(2 * at_once, EVEN),
         "as in the run file": mixed,
-        "longest first": [mixed[place] for place in Lengths().longest_first(mixed)],
+        "longest first": [mixed[place] for place in Lengths().longest_first(mixed, range(len(mixed)))],
     }
     with tempfile.TemporaryDirectory() as folder:
         engine = _start(Path(folder), at_once, threads)

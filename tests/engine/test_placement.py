@@ -97,6 +97,12 @@ def test_gpus_that_share_a_model_take_their_part(
     assert left == pytest.approx(UTILISATION - 2 * load.endpoint / (8 * GB))
 
 
+def test_endpoints_of_a_checkpoint_that_is_converted_are_in_the_engine_s_precision(tmp_path: Path) -> None:
+    folder, _ = make_pair(tmp_path, layers=2, dtype=torch.float32)
+    load = Load.of(folder, EngineSettings(dtype="bfloat16"), 64)
+    assert load.endpoint == load.weights == 2 * parameters(folder)
+
+
 def test_what_the_user_sets_counts(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(placement, "accelerator_memory", lambda: 8 * GB)

@@ -89,7 +89,9 @@ class PairExtension(CheckExtension):
         return f"ama_ray-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}-{self.rank}"
 
     def _write(self, file: BinaryIO, pair: Pair, group_of: Mapping[str, str]) -> None:
-        size = 2 * sum(weight.numel() for weight in self._weights().values()) * pair.dtype.itemsize
+        # Weights that vLLM has narrowed are kept so.
+        kept = (each.numel() * min(each.itemsize, pair.dtype.itemsize) for each in self._weights().values())
+        size = 2 * sum(kept)
         # All workers of the engine are here at the same time.
         size, free = size * self.vllm_config.parallel_config.world_size, psutil.virtual_memory().available
         if size > free:

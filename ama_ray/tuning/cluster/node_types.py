@@ -60,6 +60,8 @@ TOGETHER = 256
 """Most replies that are generated together where `engine.max_num_seqs` does not say: an assumption."""
 STREAMING = 20e9
 """Bytes per second that a swap reads from host memory, on each GPU: an assumption."""
+MOST_WORKERS = 2
+"""The most workers of a cluster whose file does not say; Ray's own default."""
 PLACES: dict[Place, str] = {
     "accelerator": "both endpoints on the GPU",
     "split": "base on the GPU, aligned streamed",
@@ -168,7 +170,11 @@ def read_node_types(path: Path) -> list[NodeType]:
     types = held.get("available_node_types") if isinstance(held, dict) else None
     if not isinstance(types, dict):
         raise UserError(f"{path}: has no available_node_types; give the file of a Ray cluster, such as cluster.yaml.")
-    found = [_node_type(path, name, fields) for name, fields in types.items() if _resources(fields).get("GPU")]
+    found = [
+        _node_type(path, name, fields, _most(held, name, fields))
+        for name, fields in types.items()
+        if _resources(fields).get("GPU")
+    ]
     if not found:
         raise UserError(f"{path}: no node type has a GPU; give one `resources: {{GPU: 1, {ACCELERATOR}L4: 1}}`.")
     return found
@@ -179,7 +185,14 @@ def _resources(fields: Any) -> dict[str, Any]:
     return resources if isinstance(resources, dict) else {}
 
 
-def _node_type(path: Path, name: str, fields: dict[str, Any]) -> NodeType:
+def _most(cluster: dict[str, Any], name: str, fields: dict[str, Any]) -> int:
+    """How many nodes of a type may start, as Ray reads its file; the head always does."""
+    is_head = name == cluster.get("head_node_type")
+    unsaid = 0 if is_head else cluster.get("max_workers", MOST_WORKERS)
+    return int(fields.get("max_workers", unsaid)) + is_head
+
+
+def _node_type(path: Path, name: str, fields: dict[str, Any], most: int) -> NodeType:
     resources = _resources(fields)
     named = [each.removeprefix(ACCELERATOR) for each in resources if each.startswith(ACCELERATOR)]
     if len(named) != 1 or named[0] not in DEVICES:
@@ -188,7 +201,7 @@ def _node_type(path: Path, name: str, fields: dict[str, Any]) -> NodeType:
             f"{path}: available_node_types.{name}: its resources must name its GPU, as `{ACCELERATOR}L4: 1`; known are "
             f"{known}."
         )
-    return NodeType(name, named[0], int(resources["GPU"]), int(fields.get("max_workers", 0)))
+    return NodeType(name, named[0], int(resources["GPU"]), most)
 
 
 def fits(inputs: Inputs, path: Path) -> list[str]:

@@ -135,3 +135,15 @@ def test_endpoints_that_do_not_fit_into_memory_are_refused(worker: Worker, monke
         worker.attach_pair(*ASKED)
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=64))
     worker.attach_pair(*ASKED)
+
+
+def test_endpoints_of_a_checkpoint_in_float32_take_what_a_narrower_engine_keeps(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.model.bfloat16()
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=31))
+    with pytest.raises(SwapError, match="both endpoints take"):
+        worker.attach_pair(*ASKED)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=32))
+    worker.attach_pair(*ASKED)
+    assert worker._stored == {"weight": torch.bfloat16}

@@ -120,6 +120,19 @@ def test_what_cluster_yaml_says_of_its_nodes() -> None:
         place(small, "32B (Qwen 2.5)")
 
 
+def test_how_many_start_is_read_as_ray_reads_it(tmp_path: Path) -> None:
+    gpu = {"GPU": 1, "accelerator_type:L4": 1}
+    types = {"head": {"resources": gpu}, "said": {"resources": gpu, "max_workers": 0}, "unsaid": {"resources": gpu}}
+    file = tmp_path / "cluster.yaml"
+    for fields, workers in (({"max_workers": 7}, 7), ({}, 2)):
+        file.write_text(yaml.safe_dump({"head_node_type": "head", "available_node_types": types} | fields))
+        assert [(node.name, node.most) for node in read_node_types(file)] == [
+            ("head", 1),
+            ("said", 0),
+            ("unsaid", workers),
+        ]
+
+
 def test_a_run_is_all_its_trials(on: Callable[..., Inputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a second a token, a trial takes as many seconds as tokens, and a run what its budget would have to be."""
     monkeypatch.setattr(PlannedEngine, "seconds", lambda _, asked: float(asked.read + asked.generated))
