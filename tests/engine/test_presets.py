@@ -159,8 +159,8 @@ def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
         for request, sums in zip(asked[name], answered[name], strict=True):
             assert sums == pytest.approx(loglikelihoods(model, request), abs=TOLERANCE)
     for name in ("squad", "wmt14_fr_en"):
-        for request, texts in zip(asked[name], answered[name], strict=True):
-            assert texts == [reply(model, tokenizer, request)]
+        for request, replies in zip(asked[name], answered[name], strict=True):
+            assert [each.text for each in replies] == [reply(model, tokenizer, request)]
 
     scores = {term.name: METRICS[term.metric].score(items[term.name]) for term in objectives_of(config).probes}
     assert scores.keys() == FILES.keys()
@@ -196,7 +196,7 @@ def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
     english = (DATA / "wmt14_fr-en/newstest2014.en").read_text(encoding="utf-8").splitlines()
     pairs = {f"French phrase: {fr}\nEnglish phrase:": en for fr, en in zip(french, english, strict=True)}
     references = [pairs[prompt] for prompt in prompts("wmt14_fr_en")]
-    said = [text for (text,) in answered["wmt14_fr_en"]]
+    said = [each.text for (each,) in answered["wmt14_fr_en"]]
     assert scores["wmt14_fr_en"] == pytest.approx(sacrebleu.corpus_bleu(said, [references]).score / 100)
 
     def known(text: str) -> str:
@@ -210,8 +210,8 @@ def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
         for qa in paragraph["qas"]
     ]
     f1 = []
-    for prompt, (text,) in zip(prompts("squad"), answered["squad"], strict=True):
+    for prompt, (given,) in zip(prompts("squad"), answered["squad"], strict=True):
         (answer,) = [a for context, q, a in questions if context in prompt and f"Question: {q}\n" in prompt]
-        f1.append(word_f1(text, answer))
+        f1.append(word_f1(given.text, answer))
     assert scores["squad"] == pytest.approx(np.mean(f1))
     print("scores at chance:", {name: round(score, 3) for name, score in scores.items()})

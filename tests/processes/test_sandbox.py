@@ -18,6 +18,8 @@ from ama_ray.processes.sandbox import Limits, run
 pytestmark = pytest.mark.long
 
 LIMITS = Limits(seconds=5, memory_mb=512, processes=16, files_mb=8)
+_RUNS = 'open("program.py", encoding='
+"""In the command line of every process that runs a program."""
 ISOLATED = pytest.mark.skipif(bool(sandbox.trouble()), reason=f"no sandbox on this machine: {sandbox.trouble()}")
 
 
@@ -29,7 +31,8 @@ def nothing_is_left(tmp_path: Path) -> Iterator[None]:
     before = there()
     yield
     until = time.monotonic() + 5
-    while left := [each for each in psutil.process_iter(["cmdline"]) if "program.py" in str(each.info["cmdline"])]:
+    # The whole call, since pytest-xdist's processes name themselves after a test and its parameters.
+    while left := [each for each in psutil.process_iter(["cmdline"]) if _RUNS in " ".join(each.info["cmdline"] or ())]:
         assert time.monotonic() < until, left
         time.sleep(0.05)
     assert not {path for path in there() - before if "program" in path or "harm" in path}

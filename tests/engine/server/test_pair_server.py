@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -131,7 +130,7 @@ def test_a_search_has_the_scores_of_an_engine_in_process(
                 continue
             evaluation = inputs.evaluations[split]
             base.setdefault(split, evaluation.ask(engine))
-            items = evaluation.evaluate(engine, partial(base.__getitem__, split)).items
+            items = evaluation.measure(evaluation.ask(engine), base[split]).items
             for name, seen in run.items.read(split, trial.number).items():
                 assert seen.tolist() == items[name].tolist()
 
