@@ -16,6 +16,8 @@ settings.load_profile("ama_ray")
 
 # Before torch is imported. The tests' models are tiny, and more threads than free cores spin instead of working.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Ray's workers would wait for every other process of the tests, and the tests for Ray's workers.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray names it so)
 
 
 LONGEST_FIRST = (

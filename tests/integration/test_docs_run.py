@@ -15,6 +15,7 @@ import yaml
 import ama_ray
 from ama_ray import Run
 from tests.support.doc_blocks import ROOT, RUN, blocks
+from tests.support.small_runs import ONE_ENGINE
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # the tutorial is one fixture: minutes on a busy machine
 TUTORIAL = "tutorial.md"
@@ -90,9 +91,8 @@ def test_the_other_commands_run(folder: Path) -> None:
 
 
 def test_a_run_goes_on_and_is_extended(folder: Path) -> None:
-    # Both cores for one engine, as two take long to start.
     fields = yaml.safe_load(Path("runs/my-run/run.yaml").read_text(encoding="utf-8"))
-    fields["engine"]["cpus"] = 2
+    fields["engine"] = ONE_ENGINE
     Path("runs/my-run/run.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
     shell("ama-ray extend runs/my-run --trials +2\nama-ray resume runs/my-run", folder)
     trials = pd.read_csv("runs/my-run/trials.csv")

@@ -10,7 +10,7 @@ import pytest
 from ama_ray.cli.main import app
 from testing.outcome import outcome
 from testing.search_process import FaultRun
-from tests.support.fewer_items import fewer_items
+from tests.support.small_runs import ONE_ENGINE, fewer_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]  # three starts, ea
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[FaultRun]:
-    # Both cores for one engine: a second one would take as long to start again as all trials take.
-    fields = {"trials": 8, "report": {"points": 3}, "sampler": "random", "engine": {"dtype": "float32", "cpus": 2}}
+    fields = {"trials": 8, "report": {"points": 3}, "sampler": "random", "engine": ONE_ENGINE}
     items = fewer_items(tmp_path / "data", 60, 60)
     with closing(FaultRun(tmp_path / "run", fields | items)) as made:
         yield made

@@ -18,7 +18,7 @@ from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.probes.registry import name_and_family
-from tests.support.fewer_items import fewer_items
+from tests.support.small_runs import fewer_items
 
 pytestmark = pytest.mark.engine
 GROUPS = ["embed", *(f"layer-{layer}" for layer in range(6)), "head"]

@@ -13,6 +13,7 @@ import pytest
 
 import ama_ray
 from ama_ray.miniature import ROOT
+from tests.support.small_runs import ONE_ENGINE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,9 +54,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[ParetoSet, Path]:
     found = ama_ray.search(
         base=str(ROOT / "base"),
         aligned=str(ROOT / "rsf"),
-        # The space of the other searches, whose deep check then holds here; and one engine, as two take long to start.
+        # The space of the other searches, whose deep check then holds here.
         space="per-layer",
-        engine={"dtype": "float32", "cpus": 2},
+        engine=ONE_ENGINE,
         reward=[
             {**shared, "name": "kind", "objective": "helpful", "scorer": f"{ROOT}/reward.py:score"},
             {**shared, "name": "long", "objective": "helpful", "weight": 0.1, "scorer": f"{folder}/detail.py:detail"},

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import ama_ray
 from ama_ray.miniature import ROOT
+from tests.support.small_runs import ONE_ENGINE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +37,7 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_ends_after_base_and_aligned_and_says_so_wherever_one_looks(noisy: Path, tmp_path: Path) -> None:
-    engine = {"dtype": "float32", "cpus": 2}
-    fields: dict[str, Any] = {"aligned": str(noisy), "trials": 4, "report": {"points": 1}, "engine": engine}
+    fields: dict[str, Any] = {"aligned": str(noisy), "trials": 4, "report": {"points": 1}, "engine": ONE_ENGINE}
     fields["out"] = tmp_path / "run"
     lines: list[str] = []
     run = ama_ray.search(ROOT / "run.yaml", progress=lines.append, **fields)

@@ -1,4 +1,4 @@
-"""The miniature's run file with fewer items, where a test is about the road of a search and not about its scores."""
+"""Runs of the miniature that take little: fewer items, and one engine, for tests about the road of a search."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from ama_ray.miniature import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ONE_ENGINE: dict[str, Any] = {"dtype": "float32", "cpus": 1.5}
+"""One engine on a machine with two cores, as two take long to start; of one thread, as two of a tiny model wait for
+each other most of the time."""
 
 
 def fewer_items(folder: Path, search: int, report: int) -> dict[str, Any]:
