@@ -6,7 +6,6 @@ TORCH ?= $(shell grep '^torch==' requirements.lock)
 VENV := .venv$(shell $(PYTHON) -c 'import sys; print("" if sys.version_info[1] == 11 else "-3.%d" % sys.version_info[1])')
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-RUN := runs/miniature-$(shell date +%Y%m%d-%H%M%S)
 
 .PHONY: setup search test test-all architectures unit lint lock
 
@@ -20,7 +19,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $(STAMP)
 
 search: setup
-	$(BIN)/ama-ray search ama_ray/miniature/run.yaml --out $(RUN)
+	$(BIN)/ama-ray demo
 
 test: setup lint
 	$(BIN)/pytest -n 2 --hypothesis-profile quick -m 'not slow'

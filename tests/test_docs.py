@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 import yaml
+from markdown_it import MarkdownIt
 from ray.scripts.scripts import cli as ray_program
 from typer.core import TyperGroup
 
@@ -35,6 +36,7 @@ LANGUAGES = {
 }
 RUN_ELSEWHERE = {
     "chat": ("tests/engine/server/test_point_server.py", '"chat", str(run)'),
+    "demo": ("tests/cli/test_app.py", '*["demo"]'),
     "distill": ("tests/distill/test_distillation.py", '"distill", str('),
     "engine": ("tests/engine/server/test_pair_server.py", '"engine", "--pair"'),
     "fetch": ("tests/integration/test_jobs.py", 'ama_ray("fetch"'),
@@ -128,6 +130,15 @@ def test_rows_are_the_first_of_their_file(block: Block) -> None:
     assert data.read_text(encoding="utf-8").startswith(block.text)
 
 
+def test_the_first_pages_are_short_and_their_sentences_too() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 80
+    for page in (ROOT / "README.md", ROOT / "docs" / "faq.md"):
+        tokens = MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8"))
+        spoken = [re.sub(r"[`*]|\]\([^)]*\)|!?\[", "", token.content) for token in tokens if token.type == "inline"]
+        sentences = [sentence for text in spoken for sentence in re.split(r"(?<=[.:;?!])\s", text)]
+        assert [sentence for sentence in sentences if len(sentence.split()) > 30] == []
+
+
 def test_every_preset_is_named() -> None:
     text = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
     paragraph = next(part for part in text.split("\n\n") if part.startswith("**Presets**"))
@@ -145,7 +156,7 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
 
 
 def test_every_file_of_a_run_is_explained() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     part = text.partition("## What you get")[2].partition("\n## ")[0]
     named = {value for name, value in vars(names).items() if name.isupper()} - {names.LOCK, names.TENSORBOARD}
     assert sorted(name for name in named if f"`{name}" not in part) == []

@@ -14,7 +14,9 @@ import pytest
 
 import ama_ray
 from ama_ray.cli.output import event_fields, listener
+from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
+from ama_ray.miniature import ROOT
 from ama_ray.tuning.events import Message, StageStarted, StopRequested, TrialFinished, TrialStarted
 from ama_ray.tuning.signals import Interrupted
 from tests.support.runs import run_of
@@ -136,6 +138,23 @@ def test_one_that_was_ended_at_once_shows_none(run: Command, monkeypatch: pytest
     ended = run("search", "run.yaml")
     assert ended.code == 143
     assert "front" not in ended.out
+
+
+def test_the_demo_is_a_search_of_the_bundled_pair_into_a_new_folder_here(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def search(run: Path, **given: Any) -> StoredRun:
+        asked.update(given | {"run": run})
+        raise Interrupted(2)
+
+    monkeypatch.setattr("ama_ray.tuning.search.search", search)
+    monkeypatch.chdir(tmp_path)
+    assert run(*["demo"]).code == 130
+    config = RunConfig.load(asked["run"], out=asked["out"])
+    assert Path(config.base) == ROOT / "base"
+    assert config.out.parent == tmp_path / "runs"
 
 
 def test_resume_and_extend_are_the_search_in_its_folder(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +47,14 @@ def search(  # noqa: PLR0917
     given = {"out": out, "trials": trials, "seed": seed}
     fields = {name: value for name, value in given.items() if value is not None}
     _search(run, fields, resume, quiet=quiet, as_json=as_json)
+
+
+def demo(quiet: Quiet = False, as_json: Json = False) -> None:
+    """Search the bundled pair of tiny models, into a new folder in `runs`. Example: ama-ray demo."""
+    from ama_ray.miniature import ROOT
+
+    out = Path("runs", f"miniature-{datetime.now():%Y%m%d-%H%M%S}")
+    _search(ROOT / RUN, {"out": out}, "auto", quiet=quiet, as_json=as_json)
 
 
 def resume(run: RunFolders = None, quiet: Quiet = False, as_json: Json = False) -> None:
