@@ -39,10 +39,15 @@ def listener(*, quiet: bool, as_json: bool) -> Iterator[Listener | None]:
         yield lines(say)
 
 
-def show_end(run: StoredRun, *, as_json: bool) -> None:
-    """Prints the front that a search ended with."""
+def show_end(run: StoredRun, *, quiet: bool, as_json: bool) -> None:
+    """Prints the front that a search ended with, and unless it is to be quiet, what is next."""
     if not as_json:
         show_front(run)
+        if not quiet:
+            from ama_ray.report.text.next_steps import next_steps
+
+            for step, why in next_steps(run):
+                say(f"  {step}    # {why}")
         return
     from ama_ray.report.json_fields import front_fields
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import ama_ray
 from ama_ray.miniature import ROOT
+from ama_ray.report.text.next_steps import next_steps
 from tests.support.small_runs import ONE_ENGINE
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def test_it_ends_after_base_and_aligned_and_says_so_wherever_one_looks(noisy: Pa
     (told,) = [line for line in lines if line.startswith("stopped after")]
     assert "the tax of aligned is not beyond error" in told
     assert "tokens a trial" in told
+    assert next_steps(run) == [(f"ama-ray plan {tmp_path / 'run'}", "how many items would show a difference")]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert not summary["trade"]["clear"]
     assert summary["unclear_trade"] in told

@@ -103,7 +103,7 @@ def _search(
         except Interrupted as interrupted:
             found, ended_by = interrupted.run, interrupted.signal
     if found is not None:
-        show_end(found, as_json=as_json)
+        show_end(found, quiet=quiet or ended_by is not None, as_json=as_json)
     if ended_by is not None:
         print(f"ended by {ended_by.name}; {again} goes on from here", file=sys.stderr)
         raise typer.Exit(128 + ended_by)
