@@ -78,13 +78,6 @@ def event_fields(event: Event) -> dict[str, Any]:
 def _finished(event: TrialFinished) -> dict[str, Any]:
     from ama_ray.report.json_fields import trial_fields, value_or_null
 
-    volumes = (
-        {
-            "hypervolume": value_or_null(event.so_far.hypervolume),
-            "uniform_hypervolume": value_or_null(event.so_far.uniform_hypervolume),
-        }
-        if event.so_far
-        else {}
-    )
+    volumes = {"hypervolume": value_or_null(event.so_far.hypervolume)} if event.so_far else {}
     work = {"engines": event.engines, "nodes": event.nodes, "seconds": dict(event.trial.seconds)}
     return {"event": "finished", "line": event.line} | trial_fields(event.trial) | volumes | work

@@ -97,7 +97,7 @@ def test_a_search_shows_its_trials_front_volumes_time_and_engines(view: LiveView
     assert "5 of 10 trials" in out
     assert "2 running, 5 complete, 0 stopped early, 0 failed" in out
     pareto = ParetoSet(trials)
-    assert f"hypervolume {pareto.hypervolume:.3f}, uniform {pareto.uniform_hypervolume:.3f}" in out
+    assert f"hypervolume {pareto.hypervolume:.3f}; 2 engines" in out
     assert "2 engines on 1 node; swap 10%, generate 70%, score 20%" in out
     assert "3.500 ± 0.100" in out
     assert "●" in out

@@ -61,7 +61,7 @@ def _draw(axes: Axes, steps: Sequence[Step], run: StoredRun) -> None:
         axes.step(trials, held_out, where="post", color=BLUE, linewidth=1, linestyle="--", label=label, zorder=3)
         axes.fill_between(trials, low, high, step="post", color=BLUE, alpha=0.15, linewidth=0, zorder=2)
         shown += [end for end in high[-1:] if not math.isnan(end)]
-    uniform, label = searched.uniform_hypervolume, f"its {len(searched.uniform)} uniform points"
+    uniform, label = searched.uniform_hypervolume, f"the {len(searched.uniform)} uniform points of the search"
     axes.axhline(uniform, color=VERMILION, linewidth=1.2, linestyle=":", label=label, zorder=3)
     if not math.isnan(run.optimism.value):
         again = searched.hypervolume - run.optimism.value
@@ -70,6 +70,5 @@ def _draw(axes: Axes, steps: Sequence[Step], run: StoredRun) -> None:
         shown.append(again)
     height = max(*shown, uniform + 0.02) - uniform
     axes.set_ylim(uniform - 0.15 * height, uniform + 1.1 * height)
-    title = f"Hypervolume {searched.hypervolume:.3f} after {trials[-1]} trials, uniform points {uniform:.3f}"
-    axes.set_title(f"{title}; search split", fontsize=11)
+    axes.set_title(f"Hypervolume {searched.hypervolume:.3f} after {trials[-1]} trials; search split", fontsize=11)
     axes.legend(loc="lower right", fontsize=8, framealpha=0.95)
