@@ -188,7 +188,19 @@ class LoadExtension:
             yield name, tensor
 
     def _load_anew(self, tensors: Iterator[tuple[str, torch.Tensor]]) -> None:
-        """Loads into a second model, as an engine does at its start, and copies what has come of it."""
+        """Loads into a second model, as an engine does at its start, and copies what has come of it.
+
+        Raises:
+            SwapError: There is no room for a second set of weights, which placement does not know of: that vLLM needs
+                one shows once it has started.
+        """
+        size = sum(parameter.nbytes for parameter in self.model_runner.get_model().parameters())
+        if size > (free := second_model.free_bytes(self.device)):
+            raise SwapError(
+                "vLLM loads some of this model's parameters at its start alone, so another checkpoint takes a second "
+                f"set of its weights meanwhile, {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; lower "
+                "engine.gpu_memory_utilization, or use a larger machine"
+            )
         model = second_model.load(self.vllm_config, self.model_runner.model_config, self.device, tensors)
         live = _named_tensors(self.model_runner.get_model())
         for name, tensor in _named_tensors(model).items():

@@ -10,8 +10,9 @@ import torch
 
 from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
+from ama_ray.engine.worker import second_model
 from ama_ray.engine.worker.check_extension import CheckExtension
-from ama_ray.engine.worker.load_extension import STORED
+from ama_ray.engine.worker.load_extension import STORED, LoadExtension
 from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
@@ -143,3 +144,24 @@ def test_what_reloading_leaves_out_is_loaded_as_at_the_start(left_out: tuple[str
     worker.swap({"first": 0.25, "second": 0.75})
     assert torch.equal(worker.model.w, interpolate(base["w"], aligned["w"], 0.25))
     assert not Worker()._loads_anew
+
+
+def test_a_second_set_of_weights_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker(left_out=("w",))
+    size = sum(parameter.nbytes for parameter in worker.model.parameters())
+    loaded: list[object] = []
+
+    def second(*given: object) -> torch.nn.Module:
+        loaded.append(given)
+        model: torch.nn.Module = worker.model
+        return model
+
+    monkeypatch.setattr(second_model, "load", second)
+    worker.vllm_config = None
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size - 1))
+    with pytest.raises(SwapError, match=r"a second set of its weights .* 0\.0 GB are free; lower engine\.gpu_memory_util"):
+        LoadExtension._load_anew(worker, iter(()))
+    assert not loaded
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size))
+    LoadExtension._load_anew(worker, iter(()))
+    assert loaded
