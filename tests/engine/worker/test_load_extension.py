@@ -159,7 +159,7 @@ def test_a_second_set_of_weights_that_does_not_fit_is_refused(monkeypatch: pytes
     monkeypatch.setattr(second_model, "load", second)
     worker.vllm_config = None
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size - 1))
-    with pytest.raises(SwapError, match=r"a second set of its weights .* 0\.0 GB are free; lower engine\.gpu_memory_util"):
+    with pytest.raises(SwapError, match=r"a second set of its .* 0\.0 GB are free; lower engine\.gpu_memory_util"):
         LoadExtension._load_anew(worker, iter(()))
     assert not loaded
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size))
