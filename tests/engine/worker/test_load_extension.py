@@ -31,10 +31,13 @@ class Worker(CheckExtension):
     Attributes:
         left_out: What its reloading leaves alone, which its first load does not.
         unfilled: What its model's own loading takes for nothing.
+        packed: What it keeps in another order, as a kernel reads it, and cannot be written to a second time.
     """
 
-    def __init__(self, left_out: tuple[str, ...] = (), unfilled: tuple[str, ...] = ()) -> None:
-        self.left_out, self.unfilled = left_out, unfilled
+    def __init__(
+        self, left_out: tuple[str, ...] = (), unfilled: tuple[str, ...] = (), packed: tuple[str, ...] = ()
+    ) -> None:
+        self.left_out, self.unfilled, self.packed = left_out, unfilled, packed
         self.model: Any = torch.nn.Module()
         for name, shape in (("w", (16, 6)), ("A", (3,)), ("norm", (64,)), ("both", (4, 6))):
             zeros = torch.zeros(shape, dtype=FP32 if name == "A" else BF16)
@@ -60,6 +63,7 @@ class Worker(CheckExtension):
         self.write(tensors)
 
     def _fill(self, tensors: Mapping[str, torch.Tensor]) -> set[str]:
+        assert not tensors.keys() & set(self.packed)
         return self.write((name, tensor) for name, tensor in tensors.items() if name not in self.unfilled)
 
 
@@ -134,6 +138,24 @@ def test_a_parameter_that_others_make_up_besides_is_interpolated_where_it_lies()
     _, _, endpoints = attached(worker, DTYPES | {"up": FP32})
     assert "both" in endpoints.base
     assert not any("up" in name for name in endpoints.base)
+
+
+def test_what_is_tried_for_nothing_is_loaded_again() -> None:
+    """Else the numbers that it was tried with would be taken for groups."""
+    worker = Worker()
+    del worker.model.A  # which is handed over
+    shapes = {name: SHAPES[name] for name in ("w", "norm", "gate", "up")}
+    group_of = {"w": "first", "norm": "first", "gate": "second", "up": "first"}
+    spans = worker.find_spans(shapes, dict.fromkeys(shapes, BF16) | {"up": FP32}, group_of)
+    assert spans["both"] == (Span(0, 12, "second"), Span(12, 24, "first"))
+
+
+def test_what_a_kernel_has_packed_is_interpolated_where_it_lies() -> None:
+    worker = Worker(packed=("w",))
+    base, aligned, endpoints = attached(worker)
+    assert "w" in endpoints.base
+    worker.swap({"first": 0.25, "second": 0.75})
+    assert torch.equal(worker.model.w, interpolate(base["w"], aligned["w"], 0.25))
 
 
 @pytest.mark.parametrize("left_out", [("w",), ("A_log", "norm")])
