@@ -142,7 +142,7 @@ def _changed(pair: Pair, config: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if pair.aligned.dtype:
         fields |= {key: dtype_name(pair.aligned.dtype) for key in ("dtype", "torch_dtype") if key in config}
-    if pair.is_streamed:
+    if pair.is_grown:
         fields |= of_size(config, pair.vocabulary_size)
     return fields
 

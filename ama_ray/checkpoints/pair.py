@@ -76,24 +76,19 @@ class Pair:
                 together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does; or
                 both lack a tensor that the architecture needs.
         """
-        pair = cls.read(base, aligned)._converted(dtype)
+        pair = cls.read(base, aligned, dtype)
         check_complete(pair.base if pair.aligned.adapter else pair.aligned)
         return pair._with_contents_checked()
 
     @classmethod
-    def read(cls, base: str, aligned: str) -> Pair:
-        """Opens two checkpoints without a look at their values: `moved` and the checksums stay empty.
+    def read(cls, base: str, aligned: str, dtype: str = "auto") -> Pair:
+        """Does what `open` does without a look at any value: `moved` and the checksums stay empty."""
+        adapted = is_adapter(fetch(aligned))
+        return (cls._with_adapter(base, aligned) if adapted else cls._of_two(base, aligned))._converted(dtype)
 
-        Args:
-            base: Folder or hub id of the checkpoint from before RLHF.
-            aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base.
-
-        Raises:
-            UserError: See `open`.
-        """
+    @classmethod
+    def _of_two(cls, base: str, aligned: str) -> Pair:
         folders = [fetch(source) for source in (base, aligned)]
-        if is_adapter(folders[1]):
-            return cls._with_adapter(base, aligned)
         configs = [read_config(folder) for folder in folders]
         warnings = list(compare_configs(folders, configs))
         vocabularies = Vocabulary.read(folders[0]), Vocabulary.read(folders[1])
@@ -146,9 +141,14 @@ class Pair:
         return self.base.folder if self.aligned.adapter else self.aligned.folder
 
     @property
-    def is_streamed(self) -> bool:
-        """Whether no folder has whole weights of the shapes of a merge, so that an engine starts on streamed ones."""
+    def is_grown(self) -> bool:
+        """Whether aligned is an adapter with rows for more tokens than base has."""
         return self.aligned.adapter is not None and bool(self.aligned.adapter.grown)
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether no folder has whole weights of a merge's shapes and precision, and an engine starts on a stream."""
+        return self.is_grown or self.aligned.dtype is not None
 
     @property
     def engine_ratio(self) -> float:
@@ -258,7 +258,8 @@ class Pair:
                 if aligned.is_floating_point():
                     identical = identical and (name in self.beside or torch.equal(base, aligned))
                     moved[name] = distance(base, aligned)
-                    if name not in self.beside:  # towers may hold bounds that are infinite
+                    # A look at each of them takes as long again. Towers may hold bounds that are infinite.
+                    if name not in self.beside and not math.isfinite(moved[name]):
                         self._check_finite(name, base, aligned)
                 elif not torch.equal(base, aligned):
                     raise UserError(
@@ -283,7 +284,7 @@ class Pair:
 
     def _check_finite(self, name: str, base: torch.Tensor, aligned: torch.Tensor) -> None:
         for checkpoint, tensor in zip(self.endpoints, (base, aligned), strict=True):
-            # The extremes are NaN if any value is, and they cost no temporary and a tenth of isfinite's time.
+            # The extremes are NaN if any value is, and they cost no temporary.
             if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):
                 raise UserError(
                     f"{checkpoint.source(name)}: {name} holds NaN or infinity in {dtype_name(tensor.dtype)}; "

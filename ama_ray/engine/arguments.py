@@ -114,11 +114,12 @@ def engine_arguments(folder: Path, settings: EngineSettings, max_model_len: int)
 
 
 def pair_arguments(pair: Pair) -> dict[str, Any]:
-    """Arguments of vLLM by which an engine on `Pair.engine_folder` has the shapes and the tokens of a merge."""
+    """Arguments of vLLM by which an engine on `Pair.engine_folder` has tokens, shapes and precision of a merge."""
     arguments: dict[str, Any] = {"tokenizer": str(pair.tokenizer_folder)}
+    if pair.is_grown:
+        arguments["hf_overrides"] = of_size(pair.config, pair.vocabulary_size)
     if pair.is_streamed:
         arguments |= {
-            "hf_overrides": of_size(pair.config, pair.vocabulary_size),
             "load_format": STREAMED,
             "model_loader_extra_config": {"base": str(pair.base.folder), "aligned": str(pair.aligned.folder)},
         }

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ama_ray.engine.classifier.classifier import Classifier
     from ama_ray.engine.replies import Reply
 
+_REPLY = "Certainly so"
+
 
 class ModelReward(RewardKind):
     """The mean raw score of a reward model: a Hugging Face sequence classifier with one output.
@@ -154,7 +156,8 @@ class ModelScores(PreparedReward):
         """Applies the chat template to every prompt.
 
         Raises:
-            UserError: The template refuses a prompt, or the reward model does not take the longest reply to it.
+            UserError: The template refuses a prompt or leaves replies out, or the reward model does not take the
+                longest reply to a prompt.
         """
         for row in self.rows:
             try:
@@ -172,6 +175,11 @@ class ModelScores(PreparedReward):
                     f"and the reward model {self.settings.model} takes {self.model.limit} in all; lower "
                     "sampling.max_tokens, or shorten or remove the prompt."
                 )
+        if self._tokens(self.rows[0], "") == self._tokens(self.rows[0], _REPLY):
+            raise UserError(
+                f"reward.model: the chat template of {self.settings.model} leaves the reply out, so that all replies "
+                "to a prompt would have one score; use a model whose template shows it."
+            )
 
     def _score(self, rows: Sequence[Row], replies: Sequence[Reply]) -> Scored:
         name = f"the reward model {self.settings.model}"

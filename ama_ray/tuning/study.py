@@ -32,6 +32,11 @@ _DATED = re.compile(rb'"datetime_\w+":"')
 """In a line of a journal that says when something happened, to the microsecond."""
 
 
+def place(folder: RunFolder, storage: str | None) -> str:
+    """Where the study of a run is, as messages name it; see `open_study`."""
+    return f"storage: {storage}" if storage else str(folder.path / JOURNAL)
+
+
 def open_study(
     folder: RunFolder, storage: str | None, objectives: Sequence[str], sampler: optuna.samplers.BaseSampler
 ) -> optuna.Study:
@@ -56,7 +61,7 @@ def open_study(
             storage=stored, study_name=folder.study, load_if_exists=True, directions=directions, sampler=sampler
         )
         if study.directions != directions:
-            raise UserError(f"{folder.path / JOURNAL}: its study has other objectives; {_REMEDY}")
+            raise UserError(f"{place(folder, storage)}: the study {folder.study} has other objectives; {_REMEDY}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             study.set_metric_names(list(objectives))
@@ -64,8 +69,7 @@ def open_study(
     except UserError:
         raise
     except Exception as error:  # SQLAlchemy, its drivers and Optuna raise all sorts
-        where = f"storage: {storage}" if storage else str(folder.path / JOURNAL)
-        raise UserError(f"{where}: the study cannot be opened ({one_line(error)}).") from None
+        raise UserError(f"{place(folder, storage)}: the study cannot be opened ({one_line(error)}).") from None
 
 
 def _refuse_other(stored: BaseStorage, folder: RunFolder) -> None:

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from ama_ray.errors import UserError
 from ama_ray.scores.trial import Origin
-from ama_ray.storage.names import JOURNAL, TRIALS
+from ama_ray.storage.names import TRIALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,13 +24,16 @@ CLOSE = 1e-9
 """What a ratio or a score may differ by: both were written by this package, as they were."""
 
 
-def check_study(study: optuna.Study, trials: Sequence[Trial], names: Sequence[str], shape: Parametrization) -> None:
+def check_study(
+    study: optuna.Study, place: str, trials: Sequence[Trial], names: Sequence[str], shape: Parametrization
+) -> None:
     """Refuses a study that was changed, or is not of these trials.
 
     What a trial was not finished with, a killed process has left behind, and is nothing against a study.
 
     Args:
         study: As it was opened.
+        place: Where it is, as messages name it.
         trials: Those of the run that an earlier process finished.
         names: The objectives, in the order of the study's.
         shape: It makes ratios of the study's parameters.
@@ -50,7 +53,7 @@ def check_study(study: optuna.Study, trials: Sequence[Trial], names: Sequence[st
             why = _why_other(frozen, finished[number], names)
         if why:
             raise UserError(
-                f"{JOURNAL}: the study was changed, or is of another run: its trial {number!r:.40} {why}; put it back "
+                f"{place}: the study was changed, or is of another run: its trial {number!r:.40} {why}; put it back "
                 f"as it was, or remove it, and the search goes on from {TRIALS}."
             )
         seen.add(number)

@@ -18,7 +18,7 @@ from ama_ray.storage.retry import retry_write
 from ama_ray.tuning import samplers
 from ama_ray.tuning.optuna_internals import live_trial
 from ama_ray.tuning.samplers import SamplerContext, ScoreAware
-from ama_ray.tuning.study import open_study
+from ama_ray.tuning.study import open_study, place
 from ama_ray.tuning.study_check import check_study
 from ama_ray.tuning.trial_records import TrialSpec
 from ama_ray.tuning.warm_start import FirstPoint
@@ -235,5 +235,5 @@ def study_suggester(
     sampler, name = samplers.make(config.sampler, context)
     tell(f"sampler: {name}")
     study = open_study(folder, config.storage, run.objectives.names, sampler)
-    check_study(study, run.trials, run.objectives.names, shape)
+    check_study(study, place(folder, config.storage), run.trials, run.objectives.names, shape)
     return StudySuggester(shape, run.objectives, study, first, run.constraints, finished=run.trials, tell=tell)

@@ -36,6 +36,8 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "dora-rslora": ("llama", LORA | {"use_dora": True, "use_rslora": True, "rank_pattern": {"q_proj": 2}}),
     "gpt2-dora": ("gpt2", {"r": 4, "target_modules": ["c_attn", "c_fc"], "fan_in_fan_out": True, "use_dora": True}),
     "saved-head": ("llama", LORA | {"modules_to_save": ["lm_head"]}),
+    "saved-norm-and-embedding": ("llama", LORA | {"modules_to_save": ["norm", "embed_tokens"]}),
+    "a-layer": ("llama", LORA | {"layers_to_transform": [0]}),
     "embeddings": ("llama", LORA | {"target_modules": ["embed_tokens", "up_proj"]}),
     "gpt2": ("gpt2", {"r": 4, "target_modules": ["c_attn", "c_fc", "c_proj"], "fan_in_fan_out": True}),
     "gpt2-head": ("gpt2", {"r": 4, "target_modules": ["c_proj", "lm_head"]}),

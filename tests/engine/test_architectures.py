@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +41,16 @@ def test_it_is_exact(name: str, tmp_path: Path) -> None:
     print(f"{name}: {verdict.trouble or verdict}; plain vLLM {equal} of {PROMPTS}, {largest:.3f}")
     assert verdict.passed, verdict.trouble
     assert (verdict.equal, verdict.largest_difference) == (verdict.prompts, 0)
+    assert equal == PROMPTS
+    assert largest <= MOST
+
+
+def test_a_pair_in_float32_is_converted_as_in_an_export(tmp_path: Path) -> None:
+    """Mamba's `A` is computed from what is stored, so it tells whether that was rounded before."""
+    make_family(tmp_path, replace(FAMILIES["Nemotron-H"], in_float32=("",)))
+    verdict, (equal, largest) = exactness(tmp_path, SPACE, SETTINGS, by_workers=True)
+    print(f"converted: {verdict.trouble or verdict}; plain vLLM {equal} of {PROMPTS}, {largest:.3f}")
+    assert verdict.passed, verdict.trouble
     assert equal == PROMPTS
     assert largest <= MOST
 

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import EngineSettings, vllm_arguments
 from ama_ray.engine import arguments
-from ama_ray.engine.arguments import check_arguments, check_ranks, engine_arguments
+from ama_ray.engine.arguments import STREAMED, check_arguments, check_ranks, engine_arguments, pair_arguments
 from ama_ray.errors import UserError
+from testing.checkpoints import make_pair
 from tests.support.processes import in_own_process
 
 SET: dict[str, Any] = {"kv_cache_dtype": "fp8", "max_num_seqs": 7, "vllm": {"max_num_batched_tokens": 512}}
@@ -71,6 +73,14 @@ def test_on_a_cpu_a_state_is_not_cached(recurrent: bool, monkeypatch: pytest.Mon
     monkeypatch.setattr(arguments, "is_recurrent", lambda folder: recurrent)
     asked = engine_arguments(Path(), EngineSettings(), 64)
     assert (asked["enable_prefix_caching"], asked["enable_chunked_prefill"]) == (not recurrent, False)
+
+
+def test_a_pair_that_is_converted_is_streamed(tmp_path: Path) -> None:
+    base, aligned = map(str, make_pair(tmp_path, layers=1))
+    assert pair_arguments(Pair.read(base, aligned)) == {"tokenizer": aligned}
+    asked = pair_arguments(Pair.read(base, aligned, "bfloat16"))
+    folders = {"base": base, "aligned": aligned}
+    assert asked == {"tokenizer": aligned, "load_format": STREAMED, "model_loader_extra_config": folders}
 
 
 def checked(names: list[str]) -> list[str]:

@@ -125,3 +125,12 @@ def test_a_tensor_that_gpus_share_is_whole_when_they_hold_it_together() -> None:
     assert not deep_check._is_whole((4, 6), [[3, 3, 3, 3], [3, 3, 3, 2], [0] * 4, [0] * 4])
     assert deep_check._is_whole((), [[1, 0], [1, 0]])
     assert not deep_check._is_whole((3,), [[2, 0], [0, 0]])
+
+
+def test_where_nothing_can_be_kept_every_run_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").write_text("no folder")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home" / "mine"))
+    cache = VerdictCache("deep-check", {})
+    cache.write(Verdict(40, 32, 32, 0.0))
+    assert cache.read() is None

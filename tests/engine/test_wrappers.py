@@ -12,7 +12,7 @@ from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import EngineSettings
 from ama_ray.engine.deep_check import NEW_TOKENS, check_prompts
 from ama_ray.engine.model_classes import import_model_classes
-from ama_ray.engine.verdict import compare
+from ama_ray.engine.verdict import PROMPTS, compare
 from ama_ray.errors import UserError
 from tests.support import equality
 from tests.support.processes import in_own_process
@@ -47,11 +47,11 @@ def by_transformers(folder: Path, prompts: list[list[int]]) -> Outputs:
 
 @needs_torchvision
 @pytest.mark.slow
-@pytest.mark.parametrize("model_type", [each for each in WRAPPERS if each != "qwen3_5"])  # bfloat16 alone on a CPU
-def test_a_swap_equals_a_fresh_engine_and_transformers_on_the_export(model_type: str, tmp_path: Path) -> None:
-    make_wrapper_pair(tmp_path, model_type)
+@pytest.mark.parametrize("name", [each for each in WRAPPERS if each != "qwen3_5"])
+def test_a_swap_equals_a_fresh_engine_and_transformers_on_the_export(name: str, tmp_path: Path) -> None:
+    make_wrapper_pair(tmp_path, name)
     found = equality.check(tmp_path, "per-layer", SETTINGS)
-    print(f"{model_type}: {found.verdict}; plain vLLM {found.plain}; ends {found.ends}")
+    print(f"{name}: {found.verdict}; plain vLLM {found.plain}; ends {found.ends}")
     assert found.verdict.passed, found.verdict.trouble
     for equal, largest in (found.plain, *found.ends):
         assert equal == found.prompts
@@ -61,6 +61,19 @@ def test_a_swap_equals_a_fresh_engine_and_transformers_on_the_export(model_type:
     equal, largest = compare(found.merge, in_own_process(by_transformers, tmp_path / "merge", prompts))
     assert equal == found.prompts
     assert largest <= 1e-3
+
+
+@needs_torchvision
+@pytest.mark.slow
+def test_so_it_does_where_vllm_computes_in_bfloat16_alone(tmp_path: Path) -> None:
+    make_wrapper_pair(tmp_path, "qwen3_5", dtype=torch.bfloat16)
+    verdict, (equal, largest) = equality.exactness(
+        tmp_path, "per-layer", SETTINGS.model_copy(update={"dtype": "bfloat16"})
+    )
+    print(f"qwen3_5: {verdict}; plain vLLM {equal} of {PROMPTS}, {largest:.3f}")
+    assert verdict.passed, verdict.trouble
+    assert equal == PROMPTS
+    assert largest <= 0.02
 
 
 @pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is there")

@@ -145,6 +145,12 @@ def _refusing(folder: Path) -> None:
     save_tokenizer(folder, "{{ raise_exception('only even turns') }}")
 
 
+def _deaf(folder: Path) -> None:
+    save_tokenizer(
+        folder, "{% for message in messages if message['role'] == 'user' %}{{ message['content'] }}{% endfor %}"
+    )
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -156,6 +162,7 @@ def _refusing(folder: Path) -> None:
         (_headless, "lacks score.weight; it gives no scores"),
         (_incomplete, "lacks classifier.out_proj.bias; it gives no scores"),
         (_refusing, r"prompts.jsonl, line 1: the chat template of .* fails on this prompt \(.*only even turns"),
+        (_deaf, "leaves the reply out, so that all replies to a prompt would have one score"),
     ],
 )
 def test_a_model_that_cannot_be_used_is_named(tmp_path: Path, spoil: Callable[[Path], None], words: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ama_ray.checkpoints import merging
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine import deep_check
+from ama_ray.engine.arguments import pair_arguments
 from ama_ray.engine.deep_check import Subject
 from ama_ray.engine.endpoints import Endpoints, StoredTensor
 from ama_ray.engine.in_process import InProcessEngine, plain_greedy_logprobs
@@ -95,25 +96,39 @@ def drop(engine: InProcessEngine) -> None:
     cleanup_dist_env_and_memory()
 
 
-def checked(folder: Path, space: str | dict[str, Any], settings: EngineSettings) -> tuple[Checked, list[list[int]]]:
+def checked(
+    folder: Path, space: str | dict[str, Any], settings: EngineSettings, *, by_workers: bool
+) -> tuple[Checked, list[list[int]]]:
     """The deep check of `folder/base` and `folder/aligned`, with what it asked."""
-    pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
+    pair = Pair.open(str(folder / "base"), str(folder / "aligned"), settings.dtype)
     groups = SearchSpace.load(space).resolve(pair.names)
     subject = Subject.of(pair, groups, settings)
-    engine = InProcessEngine(pair.aligned.folder, settings, deep_check.CONTEXT)
+    engine = InProcessEngine(pair.engine_folder, settings, deep_check.CONTEXT, pair_arguments(pair))
     engine.call_workers("keep", deep_check.START)
-    engine.attach(endpoints(engine, pair, groups))
+    if by_workers:
+        group_of = {name: groups.of[name] for name in pair.names if pair.moved[name]}
+        engine.attach_pair(subject.base, subject.aligned, pair.checksum, group_of)
+    else:
+        engine.attach(endpoints(engine, pair, groups))
     return deep_check.check(engine, subject), subject.prompts
 
 
-def exactness(folder: Path, space: str | dict[str, Any], settings: EngineSettings) -> tuple[Verdict, tuple[int, float]]:
+def exactness(
+    folder: Path, space: str | dict[str, Any], settings: EngineSettings, *, by_workers: bool = False
+) -> tuple[Verdict, tuple[int, float]]:
     """The deep check, and how plain vLLM on the export compares; each in a process of its own.
+
+    Args:
+        folder: Of `base` and `aligned`.
+        space: The search space.
+        settings: Of the engines. Their precision is that of the merge, where the checkpoints are in more.
+        by_workers: Whether the workers read the pair themselves, as on a server and on several GPUs.
 
     Returns:
         The verdict; how many prompts have equal tokens in plain vLLM, with the largest difference of their
         log-probabilities, which is infinite where the deep check has not passed.
     """
-    found, prompts = in_own_process(checked, folder, space, settings)
+    found, prompts = in_own_process(checked, folder, space, settings, by_workers=by_workers)
     if not found.verdict.passed:
         return found.verdict, (0, math.inf)
     return found.verdict, compare(found.answers, plain_answers(folder, space, settings, prompts))
@@ -123,7 +138,7 @@ def plain_answers(
     folder: Path, space: str | dict[str, Any], settings: EngineSettings, prompts: list[list[int]]
 ) -> Outputs:
     """Answers of plain vLLM to the export of the first ratios of the deep check, which goes to `folder/merge`."""
-    pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
+    pair = Pair.open(str(folder / "base"), str(folder / "aligned"), settings.dtype)
     groups = SearchSpace.load(space).resolve(pair.names)
     ratios, _ = deep_check.check_ratios(groups.names)
     merging.export(pair, groups.ratio_of(ratios), folder / "merge")

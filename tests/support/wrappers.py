@@ -46,8 +46,8 @@ WRAPPERS: dict[str, dict[str, Any]] = {
         "text_config": _TEXT
         | {
             "layer_types": ["linear_attention", "full_attention", "linear_attention"],
-            "linear_key_head_dim": 16,
-            "linear_value_head_dim": 16,
+            "linear_key_head_dim": 32,
+            "linear_value_head_dim": 32,
             "linear_num_key_heads": 2,
             "linear_num_value_heads": 4,
             "rope_parameters": _MROPE
@@ -69,34 +69,76 @@ WRAPPERS: dict[str, dict[str, Any]] = {
         "image_token_index": 292,
         "tie_word_embeddings": False,
     },
+    "gemma4": {
+        "text_config": _TEXT
+        | {
+            "global_head_dim": 32,
+            "hidden_size_per_layer_input": 32,
+            "vocab_size_per_layer_input": 300,
+            "layer_types": ["sliding_attention", "full_attention", "full_attention"],
+            "sliding_window": 16,
+        },
+        "vision_config": _VISION | {"num_key_value_heads": 2, "head_dim": 16, "position_embedding_size": 16},
+        "audio_config": None,
+        "image_token_id": 292,
+    },
+    "llama4": {
+        "text_config": _TEXT
+        | {
+            "intermediate_size_mlp": 96,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 1,
+            "interleave_moe_layer_step": 2,
+            "attention_chunk_size": 64,
+        },
+        "vision_config": _VISION
+        | {
+            "image_size": 28,
+            "intermediate_size": 128,
+            "vision_output_dim": 64,
+            "projector_input_dim": 64,
+            "projector_output_dim": 64,
+        },
+        "image_token_index": 292,
+    },
+    "ministral3": {
+        "model_type": "mistral3",
+        "text_config": _TEXT | {"model_type": "ministral3", "sliding_window": None},
+        "vision_config": _VISION | {"model_type": "pixtral", "image_size": 28, "patch_size": 14, "head_dim": 16},
+        "image_token_index": 292,
+        "tie_word_embeddings": False,
+    },
 }
-"""Fields of `config.json` by model type."""
+"""Fields of `config.json` by model type, or by the name of a family that has the model type of another one."""
 _PROCESSORS = {
     "qwen2_5_vl": ("Qwen2VLImageProcessor", "Qwen2_5_VLProcessor"),
     "qwen3_vl": ("Qwen2VLImageProcessor", "Qwen3VLProcessor"),
     "qwen3_5": ("Qwen2VLImageProcessor", "Qwen3VLProcessor"),
     "gemma3": ("Gemma3ImageProcessor", "Gemma3Processor"),
     "mistral3": ("PixtralImageProcessor", "PixtralProcessor"),
+    "gemma4": ("Gemma4ImageProcessor", "Gemma4Processor"),
+    "llama4": ("Llama4ImageProcessorFast", "Llama4Processor"),
+    "ministral3": ("PixtralImageProcessor", "PixtralProcessor"),
 }
 
 
-def make_wrapper_pair(folder: Path, model_type: str, *, dtype: torch.dtype = torch.float32) -> tuple[Path, Path]:
-    """Writes `folder/base` and `folder/aligned`, all weights drawn, norms and buffers too.
+def make_wrapper_pair(folder: Path, name: str, *, dtype: torch.dtype = torch.float32) -> tuple[Path, Path]:
+    """Writes `folder/base` and `folder/aligned`, which differ in all weights, norms and buffers too.
 
     Returns:
         The folders of base and of aligned.
     """
-    config = transformers.CONFIG_MAPPING[model_type](**WRAPPERS[model_type])
-    image, processor = _PROCESSORS[model_type]
+    config = transformers.CONFIG_MAPPING[WRAPPERS[name].get("model_type", name)](**WRAPPERS[name])
+    image, processor = _PROCESSORS[name]
     paths = folder / "base", folder / "aligned"
     for number, path in enumerate(paths):
         generator = torch.Generator().manual_seed(number)
+        torch.manual_seed(0)
         model = transformers.AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                scales = parameter.ndim == 1 and "norm" in name and "bias" not in name and model_type != "gemma3"
-                spread = 0.08 if parameter.ndim > 1 else 0.2
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + float(scales))
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                drawn = torch.randn(tensor.shape, generator=generator)
+                tensor.copy_(tensor + 0.2 * drawn if tensor.ndim < 2 else 0.08 * drawn)
         model.to(dtype).save_pretrained(path)
         word_tokenizer().save_pretrained(path)
         fields = {"image_processor_type": image, "processor_class": processor, "size": {"longest_edge": 28}}

@@ -15,7 +15,7 @@ from ama_ray.scores.trial import Trial
 from ama_ray.space.parametrization import parametrization
 from ama_ray.storage.names import JOURNAL
 from ama_ray.storage.run_folder import RunFolder
-from ama_ray.tuning.study import open_study
+from ama_ray.tuning.study import open_study, place
 from ama_ray.tuning.study_check import check_study
 from ama_ray.tuning.suggester import StudySuggester
 from ama_ray.tuning.warm_start import FirstPoint
@@ -32,10 +32,11 @@ NAMES, SHAPE = ("reward", "tax"), parametrization(RANGES, None)
 FIRST = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in (0.0, 1.0)]
 
 
-def opened(folder: Path, trials: Sequence[Trial], name: str = "mine") -> optuna.Study:
+def opened(folder: Path, trials: Sequence[Trial], name: str = "mine", storage: str | None = None) -> optuna.Study:
     """The study, as a search opens it."""
-    study = open_study(RunFolder(folder, name, tuple(trials)), None, NAMES, optuna.samplers.RandomSampler(seed=0))
-    check_study(study, trials, NAMES, SHAPE)
+    run = RunFolder(folder, name, tuple(trials))
+    study = open_study(run, storage, NAMES, optuna.samplers.RandomSampler(seed=0))
+    check_study(study, place(run, storage), trials, NAMES, SHAPE)
     return study
 
 
@@ -106,6 +107,17 @@ def test_a_study_of_other_objectives_is_refused(tmp_path: Path) -> None:
     open_study(RunFolder(tmp_path, "mine", ()), None, NAMES, optuna.samplers.RandomSampler())
     with one_sentence(JOURNAL, "other objectives"):
         open_study(RunFolder(tmp_path, "mine", ()), None, ("reward", "more", "tax"), optuna.samplers.RandomSampler())
+
+
+def test_a_study_in_a_database_is_named_by_its_address(run: tuple[Path, list[Trial], bytes], tmp_path: Path) -> None:
+    folder, trials, _ = run
+    storage = f"sqlite:///{tmp_path}/studies.db"
+    asked = StudySuggester(SHAPE, objectives("reward"), opened(folder, (), storage=storage), ())
+    asked.tell(suggest(asked), result(reward=1.0))
+    with one_sentence(f"storage: {storage}: the study was changed", "its trial 0 has other ratios"):
+        opened(folder, trials, storage=storage)
+    with one_sentence(f"storage: {storage}: the study mine has other objectives"):
+        open_study(RunFolder(tmp_path, "mine", ()), storage, ("reward", "more"), optuna.samplers.RandomSampler())
 
 
 def changed(content: bytes, field: str, value: object) -> bytes:

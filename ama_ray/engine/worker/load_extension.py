@@ -113,10 +113,10 @@ class LoadExtension:
             name for name, buffer in self._buffers() if not torch.equal(buffer, before[name]) and holds_labels(buffer)
         )
         transformed = {name for name, weight in self._weights().items() if not holds_labels(weight)}
-        self._hand_over_what_is_not_held(shapes, dtypes, group_of, transformed)
+        has_tried = self._hand_over_what_is_not_held(shapes, dtypes, group_of, transformed)
         if odd := sorted(transformed - self._derived):
             raise SwapError(f"vLLM transforms {odd[0]} at loading, so that its groups cannot be told apart")
-        if self._stored_tensors:
+        if has_tried:
             self._load(labelled)
         # Zero is what no group has: tensors without one, and padding of the engine's own, equal in both endpoints.
         return {
@@ -130,26 +130,31 @@ class LoadExtension:
         dtypes: Mapping[str, torch.dtype],
         group_of: Mapping[str, str],
         transformed: Collection[str],
-    ) -> None:
+    ) -> bool:
         """Decides which tensors are handed over: those of transformed parameters, and those of more precision.
 
         More precision than most elements of the checkpoint have, that is: where all of it has more than the engine,
         both checkpoints are converted before they are merged, in an export too (`Pair.open`). A parameter that others
         make up besides stays as it is.
+
+        Returns:
+            Whether tensors were tried, so that the live weights are no longer the labels.
         """
         elements: Counter[torch.dtype] = Counter()
         for name, shape in shapes.items():
             elements[dtypes[name]] += torch.Size(shape).numel()
         usual = elements.most_common(1)[0][0]
         made_of: dict[str, set[str]] = {}
+        has_tried = False
         for name in group_of:
             is_wide = dtypes[name].itemsize > usual.itemsize
             if is_wide or (transformed and torch.Size(shapes[name]).numel() <= MOST_HANDED_OVER):
-                filled = self._fill({name: torch.ones(tuple(shapes[name]), dtype=dtypes[name])})
+                filled = self._try({name: torch.ones(tuple(shapes[name]), dtype=dtypes[name])})
+                has_tried = True
                 if filled and (is_wide or not filled.isdisjoint(transformed)):
                     made_of[name] = filled
         if not made_of:
-            return
+            return has_tried
 
         def filled_with(value: float) -> dict[str, torch.Tensor]:
             self._fill({name: torch.full(tuple(shapes[name]), value, dtype=dtypes[name]) for name in made_of})
@@ -163,6 +168,14 @@ class LoadExtension:
             name: torch.zeros(tuple(shapes[name]), dtype=dtypes[name], device=self.device) for name in made_of
         }
         self._derived = frozenset(name for filled in made_of.values() for name in filled)
+        return True
+
+    def _try(self, tensors: Mapping[str, torch.Tensor]) -> set[str]:
+        """Does what `_fill` does; nothing where a parameter is in a layout that its loader cannot write to."""
+        try:
+            return self._fill(tensors)
+        except Exception:  # loaders of models raise what they like, most of them for a shape
+            return set()
 
     def _load(self, tensors: Callable[[], Iterable[tuple[str, torch.Tensor]]]) -> None:
         """Has vLLM load tensors of a checkpoint's names and shapes into the live weights, as it loads a checkpoint.
@@ -188,7 +201,19 @@ class LoadExtension:
             yield name, tensor
 
     def _load_anew(self, tensors: Iterator[tuple[str, torch.Tensor]]) -> None:
-        """Loads into a second model, as an engine does at its start, and copies what has come of it."""
+        """Loads into a second model, as an engine does at its start, and copies what has come of it.
+
+        Raises:
+            SwapError: There is no room for a second set of weights, which placement does not know of: that vLLM needs
+                one shows once it has started.
+        """
+        size = sum(parameter.nbytes for parameter in self.model_runner.get_model().parameters())
+        if size > (free := second_model.free_bytes(self.device)):
+            raise SwapError(
+                "vLLM loads some of this model's parameters at its start alone, so another checkpoint takes a second "
+                f"set of its weights meanwhile, {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; lower "
+                "engine.gpu_memory_utilization, or use a larger machine"
+            )
         model = second_model.load(self.vllm_config, self.model_runner.model_config, self.device, tensors)
         live = _named_tensors(self.model_runner.get_model())
         for name, tensor in _named_tensors(model).items():

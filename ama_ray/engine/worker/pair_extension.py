@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psutil
 
 from ama_ray.checkpoints.arithmetic import interpolate
+from ama_ray.checkpoints.compatibility import dtype_name
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.endpoints import Endpoints, ResidentTensor, StoredTensor
 from ama_ray.engine.worker import nameless, shared_endpoints
@@ -67,7 +68,7 @@ class PairExtension(CheckExtension):
             return
         is_fresh, self._is_fresh, self._attached = self._is_fresh, False, None
         self.detach()  # before the next are loaded, so that never four endpoints are in memory
-        pair = Pair.read(base, aligned)
+        pair = self._read(base, aligned)
         if place == "accelerator":
             spans = self.find_spans(pair.shapes, pair.dtypes, group_of)
             of_base = dict(self._endpoint(ResidentTensor, pair.base, pair, None))
@@ -82,6 +83,10 @@ class PairExtension(CheckExtension):
                 self.load_checkpoint(pair.aligned)
         self.attach(endpoints, place, holds)
         self._attached = wanted
+
+    def _read(self, base: str, aligned: str) -> Pair:
+        """The pair as the run has opened it: an engine in less precision than both are stored in has them converted."""
+        return Pair.read(base, aligned, dtype_name(self.model_runner.model_config.dtype))
 
     def _name(self, checksum: str, group_of: Mapping[str, str]) -> str:
         """The name under which engines share the endpoints: equal where these are."""
@@ -118,7 +123,7 @@ class PairExtension(CheckExtension):
 
     def count_pair(self, base: str, aligned: str, wanted: Sequence[str]) -> dict[str, list[int]]:
         """See `count`; the shapes are those of a pair."""
-        return self.count(Pair.read(base, aligned).shapes, wanted)
+        return self.count(self._read(base, aligned).shapes, wanted)
 
     def load_merge(self, base: str, aligned: str, ratio_of: Mapping[str, float]) -> None:
         """Loads a merge as vLLM would load its export, tensor by tensor; for the deep check, after `count`.
@@ -131,7 +136,7 @@ class PairExtension(CheckExtension):
             aligned: The same of aligned.
             ratio_of: Share of aligned by name of every averaged tensor.
         """
-        pair = Pair.read(base, aligned)
+        pair = self._read(base, aligned)
 
         def merged() -> Iterator[tuple[str, torch.Tensor]]:
             for _, tensors in pair.shards():

@@ -1,4 +1,4 @@
-"""How vLLM starts on aligned where no folder holds it whole: an adapter with more tokens than base."""
+"""How vLLM starts on aligned where no folder holds it whole: an adapter with more tokens, or a pair to be converted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vllm.model_executor.model_loader import register_model_loader
 from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 
+from ama_ray.checkpoints.compatibility import dtype_name
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.engine.arguments import STREAMED
 
@@ -32,8 +33,8 @@ class PairLoader(DefaultModelLoader):  # type: ignore[misc]  # vllm is not typed
     def get_all_weights(
         self, model_config: ModelConfig, model: nn.Module
     ) -> Generator[tuple[str, torch.Tensor], None, None]:
-        """The tensors of aligned."""
-        yield from Pair.read(**self._folders).aligned.stream()
+        """The tensors of aligned, converted where the engine is in less precision than they are stored in."""
+        yield from Pair.read(**self._folders, dtype=dtype_name(model_config.dtype)).aligned.stream()
 
     def download_model(self, model_config: ModelConfig) -> None:
         """There is nothing to download: the pair is open elsewhere."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import psutil
+import torch
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import torch
 
 
 def load(
@@ -40,6 +41,14 @@ def load(
         model.load_weights(tensors)  # type: ignore[operator]
         process_weights_after_loading(model, model_config, device)
     return model
+
+
+def free_bytes(device: torch.device) -> int:
+    """What such a model may take where the live one is."""
+    if device.type == "cpu":
+        return psutil.virtual_memory().available
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from typing import Any
+from weakref import WeakSet
 
 import torch
 
@@ -26,10 +27,15 @@ def _keep_plain_weights() -> None:
     from vllm.model_executor.layers import utils
 
     as_vllm_does = utils.dispatch_cpu_unquantized_gemm
+    viewed: WeakSet[torch.nn.Module] = WeakSet()
 
     def dispatch(layer: Any, remove_weight: bool) -> None:
         if layer.weight.ndim == 2:
             layer.cpu_linear = linear
+            return
+        # Once loaded anew, the weight lies elsewhere until it is copied back.
+        if layer in viewed or _is_viewed(layer):
+            viewed.add(layer)
             return
         # A convolution's kernel reads its weight in a packed order only: the same elements, where a swap reaches them.
         as_vllm_does(layer, remove_weight)
@@ -37,6 +43,23 @@ def _keep_plain_weights() -> None:
         vars(layer).pop("_cpu_unpacked_conv_weight", None)
 
     utils.dispatch_cpu_unquantized_gemm = dispatch
+
+
+def _is_viewed(layer: torch.nn.Module) -> bool:
+    """Whether the module that a layer is part of reads its weight through a buffer, as Mamba 2 its convolution.
+
+    That is in plain order. Packed, the weight would lie elsewhere, read by nobody, and the buffer keep what was there.
+    """
+    from vllm.config import get_current_vllm_config
+
+    parts = get_current_vllm_config().compilation_config.static_forward_context.values()
+    place = layer.weight.untyped_storage().data_ptr()  # type: ignore[operator, union-attr]
+    return any(
+        buffer.untyped_storage().data_ptr() == place
+        for part in parts
+        if isinstance(part, torch.nn.Module) and any(child is layer for child in part.children())
+        for buffer in part.buffers(recurse=False)
+    )
 
 
 def _repack_experts() -> None:

@@ -10,8 +10,9 @@ import torch
 
 from ama_ray.checkpoints.arithmetic import interpolate
 from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
+from ama_ray.engine.worker import second_model
 from ama_ray.engine.worker.check_extension import CheckExtension
-from ama_ray.engine.worker.load_extension import STORED
+from ama_ray.engine.worker.load_extension import STORED, LoadExtension
 from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ class Worker(CheckExtension):
     Attributes:
         left_out: What its reloading leaves alone, which its first load does not.
         unfilled: What its model's own loading takes for nothing.
+        packed: What it keeps in another order, as a kernel reads it, and cannot be written to a second time.
     """
 
-    def __init__(self, left_out: tuple[str, ...] = (), unfilled: tuple[str, ...] = ()) -> None:
-        self.left_out, self.unfilled = left_out, unfilled
+    def __init__(
+        self, left_out: tuple[str, ...] = (), unfilled: tuple[str, ...] = (), packed: tuple[str, ...] = ()
+    ) -> None:
+        self.left_out, self.unfilled, self.packed = left_out, unfilled, packed
         self.model: Any = torch.nn.Module()
         for name, shape in (("w", (16, 6)), ("A", (3,)), ("norm", (64,)), ("both", (4, 6))):
             zeros = torch.zeros(shape, dtype=FP32 if name == "A" else BF16)
@@ -59,6 +63,7 @@ class Worker(CheckExtension):
         self.write(tensors)
 
     def _fill(self, tensors: Mapping[str, torch.Tensor]) -> set[str]:
+        assert not tensors.keys() & set(self.packed)
         return self.write((name, tensor) for name, tensor in tensors.items() if name not in self.unfilled)
 
 
@@ -135,6 +140,24 @@ def test_a_parameter_that_others_make_up_besides_is_interpolated_where_it_lies()
     assert not any("up" in name for name in endpoints.base)
 
 
+def test_what_is_tried_for_nothing_is_loaded_again() -> None:
+    """Else the numbers that it was tried with would be taken for groups."""
+    worker = Worker()
+    del worker.model.A  # which is handed over
+    shapes = {name: SHAPES[name] for name in ("w", "norm", "gate", "up")}
+    group_of = {"w": "first", "norm": "first", "gate": "second", "up": "first"}
+    spans = worker.find_spans(shapes, dict.fromkeys(shapes, BF16) | {"up": FP32}, group_of)
+    assert spans["both"] == (Span(0, 12, "second"), Span(12, 24, "first"))
+
+
+def test_what_a_kernel_has_packed_is_interpolated_where_it_lies() -> None:
+    worker = Worker(packed=("w",))
+    base, aligned, endpoints = attached(worker)
+    assert "w" in endpoints.base
+    worker.swap({"first": 0.25, "second": 0.75})
+    assert torch.equal(worker.model.w, interpolate(base["w"], aligned["w"], 0.25))
+
+
 @pytest.mark.parametrize("left_out", [("w",), ("A_log", "norm")])
 def test_what_reloading_leaves_out_is_loaded_as_at_the_start(left_out: tuple[str, ...]) -> None:
     worker = Worker(left_out)
@@ -143,3 +166,24 @@ def test_what_reloading_leaves_out_is_loaded_as_at_the_start(left_out: tuple[str
     worker.swap({"first": 0.25, "second": 0.75})
     assert torch.equal(worker.model.w, interpolate(base["w"], aligned["w"], 0.25))
     assert not Worker()._loads_anew
+
+
+def test_a_second_set_of_weights_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker(left_out=("w",))
+    size = sum(parameter.nbytes for parameter in worker.model.parameters())
+    loaded: list[object] = []
+
+    def second(*given: object) -> torch.nn.Module:
+        loaded.append(given)
+        model: torch.nn.Module = worker.model
+        return model
+
+    monkeypatch.setattr(second_model, "load", second)
+    worker.vllm_config = None
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size - 1))
+    with pytest.raises(SwapError, match=r"a second set of its .* 0\.0 GB are free; lower engine\.gpu_memory_util"):
+        LoadExtension._load_anew(worker, iter(()))
+    assert not loaded
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size))
+    LoadExtension._load_anew(worker, iter(()))
+    assert loaded

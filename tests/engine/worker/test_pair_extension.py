@@ -26,7 +26,8 @@ class Worker(PairExtension):
         self.device = torch.device("cpu")
         self.model = torch.nn.Linear(4, 1, bias=False)
         self.model.weight.data.fill_(ALIGNED)
-        self.model_runner = SimpleNamespace(get_model=lambda: self.model)
+        config = SimpleNamespace(dtype=torch.float32)
+        self.model_runner = SimpleNamespace(get_model=lambda: self.model, model_config=config)
         self.vllm_config = SimpleNamespace(parallel_config=SimpleNamespace(world_size=2))
         self.rank = rank
         self.loads = 0
@@ -48,7 +49,7 @@ class Worker(PairExtension):
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     pair = SimpleNamespace(base=BASE, aligned=ALIGNED, shapes={}, dtypes={}, dtype=torch.float32, engine_ratio=1.0)
     gc.collect()  # workers of the last test, which would share what they have
-    monkeypatch.setattr(Pair, "read", lambda base, aligned: pair)
+    monkeypatch.setattr(Pair, "read", lambda base, aligned, dtype: pair)
     return Worker()
 
 
@@ -111,6 +112,16 @@ def test_a_worker_that_has_swapped_loads_aligned_before_it_takes_what_others_hav
     second.attach_pair(*ASKED)
     assert second.loads == 3
     second.swap({"all": 0.5})
+
+
+def test_the_pair_is_read_in_the_precision_of_the_engine(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both checkpoints are converted to that where they are stored in more."""
+    read: list[tuple[str, ...]] = []
+    pair = Pair.read("", "", "")
+    monkeypatch.setattr(Pair, "read", lambda *asked: read.append(asked) or pair)
+    worker.model_runner.model_config.dtype = torch.bfloat16
+    worker.attach_pair(*ASKED)
+    assert read == [("base", "aligned", "bfloat16")]
 
 
 def test_what_another_engine_laid_out_in_another_way_is_refused(worker: Worker) -> None:
