@@ -88,6 +88,11 @@ def test_the_report_counts_once_base_aligned_and_the_front_or_enough_points_are_
     assert not run_with(half).is_reported
     # Trial 4 of the front is not in it.
     assert not run_with(reported(), points=3).is_reported
+    # But once the run has ended, its budget has not allowed more.
+    all_there = run_with(reported(), points=3)
+    assert all_there.with_trials(all_there.trials, ended=True).is_reported
+    without_points = [t for t in all_there.trials if t.number in (0, 1, 4)]
+    assert not all_there.with_trials(without_points, ended=True).is_reported
     failed_there = [replace(t, reason="no memory") if t.number == 4 else t for t in reported()]
     assert run_with(failed_there, points=3).is_reported
 
