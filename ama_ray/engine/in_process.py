@@ -194,9 +194,8 @@ def plain_greedy_logprobs(
 
 
 def sampling_params(params: list[SamplingFields]) -> list[Any]:
-    """Of plain fields, vLLM's own; what is one object in the list is one in the result."""
+    """Of plain fields, vLLM's own."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    made = {id(fields): SamplingParams(**fields, output_kind=RequestOutputKind.FINAL_ONLY) for fields in params}
-    return [made[id(fields)] for fields in params]
+    return [SamplingParams(**fields, output_kind=RequestOutputKind.FINAL_ONLY) for fields in params]

@@ -100,8 +100,7 @@ def _search(
     tell.send(RunOpened(config, earlier))
     if folder.trials:
         tell(f"{config.out}: {len(earlier.searched)} of {config.trials} trials are there; going on")
-    spent = not spending.allows_search(earlier, {})
-    if done := finished(config.out, len(earlier.searched), config, spent=spent):
+    if done := finished(config.out, len(earlier.searched), config, spent=not spending.allows_search(earlier, {})):
         tell(f"{config.out}: {done}")
         return earlier.with_trials(earlier.trials, ended=True)
     first = first_points(inputs, shape, tell)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from ama_ray.engine.placement import LOCKED, ON_ACCELERATOR
+from ama_ray.engine.worker import target_scorer
 from ama_ray.engine.worker.comparison import is_endpoint
 from ama_ray.engine.worker.host_lock import HostLock
 from ama_ray.engine.worker.interpolation import Piece, write
 from ama_ray.engine.worker.load_extension import LoadExtension, SwapError, stored_shapes
-from ama_ray.engine.worker import target_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -126,14 +126,11 @@ class SecondHook:
         logits_fn: Callable[[torch.Tensor], torch.Tensor],
         hidden_states: torch.Tensor,
         input_batch: Any,
-        all_token_ids: torch.Tensor,
-        num_computed_tokens: torch.Tensor,
-        prompt_lens: Any,
+        *others: Any,
     ) -> dict[str, Any]:
         """See `FirstHook.__call__`."""
-        complete: dict[str, Any] = self._compute(
-            logits_fn, hidden_states, input_batch, all_token_ids, num_computed_tokens, prompt_lens
-        )
+        complete: dict[str, Any] = self._compute(logits_fn, hidden_states, input_batch, *others)
+        *_, prompt_lens = others
         parts = []
         for place, request in enumerate(input_batch.req_ids):
             if request in self._answers:
