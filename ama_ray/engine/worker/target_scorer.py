@@ -86,11 +86,11 @@ class FirstHook:
         parts = []
         for request, state in ours.items():
             if request in num_scheduled_tokens:  # else put off, to make room for others
-                answer = state.in_progress_prompt_logprobs_cpu or Answer(state.sampling_params.extra_args)
+                answer = state.in_progress_prompt_logprobs_cpu or TargetAnswer(state.sampling_params.extra_args)
                 state.in_progress_prompt_logprobs_cpu = answer
                 start = state.num_computed_tokens
                 row = int(runner.query_start_loc.np[runner.input_batch.req_id_to_index[request]])
-                parts.append(Part(answer, start, start + num_scheduled_tokens[request], row))
+                parts.append(PromptPart(answer, start, start + num_scheduled_tokens[request], row))
                 if parts[-1].end >= len(state.prompt_token_ids):
                     complete[request] = answer.tensors
                     state.in_progress_prompt_logprobs_cpu = None
@@ -107,7 +107,7 @@ class SecondHook:
         """Puts itself there."""
         self._add, self._remove, self._compute = _methods(worker, SECOND)
         self._worker = worker
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, TargetAnswer] = {}
         for name, method in zip(SECOND, (self._add_request, self._remove_request, self._compute_both), strict=True):
             setattr(worker, name, method)
 
@@ -115,7 +115,7 @@ class SecondHook:
         self._add(req_id, req_idx, sampling_params)
         if _has_targets(sampling_params):
             self._worker.uses_prompt_logprobs[req_idx] = False
-            self._answers[req_id] = Answer(sampling_params.extra_args)
+            self._answers[req_id] = TargetAnswer(sampling_params.extra_args)
 
     def _remove_request(self, req_id: str) -> None:
         self._remove(req_id)
@@ -136,7 +136,7 @@ class SecondHook:
             if request in self._answers:
                 start = int(input_batch.num_computed_prefill_tokens_np[place])
                 end = start + int(input_batch.num_scheduled_tokens[place])
-                parts.append(Part(self._answers[request], start, end, int(input_batch.query_start_loc_np[place])))
+                parts.append(PromptPart(self._answers[request], start, end, int(input_batch.query_start_loc_np[place])))
                 if end >= prompt_lens[input_batch.idx_mapping_np[place]]:
                     complete[request] = self._answers.pop(request).tensors
         score(parts, hidden_states, logits_fn)
@@ -147,7 +147,7 @@ def _has_targets(sampling_params: Any) -> bool:
     return POSITIONS in (sampling_params.extra_args or {})
 
 
-class Answer:
+class TargetAnswer:
     """What a request is answered, as far as its prompt has been computed.
 
     Attributes:
@@ -170,7 +170,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Part:
+class PromptPart:
     """The part of a prompt that a step computed.
 
     Attributes:
@@ -180,14 +180,14 @@ class Part:
         row: Of the hidden states, that of its first position.
     """
 
-    answer: Answer
+    answer: TargetAnswer
     start: int
     end: int
     row: int
 
 
 def score(
-    parts: Sequence[Part], hidden_states: torch.Tensor, compute_logits: Callable[[torch.Tensor], torch.Tensor]
+    parts: Sequence[PromptPart], hidden_states: torch.Tensor, compute_logits: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
     """Writes the log-probabilities of all targets that were computed into the answers.
 

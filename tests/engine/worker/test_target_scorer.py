@@ -10,7 +10,7 @@ import torch
 
 from ama_ray.engine.prefix_tree import ScoringError
 from ama_ray.engine.worker import target_scorer
-from ama_ray.engine.worker.target_scorer import Part, score, score_targets
+from ama_ray.engine.worker.target_scorer import PromptPart, score, score_targets
 
 
 def test_an_unknown_model_runner_is_refused() -> None:
@@ -29,7 +29,7 @@ def test_every_target_is_scored_once_its_position_is_computed(monkeypatch: pytes
     draw = torch.Generator().manual_seed(0)
     hidden, head = torch.randn(11, 8, generator=draw), torch.randn(8, 50, generator=draw)
     first, second = answer([0, 0, 2, 3], [7, 9, 9, 1]), answer([1, 5, 6, 6, 8], [3, 3, 4, 49, 0])
-    score([Part(first, 0, 4, 0), Part(second, 4, 9, 5)], hidden, lambda rows: rows @ head)
+    score([PromptPart(first, 0, 4, 0), PromptPart(second, 4, 9, 5)], hidden, lambda rows: rows @ head)
     logprobs = (hidden.double() @ head.double()).log_softmax(-1)
     expected = [[0, 7], [0, 9], [2, 9], [3, 1]], [[6, 3], [7, 4], [7, 49], [9, 0]]
     for got, wanted in zip((first.tensors.logprobs[:, 0], second.tensors.logprobs[1:, 0]), expected, strict=True):
