@@ -213,6 +213,6 @@ def score(
         distinct, index = some_rows.unique(return_inverse=True)
         logits = compute_logits(hidden_states[distinct])
         found.append(logits.log_softmax(-1, dtype=torch.float32)[index, some_tokens])
-    scores = torch.cat(found).cpu().split([len(here) for here in places])
+    scores = torch.split(torch.cat(found).cpu(), [len(here) for here in places])
     for part, here, values in zip(parts, places, scores, strict=True):
         part.answer.tensors.logprobs[here, 0] = values

@@ -10,7 +10,6 @@ from ray.core.generated.autoscaler_pb2 import ClusterConfig
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.miniature import ROOT
-from ama_ray.tuning import ray_internals
 from ama_ray.tuning.cluster.slots import Slots
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def could_start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         for gpus, most in types:
             resources = {"CPU": 16, "GPU": gpus, "memory": 64 * GIB}
             config.node_group_configs.add(resources=resources, max_count=most)
-        monkeypatch.setattr(ray_internals.state, "get_cluster_config", lambda: config)
+        monkeypatch.setattr("ray._private.state.state.get_cluster_config", lambda: config)
 
     return of
 
