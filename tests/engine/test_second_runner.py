@@ -88,3 +88,15 @@ def test_what_others_ask_of_their_prompts_vllm_answers_itself(engine: Live, merg
     own, ours = engine.process.run(vllms_own, PROMPTS, EVERYTHING)
     assert furthest(own, expected(merge, whole)) <= TOLERANCE
     assert furthest(ours, expected(merge, EVERYTHING)) <= TOLERANCE
+
+
+def test_a_cache_of_a_few_blocks(folder: Path, merge: Any) -> None:
+    """Requests are put off half-way, which this runner forgets and begins anew."""
+    process = OwnProcess(fresh=True)
+    process.run(use_second_runner)
+    small = Live(folder, 10 / 2**16, process)
+    try:
+        small.swap(small.merge)
+        assert furthest(process.run(in_small_steps, EVERYTHING, 50), expected(merge, EVERYTHING)) <= TOLERANCE
+    finally:
+        process.close()
