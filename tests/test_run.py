@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ama_ray.analysis.convergence import hypervolume_trace
+from ama_ray.api import Run
 from ama_ray.errors import UserError
 from ama_ray.run import StoredRun
 from ama_ray.scores.trial import Trial
@@ -119,6 +120,7 @@ def test_what_was_searched_are_no_twins_and_no_uniform_points_of_the_report_alon
 def test_a_run_that_goes_on_is_the_same_with_other_trials() -> None:
     run = run_of(five_trials(), test_data=("arc",), constraints={"family.reasoning": "<= 1"})
     before = run.with_trials(run.trials[:2])
+    assert type(before) is type(run) is Run
     assert before.trials == run.trials[:2]
     assert (before.config, before.objectives, before.test_data) == (run.config, run.objectives, ("arc",))
     assert before.constraints == run.constraints
