@@ -154,5 +154,6 @@ def search(
     """
     from ama_ray.tuning import search as tuning
 
-    found = tuning.search(run, resume=resume, progress=progress, listen=listen, began=began, **fields)
-    return Run(found.folder, found.config, found.objectives, found.trials, found.test_data, tokens=found.tokens)
+    found = tuning.search(run, resume=resume, progress=progress, listen=listen, began=began, kind=Run, **fields)
+    assert isinstance(found, Run)
+    return found

@@ -19,6 +19,7 @@ from ama_ray.storage.item_store import ItemStore
 from ama_ray.storage.names import ITEMS, REPLIES, RUN, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import ReplyStore, read_trials
+from ama_ray.storage.run_folder import has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ class StoredRun:
         trials: Every trial as it was recorded, failed and stopped ones included.
         test_data: The rewards and probes whose search items are from a benchmark's test split.
         tokens: How many tokens an item takes at most, by name of the reward or probe; empty where that is not known.
+        ended: Whether it has ended in good order with these trials; its budget may have ended it.
         items: What every trial scored, item by item.
         replies: Some replies of every trial that the report scored.
     """
@@ -55,6 +57,7 @@ class StoredRun:
         test_data: tuple[str, ...] = (),
         *,
         tokens: Mapping[str, float] | None = None,
+        ended: bool = False,
     ) -> None:
         """Puts a run together; `open` reads one."""
         self.folder = folder
@@ -63,6 +66,7 @@ class StoredRun:
         self.trials = tuple(trials)
         self.test_data = test_data
         self.tokens = dict(tokens or {})
+        self.ended = ended
         self._trade_tests: dict[tuple[Split, tuple[int, ...]], TradeTest] = {}
         self.items = ItemStore(folder / ITEMS, objectives.sources)
         self.replies = ReplyStore(folder / REPLIES)
@@ -79,9 +83,11 @@ class StoredRun:
             raise UserError(f"{folder}: not the folder of a run, as it has no {RUN}; name the folder a run wrote to.")
         config = RunConfig.load(folder / RUN, out=folder)
         stored = ObjectivesFile.read(folder)
-        return cls(
+        run = cls(
             folder, config, stored.objectives, read_trials(folder / TRIALS), stored.test_data, tokens=stored.tokens
         )
+        run.ended = has_ended(folder, len(run.searched))
+        return run
 
     @cached_property
     def constraints(self) -> Constraints:
@@ -92,9 +98,11 @@ class StoredRun:
         """
         return Constraints.parse(self.config.constraints, self.objectives)
 
-    def with_trials(self, trials: Sequence[Trial]) -> StoredRun:
-        """The same run with other trials, as it goes on."""
-        run = StoredRun(self.folder, self.config, self.objectives, trials, self.test_data, tokens=self.tokens)
+    def with_trials(self, trials: Sequence[Trial], *, ended: bool = False) -> Self:
+        """The same run with other trials, as it goes on, or with the same ones once it has ended."""
+        run = type(self)(
+            self.folder, self.config, self.objectives, trials, self.test_data, tokens=self.tokens, ended=ended
+        )
         run.items = self.items
         run._trade_tests = self._trade_tests  # items once written stay, and a test of BLEU takes its time
         return run
@@ -122,7 +130,7 @@ class StoredRun:
     def is_reported(self) -> bool:
         """Whether base, aligned and the search's front were scored again, or as many points as were to be.
 
-        With a budget, a point of the search is enough: it may not have allowed more.
+        Once a run has ended, those that were are as many.
         """
         complete = [trial for trial in self.trials if trial.state == "complete"]
         ends = {trial.uniform_ratio for trial in complete if trial.origin == "baseline" and trial.report}
@@ -130,7 +138,7 @@ class StoredRun:
             return False
         chosen = [trial for trial in self.searched_pareto.front if trial.origin != "baseline"]
         again = [t for t in complete if t.origin not in ("baseline", "twin") and (t.report or t.reason)]
-        most = 1 if self.config.budget else self.config.report.points
+        most = 1 if self.ended else self.config.report.points
         return all(trial.report or trial.reason for trial in chosen) or len(again) >= most
 
     @property

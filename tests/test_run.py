@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ama_ray.analysis.convergence import hypervolume_trace
+from ama_ray.api import Run
 from ama_ray.errors import UserError
 from ama_ray.run import StoredRun
 from ama_ray.scores.trial import Trial
@@ -88,6 +89,11 @@ def test_the_report_counts_once_base_aligned_and_the_front_or_enough_points_are_
     assert not run_with(half).is_reported
     # Trial 4 of the front is not in it.
     assert not run_with(reported(), points=3).is_reported
+    # But once the run has ended, its budget has not allowed more.
+    all_there = run_with(reported(), points=3)
+    assert all_there.with_trials(all_there.trials, ended=True).is_reported
+    without_points = [t for t in all_there.trials if t.number in (0, 1, 4)]
+    assert not all_there.with_trials(without_points, ended=True).is_reported
     failed_there = [replace(t, reason="no memory") if t.number == 4 else t for t in reported()]
     assert run_with(failed_there, points=3).is_reported
 
@@ -114,6 +120,7 @@ def test_what_was_searched_are_no_twins_and_no_uniform_points_of_the_report_alon
 def test_a_run_that_goes_on_is_the_same_with_other_trials() -> None:
     run = run_of(five_trials(), test_data=("arc",), constraints={"family.reasoning": "<= 1"})
     before = run.with_trials(run.trials[:2])
+    assert type(before) is type(run) is Run
     assert before.trials == run.trials[:2]
     assert (before.config, before.objectives, before.test_data) == (run.config, run.objectives, ("arc",))
     assert before.constraints == run.constraints

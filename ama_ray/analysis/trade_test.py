@@ -10,7 +10,7 @@ import numpy as np
 
 from ama_ray.analysis.precision import Precision
 from ama_ray.scores.interval import Interval
-from ama_ray.scores.metrics import METRICS
+from ama_ray.scores.metrics import METRICS, mean_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SIZES = (0.01, 0.02, 0.05)
 """Differences whose numbers of items are told: of a tax in points (0-1), of a reward in shares of its range."""
+SAME = 1e-9
+"""The largest standard error of differences that are all the same, as a share of them: what is left by rounding."""
 DISAGREEING = 0.1
 """The share of items that two models answer differently, where nobody has asked them yet: a guess."""
 
@@ -107,13 +109,10 @@ class TradeTest:
     def of(cls, objectives: Objectives, base: Items, aligned: Items) -> TradeTest:
         """Tests two models.
 
-        A reward objective is compared prompt by prompt, after the replies of a prompt were averaged; a probe by the
-        jackknife's pseudo-values item by item, which for a mean are the differences themselves (Efron and Tibshirani,
-        An Introduction to the Bootstrap, section 11.5). A probe whose scores lie between 0 and 1 gets two
-        pseudo-observations, a difference of 1 and one of -1 (Agresti and Caffo, 2000; Bonett and Price, 2012), so that
-        few items that all agree are not taken for certainty. What is not bounded, rewards among it, gets them only
-        where all differences are the same, of that size. Sources are added as independent ones, with the degrees of
-        freedom of Welch and Satterthwaite.
+        A reward objective is compared prompt by prompt, after the replies of a prompt were averaged. The errors are
+        those of the run (`Metric.paired_error`), with one exception: differences that are all the same get one more of
+        that size and one of the opposite sign, so that few items that agree are not taken for certainty. Sources are
+        added as independent ones, with the degrees of freedom of Welch and Satterthwaite.
 
         Args:
             objectives: What the objectives are made of.
@@ -148,8 +147,9 @@ def expected(objectives: Objectives, sizes: Mapping[str, int]) -> dict[str, Prec
         found[name] = _sum({source: (1.0, _guess(source, sizes[source], 1.0)) for source in sources})
     probes = {}
     for term in objectives.probes:
-        bounded = METRICS[term.metric].bounded
-        probes[term.name] = _guess(term.name, sizes[term.name], DISAGREEING if bounded else math.nan, float(bounded))
+        metric = METRICS[term.metric]
+        variance = DISAGREEING if metric.bounded else math.nan
+        probes[term.name] = _guess(term.name, sizes[term.name], variance, float(metric.of_bounded_items))
     weights = objectives.weights()
     return found | {"tax": _sum({name: (weights[name], part) for name, part in probes.items()})} | probes
 
@@ -175,33 +175,27 @@ def _gain(objectives: Objectives, name: str, base: Items, aligned: Items) -> Pai
     value, scale, parts = 0.0, 0.0, {}
     models = (objectives.by_prompt(name, items) for items in (base, aligned))
     for source, before, after in zip(_sources(objectives, name), *models, strict=True):
-        differences = after - before
-        value += float(differences.mean())
+        mean = float((after - before).mean())
+        value += mean
         scale += float(max(before.max(), after.max()) - min(before.min(), after.min()))
-        parts[source] = (1.0, _precision(source, differences, bounded=False))
+        parts[source] = (1.0, _precision(source, len(before), mean, mean_error(after - before)))
     return PairedDifference(name, value, _sum(parts), scale)
 
 
 def _tax(term: ProbeTerm, base: NDArray[np.float64], aligned: NDArray[np.float64]) -> PairedDifference:
-    metric, count = METRICS[term.metric], len(base)
+    metric = METRICS[term.metric]
     value = float(term.tax_of(metric.score(aligned), metric.score(base)))
-    without_each = term.tax_of(metric.without_each(aligned), metric.without_each(base))
-    lost = count * value - (count - 1) * without_each
-    return PairedDifference(term.name, value, _precision(term.name, lost, bounded=metric.bounded))
+    error = metric.paired_error(aligned, base)
+    return PairedDifference(term.name, value, _precision(term.name, len(base), value, error))
 
 
-def _precision(source: str, differences: NDArray[np.float64], *, bounded: bool) -> Precision:
-    """The precision of the mean of paired differences, shape (items,); see `TradeTest.of`."""
-    count = len(differences)
+def _precision(source: str, count: int, value: float, error: float) -> Precision:
+    """The precision of a mean of so many paired differences, from its standard error; see `TradeTest.of`."""
     if count < 2:
         return Precision(math.nan, 0, {source: count})
-    variance = float(differences.var(ddof=1)) / count
-    if bounded or np.allclose(differences, differences[0], rtol=1e-9, atol=0):
-        end = 1.0 if bounded else float(differences[0])
-        extended = np.append(differences, [end, -end])
-        # The larger one: where many items differ by 1, they vary by more than both ends.
-        variance = max(variance, float(extended.var(ddof=1)) / len(extended))
-    return Precision(variance, count - 1, {source: count})
+    if error <= SAME * abs(value):
+        error = mean_error(np.full(count, value), (value, -value))
+    return Precision(error**2, count - 1, {source: count})
 
 
 def _sum(parts: Mapping[str, tuple[float, Precision]]) -> Precision:

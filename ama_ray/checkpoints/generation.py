@@ -1,4 +1,4 @@
-"""What the files of a pair say of generation: the tokens that end a reply, and settings that no trial follows."""
+"""What the files of a pair say of generation: the tokens that end a reply, and settings that trials do not follow."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ama_ray.checkpoints.json_file import read_json_if_there
 from ama_ray.checkpoints.parts import text_fields
+from ama_ray.config.sampling import CHECKPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,7 +96,8 @@ def _not_followed(folder: Path) -> Iterator[str]:
     fields = read_json_if_there(folder / GENERATION)
     for name in _FOLLOWED_BY_OTHERS:
         if (value := fields.get(name)) not in _NEUTRAL:
+            trials = "a trial only where its `sampling` says so" if name in CHECKPOINT else "no trial"
             yield (
-                f"{folder / GENERATION}: {name} is {value!r}; exports keep it, and programs that read the file apply "
-                "it, but no trial does."
+                f"{folder / GENERATION}: {name} is {value!r}; exports keep it, and programs that read the file follow "
+                f"it, but {trials}."
             )

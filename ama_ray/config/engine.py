@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ama_ray.config.fields import Address, Model, listed
-from ama_ray.config.vllm_arguments import only_free
+from ama_ray.config.vllm_arguments import QUANTISED, only_free
 
 
 class EngineSettings(Model):
@@ -56,6 +56,13 @@ class EngineSettings(Model):
         gt=0,
         description="seconds after which a trial (or a part of it) that has not ended is run again elsewhere",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_quantization(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and "quantization" in fields:
+            raise ValueError(f"quantization cannot be set: {QUANTISED}")
+        return fields
 
     @property
     def ranks(self) -> int:

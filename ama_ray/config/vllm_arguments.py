@@ -15,6 +15,11 @@ _FIELDS = {
     "tensor_parallel_size": "engine.gpus",
 }
 """Arguments that have a field of their own."""
+QUANTISED = (
+    "vLLM scales and rounds every merge anew when it loads it, so a swap could neither write it in place nor be "
+    "verified; kv_cache_dtype: fp8 halves the KV cache"
+)
+"""Why no engine has quantised weights."""
 _REASONS = {
     "the run file names the model": (
         *("model", "model_weights", "served_model_name", "tokenizer", "tokenizer_mode", "tokenizer_revision"),
@@ -22,9 +27,10 @@ _REASONS = {
         *("model_impl", "download_dir", "ignore_patterns", "language_model_only"),
     ),
     "no code of a checkpoint is run": ("trust_remote_code",),
+    QUANTISED: ("quantization", "quantization_config", "allow_deprecated_quantization"),
     "a swap writes every weight where vLLM has it when it loads it from a checkpoint": (
-        *("load_format", "model_loader_extra_config", "pt_load_map_location", "quantization", "quantization_config"),
-        *("allow_deprecated_quantization", "cpu_offload_gb", "cpu_offload_params", "enable_sleep_mode"),
+        *("load_format", "model_loader_extra_config", "pt_load_map_location"),
+        *("cpu_offload_gb", "cpu_offload_params", "enable_sleep_mode"),
         *("enable_cumem_allocator", "weight_transfer_config", "worker_cls", "worker_extension_cls"),
         *("enable_eplb", "eplb_config", "enable_ep_weight_filter"),
     ),

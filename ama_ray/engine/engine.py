@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ama_ray.engine.verdict import Outputs
 
 WARM_UP_TOLERANCE = {"float32": 0.05, "float16": 0.25, "bfloat16": 2.0}
-"""Nats by which a log-probability may differ between vLLM's sampler and `TargetScorer`, by precision of the engine.
+"""Nats by which a log-probability may differ between vLLM's sampler and `target_scorer`, by precision of the engine.
 
 In 16 bits these are four roundings of a logit between 64 and 128: kernels for one token and for several round apart.
 What the comparison is to find, scores of another row or of another token, is off by more with weights of any use.
@@ -237,7 +237,7 @@ class Engine(ABC):
         self._check_scores()
 
     def _check_scores(self) -> None:
-        """Compares `TargetScorer` with vLLM's sampler on a greedy reply.
+        """Compares `target_scorer` with vLLM's sampler on a greedy reply.
 
         Raises:
             ScoringError: They differ by more than the engine's precision may: vLLM's internals are not as they were.

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from ama_ray.engine.verdict import Outputs
 
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-# `TargetScorer` knows the first model runner only, which is also the one that runs on a CPU.
-os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
+# The first model runner, as the second one has not been tried on a GPU; `target_scorer` knows both.
+os.environ.setdefault("VLLM_USE_V2_MODEL_RUNNER", "0")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 if not torch.cuda.is_available():
@@ -194,9 +194,8 @@ def plain_greedy_logprobs(
 
 
 def sampling_params(params: list[SamplingFields]) -> list[Any]:
-    """Of plain fields, vLLM's own; what is one object in the list is one in the result."""
+    """Of plain fields, vLLM's own."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    made = {id(fields): SamplingParams(**fields, output_kind=RequestOutputKind.FINAL_ONLY) for fields in params}
-    return [made[id(fields)] for fields in params]
+    return [SamplingParams(**fields, output_kind=RequestOutputKind.FINAL_ONLY) for fields in params]

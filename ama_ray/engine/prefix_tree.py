@@ -7,7 +7,7 @@ positions than these, so whatever the prefix cache may take from earlier branche
 at a position that is cached. Every position is computed once, but for those that do not fill a block of the cache.
 
 vLLM's own `prompt_logprobs` do without the prefix cache and compute logits for whole prompts, request by request.
-`TargetScorer` takes their place in the worker: logits for the wanted positions only, those of a step together.
+`target_scorer` takes their place in the worker: logits for the wanted positions only, those of a step together.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNSCORED = float("inf")
 
 
 class ScoringError(RuntimeError):
-    """vLLM is not as `TargetScorer` needs it, or did not answer what was asked; nothing it scored can be trusted."""
+    """vLLM is not as `target_scorer` needs it, or did not answer what was asked; nothing it scored can be trusted."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Branch:
 
     @property
     def extra_args(self) -> dict[str, list[int]]:
-        """What `TargetScorer` reads of a request."""
+        """What `target_scorer` reads of a request."""
         return {POSITIONS: [position for position, _ in self.targets], TOKENS: [token for _, token in self.targets]}
 
 

@@ -14,6 +14,7 @@ from ama_ray.checkpoints.json_file import read_json_if_there
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.checkpoints.parts import not_searched
 from ama_ray.data.turn_end import endless_turn
+from ama_ray.engine import deep_check
 from ama_ray.engine.arguments import check_arguments, check_ranks
 from ama_ray.engine.dtype import resolved
 from ama_ray.engine.requests import Generation
@@ -76,9 +77,14 @@ class Inputs:
         return digests
 
     @property
-    def context_length(self) -> int:
+    def longest_request(self) -> int:
         """Most tokens of context that any request of either split takes."""
         return max(evaluation.context_length for evaluation in self.evaluations.values())
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of context that engines take: as set, or the longest request, or a prompt of the deep check."""
+        return self.config.engine.max_model_len or max(self.longest_request, deep_check.CONTEXT)
 
     @classmethod
     def open(cls, config: RunConfig) -> Inputs:
@@ -107,10 +113,10 @@ class Inputs:
         odd = filter(None, [equal, endless_turn(tokenizer, pair.ends.ids)])
         warnings = (*pair.warnings, *not_searched(pair.beside, config.towers), *odd)
         inputs = cls(config, pair, groups, evaluations, objectives, warnings)
-        if (config.engine.max_model_len or inputs.context_length) < inputs.context_length:
+        if inputs.context_length < inputs.longest_request:
             raise UserError(
                 f"engine.max_model_len: {config.engine.max_model_len} tokens are fewer than the "
-                f"{inputs.context_length} that the longest request takes; leave it out, or shorten the requests."
+                f"{inputs.longest_request} that the longest request takes; leave it out, or shorten the requests."
             )
         check_arguments(config.engine)
         check_ranks(config.engine, pair)

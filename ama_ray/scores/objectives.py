@@ -61,7 +61,7 @@ class Objectives:
         by_family = families(self.probes)
         return {name: 1 / len(by_family) / len(members) for members in by_family.values() for name in members}
 
-    def scores(self, items: Items, base: Items) -> Scores:
+    def scores(self, items: Items, base: Items | None) -> Scores:
         """Estimates from items.
 
         A reward's error clusters the replies of a prompt. The tax of a probe is a paired difference from base, item by
@@ -70,12 +70,12 @@ class Objectives:
 
         Args:
             items: Of the merge.
-            base: Of the base model, the same items in the same order; of its rewards nothing is needed. The very same
-                object as `items` where the merge is base: only its tax is 0 without an error.
+            base: Of the base model, the same items in the same order; of its rewards nothing is needed. None where the
+                merge is base: only its tax is 0 without an error.
         """
         objectives = {name: self._reward(name, items) for name in self.names[:-1]}
         results = {
-            term.name: _result(term, items[term.name], None if items is base else base[term.name])
+            term.name: _result(term, items[term.name], None if base is None else base[term.name])
             for term in self.probes
         }
         weights = self.weights()

@@ -140,18 +140,41 @@ def held(path: Path) -> Iterator[None]:
         yield
 
 
-def finished(path: Path, searched: int, config: RunConfig) -> str:
-    """Why there is nothing left to do in the folder of a run, and what would be; empty where there is."""
-    try:
-        summary = read_json(path / SUMMARY)
-        ended, interrupted = summary["ended"], summary["interrupted"]
-    except (OSError, ValueError, KeyError, TypeError):
+def has_ended(path: Path, searched: int) -> bool:
+    """Whether a run has ended in good order with so many trials of the search."""
+    summary = _summary(path, searched)
+    return summary is not None and not summary["interrupted"]
+
+
+def finished(path: Path, searched: int, config: RunConfig, *, spent: bool = False) -> str:
+    """Why there is nothing left to do in the folder of a run, and what would be; empty where there is.
+
+    Args:
+        path: The folder.
+        searched: How many trials of the search are there.
+        config: The run file.
+        spent: Whether its budget allows no more of them.
+    """
+    summary = _summary(path, searched)
+    if summary is None:
         return ""
+    ended = summary["ended"]
     if "unclear_trade" in summary:
         return f"this run has ended: {ended or summary['unclear_trade']}" if config.unclear_trade == "stop" else ""
-    if interrupted or (searched < config.trials and not (ended and config.stop)):
+    if summary["interrupted"] or (searched < config.trials and not spent and not (ended and config.stop)):
         return ""
-    return f"this run has finished{f' ({ended})' if ended else ''}; raise `trials` to go on"
+    more = "`budget`" if spent and searched < config.trials else "`trials`"
+    return f"this run has finished{f' ({ended})' if ended else ''}; raise {more} to go on"
+
+
+def _summary(path: Path, searched: int) -> dict[str, Any] | None:
+    """What the last process that searched there has written at its end; None where trials have come since."""
+    try:
+        summary: dict[str, Any] = read_json(path / SUMMARY)
+        is_of_these = summary["trials"] == searched and {"ended", "interrupted"} <= summary.keys()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return summary if is_of_these else None
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,8 +58,15 @@ def on_loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
+def autoscaled_nodes() -> list[tuple[Mapping[str, float], float]]:
+    """The types of nodes that an autoscaler could start: the resources of one, and how many at most."""
+    config = state.get_cluster_config()
+    groups = config.node_group_configs if config else ()
+    return [(dict(group.resources), math.inf if group.max_count < 0 else group.max_count) for group in groups]
+
+
 def autoscaled_resources() -> Mapping[str, float]:
-    """The resources of all nodes that an autoscaler could start; it says no more than their sums."""
+    """The resources of all nodes together that an autoscaler could start."""
     most: dict[str, float] | None = state.get_max_resources_from_cluster_config()
     return most or {}
 

@@ -58,9 +58,10 @@ def search(
     progress: Callable[[str], None] | None = None,
     listen: Listener | None = None,
     began: float | None = None,
+    kind: type[StoredRun] = StoredRun,
     **fields: Any,
 ) -> StoredRun:
-    """Searches the ratios of a pair; see `ama_ray.api.search`."""
+    """Searches the ratios of a pair; see `ama_ray.api.search`. `kind` is the class of what it returns."""
     clock = Clock(began)
     clock.lap("import")
     config = _config(run, fields)
@@ -73,7 +74,7 @@ def search(
         signals.notice = lambda: tell.send(StopRequested())
         keep = stack.enter_context(mirrored(config, tell))
         stack.enter_context(failure_to_log(config))
-        return _search(config, resume, tell, clock, signals, keep=keep)
+        return _search(config, resume, tell, clock, signals, keep=keep, kind=kind)
 
 
 def _search(
@@ -84,6 +85,7 @@ def _search(
     signals: Interrupts,
     *,
     keep: Callable[[], None],
+    kind: type[StoredRun],
 ) -> StoredRun:
     tell.send(StageStarted("opening the pair and its data"))
     inputs = Inputs.open(config)
@@ -94,13 +96,13 @@ def _search(
     shape = parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots)
     config, tokens = inputs.config, tokens_of_items(inputs.evaluations["search"])
     folder = RunFolder.start(config, inputs.digests, inputs.objectives, inputs.test_data, tokens, resume=resume)
-    earlier = StoredRun(config.out, config, inputs.objectives, folder.trials, inputs.test_data, tokens=tokens)
+    earlier = kind(config.out, config, inputs.objectives, folder.trials, inputs.test_data, tokens=tokens)
     tell.send(RunOpened(config, earlier))
     if folder.trials:
         tell(f"{config.out}: {len(earlier.searched)} of {config.trials} trials are there; going on")
-    if done := finished(config.out, len(earlier.searched), config):
+    if done := finished(config.out, len(earlier.searched), config, spent=not spending.allows_search(earlier, {})):
         tell(f"{config.out}: {done}")
-        return earlier
+        return earlier.with_trials(earlier.trials, ended=True)
     first = first_points(inputs, shape, tell)
     clock.lap("open")
     tell(
@@ -138,16 +140,13 @@ def _search(
     recorder.say_why_it_ended(ended)
     engine_start = prepared.engine_seconds + sum(recorder.engine_seconds.values())
     timing = Timing.of(recorder.stage_seconds, clock.elapsed, engines, engine_start)
-    write_report(
-        recorder.run,
-        timing.to_dict() | {"to_first_trial": clock.laps},
-        ended,
-        interrupted=signals.received is not None,
-    )
-    signals.check(recorder.run)
+    interrupted = signals.received is not None
+    run = recorder.run.with_trials(recorder.run.trials, ended=not interrupted)
+    write_report(run, timing.to_dict() | {"to_first_trial": clock.laps}, ended, interrupted=interrupted)
+    signals.check(run)
     tell(f"first trial after {clock}")
     tell(str(timing))
-    return recorder.run
+    return run
 
 
 def _finished(trial: Trial, recorder: Recorder, slots: Slots) -> TrialFinished:

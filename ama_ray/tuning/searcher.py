@@ -187,7 +187,7 @@ class RunSearcher(Searcher):
             return None
         run = self._recorder.run
         try:
-            knee = run.pareto.pick("knee")
+            knee = run.pareto_of(run.trials, "report").pick("knee")
         except UserError:
             return []
         if knee.uniform_ratio is not None:

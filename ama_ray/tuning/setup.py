@@ -58,11 +58,6 @@ class Prepared:
         return answers
 
 
-def context_length(inputs: Inputs) -> int:
-    """Tokens of context the engines of a run take: as set, or the longest request, or a prompt of the deep check."""
-    return inputs.config.engine.max_model_len or max(inputs.context_length, deep_check.CONTEXT)
-
-
 def is_alone(pair_bytes: int, gpus: float, there: float) -> bool:
     """Whether the engine that loads both endpoints takes the place of one that a trial would have.
 
@@ -95,7 +90,7 @@ def prepare(
         UserError: The engine does not start on this pair, or its swap is not sound (the deep check).
     """
     if inputs.config.engine.url:
-        check_servers(inputs, context_length(inputs))
+        check_servers(inputs, inputs.context_length)
         source, answers, seconds, verdict = prepare_served(inputs)
         tell(f"deep check passed: {verdict}")
         return Prepared(source, answers, seconds), CheckBeside.done()
@@ -130,7 +125,7 @@ def prepare(
         seconds = time.perf_counter() - start
     if keep:
         endpoints.keep()
-    engines = InProcess(pair.engine_folder, settings, context_length(inputs), endpoints, pair_arguments(pair))
+    engines = InProcess(pair.engine_folder, settings, inputs.context_length, endpoints, pair_arguments(pair))
     return Prepared(engines, base_answers, seconds), check
 
 
@@ -146,7 +141,7 @@ def _attach(loader: Any, inputs: Inputs) -> tuple[RunEndpoints, Any]:
 def _start(inputs: Inputs) -> Any:
     settings, pair = inputs.config.engine, inputs.pair
     actor = ray.remote(num_cpus=0, num_gpus=engine_resources(settings)["GPU"])(EngineActor)
-    return actor.remote(pair.engine_folder, settings, context_length(inputs), pair_arguments(pair))
+    return actor.remote(pair.engine_folder, settings, inputs.context_length, pair_arguments(pair))
 
 
 def run_deep_check(inputs: Inputs, tell: Callable[[str], None]) -> None:

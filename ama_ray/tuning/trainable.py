@@ -139,7 +139,7 @@ class SwapTrial(tune.Trainable):
         if share < 1:
             return result
         is_base = not any(self._spec.ratios.values())
-        scores = self._context.objectives.scores(items, items if is_base else self._base_on(self._spec.split)[1])
+        scores = self._context.objectives.scores(items, None if is_base else self._base_on(self._spec.split)[1])
         replies = measured.replies if self._spec.split == "report" else ()
         return replace(result, state="complete", scores=scores, replies=replies)
 

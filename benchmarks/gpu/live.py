@@ -148,17 +148,3 @@ def there_and_back(worker: Any, here: Mapping[str, float], there: Mapping[str, f
     worker.swap(there)
     worker.swap(here)
     return differing(before, tensors_of(worker))
-
-
-def take_scorer(worker: Any) -> Any:
-    """Gives the model runner its own method for log-probabilities of prompts back; returns what was in its place."""
-    from ama_ray.engine.worker.target_scorer import HOOK
-
-    return vars(worker.model_runner).pop(HOOK)
-
-
-def put_scorer(worker: Any, scorer: Any) -> None:
-    """Puts it there again."""
-    from ama_ray.engine.worker.target_scorer import HOOK
-
-    setattr(worker.model_runner, HOOK, scorer)

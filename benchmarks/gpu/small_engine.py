@@ -107,7 +107,6 @@ def _scores(outcome: Outcome, live: Live, length: int) -> None:
     from ama_ray.engine.asking import ignored, scores_of
     from ama_ray.engine.prefix_tree import plan
     from ama_ray.engine.requests import Continuations
-    from benchmarks.gpu.live import put_scorer, take_scorer
 
     live.engine.swap(live.ratios(0.4, 0.6))
     vocabulary = int(live.pair.config["vocab_size"])
@@ -116,7 +115,6 @@ def _scores(outcome: Outcome, live: Live, length: int) -> None:
     requests = [Continuations(tuple(prompt[:1]), (tuple(prompt[1:]),)) for prompt in prompts]
     # One at a time, so that both are computed in the same steps.
     ours = [live.engine._together([scores_of(plan([request]).branches)], ignored)[0][0] for request in requests]
-    scorer = live.ask(take_scorer)
     theirs = []
     for prompt in prompts:
         live.engine._empty_cache()
@@ -125,7 +123,6 @@ def _scores(outcome: Outcome, live: Live, length: int) -> None:
         (answer,) = live.engine._llm.generate(asked, params, use_tqdm=False)
         after = zip(prompt[1:], answer.prompt_logprobs[1:], strict=True)
         theirs.append([logprobs[token].logprob for token, logprobs in after])
-    live.ask(put_scorer, scorer)
     gaps = [abs(a - b) for one, other in zip(ours, theirs, strict=True) for a, b in zip(one, other, strict=True)]
     largest = max(abs(score) for scores in theirs for score in scores)
     step = 2.0 ** (int(torch.tensor(largest).log2()) - 7)

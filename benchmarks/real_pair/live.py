@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ama_ray.engine.in_process import InProcessEngine
 from ama_ray.evaluation.inputs import Inputs
-from ama_ray.tuning.setup import context_length
 from benchmarks.speed.swap import endpoints
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Live:
 
     def __post_init__(self) -> None:
         inputs = self.inputs
-        self._engine = InProcessEngine(inputs.pair.engine_folder, inputs.config.engine, context_length(inputs))
+        self._engine = InProcessEngine(inputs.pair.engine_folder, inputs.config.engine, inputs.context_length)
         self._base: dict[Split, Answers] = {}
 
     @classmethod

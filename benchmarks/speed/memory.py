@@ -36,7 +36,7 @@ from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_source import InProcess, StoredEndpoints
 from ama_ray.tuning.cluster.memory import own_store
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
-from ama_ray.tuning.setup import context_length, prepare
+from ama_ray.tuning.setup import prepare
 from benchmarks.speed.swap import SHAPES, make_pair
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def main(
 def _measure(inputs: Inputs, engines: int) -> list[dict[str, Any]]:
     start = ray.remote(num_cpus=0)(EngineActor).remote
     pair = inputs.pair
-    arguments = (pair.engine_folder, inputs.config.engine, context_length(inputs), pair_arguments(pair))
+    arguments = (pair.engine_folder, inputs.config.engine, inputs.context_length, pair_arguments(pair))
     alone = start(*arguments)
     ray.get(alone.start.remote())
     rows = [{"step": "one engine, started", "bytes": memory()}]

@@ -69,13 +69,12 @@ def time_loop(folder: Path, threads: int) -> dict[str, Any]:
 
     from ama_ray.checkpoints import merging
     from ama_ray.engine.in_process import InProcessEngine
-    from ama_ray.tuning.setup import context_length
 
     inputs = _inputs(folder, threads, replies=1)
     start = time.perf_counter()
     halves = dict.fromkeys(inputs.groups.names, 0.5)
     merging.export(inputs.pair, inputs.groups.ratio_of(halves), folder / "merge")
-    engine = InProcessEngine(folder / "merge", inputs.config.engine, context_length(inputs))
+    engine = InProcessEngine(folder / "merge", inputs.config.engine, inputs.context_length)
     evaluation = inputs.evaluations["search"]
     answers = evaluation.ask(engine)
     items = evaluation.measure(answers, answers).items
@@ -86,10 +85,9 @@ def time_loop(folder: Path, threads: int) -> dict[str, Any]:
 def profile_host(folder: Path, threads: int) -> dict[str, Any]:
     """Of a trial with 128 replies, the share outside vLLM, and our functions that take most by themselves."""
     from ama_ray.engine.in_process import InProcessEngine
-    from ama_ray.tuning.setup import context_length
 
     inputs = _inputs(folder, threads, replies=128)
-    engine = InProcessEngine(inputs.pair.engine_folder, inputs.config.engine, context_length(inputs))
+    engine = InProcessEngine(inputs.pair.engine_folder, inputs.config.engine, inputs.context_length)
     engine.attach(endpoints(engine, inputs.pair, inputs.groups))
     evaluation, names = inputs.evaluations["search"], inputs.groups.names
     engine.swap(dict.fromkeys(names, 0.0))

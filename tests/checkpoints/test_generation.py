@@ -120,9 +120,12 @@ def test_an_adapter_s_tokenizer_adds_its_end(made: Path, tmp_path: Path) -> None
     assert exported_ends(pair, tmp_path / "merge") == {2, 9}
 
 
-def test_settings_that_no_trial_follows_are_told(paths: Paths) -> None:
+def test_settings_that_trials_do_not_follow_are_told(paths: Paths) -> None:
     generation(repetition_penalty=1.1, suppress_tokens=[4], min_new_tokens=0)(paths[1])
     told = opened(paths).warnings
     assert len(told) == 2
     assert "generation_config.json: repetition_penalty is 1.1; exports keep it" in told[0]
+    # `sampling: checkpoint` takes it.
+    assert told[0].endswith("but a trial only where its `sampling` says so.")
     assert "suppress_tokens is [4]" in told[1]
+    assert told[1].endswith("but no trial.")

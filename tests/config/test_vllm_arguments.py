@@ -16,7 +16,7 @@ def test_what_is_free_is_taken() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("quantization", "a swap writes every weight where vLLM has it"),
+        ("quantization", "vLLM scales and rounds every merge anew when it loads it"),
         ("load_format", "a swap writes every weight where vLLM has it"),
         ("offload_group_size", "a swap writes every weight where vLLM has it"),
         ("worker_extension_cls", "a swap writes every weight where vLLM has it"),
@@ -39,6 +39,11 @@ def test_what_is_free_is_taken() -> None:
 def test_what_something_depends_on_is_refused_by_name(name: str, reason: str) -> None:
     with pytest.raises(ValidationError, match=rf"{name} .*{reason}"):
         EngineSettings(vllm={"max_num_batched_tokens": 4096, name: 1})
+
+
+def test_online_quantisation_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValidationError, match="quantization cannot be set: vLLM scales and rounds every merge anew"):
+        EngineSettings.model_validate({"quantization": "fp8"})
 
 
 def test_every_field_that_is_vllm_s_too_is_refused_beside_it() -> None:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ama_ray.engine.prefix_tree import ScoringError, plan
+from ama_ray.engine.prefix_tree import plan
 from ama_ray.engine.requests import Continuations
-from ama_ray.engine.worker.target_scorer import TargetScorer
-
-
-def test_an_unknown_model_runner_is_refused() -> None:
-    with pytest.raises(ScoringError, match="_get_prompt_logprobs_dict"):
-        TargetScorer(SimpleNamespace())
-    with pytest.raises(ScoringError, match="num_scheduled_tokens"):
-        TargetScorer(SimpleNamespace(_get_prompt_logprobs_dict=lambda hidden_states: {}))
 
 
 def test_an_empty_context_is_refused() -> None:

@@ -22,6 +22,7 @@ from tests.support.scoring import (
     ALL,
     BLOCK,
     END,
+    EVERYTHING,
     PROMPTS,
     SEVERAL,
     SINGLE,
@@ -32,6 +33,8 @@ from tests.support.scoring import (
     changed,
     expected,
     furthest,
+    in_small_steps,
+    vllms_own,
 )
 
 if TYPE_CHECKING:
@@ -94,25 +97,11 @@ def test_shared_tokens_do_not_change_a_loglikelihood(engine: Live, references: d
         assert not requests or furthest(cold, theirs) <= TOLERANCE
 
 
-EVERYTHING = [request for requests in TREE.values() for request in requests]
-
-
 def test_everything_in_one_batch_and_backwards(engine: Live, references: dict[str, Any]) -> None:
     engine.swap(engine.merge)
     theirs = expected(references["merge"], EVERYTHING)
     assert furthest(engine.loglikelihoods(EVERYTHING), theirs) <= TOLERANCE
     assert furthest(engine.loglikelihoods(EVERYTHING[::-1])[::-1], theirs) <= TOLERANCE
-
-
-def in_small_steps(requests: Sequence[Continuations], most: int) -> list[list[float]]:
-    """Scores with prompts in parts, as vLLM takes them on a GPU."""
-    engine = live_engine._engines[0][0]
-    scheduler = engine._llm.llm_engine.engine_core.engine_core.scheduler
-    with (
-        changed(scheduler, max_num_scheduled_tokens=most),
-        changed(scheduler.scheduler_config, enable_chunked_prefill=True),
-    ):
-        return engine.loglikelihoods(requests)
 
 
 @pytest.mark.parametrize("most", [7, BLOCK, 50])
@@ -158,14 +147,27 @@ def test_a_cache_of_a_few_blocks(folder: Path, references: dict[str, Any]) -> No
 
 def without_scorer(requests: Sequence[Continuations]) -> list[list[float]]:
     engine = live_engine._engines[0][0]
-    (runner,) = engine._llm.collective_rpc(lambda worker: worker.model_runner)
-    with changed(runner, _get_prompt_logprobs_dict=type(runner)._get_prompt_logprobs_dict.__get__(runner)):
+    run = engine._run
+
+    def without(prompts: Any, params: list[dict[str, Any]], finished: Any) -> Any:
+        return run(prompts, [fields | {"extra_args": None} for fields in params], finished)
+
+    with changed(engine, _run=without):
         return engine.loglikelihoods(requests)
 
 
 def test_answers_of_vllms_own_are_refused(engine: Live) -> None:
     with pytest.raises(ScoringError, match="not for the tokens"):
         engine.process.run(without_scorer, TREE["long contexts"])
+
+
+def test_what_others_ask_of_their_prompts_vllm_answers_itself(engine: Live, references: dict[str, Any]) -> None:
+    """As clients of a server do; in the same batch as ours."""
+    engine.swap(engine.merge)
+    whole = [Continuations(prompt[:1], (prompt[1:],)) for prompt in PROMPTS]
+    own, ours = engine.process.run(vllms_own, PROMPTS, EVERYTHING)
+    assert furthest(own, expected(references["merge"], whole)) <= TOLERANCE
+    assert furthest(ours, expected(references["merge"], EVERYTHING)) <= TOLERANCE
 
 
 def test_a_swap_empties_the_prefix_cache(engine: Live) -> None:

@@ -131,8 +131,8 @@ def test_every_score_is_that_of_the_items_on_disk(run: Searched) -> None:
         for trial in run.front.trials:
             seen = trial.seen_on(split)
             if seen.scores:
-                items = base if trial.number == run.front.base.number else store.read(split, trial.number)
-                again = objectives.scores(items, base)
+                is_base = trial.number == run.front.base.number
+                again = objectives.scores(store.read(split, trial.number), None if is_base else base)
                 assert again.objectives["tax"].value == pytest.approx(seen.tax)
                 assert again.objectives["tax"].se == pytest.approx(seen.tax_se)
                 assert again.objectives["reward"].se == pytest.approx(seen.reward_se)

@@ -82,7 +82,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param == "report":
         add("twin", (0.5, 0.5))
     else:
-        trials.append(Trial(13, "stopped", "sampler", {"a": 0.0, "b": 1.0}, OBJECTIVES.scores(base, base)))
+        trials.append(Trial(13, "stopped", "sampler", {"a": 0.0, "b": 1.0}, OBJECTIVES.scores(base, None)))
     return write_run(run_of(trials, tmp_path, objectives=OBJECTIVES, tax=TAX))
 
 

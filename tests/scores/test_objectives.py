@@ -68,7 +68,7 @@ def test_rewards_of_one_objective_are_added_by_weight_and_paired_where_they_shar
         (TAX[0],),
     )
     items = {"kind": kind, "short": short, "safe": safe, "calm": safe, "facts": column([1, 0])}
-    scores = objectives.scores(items, items)
+    scores = objectives.scores(items, None)
     assert objectives.names == ("helpful", "harmless", "tax")
     together = (kind - 0.5 * short)[:, 0]
     helpful = scores.objectives["helpful"]

@@ -54,7 +54,7 @@ BOUNDED = Constraints.parse({"tokens": "<= 800"}, OBJECTIVES)
 
 
 def test_replies_are_counted_by_item_with_their_error() -> None:
-    found = OBJECTIVES.scores(ITEMS, ITEMS)
+    found = OBJECTIVES.scores(ITEMS, None)
     assert found.replies == {
         "reward": Replies(6.0, 1.0, 0.0),
         "sums": Replies(200.0, mean_error(np.array([100.0, 300, 200])), 0.5),
@@ -66,7 +66,7 @@ def test_replies_are_counted_by_item_with_their_error() -> None:
     row = {key: str(value) for key, value in replace(trial(0, 0, 0), search=found).to_row().items()}
     assert Trial.from_row(row).search == found
     bare = replace(OBJECTIVES, tokens=TokensTerm("sums"))
-    assert tuple(bare.scores(ITEMS, ITEMS).objectives) == ("reward", "tax")
+    assert tuple(bare.scores(ITEMS, None).objectives) == ("reward", "tax")
 
 
 def test_fewer_are_better() -> None:
@@ -103,7 +103,7 @@ def test_a_bound_leaves_points_out_and_picks_by_it() -> None:
 
 def test_a_sampler_models_them() -> None:
     seen = [p.search for p in POINTS if p.search]
-    probed = [replace(s, probes=OBJECTIVES.scores(ITEMS, ITEMS).probes) for s in seen]
+    probed = [replace(s, probes=OBJECTIVES.scores(ITEMS, None).probes) for s in seen]
     outcomes = Outcomes(probed, OBJECTIVES)
     assert outcomes.objectives[:, 1].tolist() == pytest.approx([-s.objectives["tokens"].value for s in seen])
     assert outcomes.excess("tokens", outcomes.modelled, BOUNDED).tolist() == pytest.approx(

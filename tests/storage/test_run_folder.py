@@ -19,7 +19,7 @@ from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.scores.trial import Estimate, Scores, Trial
 from ama_ray.storage.records import write_trials
-from ama_ray.storage.run_folder import Resume, RunFolder, finished, held
+from ama_ray.storage.run_folder import Resume, RunFolder, finished, has_ended, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,16 +197,23 @@ def test_a_run_has_finished_once_all_was_searched_and_reported(inputs: Inputs, t
     config = inputs.config
 
     def summary(**fields: Any) -> None:
-        (tmp_path / "summary.json").write_text(json.dumps({"ended": "", "interrupted": False} | fields))
+        ended = {"trials": config.trials, "ended": "", "interrupted": False} | fields
+        (tmp_path / "summary.json").write_text(json.dumps(ended))
 
     assert not finished(tmp_path, config.trials, config)
     summary()
     assert finished(tmp_path, config.trials, config)
-    assert not finished(tmp_path, config.trials - 1, config)
+    assert has_ended(tmp_path, config.trials)
+    # It went on, and was killed before its report.
+    assert not finished(tmp_path, config.trials + 1, config)
+    assert not has_ended(tmp_path, config.trials + 1)
     summary(interrupted=True)
     assert not finished(tmp_path, config.trials, config)
-    summary(ended="nothing was won")
+    assert not has_ended(tmp_path, config.trials)
+    summary(trials=20, ended="nothing was won")
     assert not finished(tmp_path, 20, config)
+    spent = finished(tmp_path, 20, config, spent=True)
+    assert spent == "this run has finished (nothing was won); raise `budget` to go on"
     patient = changed(inputs, stop={"patience": 9}).config
     assert finished(tmp_path, 20, patient) == "this run has finished (nothing was won); raise `trials` to go on"
 

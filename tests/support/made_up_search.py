@@ -55,5 +55,5 @@ def search(
     for number, each in items.items():
         ratios = {"a": float(number), "b": float(number)} if number in ENDS else {"a": 0.1, "b": 0.01 * number}
         origin: Origin = "baseline" if number in ENDS else "sampler"
-        trials.append(Trial(number, "complete", origin, ratios, OBJECTIVES.scores(each, items[0])))
+        trials.append(Trial(number, "complete", origin, ratios, OBJECTIVES.scores(each, items[0] if number else None)))
     return trials, items

@@ -198,7 +198,7 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
     "an argument of vLLM": (
         "out:",
         "engine: {vllm: {quantization: fp8}}\nout:",
-        "engine.vllm: quantization cannot be set: a swap writes every weight where vLLM has it",
+        "engine.vllm: quantization cannot be set: vLLM scales and rounds every merge anew",
     ),
     "a field twice": (
         "out:",

@@ -22,9 +22,10 @@ LIMIT = 400
 class OwnProcess:
     """One process that lives until `close`; module-level functions run in it, one after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fresh: bool = False) -> None:
+        """Starts it; a fresh one has imported nothing."""
         watchdog = partial(faulthandler.dump_traceback_later, LIMIT, exit=True)
-        context = get_context("forkserver")
+        context = get_context("spawn" if fresh else "forkserver")
         context.set_forkserver_preload(IMPORTED)
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=watchdog)
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ama_ray.config import EngineSettings
+from ama_ray.engine.asking import PromptBatch, asked, ignored, scored
 from ama_ray.engine.requests import Continuations, Generation
 from tests.support import live_engine
 from tests.support.processes import OwnProcess
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ama_ray.engine.asking import Asking
     from ama_ray.engine.replies import Reply
     from ama_ray.engine.requests import Request
 
@@ -82,6 +84,7 @@ def tree() -> dict[str, list[Continuations]]:
 
 SINGLE, SEVERAL = choices(single=True), choices(single=False)
 TREE = tree()
+EVERYTHING = [request for requests in TREE.values() for request in requests]
 ALL = [request for both in zip(SINGLE, SEVERAL, strict=True) for request in both]
 PROMPTS = [tokens(np.random.default_rng(number), 2 + number * 2) for number in range(20)]
 
@@ -89,8 +92,8 @@ PROMPTS = [tokens(np.random.default_rng(number), 2 + number * 2) for number in r
 class Live:
     """The engine in its process."""
 
-    def __init__(self, folder: Path, kv_cache_gib: float = 1 / 32) -> None:
-        self.process = OwnProcess()
+    def __init__(self, folder: Path, kv_cache_gib: float = 1 / 32, process: OwnProcess | None = None) -> None:
+        self.process = process or OwnProcess()
         settings = EngineSettings(dtype="float32", kv_cache_gib=kv_cache_gib)
         self.groups = self.process.run(live_engine.start, folder, SPACE, settings, CONTEXT)
         self.merge = dict(zip(self.groups, np.linspace(0.2, 0.9, len(self.groups)).tolist(), strict=True))
@@ -110,6 +113,35 @@ class Live:
     def generate(self, requests: Sequence[Generation]) -> list[list[Reply]]:
         replies: list[list[Reply]] = self.process.run(live_engine.ask, "generate", requests)
         return replies
+
+
+def in_small_steps(requests: Sequence[Continuations], most: int) -> list[list[float]]:
+    """Scores with prompts in parts, as vLLM takes them on a GPU; runs in the engine's process."""
+    engine = live_engine._engines[0][0]
+    scheduler = engine._llm.llm_engine.engine_core.engine_core.scheduler
+    with (
+        changed(scheduler, max_num_scheduled_tokens=most),
+        changed(scheduler.scheduler_config, enable_chunked_prefill=True),
+    ):
+        return engine.loglikelihoods(requests)
+
+
+def vllms_own(
+    prompts: Sequence[Sequence[int]], together: Sequence[Continuations]
+) -> tuple[list[list[float]], list[list[float]]]:
+    """What vLLM says of a prompt from its second token on, asked in one batch with log-likelihoods; and these.
+
+    Runs in the engine's process.
+    """
+    engine = live_engine._engines[0][0]
+
+    def asking() -> Asking[list[list[float]]]:
+        own = [scored(prompt_logprobs=0)] * len(prompts)
+        answers = yield PromptBatch([list(prompt) for prompt in prompts], own)
+        return [[sum(asked(answer.prompt_logprobs)[1])] for answer in answers]
+
+    ours, own = engine._together([engine._sums(together), asking()], ignored)
+    return own, ours
 
 
 @torch.no_grad()

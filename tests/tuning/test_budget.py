@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ray.tune.search import Searcher
 
-from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, RunConfig
+from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, Budget, RunConfig
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
 from ama_ray.evaluation.inputs import Inputs
@@ -18,7 +18,8 @@ from tests.support.scheduled_run import POINTS, REPORT_COST, SEARCH_COST, TRIALS
 if TYPE_CHECKING:
     from pathlib import Path
 
-BASE = SEARCH_COST + REPORT_COST
+COSTS = Costs(SEARCH_COST, REPORT_COST)
+BASE = COSTS.base
 UNIFORM_AND_TWIN = (len(BASELINE_RATIOS) + 1) * REPORT_COST
 LEAST = BASE + len(FIRST_RATIOS) * SEARCH_COST + UNIFORM_AND_TWIN
 
@@ -47,7 +48,12 @@ def test_tokens_are_never_more_than_the_budget_and_nearly_all_of_it(tmp_path: Pa
     uniform = [c for c in run.asked if c["split"] == "report" and c["origin"] == "baseline"]
     assert len(uniform) == len(BASELINE_RATIOS)
     assert bool(run.searcher.ended) is (searched(run) < TRIALS)
-    assert run.recorder.run.pareto.split == ("report" if chosen(run) else "search")
+    ended = run.recorder.run.with_trials(run.recorder.run.trials, ended=True)
+    assert ended.pareto.split == ("report" if chosen(run) else "search")
+    if run.searcher.ended:
+        # The same command finds nothing to do, and with a larger budget something.
+        assert not Spending(Budget(tokens=budget), COSTS).allows_search(ended, {})
+        assert Spending(Budget(tokens=2 * budget), COSTS).allows_search(ended, {})
 
 
 def test_without_room_for_more_a_run_scores_what_every_run_does(tmp_path: Path) -> None:
@@ -68,7 +74,9 @@ def test_what_the_budget_leaves_unreported_is_told(tmp_path: Path) -> None:
     assert searched(run) == TRIALS
     assert chosen(run) == 1
     assert run.said[-1] == f"the budget of 1 hours leaves {POINTS - 1} points of the search unreported"
-    assert run.recorder.run.pareto.split == "report"
+    # As many as were to be are known once it has ended.
+    assert run.recorder.run.pareto.split == "search"
+    assert run.recorder.run.with_trials(run.recorder.run.trials, ended=True).pareto.split == "report"
     uniform = [c for c in run.asked if c["split"] == "report" and c["origin"] == "baseline"]
     assert len(uniform) == len(BASELINE_RATIOS)
 

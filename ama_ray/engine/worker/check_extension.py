@@ -39,6 +39,7 @@ class CheckExtension(SwapExtension):
                 kernels.add(f"{type(method).__name__} {getattr(method, 'unquantized_backend', '')}".strip())
         parallel = self.vllm_config.parallel_config
         return {
+            "runner": type(self.model_runner).__module__,
             "device": f"{current_platform.get_device_name()} {torch.backends.cpu.get_cpu_capability()}",
             "kernels": ", ".join(sorted(kernels)),
             "parallel": f"tensor {parallel.tensor_parallel_size}, pipeline {parallel.pipeline_parallel_size}",

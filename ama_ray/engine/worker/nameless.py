@@ -6,6 +6,11 @@ They leave them to Python's resource tracker, which Ray kills with the processes
 from __future__ import annotations
 
 import gc
+import os
+from glob import escape
+from pathlib import Path
+
+SHARED = Path("/dev/shm")
 
 
 def drop_names() -> None:
@@ -20,3 +25,7 @@ def drop_names() -> None:
             thing.is_creator = False  # else it would unlink again in the end
     if is_frozen:
         gc.freeze()
+    # On some CPUs sums go through memory of their own, which is named in vLLM's compiled part.
+    if engine := os.environ.get("VLLM_DIST_IDENT"):
+        for file in SHARED.glob(f"{escape(engine)}-*-cpushm_*"):
+            file.unlink(missing_ok=True)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from ama_ray.engine.placement import LOCKED, ON_ACCELERATOR
+from ama_ray.engine.worker import target_scorer
 from ama_ray.engine.worker.comparison import is_endpoint
 from ama_ray.engine.worker.host_lock import HostLock
 from ama_ray.engine.worker.interpolation import Piece, write
 from ama_ray.engine.worker.load_extension import LoadExtension, SwapError, stored_shapes
-from ama_ray.engine.worker.target_scorer import TargetScorer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +44,8 @@ class SwapExtension(LoadExtension):
     _lock: HostLock | None = None
 
     def score_targets(self) -> None:
-        """Has prompts scored by `TargetScorer` from here on."""
-        TargetScorer(self.model_runner)
+        """See `target_scorer.score_targets`."""
+        target_scorer.score_targets(self.model_runner)
 
     def attach(self, endpoints: Endpoints, place: Place, holds: float = 1.0) -> None:
         """Maps both endpoints; from here on `swap` writes the live weights.

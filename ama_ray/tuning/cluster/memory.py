@@ -57,7 +57,7 @@ def endpoint_bytes(inputs: Inputs) -> int:
     """
     settings, pair = inputs.config.engine, inputs.pair
     if settings.ranks > 1 and uses_gpu(settings) and not settings.url:
-        where, _ = place(settings, pair.engine_folder, settings.max_model_len or inputs.context_length)
+        where, _ = place(settings, pair.engine_folder, inputs.context_length)
         return SLACK + (0 if where == "accelerator" else pair.num_bytes)
     return SLACK + (0 if settings.url else pair.num_bytes)
 

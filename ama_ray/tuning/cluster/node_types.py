@@ -218,7 +218,7 @@ def fits(inputs: Inputs, path: Path) -> list[str]:
     if settings.url or settings.gpus == 0:
         field = "engine.url" if settings.url else "engine.gpus"
         raise UserError(f"{field}: such a run takes no GPU of a cluster's nodes; leave --cluster out.")
-    load = Load.of(inputs.pair.engine_folder, settings, settings.max_model_len or inputs.context_length)
+    load = Load.of(inputs.pair.engine_folder, settings, inputs.context_length)
     lines, starts = [], False
     for node in read_node_types(path):
         try:

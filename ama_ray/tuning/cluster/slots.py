@@ -13,10 +13,10 @@ from ama_ray.config import FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.rewards.model import ModelReward
 from ama_ray.tuning.cluster.autoscaling import wait_for_node
-from ama_ray.tuning.ray_internals import autoscaled_resources
+from ama_ray.tuning.ray_internals import autoscaled_nodes, autoscaled_resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ama_ray.config import EngineSettings, RunConfig
 
@@ -96,17 +96,27 @@ class Slots:
         return len([node for node in ray.nodes() if node["Alive"]]) > 1 or self._could_fit() > 0
 
     def _fit(self) -> int:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        fit = sum(min(int(node.get(kind, 0) // amount) for kind, amount in self.want.items()) for node in nodes)
-        return min(fit, self._of(ray.cluster_resources()))
+        """How many engines fit on the nodes that are alive."""
+        return self._on([(node["Resources"], 1) for node in ray.nodes() if node["Alive"]], ray.cluster_resources())
 
     def _could_fit(self) -> int:
         """How many engines fit on the nodes that an autoscaler could start."""
-        return self._of(autoscaled_resources())
+        return self._on(autoscaled_nodes(), autoscaled_resources())
 
-    def _of(self, resources: Mapping[str, float]) -> int:
-        free = {kind: resources.get(kind, 0) - self._taken.get(kind, 0) for kind in self.want}
-        return max(0, min(int(free[kind] // amount) for kind, amount in self.want.items()))
+    def _on(self, nodes: Iterable[tuple[Mapping[str, float], float]], together: Mapping[str, float]) -> int:
+        """How many engines fit, each on a node of its own choice.
+
+        Args:
+            nodes: The resources of one node, and how many such nodes there are.
+            together: The resources of all of them, of which reward models take their part.
+        """
+        by_node = sum(count * self._times(resources) for resources, count in nodes if count)
+        left = {kind: together.get(kind, 0) - self._taken.get(kind, 0) for kind in self.want}
+        return int(max(0, min(by_node, self._times(left))))
+
+    def _times(self, resources: Mapping[str, float]) -> int:
+        """How often these hold what one engine takes."""
+        return min(int(resources.get(kind, 0) // amount) for kind, amount in self.want.items())
 
 
 def _amount(kind: str, amount: float) -> str:

@@ -151,6 +151,12 @@ def test_it_is_an_openai_server(server: Server) -> None:
         (model,) = client.get("/v1/models").json()["data"]
         asked = {"model": model["id"], "prompt": [1, 2, 3], "max_tokens": 4, "temperature": 0}
         assert client.post("/v1/completions", json=asked).json()["usage"]["completion_tokens"] > 0
+        # What a client asks of its prompt is no target of ours.
+        (echoed,) = client.post("/v1/completions", json=asked | {"echo": True, "logprobs": 1}).json()["choices"]
+        first, *others = echoed["logprobs"]["token_logprobs"]
+        assert first is None
+        assert len(others) == 2 + 4
+        assert max(others) < 0
 
 
 def test_one_client_at_a_time(server: Server, engine: RemoteEngine, monkeypatch: pytest.MonkeyPatch) -> None:

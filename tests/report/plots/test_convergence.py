@@ -69,7 +69,7 @@ def items_on_disk(folder: Path) -> list[Trial]:
     return [
         Trial(n, "complete", "baseline" if n < 3 else "sampler", {"a": ratio, "b": ratio + (n > 2)}, score)
         for n, ((_, _, ratio), score) in enumerate(
-            zip(truths, (OBJECTIVES.scores(m, made[0]) for m in made), strict=True)
+            zip(truths, (OBJECTIVES.scores(m, made[0] if n else None) for n, m in enumerate(made)), strict=True)
         )
     ]
 

@@ -182,7 +182,7 @@ def test_good_trials_with_a_reward_of_zeros_and_ones_are_hardly_ever_stopped(tmp
         models = [make(2 * r**0.7 - 1 - 0.3 * rng.random(), 1 - 0.5 * r - 0.1 * rng.random()) for r in ratios]
         trials = []
         for number, (ratio, model) in enumerate(zip(ratios, models, strict=True)):
-            scores = objectives.scores(model, models[0])
+            scores = objectives.scores(model, models[0] if number else None)
             trials.append(Trial(number, "complete", "baseline", {"a": ratio}, scores))
         recorder = recorder_of(tmp_path, trials, objectives)
         for number, model in enumerate(models):
