@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ama_ray.engine.asking import (
     MAX_CANDIDATES,
@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ama_ray.engine.asking import Asking, Finished, SamplingFields
+    from ama_ray.engine.openai_address import OpenAIAddress
     from ama_ray.engine.replies import Reply
     from ama_ray.engine.requests import Answer, Request
     from ama_ray.engine.verdict import Outputs
+
+R = TypeVar("R")
 
 WARM_UP_TOLERANCE = {"float32": 0.05, "float16": 0.25, "bfloat16": 2.0}
 """Nats by which a log-probability may differ between vLLM's sampler and `TargetScorer`, by precision of the engine.
@@ -70,6 +73,18 @@ class Engine(ABC):
     @abstractmethod
     def _empty_cache(self) -> bool:
         """Has vLLM empty its prefix cache; returns whether it did."""
+
+    @abstractmethod
+    def serve(self, work: Callable[[OpenAIAddress], R], ends: Sequence[int]) -> R:
+        """Has the live weights answer as OpenAI's API does while somebody works with them.
+
+        Args:
+            work: Called once, perhaps in another thread, with the address.
+            ends: Tokens that end a reply, besides those that the engine's own checkpoint names.
+
+        Returns:
+            What `work` returns.
+        """
 
     @property
     @abstractmethod

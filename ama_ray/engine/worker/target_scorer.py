@@ -19,7 +19,10 @@ HOOK = "_get_prompt_logprobs_dict"
 
 
 class TargetScorer:
-    """Answers in the place of the model runner's own method for prompt log-probabilities."""
+    """Answers in the place of the model runner's own method for prompt log-probabilities.
+
+    That goes on to answer what clients of vLLM's OpenAI routes ask (`echo` with `logprobs`), which names no targets.
+    """
 
     def __init__(self, runner: Any) -> None:
         """Puts itself in the runner.
@@ -36,6 +39,7 @@ class TargetScorer:
                 "ama_ray knows"
             )
         self._runner = runner
+        self._whole = method
         setattr(runner, HOOK, self)
 
     def __call__(self, hidden_states: torch.Tensor, num_scheduled_tokens: Mapping[str, int]) -> dict[str, Any]:
@@ -54,9 +58,10 @@ class TargetScorer:
         rows: list[int] = []
         tokens: list[int] = []
         parts: list[tuple[torch.Tensor, list[int]]] = []
-        complete = {}
+        complete = self._without_targets(hidden_states, num_scheduled_tokens)
         for request in list(runner.num_prompt_logprobs):
-            if request not in num_scheduled_tokens:  # put off, to make room for others
+            # One without targets has been seen to, and one that is not scheduled was put off, to make room for others.
+            if request not in num_scheduled_tokens or not self._has_targets(request):
                 continue
             state = runner.requests[request]
             positions, wanted = (state.sampling_params.extra_args[name] for name in (POSITIONS, TOKENS))
@@ -84,6 +89,27 @@ class TargetScorer:
             for (logprobs, here), values in zip(parts, scores, strict=True):
                 logprobs[here, 0] = values
         return complete
+
+    def _has_targets(self, request: str) -> bool:
+        return TOKENS in (self._runner.requests[request].sampling_params.extra_args or {})
+
+    def _without_targets(
+        self, hidden_states: torch.Tensor, num_scheduled_tokens: Mapping[str, int]
+    ) -> dict[str, Any]:
+        """What vLLM's own method says to requests that name no targets."""
+        runner = self._runner
+        asked = runner.num_prompt_logprobs
+        others = {request: number for request, number in asked.items() if not self._has_targets(request)}
+        if not others:
+            return {}
+        try:
+            runner.num_prompt_logprobs = dict(others)
+            answers: dict[str, Any] = self._whole(hidden_states, num_scheduled_tokens)
+            for request in others.keys() - runner.num_prompt_logprobs.keys():
+                del asked[request]
+        finally:
+            runner.num_prompt_logprobs = asked
+        return answers
 
     def _logprobs(self, hidden_states: torch.Tensor, rows: list[int], tokens: list[int]) -> torch.Tensor:
         """Log-probability of each token after its row, on the CPU."""
