@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def openai_app(client: Any, model: str, names: Sequence[str]) -> FastAPI:
-    """vLLM's application.
+    """Makes the application of vLLM.
 
     Args:
         client: vLLM's `EngineClient`, or what does as much as its routes need.

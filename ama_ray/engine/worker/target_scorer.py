@@ -93,9 +93,7 @@ class TargetScorer:
     def _has_targets(self, request: str) -> bool:
         return TOKENS in (self._runner.requests[request].sampling_params.extra_args or {})
 
-    def _without_targets(
-        self, hidden_states: torch.Tensor, num_scheduled_tokens: Mapping[str, int]
-    ) -> dict[str, Any]:
+    def _without_targets(self, hidden_states: torch.Tensor, num_scheduled_tokens: Mapping[str, int]) -> dict[str, Any]:
         """What vLLM's own method says to requests that name no targets."""
         runner = self._runner
         asked = runner.num_prompt_logprobs
