@@ -73,11 +73,7 @@ class TaskProbe(NamedProbe, Chat):
 
 
 class CommandProbe(NamedProbe, Command):
-    """The mean of the scores that a command of yours gives, each from 0 to 1.
-
-    It is run while the weights of a trial are live; how it finds them and what it writes:
-    [your own harness](objectives.md#your-own-harness).
-    """
+    """The mean of the scores that a command of yours gives, each from 0 to 1."""
 
     kind: Literal["command"] = "command"
 

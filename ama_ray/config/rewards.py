@@ -52,11 +52,7 @@ class RepliesReward(RewardSettings):
 
 
 class CommandReward(RewardSettings, Command):
-    """The mean of the scores that a command of yours gives, finite numbers, of which more is better.
-
-    It is run while the weights of a trial are live; how it finds them and what it writes:
-    [your own harness](objectives.md#your-own-harness).
-    """
+    """The mean of the scores that a command of yours gives, finite numbers, of which more is better."""
 
     kind: Literal["command"]
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ama_ray.config import CommandProbe
+from ama_ray.environment import hidden
 from ama_ray.errors import UserError
 from ama_ray.processes import command as processes
 from ama_ray.reading import parse_json, read_text
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 LOGGED = 8000
 """Characters of what a command writes that go into the log of the run, the last ones."""
-_HIDDEN = "***"
 
 
 @dataclass(frozen=True)
@@ -105,18 +105,18 @@ class PreparedCommand:
             file = Path(scratch) / "output.json"
             settings, environment = self.settings, self._environment(address, file)
             ran = processes.run(settings.command, environment, settings.folder, settings.timeout)
-            lines = ran.output.rstrip().split("\n")
-            said = "" if file.exists() else lines.pop()
-            written = "\n".join(filter(None, ["\n".join(lines).strip(), ran.errors.strip()]))
-            written = written.replace(address.key, _HIDDEN) if address.key else written
-            if ran.failure:
-                last = f": {written.splitlines()[-1]:.200}" if written else ""
-                return Outcome({}, written[-LOGGED:], f"{ran.failure}{last}")
+            before, _, last = ran.output.rstrip().rpartition("\n")
             try:
-                said = read_text(file) if file.exists() else said
-                return Outcome(self._scores(said), written[-LOGGED:])
+                if ran.failure:
+                    words = (ran.errors.strip() or ran.output.strip()).splitlines()[-1:]
+                    raise ValueError(": ".join([ran.failure, *(word[:200] for word in words)]))
+                in_file = file.exists()
+                scores = self._scores(read_text(file) if in_file else last)
+                written = _joined(ran.output if in_file else before, ran.errors)
+                return Outcome(scores, hidden(written, address.key)[-LOGGED:])
             except (ValueError, OSError) as error:
-                return Outcome({}, f"{written}\n{said}".strip()[-LOGGED:], str(error))
+                written = _joined(ran.output, ran.errors)
+                return Outcome({}, *(hidden(text, address.key)[-LOGGED:] for text in (written, str(error))))
 
     def _environment(self, address: OpenAIAddress, file: Path) -> dict[str, str]:
         # Proxies of the environment are not for one's own servers.
@@ -207,6 +207,10 @@ class Commands:
 def written(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
     """What commands wrote, by name of their reward or probe, where they wrote anything."""
     return {name: outcome.written for name, outcome in outcomes.items() if outcome.written}
+
+
+def _joined(*texts: str) -> str:
+    return "\n".join(text.strip() for text in texts if text.strip())
 
 
 def _difference(found: Iterable[str], base: Iterable[str]) -> str:
