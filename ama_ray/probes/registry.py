@@ -51,6 +51,7 @@ def prepare(
 
         search, report = loading.load(probe, tokenizer, share, context_limit)
         return {"search": search, "report": report, "part-0": search}
+    assert not isinstance(probe, CommandProbe)  # it has no items of its own
     kind, halves, pool = _load(probe, share)
     name, _ = name_and_family(probe)
     prompting = Prompting(tokenizer)

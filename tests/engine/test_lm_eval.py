@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import transformers
+import yaml
 
-from ama_ray.config import EngineSettings, TaskProbe
+from ama_ray.config import CommandProbe, EngineSettings, TaskProbe
 from ama_ray.engine.requests import Continuations
+from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.miniature import ROOT
 from ama_ray.probes.lm_eval import loading
 from ama_ray.scores.metrics import METRICS
 from tests.support import live_engine
-from tests.support.lm_eval_tasks import write_tasks
+from tests.support.doc_blocks import blocks
+from tests.support.lm_eval_tasks import tasks, write_tasks
 from tests.support.processes import OwnProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    from ama_ray.config import Split
     from ama_ray.engine.requests import Request
+    from ama_ray.evaluation.commands import Outcome
     from ama_ray.probes.lm_eval.probe import TaskItems
 
 pytestmark = pytest.mark.engine
@@ -33,6 +40,41 @@ MODEL = "rsf"
 """Of the miniature: one that is right about some items and wrong about others."""
 NAMES = ("mini_facts", "mini_shots", "mini_sums", "mini_last", "mini_text", "mini_near", "mini_translation")
 TOLERANCE = 1e-4
+CLIENT = """
+import json, os, urllib.error, urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+def ask(path, key=os.environ["OPENAI_API_KEY"], **fields):
+    headers = {"Content-Type": "application/json"} | ({"Authorization": "Bearer " + key} if key else {})
+    body = json.dumps({"model": os.environ["AMA_RAY_MODEL"], "temperature": 0, **fields}).encode() if fields else None
+    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + path, body, headers)
+    return json.load(urllib.request.urlopen(request))
+
+def code(**asked):
+    try:
+        ask("/completions", **asked)
+    except urllib.error.HTTPError as error:
+        return error.code
+    return 200
+
+def reply(number=0):
+    return ask("/completions", prompt=[1, 5, 6], max_tokens=20, ignore_eos=True)["choices"][0]["text"]
+
+echo = ask("/completions", prompt="the cat", max_tokens=1, logprobs=1, echo=True)["choices"][0]["logprobs"]
+codes = {
+    "no key": code(key="", prompt="the"),
+    "another key": code(key="mine", prompt="the"),
+    "another model": code(model="aligned", prompt="the"),
+    "too long": code(prompt=[1] * 5000),
+    "next": code(prompt="the", max_tokens=1),
+}
+with ThreadPoolExecutor(30) as pool:
+    replies = list(pool.map(reply, range(30)))
+models = [model["id"] for model in ask("/models")["data"]]
+logprobs, alone = echo["token_logprobs"][:-1], reply()
+print(json.dumps({"logprobs": logprobs, "codes": codes, "replies": replies, "alone": alone, "models": models}))
+print(json.dumps({"scores": [1]}))
+"""
 
 
 class Live:
@@ -43,6 +85,9 @@ class Live:
 
     def answer(self, requests: Sequence[Request]) -> list[Any]:
         return self._process.run(live_engine.ask, "answer", requests)
+
+    def run_command(self, settings: CommandProbe, split: Split) -> Outcome:
+        return self._process.run(live_engine.run_command, settings, split)
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +234,39 @@ def test_long_prompts_of_replies_are_cut_as_theirs(engine: Live, tokenizer: Any,
     ours = evaluated(folder, EngineLM.on(engine, tokenizer, 15), ["mini_sums"])  # type: ignore[arg-type]
     for mine, other in zip(ours["samples"]["mini_sums"], theirs["samples"]["mini_sums"], strict=True):
         assert mine["resps"] == other["resps"]
+
+
+def test_their_command_line_scores_as_their_task(engine: Live, tokenizer: Any, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tenacity", reason="lm-eval[api] is not installed")
+    (script,) = (block.text for block in blocks() if block.file == "lm_eval_harness.py")
+    (tmp_path / "harness.py").write_text(script)
+    (tmp_path / "tasks").mkdir()
+    for split, file in (("search", "validation"), ("report", "test")):
+        fields = next(each for each in tasks() if each["task"] == "mini_facts")
+        fields = {name: value for name, value in fields.items() if name not in ("validation_split", "test_split")}
+        fields |= {"task": f"facts_{split}", "test_split": file}
+        (tmp_path / "tasks" / f"{split}.yaml").write_text(yaml.safe_dump(fields))
+    program = f"PATH={Path(sys.executable).parent}:$PATH TOKENIZER={ROOT / MODEL} exec {sys.executable} harness.py"
+    settings = CommandProbe(name="facts", family="f", command=("sh", "-c", program), folder=tmp_path, timeout=200)
+    probe = TaskProbe(name="probe", family="family", task="mini_facts", include=folder)
+    for split, items in zip(SPLITS, loading.load(probe, tokenizer, 0.5, CONTEXT), strict=True):
+        found = engine.run_command(settings, split)
+        assert found.failure == ""
+        ours = {str(document.instances[0].doc_id): row[0] for document, row in rows_of(engine, items)}  # type: ignore[arg-type]
+        assert found.scores == ours
+        assert 0 < sum(ours.values()) < len(ours)
+
+
+def test_what_clients_may_ask_besides(engine: Live, tokenizer: Any, tmp_path: Path) -> None:
+    (tmp_path / "ask.py").write_text(CLIENT)
+    settings = CommandProbe(name="p", family="f", command=(sys.executable, "ask.py"), folder=tmp_path, timeout=100)
+    found = engine.run_command(settings, "search")
+    assert found.failure == ""
+    said = json.loads(found.written)
+    tokens = tokenizer.encode("the cat")
+    (sums,) = engine.answer([Continuations(tuple(tokens[:1]), (tuple(tokens[1:]),))])
+    assert said["logprobs"][0] is None
+    assert sum(said["logprobs"][1:]) == pytest.approx(sums[0], abs=TOLERANCE)
+    assert said["models"] == ["point"]
+    assert said["codes"] == {"no key": 401, "another key": 401, "another model": 404, "too long": 400, "next": 200}
+    assert said["replies"] == [said["alone"]] * 30

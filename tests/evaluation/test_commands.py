@@ -40,11 +40,13 @@ def config(folder: Path, *probes: Any, **more: Any) -> RunConfig:
 
 def outcome(folder: Path, said: str, split: Split = "search", *, probe: bool = True) -> Outcome:
     """What comes of a command that says this."""
-    made = config(folder, [sys.executable, "-c", ECHO, said])
-    settings = (made.tax if probe else made.reward)[0]
-    if not probe:
-        settings = settings.model_copy(update={"command": (sys.executable, "-c", ECHO, said)})
-    return Commands((PreparedCommand(settings, split),)).run(StandInEngine(WordTokenizer()))[settings.name]  # type: ignore[arg-type]
+    reward, tax = config(folder, "true").commands
+    settings = (tax if probe else reward).model_copy(update={"command": (sys.executable, "-c", ECHO, said)})
+    return ran(PreparedCommand(settings, split))
+
+
+def ran(command: PreparedCommand) -> Outcome:
+    return Commands((command,)).run(StandInEngine(WordTokenizer()))[command.name]
 
 
 def test_it_knows_where_to_ask_and_writes_to_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,9 +56,7 @@ def test_it_knows_where_to_ask_and_writes_to_its_file(tmp_path: Path, monkeypatc
         f'printf "%s\\n" {" ".join(f"${name}" for name in names)}; echo \'{{"scores": [2.5, -1]}}\' > "$AMA_RAY_OUTPUT"'
     )
     (tmp_path / "reward.sh").write_text(script)
-    (settings,) = config(tmp_path, "true").reward
-    command = PreparedCommand(settings, "report")  # type: ignore[arg-type]
-    found = Commands((command,)).run(StandInEngine(WordTokenizer()))["reward"]
+    found = ran(PreparedCommand(config(tmp_path, "true").commands[0], "report"))
     assert found.failure == ""
     assert dict(found.scores) == {"0": 2.5, "1": -1.0}
     assert found.written.splitlines() == [
@@ -101,14 +101,14 @@ def test_a_reward_is_any_finite_number(tmp_path: Path) -> None:
 
 
 def test_one_that_fails_says_so_with_its_last_words(tmp_path: Path) -> None:
-    command = config(tmp_path, [sys.executable, "-c", "raise ValueError('no taste today')"]).tax[0]
-    found = Commands((PreparedCommand(command, "search"),)).run(StandInEngine(WordTokenizer()))["p0"]  # type: ignore[arg-type]
+    command = config(tmp_path, [sys.executable, "-c", "raise ValueError('no taste today')"]).commands[1]
+    found = ran(PreparedCommand(command, "search"))
     assert found.failure == "ended with exit code 1: ValueError: no taste today"
     assert "Traceback" in found.written
 
 
 def test_items_are_those_of_base_in_its_order(tmp_path: Path) -> None:
-    commands = Commands((PreparedCommand(config(tmp_path, "true").tax[0], "search"),))  # type: ignore[arg-type]
+    commands = Commands((PreparedCommand(config(tmp_path, "true").commands[1], "search"),))
     base = {"p0": Outcome({"a": 1.0, "b": 0.0})}
     assert commands.items({"p0": Outcome({"b": 0.5, "a": 0.25})}, base)["p0"].tolist() == [[0.25], [0.5]]
     wrong = {
@@ -174,12 +174,12 @@ def test_it_runs_beside_rewards_and_probes_with_items(tmp_path: Path) -> None:
 def test_a_program_that_is_not_there_is_refused(command: Any, tmp_path: Path) -> None:
     (tmp_path / "no-program.txt").write_text("text")
     with pytest.raises(UserError, match=r"p0: there is no program \S+ that could be run in"):
-        PreparedCommand.prepare(config(tmp_path, command).tax[0])  # type: ignore[arg-type]
+        PreparedCommand.prepare(config(tmp_path, command).commands[1])
 
 
 def test_check_names_it_and_its_files_are_part_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "score.py").write_text("one")
-    command = PreparedCommand.prepare(config(tmp_path, "sh score.py --items 'a b'").tax[0])["search"]  # type: ignore[arg-type]
+    command = PreparedCommand.prepare(config(tmp_path, "sh score.py --items 'a b'").commands[1])["search"]
     assert command.findings() == f"p0: `sh score.py --items 'a b'` is run in {tmp_path} for each trial, 30 s at most"
     before = command.digests
     assert [*before] == [str(tmp_path / "score.py")]

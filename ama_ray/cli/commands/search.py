@@ -135,8 +135,9 @@ def check(
     Spending.of(config, inputs.evaluations)  # which refuses a budget that is too small
     check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
     searched = inputs.evaluations["search"]
-    scored = (*searched.rewards, *searched.probes, *searched.commands.each)
-    findings = [said for each in scored if (said := each.findings())]
+    said = [*(reward.findings() for reward in searched.rewards), *(probe.findings() for probe in searched.probes)]
+    said += [command.findings() for command in searched.commands.each]
+    findings = list(filter(None, said))
     takes = [*estimate(inputs), *(fits(inputs, cluster) if cluster else ())]
     if as_json:
         print_json(

@@ -169,8 +169,9 @@ class _Client:
         self._abort(list(self._streams))
 
     def _add(self, request_id: str, prompt: Any, sampling: Any, hear: Callable[[Any], None]) -> None:
-        sampling.stop_token_ids = [*(sampling.stop_token_ids or ()), *self.ends]
-        sampling.all_stop_token_ids.update(self.ends)
+        if not sampling.ignore_eos:
+            sampling.stop_token_ids = [*(sampling.stop_token_ids or ()), *self.ends]
+            sampling.all_stop_token_ids.update(self.ends)
         try:
             self._engine.add_request(request_id, prompt, sampling)
         except Exception as error:  # of this request alone
