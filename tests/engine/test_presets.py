@@ -9,7 +9,6 @@ import csv
 import json
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +30,8 @@ from tests.support.graded import DATA, VERIFIED, is_right, programs, school_prob
 from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from ama_ray.engine.requests import Continuations, Generation
