@@ -90,9 +90,14 @@ class PreparedCommand:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Of the files that the command names, by path; what else it reads, nobody knows."""
-        files = [self.settings.folder / part for part in self.settings.command]
-        return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
+        """Of the files that the command names, by path; what else it reads, nobody knows.
+
+        A program by its absolute path is somebody else's, such as Python.
+        """
+        program, *arguments = self.settings.command
+        named = arguments if Path(program).is_absolute() else [program, *arguments]
+        files = [file for each in named if (file := self.settings.folder / each).is_file()]
+        return {str(file): _digest(file) for file in files}
 
     def findings(self) -> str:
         """What `ama-ray check` says of it."""
@@ -188,17 +193,10 @@ class Commands:
         Raises:
             ScorerError: A command failed, here or on base, or scored other items than of base.
         """
-        failed = [f"the command of {name} {found.failure}" for name, found in outcomes.items() if found.failure]
-        failed += [
-            f"the command of {name} failed for base: it {base[name].failure}" for name in outcomes if base[name].failure
-        ]
-        failed += [
-            f"the command of {name} did not score the items of base: {_difference(found.scores, base[name].scores)}"
-            for name, found in outcomes.items()
-            if not base[name].failure and not found.failure and found.scores.keys() != base[name].scores.keys()
-        ]
-        if failed:
-            raise ScorerError(failed[0], written(outcomes))
+        for name, found in outcomes.items():
+            if trouble := _trouble(found, base[name]):
+                of_base = {f"{name}, for base,": base[name].written} if base[name].failure else {}
+                raise ScorerError(f"the command of {name} {trouble}", written(outcomes) | of_base)
         return {
             name: np.array([[found.scores[item]] for item in base[name].scores]) for name, found in outcomes.items()
         }
@@ -209,8 +207,22 @@ def written(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
     return {name: outcome.written for name, outcome in outcomes.items() if outcome.written}
 
 
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def _joined(*texts: str) -> str:
     return "\n".join(text.strip() for text in texts if text.strip())
+
+
+def _trouble(found: Outcome, base: Outcome) -> str:
+    """Why there are no scores to compare with base's, in words that go on after the name of the command."""
+    if base.failure:
+        return f"failed for base: it {base.failure}"
+    if not found.failure and found.scores.keys() != base.scores.keys():
+        return f"did not score the items of base: {_difference(found.scores, base.scores)}"
+    return found.failure
 
 
 def _difference(found: Iterable[str], base: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ import transformers
 import yaml
 
 from ama_ray.config import CommandProbe, EngineSettings, TaskProbe
-from ama_ray.engine.requests import Continuations
+from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.miniature import ROOT
 from ama_ray.probes.lm_eval import loading
@@ -77,6 +77,21 @@ print(json.dumps({"scores": [1]}))
 """
 
 
+FLOOD = """
+import json, os, urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+def ask(number):
+    body = json.dumps({"model": "point", "prompt": [1, 5, 6, 1 + number % 300], "max_tokens": 120, "ignore_eos": True})
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
+    urllib.request.urlopen(urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/completions", body.encode(), headers))
+    print("asking", flush=True)
+
+with ThreadPoolExecutor(40) as pool:
+    list(pool.map(ask, range(100_000)))
+"""
+
+
 class Live:
     """The engine in its process, with the method that probes need."""
 
@@ -85,6 +100,9 @@ class Live:
 
     def answer(self, requests: Sequence[Request]) -> list[Any]:
         return self._process.run(live_engine.ask, "answer", requests)
+
+    def reset_cache(self) -> None:
+        self._process.run(live_engine.ask, "reset_cache")
 
     def run_command(self, settings: CommandProbe, split: Split) -> Outcome:
         return self._process.run(live_engine.run_command, settings, split)
@@ -270,3 +288,14 @@ def test_what_clients_may_ask_besides(engine: Live, tokenizer: Any, tmp_path: Pa
     assert said["models"] == ["point"]
     assert said["codes"] == {"no key": 401, "another key": 401, "another model": 404, "too long": 400, "next": 200}
     assert said["replies"] == [said["alone"]] * 30
+
+
+def test_one_that_is_ended_while_it_asks_leaves_the_engine_free(engine: Live, tmp_path: Path) -> None:
+    (tmp_path / "flood.py").write_text(FLOOD)
+    settings = CommandProbe(name="p", family="f", command=(sys.executable, "flood.py"), folder=tmp_path, timeout=3)
+    request = [Generation((1, 5, 6), max_tokens=9)]
+    before = engine.answer(request)
+    found = engine.run_command(settings, "search")
+    assert found.failure == "did not end within 3 s: asking"
+    engine.reset_cache()
+    assert engine.answer(request) == before

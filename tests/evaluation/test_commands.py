@@ -123,8 +123,9 @@ def test_items_are_those_of_base_in_its_order(tmp_path: Path) -> None:
             commands.items({"p0": found}, base)
         assert str(error.value) == f"the command of {words}"
         assert error.value.written == ({"p0": "said before"} if found.written else {})
-    with pytest.raises(ScorerError, match=r"^the command of p0 failed for base: it ended with exit code 1$"):
-        commands.items({"p0": Outcome({"a": 1.0})}, {"p0": Outcome({}, "", "ended with exit code 1")})
+    with pytest.raises(ScorerError, match=r"^the command of p0 failed for base: it ended with exit code 1$") as error:
+        commands.items({"p0": Outcome({"a": 1.0})}, {"p0": Outcome({}, "said then", "ended with exit code 1")})
+    assert error.value.written == {"p0, for base,": "said then"}
 
 
 def test_a_run_of_commands_alone_is_evaluated(tmp_path: Path) -> None:
@@ -185,6 +186,8 @@ def test_check_names_it_and_its_files_are_part_of_the_run(tmp_path: Path) -> Non
     assert [*before] == [str(tmp_path / "score.py")]
     (tmp_path / "score.py").write_text("two")
     assert command.digests != before
+    of_python = PreparedCommand.prepare(config(tmp_path, [sys.executable, "score.py"]).commands[1])["search"]
+    assert of_python.digests == command.digests  # without Python's own
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import tempfile
 import warnings
@@ -98,7 +97,6 @@ class PairServer:
         """
         self.pair.check_is_language_model()
         self.tell(f"pair of {self.pair.num_bytes / 1e6:.1f} MB; starting vLLM")
-        os.environ.pop("VLLM_SERVER_DEV_MODE", None)
         prepare_processes(self.settings.engine)
         try:
             with tempfile.TemporaryDirectory(prefix="ama_ray-generation-") as scratch:

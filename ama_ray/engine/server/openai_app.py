@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ async def openai_app(client: Any, model: str, names: Sequence[str]) -> FastAPI:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         from vllm.entrypoints.openai.api_server import build_app, init_app_state
+    os.environ.pop("VLLM_SERVER_DEV_MODE", None)  # routes by which a client may do anything
     options, tasks = _options(model, names), await client.get_supported_tasks()
     app: FastAPI = build_app(options, tasks, client.model_config)
     await init_app_state(client, app.state, options, tasks)
