@@ -84,7 +84,8 @@ from concurrent.futures import ThreadPoolExecutor
 def ask(number):
     body = json.dumps({"model": "point", "prompt": [1, 5, 6, 1 + number % 300], "max_tokens": 120, "ignore_eos": True})
     headers = {"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
-    urllib.request.urlopen(urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/completions", body.encode(), headers))
+    url = os.environ["OPENAI_BASE_URL"] + "/completions"
+    urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers))
     print("asking", flush=True)
 
 with ThreadPoolExecutor(40) as pool:
