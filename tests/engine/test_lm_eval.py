@@ -14,11 +14,11 @@ import yaml
 
 from ama_ray.config import CommandProbe, EngineSettings, TaskProbe
 from ama_ray.engine.requests import Continuations, Generation
-from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.miniature import ROOT
 from ama_ray.probes.lm_eval import loading
 from ama_ray.scores.metrics import METRICS
 from tests.support import live_engine
+from tests.support.clients import CLIENT, FLOOD
 from tests.support.doc_blocks import blocks
 from tests.support.lm_eval_tasks import tasks, write_tasks
 from tests.support.processes import OwnProcess
@@ -40,57 +40,6 @@ MODEL = "rsf"
 """Of the miniature: one that is right about some items and wrong about others."""
 NAMES = ("mini_facts", "mini_shots", "mini_sums", "mini_last", "mini_text", "mini_near", "mini_translation")
 TOLERANCE = 1e-4
-CLIENT = """
-import json, os, urllib.error, urllib.request
-from concurrent.futures import ThreadPoolExecutor
-
-def ask(path, key=os.environ["OPENAI_API_KEY"], **fields):
-    headers = {"Content-Type": "application/json"} | ({"Authorization": "Bearer " + key} if key else {})
-    body = json.dumps({"model": os.environ["AMA_RAY_MODEL"], "temperature": 0, **fields}).encode() if fields else None
-    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + path, body, headers)
-    return json.load(urllib.request.urlopen(request))
-
-def code(**asked):
-    try:
-        ask("/completions", **asked)
-    except urllib.error.HTTPError as error:
-        return error.code
-    return 200
-
-def reply(number=0):
-    return ask("/completions", prompt=[1, 5, 6], max_tokens=20, ignore_eos=True)["choices"][0]["text"]
-
-echo = ask("/completions", prompt="the cat", max_tokens=1, logprobs=1, echo=True)["choices"][0]["logprobs"]
-codes = {
-    "no key": code(key="", prompt="the"),
-    "another key": code(key="mine", prompt="the"),
-    "another model": code(model="aligned", prompt="the"),
-    "too long": code(prompt=[1] * 5000),
-    "next": code(prompt="the", max_tokens=1),
-}
-with ThreadPoolExecutor(30) as pool:
-    replies = list(pool.map(reply, range(30)))
-models = [model["id"] for model in ask("/models")["data"]]
-logprobs, alone = echo["token_logprobs"][:-1], reply()
-print(json.dumps({"logprobs": logprobs, "codes": codes, "replies": replies, "alone": alone, "models": models}))
-print(json.dumps({"scores": [1]}))
-"""
-
-
-FLOOD = """
-import json, os, urllib.request
-from concurrent.futures import ThreadPoolExecutor
-
-def ask(number):
-    body = json.dumps({"model": "point", "prompt": [1, 5, 6, 1 + number % 300], "max_tokens": 120, "ignore_eos": True})
-    headers = {"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
-    url = os.environ["OPENAI_BASE_URL"] + "/completions"
-    urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers))
-    print("asking", flush=True)
-
-with ThreadPoolExecutor(40) as pool:
-    list(pool.map(ask, range(100_000)))
-"""
 
 
 class Live:
@@ -255,25 +204,24 @@ def test_long_prompts_of_replies_are_cut_as_theirs(engine: Live, tokenizer: Any,
         assert mine["resps"] == other["resps"]
 
 
+@pytest.mark.slow
 def test_their_command_line_scores_as_their_task(engine: Live, tokenizer: Any, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("tenacity", reason="lm-eval[api] is not installed")
     (script,) = (block.text for block in blocks() if block.file == "lm_eval_harness.py")
     (tmp_path / "harness.py").write_text(script)
     (tmp_path / "tasks").mkdir()
-    for split, file in (("search", "validation"), ("report", "test")):
-        fields = next(each for each in tasks() if each["task"] == "mini_facts")
-        fields = {name: value for name, value in fields.items() if name not in ("validation_split", "test_split")}
-        fields |= {"task": f"facts_{split}", "test_split": file}
-        (tmp_path / "tasks" / f"{split}.yaml").write_text(yaml.safe_dump(fields))
+    fields = next(each for each in tasks() if each["task"] == "mini_facts")
+    fields = {name: value for name, value in fields.items() if name != "test_split"} | {"task": "facts_search"}
+    (tmp_path / "tasks" / "search.yaml").write_text(yaml.safe_dump(fields))
     program = f"PATH={Path(sys.executable).parent}:$PATH TOKENIZER={ROOT / MODEL} exec {sys.executable} harness.py"
     settings = CommandProbe(name="facts", family="f", command=("sh", "-c", program), folder=tmp_path, timeout=200)
     probe = TaskProbe(name="probe", family="family", task="mini_facts", include=folder)
-    for split, items in zip(SPLITS, loading.load(probe, tokenizer, 0.5, CONTEXT), strict=True):
-        found = engine.run_command(settings, split)
-        assert found.failure == ""
-        ours = {str(document.instances[0].doc_id): row[0] for document, row in rows_of(engine, items)}  # type: ignore[arg-type]
-        assert found.scores == ours
-        assert 0 < sum(ours.values()) < len(ours)
+    items, _ = loading.load(probe, tokenizer, 0.5, CONTEXT)
+    found = engine.run_command(settings, "search")
+    assert found.failure == ""
+    ours = {str(document.instances[0].doc_id): row[0] for document, row in rows_of(engine, items)}  # type: ignore[arg-type]
+    assert found.scores == ours
+    assert 0 < sum(ours.values()) < len(ours)
 
 
 def test_what_clients_may_ask_besides(engine: Live, tokenizer: Any, tmp_path: Path) -> None:

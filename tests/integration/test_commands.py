@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
 
 pytestmark = pytest.mark.engine
-ITEMS, TRIALS, LIMIT = 60, 7, 30
+ITEMS, TRIALS, LIMIT = 60, 7, 12
 SECRET = "sk-of-the-judge-123"
 FAULTY = f"""
 import os, pathlib, runpy, subprocess, sys, time
@@ -122,7 +122,7 @@ def test_the_command_of_the_docs_scores_as_a_built_in_probe(searched: Searched) 
 
 
 def test_items_are_paired_one_by_one(searched: Searched) -> None:
-    items = searched.run.items.read("report", 1)
+    items = searched.run.items.read("report", 0)
     assert items["mine-too"].shape == items["sums"].shape == (ITEMS, 1)
     assert sorted(items["mine"][:, 0]) == sorted(items["ours"][:, 0])
     assert items["mine-too"].sum() == items["sums"].sum() > 0
