@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RAY_TOKEN = "RAY_AUTH_TOKEN"
+_NAME_OF_KEY = re.compile(r"PASSWORD|PASSWD|(^|_)(KEY|TOKEN|SECRET|CREDENTIALS)(_|$)", re.IGNORECASE)
+_SHORTEST = 6
+"""Characters below which the value of a variable that only sounds like a key's is none, such as `false`."""
+HIDDEN = "***"
+"""What stands in the place of a secret."""
 
 
 @contextmanager
@@ -57,6 +63,18 @@ def key_of(variable: str | None, field: str) -> str | None:
     if not (key := os.environ.get(variable)):
         raise UserError(f"{field}: the environment variable {variable} is not set; set it.")
     return key
+
+
+def key_values() -> set[str]:
+    """The values of variables that sound as if they held a key or a password."""
+    return {value for name, value in os.environ.items() if _NAME_OF_KEY.search(name) and len(value) >= _SHORTEST}
+
+
+def hidden(text: str, *secrets: str | None) -> str:
+    """A text without `key_values`, and without these secrets."""
+    for secret in sorted({*key_values(), *filter(None, secrets)}, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 def ray_token() -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ama_ray.config import data, distill, engine, fields, probes, rewards, run, sampling, search
+from ama_ray.config import command, data, distill, engine, fields, probes, rewards, run, sampling, search
 from ama_ray.config.kinds import Kinds
 from ama_ray.config.wording import named
+from ama_ray.probes.base import ProbeKind
 from ama_ray.probes.generated import GeneratedKind
 from ama_ray.space import search_space
 
@@ -33,6 +34,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Search spaces: `space`", search_space.SearchSpace),
     ("`groups`", search_space.GroupRule),
     ("Rewards: `reward`", rewards.RewardSettings),
+    ("Rewards of replies", rewards.RepliesReward),
     ("`prompts`", rewards.Prompts),
     ("`sampling`", sampling.Sampling),
     ("`sampling` of probes", sampling.Drawing),
@@ -45,9 +47,13 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`few_shot`", probes.FewShot),
     ("Probes that generate", GeneratedKind),
     # The class that a run file names is that of the kind and what all probes on files have.
-    *((f"`kind: {name}`", probe.__bases__[0]) for name, probe in probes.PROBES.settings.items()),
+    *(
+        (f"`kind: {name}`", probe.__bases__[0] if issubclass(probe, ProbeKind) else probe)
+        for name, probe in probes.PROBES.settings.items()
+    ),
     ("`preset`", probes.PresetProbe),
     ("`task`", probes.TaskProbe),
+    ("Commands", command.Command),
     ("The report: `report`", run.Report),
     ("When to stop: `stop`", search.Stop),
     ("What a run may spend: `budget`", search.Budget),
@@ -58,7 +64,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 """In the order of the page. What a model inherits from one that has a section is not said again in its own."""
 SHARED = (
     *(rewards.RewardSettings, probes.NamedProbe, data.Source, sampling.Chat, sampling.Drawing, probes.Prompted),
-    GeneratedKind,
+    *(GeneratedKind, rewards.RepliesReward, command.Command),
 )
 LINKS = {model: title for title, model in SECTIONS}
 

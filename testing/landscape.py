@@ -125,7 +125,7 @@ class _Test:
         self._chats = [row for row in _rows(folder / "prompts.jsonl") for _ in range(REPLIES)]
         generator = torch.Generator().manual_seed(0)
         config = RunConfig.load(ROOT / "run.yaml")
-        self._tokens: int = config.reward[0].sampling.max_tokens
+        self._tokens: int = config.replies_rewards[0].sampling.max_tokens
         shape = (len(self._chats), self._tokens, len(self._tokenizer))
         self._noise = -torch.empty(shape).exponential_(generator=generator).log()
         self._probes: Sequence[Any] = config.tax

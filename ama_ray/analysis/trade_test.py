@@ -136,22 +136,28 @@ def expected(objectives: Objectives, sizes: Mapping[str, int]) -> dict[str, Prec
 
     Args:
         objectives: What the objectives are made of.
-        sizes: How many prompts or items there are, by name of the reward or probe.
+        sizes: How many prompts or items there are, by name of the reward or probe, as far as that is known.
 
     Returns:
-        By name of every reward objective, of `tax` and of every probe; with a variance of NaN where it is not known.
+        By name of every reward objective, of `tax` and of every probe; with a variance of NaN where it is not known,
+        and without those whose number of items is not.
     """
     found: dict[str, Precision] = {}
     for name in objectives.reward_names:
         sources = _sources(objectives, name)
-        found[name] = _sum({source: (1.0, _guess(source, sizes[source], 1.0)) for source in sources})
+        if sizes.keys() >= set(sources):
+            found[name] = _sum({source: (1.0, _guess(source, sizes[source], 1.0)) for source in sources})
     probes = {}
     for term in objectives.probes:
+        if term.name not in sizes:
+            continue
         metric = METRICS[term.metric]
         variance = DISAGREEING if metric.bounded else math.nan
         probes[term.name] = _guess(term.name, sizes[term.name], variance, float(metric.of_bounded_items))
     weights = objectives.weights()
-    return found | {"tax": _sum({name: (weights[name], part) for name, part in probes.items()})} | probes
+    if probes.keys() == weights.keys():
+        found["tax"] = _sum({name: (weights[name], part) for name, part in probes.items()})
+    return found | probes
 
 
 def _guess(source: str, count: int, variance: float, end: float = 0.0) -> Precision:

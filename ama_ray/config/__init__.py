@@ -1,10 +1,11 @@
 """`RunConfig` and its parts: everything a run needs, validated. Imports no torch, ray or vllm."""
 
+from ama_ray.config.command import Command
 from ama_ray.config.data import Split
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
-from ama_ray.config.probes import FewShot, FileProbe, PresetProbe, Probe, TaskProbe
-from ama_ray.config.rewards import Judge, Prompts, Reward, RewardSettings
+from ama_ray.config.probes import CommandProbe, FewShot, FileProbe, PresetProbe, Probe, TaskProbe
+from ama_ray.config.rewards import CommandReward, Judge, Prompts, RepliesReward, Reward
 from ama_ray.config.run import BASELINE_RATIOS, FIRST_RATIOS, Report, RunConfig
 from ama_ray.config.sampling import Chat, Drawing, Sampling
 from ama_ray.config.search import Budget, Stop, TokenCost
@@ -14,6 +15,9 @@ __all__ = [
     "FIRST_RATIOS",
     "Budget",
     "Chat",
+    "Command",
+    "CommandProbe",
+    "CommandReward",
     "Distill",
     "Drawing",
     "EngineSettings",
@@ -23,9 +27,9 @@ __all__ = [
     "PresetProbe",
     "Probe",
     "Prompts",
+    "RepliesReward",
     "Report",
     "Reward",
-    "RewardSettings",
     "RunConfig",
     "Sampling",
     "Split",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PlainValidator, SerializeAsAny
 
+from ama_ray.config.command import Command
 from ama_ray.config.data import Source
 from ama_ray.config.fields import File, Model, Name
 from ama_ray.config.kinds import Kinds
@@ -71,6 +72,12 @@ class TaskProbe(NamedProbe, Chat):
     items: int | None = Field(None, ge=1, description="at most so many of each split, drawn by a hash of the item")
 
 
+class CommandProbe(NamedProbe, Command):
+    """The mean of the scores that a command of yours gives, each from 0 to 1."""
+
+    kind: Literal["command"] = "command"
+
+
 def _tag(value: Any) -> str | None:
     fields = value if isinstance(value, dict) else getattr(value, "__dict__", {})
     return next((tag for tag in ("preset", "task") if tag in fields), fields.get("kind"))
@@ -92,6 +99,7 @@ _KINDS = {
     "perplexity": "ama_ray.probes.perplexity:PerplexityProbe",
     "bits-per-byte": "ama_ray.probes.perplexity:BitsPerByteProbe",
     "kl": "ama_ray.probes.kl:KlProbe",
+    "command": "ama_ray.config.probes:CommandProbe",
 }
 
 PROBES = Kinds(
@@ -101,4 +109,4 @@ PROBES = Kinds(
 )
 """The kinds of probes: a new one is a line in `_KINDS`, and a file in `ama_ray/probes/`."""
 
-Probe = Annotated[SerializeAsAny[FileProbe | PresetProbe | TaskProbe], PlainValidator(PROBES.validate)]
+Probe = Annotated[SerializeAsAny[FileProbe | PresetProbe | TaskProbe | CommandProbe], PlainValidator(PROBES.validate)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, PlainValidator, SerializeAsAny, field_validator
 
+from ama_ray.config.command import Command
 from ama_ray.config.data import Source
 from ama_ray.config.fields import Address, Model, Name
 from ama_ray.config.kinds import Kinds
@@ -30,12 +31,10 @@ class RewardSettings(Model):
     `weight`; every objective is maximised.
     """
 
-    kind: str = Field(description="how replies are scored")
+    kind: str = Field(description="what scores")
     name: Name = Field("reward", description="of this reward, where there are several")
     objective: Name = Field("reward", description="what it counts towards; also a column of `trials.csv`")
     weight: float = Field(1.0, description="what it is multiplied by in its objective; below 0 for what is unwanted")
-    prompts: Prompts = Field(description="what is replied to")
-    sampling: Sampled = Field(Sampling(), description="how replies are sampled")
 
     @field_validator("weight")
     @classmethod
@@ -43,6 +42,19 @@ class RewardSettings(Model):
         if weight == 0 or not math.isfinite(weight):
             raise ValueError("a weight must be a finite number other than 0; leave out a reward that does not count")
         return weight
+
+
+class RepliesReward(RewardSettings):
+    """A reward of sampled replies to prompts: every kind but `command`."""
+
+    prompts: Prompts = Field(description="what is replied to")
+    sampling: Sampled = Field(Sampling(), description="how replies are sampled")
+
+
+class CommandReward(RewardSettings, Command):
+    """The mean of the scores that a command of yours gives, finite numbers, of which more is better."""
+
+    kind: Literal["command"]
 
 
 class Judge(Model):
@@ -82,6 +94,7 @@ REWARDS = Kinds(
         "code": "ama_ray.rewards.verified:CodeReward",
         "regex": "ama_ray.rewards.verified:RegexReward",
         "json": "ama_ray.rewards.verified:JsonReward",
+        "command": "ama_ray.config.rewards:CommandReward",
     },
     Discriminator("kind"),
 )

@@ -24,8 +24,8 @@ from ama_ray.config.fields import (
     listed,
 )
 from ama_ray.config.mistakes import Mistake, mistakes
-from ama_ray.config.probes import PresetProbe, Probe
-from ama_ray.config.rewards import Reward
+from ama_ray.config.probes import CommandProbe, PresetProbe, Probe
+from ama_ray.config.rewards import CommandReward, RepliesReward, Reward
 from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, TokenCost, WarmStart
 from ama_ray.config.yaml_file import YamlFile
 from ama_ray.errors import UserError, did_you_mean
@@ -143,8 +143,18 @@ class RunConfig(Model):
 
     @property
     def tokens_of(self) -> str:
-        """The reward or probe whose replies `tokens` counts."""
-        return self.tokens.of or self.reward[0].name
+        """The reward or probe whose replies `tokens` counts; empty where no reward has some and none is named."""
+        return self.tokens.of or next((reward.name for reward in self.replies_rewards), "")
+
+    @property
+    def replies_rewards(self) -> tuple[RepliesReward, ...]:
+        """The rewards of sampled replies to prompts."""
+        return tuple(reward for reward in self.reward if isinstance(reward, RepliesReward))
+
+    @property
+    def commands(self) -> tuple[CommandReward | CommandProbe, ...]:
+        """The rewards and probes that commands score."""
+        return tuple(each for each in (*self.reward, *self.tax) if isinstance(each, CommandReward | CommandProbe))
 
     @property
     def first_ratios(self) -> tuple[float, ...]:
@@ -169,12 +179,19 @@ class RunConfig(Model):
             yield f"the name {name!r} has a meaning of its own in trials.csv; choose another"
         if "tax" in self.reward_objectives:
             yield "a reward cannot count towards the tax; name its objective otherwise"
+        if self.commands and not self.engine.url and self.engine.max_model_len is None:
+            yield (
+                "engine.max_model_len: a command may ask anything; give the most tokens that its prompts take with "
+                "their replies"
+            )
+        if not self.tokens_of and (self.tokens.objective or "tokens" in self.constraints):
+            yield "tokens.of: no reward has replies that could be counted; name a probe that generates"
         if len(self.objectives) > MOST_OBJECTIVES:
             yield (
                 f"{', '.join(self.objectives)} are more than {MOST_OBJECTIVES} objectives; let some rewards share an "
                 "`objective`"
             )
-        if self.tokens_of not in names:
+        if self.tokens_of and self.tokens_of not in names:
             yield f"tokens.of: there is no {self.tokens_of!r}; there are {', '.join(names)}"
 
     @field_validator("storage")

@@ -72,14 +72,15 @@ class Prompting:
         Raises:
             UserError: There are none, or the tokenizer has no chat template.
         """
-        tokens = tuple(self._encode(self._text(prompt, row)))
+        return self.asked(prompt, row)[0]
+
+    def asked(self, prompt: str | Sequence[dict[str, str]], row: Row) -> tuple[Tokens, Thinking]:
+        """Token ids of a prompt, and where the thinking of replies to it ends; arguments and errors as for `tokens`."""
+        text = self._text(prompt, row)
+        tokens = tuple(self._encode(text))
         if not tokens:
             raise UserError(f"{row.where}: the prompt has no tokens; give it some text.")
-        return tokens
-
-    def thinking(self, prompt: str | Sequence[dict[str, str]], row: Row) -> Thinking:
-        """Where the thinking of replies to a prompt ends; arguments and errors as for `tokens`."""
-        return self._thinking.after(self._text(prompt, row))
+        return tokens, self._thinking.after(text)
 
     @cached_property
     def _thinking(self) -> Thinking:

@@ -41,6 +41,8 @@ def responses_of(inputs: Inputs, model: Any) -> list[Response]:
     from transformers import AutoTokenizer
 
     config, seed = inputs.config.distill, inputs.config.seed
+    if not inputs.config.replies_rewards:
+        raise UserError("distill: no reward has prompts, and so there are no replies to fit the ratios to.")
     tokenizer = AutoTokenizer.from_pretrained(inputs.pair.aligned.folder, trust_remote_code=False)
     if config.responses is not None:
         responses = _read(config.responses, inputs, tokenizer, end_tokens(model)[:1])
@@ -89,7 +91,7 @@ def _read(file: Path, inputs: Inputs, tokenizer: Any, end: tuple[int, ...]) -> l
     Raises:
         UserError: A row lacks its prompt or response, or its prompt is one of the report split.
     """
-    settings = inputs.config.reward[0].prompts
+    settings = inputs.config.replies_rewards[0].prompts
     prompting = Prompting(tokenizer, settings)
     unseen = {request.prompt for reward in inputs.evaluations["report"].rewards for request in reward.requests}
     responses = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ama_ray.engine.prefix_tree import UNSCORED, ScoringError
@@ -50,7 +51,11 @@ asks in a second one."""
 
 
 class Awaited:
-    """Replies that somebody waits for, while the engine goes on with the rest of a batch."""
+    """Replies that somebody waits for, while the engine goes on with the rest of a batch.
+
+    Attributes:
+        replies: Those that have been read, by the number of their prompt in the batch.
+    """
 
     def __init__(
         self,
@@ -69,20 +74,19 @@ class Awaited:
         self._requests = requests
         self._then = then
         self._missing = set(places)
-        self._replies: dict[int, list[Reply]] = {}
+        self.replies: dict[int, list[Reply]] = {}
         self._told = False
 
     def __call__(self, number: int, answer: Answer) -> None:
         """Takes in an answer, and passes the replies on with the last of them that is waited for."""
         if number not in self._missing:
             return
-        place = self._places[number]
-        request: Any = self._requests[place]
-        self._replies[place] = read(request, answer)
+        request: Any = self._requests[self._places[number]]
+        self.replies[number] = read(request, answer)
         self._missing.discard(number)
         # What vLLM ended too early is asked again.
-        if not self._missing and not any(map(ended_in_thinking, self._replies.values())):
-            self._tell(self._replies)
+        if not self._missing and not any(map(ended_in_thinking, self.replies.values())):
+            self._tell({self._places[each]: replies for each, replies in self.replies.items()})
 
     def end(self, answers: Mapping[int, Any]) -> None:
         """Passes the replies on where that has not been done."""
@@ -111,11 +115,22 @@ def sampled(request: Generation, stops: bool) -> SamplingFields:
     }
 
 
-def replies_to(requests: Sequence[Generation], stops: Sequence[bool]) -> Asking[list[list[Reply]]]:
-    """Asks for replies, with the stop strings of each request or without."""
+def replies_to(
+    requests: Sequence[Generation], stops: Sequence[bool], known: Mapping[int, list[Reply]] = MappingProxyType({})
+) -> Asking[list[list[Reply]]]:
+    """Asks for replies, with the stop strings of each request or without.
+
+    Args:
+        requests: What is asked.
+        stops: Whether the stop strings of each are told to vLLM.
+        known: What has been read of the answers by the time that all are there, by the place of the request.
+    """
     params = [sampled(*each) for each in zip(requests, stops, strict=True)]
     answers = yield PromptBatch([list(request.prompt) for request in requests], params)
-    return [read(request, answer) for request, answer in zip(requests, answers, strict=True)]
+    return [
+        known[place] if place in known else read(request, answer)
+        for place, (request, answer) in enumerate(zip(requests, answers, strict=True))
+    ]
 
 
 def scored(**fields: Any) -> SamplingFields:

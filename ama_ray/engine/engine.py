@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ama_ray.engine.asking import (
     MAX_CANDIDATES,
@@ -34,9 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ama_ray.engine.asking import Asking, Finished, SamplingFields
+    from ama_ray.engine.openai_address import OpenAIAddress
     from ama_ray.engine.replies import Reply
     from ama_ray.engine.requests import Answer, Request
     from ama_ray.engine.verdict import Outputs
+
+R = TypeVar("R")
 
 WARM_UP_TOLERANCE = {"float32": 0.05, "float16": 0.25, "bfloat16": 2.0}
 """Nats by which a log-probability may differ between vLLM's sampler and `target_scorer`, by precision of the engine.
@@ -70,6 +74,18 @@ class Engine(ABC):
     @abstractmethod
     def _empty_cache(self) -> bool:
         """Has vLLM empty its prefix cache; returns whether it did."""
+
+    @abstractmethod
+    def serve(self, work: Callable[[OpenAIAddress], R], ends: Sequence[int]) -> R:
+        """Has the live weights answer as OpenAI's API does while somebody works with them.
+
+        Args:
+            work: Called once, perhaps in another thread, with the address.
+            ends: Tokens that end a reply, besides those that the engine's own checkpoint names.
+
+        Returns:
+            What `work` returns.
+        """
 
     @property
     @abstractmethod
@@ -121,9 +137,15 @@ class Engine(ABC):
         ]
         sorts[0] = self._lengths.longest_first(requests, sorts[0])
         begun = Awaited({number: place for number, place in enumerate(sorts[0]) if place in first}, requests, then)
-        wanted = [[requests[place] for place in places] for places in sorts]
-        methods: tuple[Callable[[Any], Asking[Any]], ...] = (self._replies, self._sums, self._likeliest)
-        found = self._together([method(of) for method, of in zip(methods, wanted, strict=True)], begun)
+        wanted: list[list[Any]] = [[requests[place] for place in places] for places in sorts]
+        generations, continuations, contexts = wanted
+        # Replies are asked for first, so that their numbers in the batch are their places here.
+        askings: list[Asking[Any]] = [
+            self._replies(generations, begun.replies),
+            self._sums(continuations),
+            self._likeliest(contexts),
+        ]
+        found = self._together(askings, begun)
         answers = {
             place: answer
             for places, of in zip(sorts, found, strict=True)
@@ -165,14 +187,16 @@ class Engine(ABC):
         (replies,) = self._together([self._replies(requests)], ignored)
         return list(replies)
 
-    def _replies(self, requests: Sequence[Generation]) -> Asking[list[list[Reply]]]:
-        """Asks for replies.
+    def _replies(
+        self, requests: Sequence[Generation], known: Mapping[int, list[Reply]] = MappingProxyType({})
+    ) -> Asking[list[list[Reply]]]:
+        """Asks for replies; `known` as for `replies_to`.
 
         A stop string ends no reply that is still thinking, which vLLM cannot be told: where it stood in a reply's
         thinking, the request is asked again without, and its answers end at the stop string all the same.
         """
         stops = [not (request.thinking and request.thinking.always) for request in requests]
-        replies = yield from replies_to(requests, stops)
+        replies = yield from replies_to(requests, stops, known)
         again = [place for place, of in enumerate(replies) if ended_in_thinking(of)]
         if again:
             whole = yield from replies_to([requests[place] for place in again], [False] * len(again))

@@ -9,7 +9,8 @@ import os
 import re
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -23,14 +24,18 @@ from ama_ray.engine.worker.nameless import drop_names
 from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ama_ray.checkpoints.checkpoint import Checkpoint
     from ama_ray.config import EngineSettings
     from ama_ray.engine.asking import Finished, SamplingFields
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
+    from ama_ray.engine.openai_address import OpenAIAddress
+    from ama_ray.engine.server.loopback import Loopback
     from ama_ray.engine.verdict import Outputs
+
+R = TypeVar("R")
 
 os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
 # The first model runner, as the second one has not been tried on a GPU; `target_scorer` knows both.
@@ -161,6 +166,17 @@ class InProcessEngine(Engine):
                 raise
             found = re.search(r"Worker failed with error '(.*)', please check", str(error), re.DOTALL)
             raise SwapError(found.group(1) if found else "a process of the engine has ended") from error
+
+    def serve(self, work: Callable[[OpenAIAddress], R], ends: Sequence[int]) -> R:
+        """Serves on loopback; see `Engine.serve`."""
+        with self._said_plainly():
+            return self._loopback.serve(work, ends)
+
+    @cached_property
+    def _loopback(self) -> Loopback:
+        from ama_ray.engine.server.loopback import Loopback
+
+        return Loopback(self._llm.llm_engine)
 
     def close(self) -> None:
         """Ends it with all of its processes."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from ama_ray.engine.asking import ignored
+from ama_ray.engine.openai_address import OpenAIAddress
 from ama_ray.engine.pair_engine import PairEngine
 from ama_ray.engine.requests import Answer
 from ama_ray.engine.server import http_client
@@ -17,9 +18,11 @@ from ama_ray.engine.worker.swap_extension import SwapError
 from ama_ray.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ama_ray.engine.asking import Finished
+
+R = TypeVar("R")
 
 WAIT = 120.0
 """Seconds to wait for a server that is free: one may just be coming back, or have yet to notice that a client died."""
@@ -62,6 +65,7 @@ class RemoteEngine(PairEngine):
             ServerError: None was free for too long.
         """
         self._client, self._lease = _lease(urls, key)
+        self._key = key
         self.facts = facts(str(self._client.base_url), key)
         self._warm_up()
 
@@ -85,6 +89,14 @@ class RemoteEngine(PairEngine):
 
     def _empty_cache(self) -> bool:
         return bool(self._post(RESET, None))
+
+    def serve(self, work: Callable[[OpenAIAddress], R], ends: Sequence[int]) -> R:
+        """Has the server answer, which knows the tokens that end a reply itself; see `Engine.serve`."""
+        try:
+            (model,) = self._client.get("/v1/models").raise_for_status().json()["data"]
+        except httpx.HTTPError as error:
+            raise ServerError(f"{self._client.base_url}: {one_line(error)}") from error
+        return work(OpenAIAddress(str(self._client.base_url).rstrip("/") + "/v1", model["id"], self._key))
 
     def _post(self, path: str, body: Any) -> Any:
         try:

@@ -78,8 +78,9 @@ class Generation:
         Raises:
             UserError: The prompt cannot be tokenised.
         """
+        tokens, thinking = prompting.asked(prompt, row)
         return cls(
-            prompting.tokens(prompt, row),
+            tokens,
             max_tokens=max_tokens,
             temperature=sampling.temperature,
             n=n,
@@ -90,7 +91,7 @@ class Generation:
             top_k=sampling.top_k,
             min_p=sampling.min_p,
             repetition_penalty=sampling.repetition_penalty,
-            thinking=prompting.thinking(prompt, row),
+            thinking=thinking,
         )
 
     @property

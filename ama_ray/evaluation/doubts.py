@@ -29,6 +29,9 @@ def doubts(evaluation: Evaluation, objectives: Objectives, answers: Answers) -> 
             yield f"{reward.settings.name}: every reply of base is empty; see whether its prompts suit the model"
     metrics = {term.name: METRICS[term.metric] for term in objectives.probes}
     items = evaluation.measure_probes(answers, answers)
+    for command in evaluation.commands.each:
+        if command.name in metrics and not items[command.name].any():
+            yield f"{command.name}: its command gives base 0 on each item, so that nothing can be lost there"
     for probe in evaluation.probes:
         metric, scored = metrics[probe.name], items[probe.name]
         score, low = metric.score(scored), metric.interval(scored).low

@@ -7,12 +7,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ama_ray.config import CommandProbe
 from ama_ray.engine.requests import Generation, check_length
 from ama_ray.errors import all_of
+from ama_ray.evaluation.commands import Commands, Outcome, PreparedCommand, written
 from ama_ray.probes import registry as probes
 from ama_ray.processes.worker import end_workers
 from ama_ray.rewards import registry as rewards
@@ -41,9 +44,15 @@ SPLITS: tuple[Split, Split] = ("search", "report")
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model answered: one answer per request of the evaluation."""
+    """What one model answered.
+
+    Attributes:
+        by_request: One answer per request of the evaluation.
+        commands: What each command said of it, by name of the reward or probe.
+    """
 
     by_request: tuple[Any, ...]
+    commands: Mapping[str, Outcome] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,13 +64,15 @@ class Measured:
         tokens: Tokens that judges were sent and sent back, and verdicts that are `missing`.
         seconds: Wall seconds where the model was asked: `generate` (until the replies to the rewards' prompts were
             there), `score` (the rest).
-        replies: The first replies to the first prompts of the first reward, for people to read.
+        replies: The first replies to the first prompts of the first reward that has some, for people to read.
+        written: What commands wrote, by name of their reward or probe.
     """
 
     items: dict[str, NDArray[np.float64]]
     tokens: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     replies: tuple[KeptReply, ...] = ()
+    written: dict[str, str] = field(default_factory=dict)
 
 
 def joined(parts: Sequence[Items]) -> dict[str, NDArray[np.float64]]:
@@ -79,12 +90,14 @@ class Evaluation:
         probes: In the order of the run file.
         requests: All that a model is asked; what several rewards or probes ask is asked once.
         places: By name of a reward or probe, where its requests are among `requests`.
+        commands: The rewards and probes that are scored by commands, and have no requests of their own.
     """
 
     rewards: tuple[PreparedReward, ...]
     probes: tuple[PreparedProbe, ...]
     requests: tuple[Request, ...]
     places: Mapping[str, tuple[int, ...]]
+    commands: Commands = field(default_factory=Commands)
 
     @classmethod
     def prepare(
@@ -107,15 +120,20 @@ class Evaluation:
             UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model; a line for
                 each reward and probe of which one is.
         """
-        asked = (partial(rewards.prepare, each, tokenizer, config.seed, config.report) for each in config.reward)
-        probed = (
+        asked = [
+            partial(rewards.prepare, each, tokenizer, config.seed, config.report) for each in config.replies_rewards
+        ]
+        probed = [
             partial(probes.prepare, probe, tokenizer, config.report.share, context_limit, config.seed)
             for probe in config.tax
-        )
-        steps: list[Callable[[], dict[str, Any]]] = [*asked, *probed]
+            if not isinstance(probe, CommandProbe)
+        ]
+        run = [partial(PreparedCommand.prepare, settings) for settings in config.commands]
+        steps: list[Callable[[], dict[str, Any]]] = [*asked, *probed, *run]
         everything = all_of(steps)
         end_workers()  # the trials have their own
-        prepared_rewards, prepared = everything[: len(config.reward)], everything[len(config.reward) :]
+        given = iter(everything)
+        prepared_rewards, prepared, commands = (list(islice(given, len(each))) for each in (asked, probed, run))
         names = list(dict.fromkeys(name for each in everything for name in each))
         if not all("part-0" in each for each in everything):
             names = list(SPLITS)
@@ -123,8 +141,8 @@ class Evaluation:
             name: cls._of(
                 [each[name] for each in prepared_rewards if name in each],
                 [each[name] for each in prepared if name in each],
+                Commands(tuple(each[name] for each in commands if name in each), ends),
                 context_limit,
-                ends,
             )
             for name in names
         }
@@ -134,8 +152,8 @@ class Evaluation:
         cls,
         rewards: Sequence[PreparedReward],
         prepared: Sequence[PreparedProbe],
+        commands: Commands,
         context_limit: int | None,
-        ends: tuple[int, ...],
     ) -> Evaluation:
         asked = {r.settings.name: r.requests for r in rewards} | {probe.name: probe.requests for probe in prepared}
         for each in rewards:
@@ -146,22 +164,24 @@ class Evaluation:
             for i, request in enumerate(dict.fromkeys(request for requests in asked.values() for request in requests))
         }
         places = {name: tuple(unique[request] for request in requests) for name, requests in asked.items()}
+        ends = commands.ends
         requests = tuple(replace(each, ends=ends) if isinstance(each, Generation) else each for each in unique)
-        return cls(tuple(rewards), tuple(prepared), requests, places)
+        return cls(tuple(rewards), tuple(prepared), requests, places, commands)
 
     @property
     def context_length(self) -> int:
         """Most tokens of context that any request takes."""
-        return max(request.length for request in self.requests)
+        return max((request.length for request in self.requests), default=0)
 
     def ask(self, engine: Engine) -> Answers:
-        """Asks the weights that are live in the engine, in one large batch."""
-        return Answers(tuple(engine.answer(self.requests)))
+        """Asks the weights that are live in the engine, in one large batch, and has commands ask them after it."""
+        return Answers(tuple(engine.answer(self.requests)), self.commands.run(engine))
 
     def evaluate(self, engine: Engine, base: Callable[[], Answers]) -> Measured:
         """Asks the weights that are live in the engine, and scores the answers.
 
-        Scorers work on the replies to the rewards' prompts while the engine goes on with the rest.
+        Scorers work on the replies to the rewards' prompts while the engine goes on with the rest. Commands come after
+        the batch, in which so the same requests meet in every trial.
 
         Args:
             engine: The engine that is asked.
@@ -180,12 +200,13 @@ class Evaluation:
             scoring.append(scorers.submit(self._measure_rewards, replies))
 
         with ThreadPoolExecutor(1) as scorers:
-            answers = engine.answer(self.requests, rewarded, score)
-            probes = self.measure_probes(Answers(tuple(answers)), base())
+            by_request = engine.answer(self.requests, rewarded, score)
+            answers = Answers(tuple(by_request), self.commands.run(engine))
+            probes = self.measure_probes(answers, base())
             measured = scoring[0].result()
         seconds["score"] = time.perf_counter() - start - seconds["generate"]
-        items = measured.items | probes | self._measure_replies(answers)
-        return Measured(items, measured.tokens, seconds, self._replies(answers))
+        items = measured.items | probes | self._measure_replies(by_request)
+        return Measured(items, measured.tokens, seconds, self._replies(by_request), written(answers.commands))
 
     def measure(self, answers: Answers, base: Answers) -> Measured:
         """Scores answers item by item.
@@ -202,12 +223,12 @@ class Evaluation:
         return Measured(items, rewards.tokens)
 
     def measure_probes(self, answers: Answers, base: Answers) -> dict[str, NDArray[np.float64]]:
-        """The part of `measure` that needs no scorer: the items of the probes.
+        """The part of `measure` that needs no scorer: the items of the probes, and those of the commands.
 
         Raises:
-            ScorerError: A log-likelihood is NaN, and so neither more nor less than another one.
+            ScorerError: A log-likelihood is NaN, and so neither more nor less than another one; or see `Commands`.
         """
-        items: dict[str, NDArray[np.float64]] = {}
+        items = self.commands.items(answers.commands, base.commands)
         for probe in self.probes:
             mine, theirs = (self.answers_to(probe.name, each) for each in (answers, base))
             if any(_has_nan(answer) for answer in (*mine, *theirs)):
@@ -218,7 +239,8 @@ class Evaluation:
     def answers_in(self, whole: Evaluation, answers: Answers) -> Answers:
         """Of the answers to a whole split, those to this part of it."""
         by_request = dict(zip(whole.requests, answers.by_request, strict=True))
-        return Answers(tuple(by_request[request] for request in self.requests))
+        commands = {command.name: answers.commands[command.name] for command in self.commands.each}
+        return Answers(tuple(by_request[request] for request in self.requests), commands)
 
     def answers_to(self, name: str, answers: Answers) -> list[Any]:
         """The answers to the requests of a reward or probe."""
@@ -245,6 +267,8 @@ class Evaluation:
         return items
 
     def _replies(self, answers: Sequence[Any]) -> tuple[KeptReply, ...]:
+        if not self.rewards:
+            return ()
         first, *_ = self.rewards
         field, replies = first.settings.prompts.field, self._of_part(first.settings.name, answers)
         shown = zip(first.rows[:PROMPTS], replies, strict=False)

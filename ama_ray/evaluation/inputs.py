@@ -72,6 +72,8 @@ class Inputs:
                 digests[f"the prompts of {reward.settings.name} ({split} split)"] = _digest(reward.requests)
                 for path, text in reward.sources.items():
                     digests[path] = hashlib.sha256(text.encode()).hexdigest()
+            for command in self.evaluations[split].commands.each:
+                digests |= command.digests
             for probe in self.evaluations[split].probes:
                 digests[f"the items of {probe.name} ({split} split)"] = _digest(probe)
         return digests
@@ -129,7 +131,9 @@ def _check_counted(config: RunConfig, evaluation: Evaluation) -> None:
     Raises:
         UserError: There are none.
     """
-    counted = [evaluation.requests[place] for place in evaluation.places[config.tokens_of]]
+    if not config.tokens_of:
+        return
+    counted = [evaluation.requests[place] for place in evaluation.places.get(config.tokens_of, ())]
     if not any(isinstance(request, Generation) for request in counted):
         raise UserError(f"tokens.of: {config.tokens_of} has no replies; name a reward, or a probe that generates.")
 

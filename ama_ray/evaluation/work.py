@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def sizes(evaluation: Evaluation) -> dict[str, int]:
-    """The number of prompts or items, by name of the reward or probe."""
+    """The number of prompts or items, by name of the reward or probe; that of a command is not known before it ran."""
     prompts = {reward.settings.name: len(reward.rows) for reward in evaluation.rewards}
     return prompts | {probe.name: probe.count for probe in evaluation.probes}
 
@@ -40,8 +40,11 @@ def tokens_of_items(evaluation: Evaluation) -> dict[str, float]:
 
 
 def tokens_of_trial(evaluation: Evaluation) -> int:
-    """The tokens that one model takes: those read, and at most so many generated."""
-    return sum(read(request) + generated(request) for request in evaluation.requests)
+    """The tokens that one model takes: those read, and at most so many generated; those of commands are not known.
+
+    There is one at least, as a budget of hours is counted in them.
+    """
+    return max(1, sum(read(request) + generated(request) for request in evaluation.requests))
 
 
 def read(request: Request) -> int:

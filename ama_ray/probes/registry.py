@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ama_ray.config.probes import PresetProbe, Prompted, TaskProbe
+from ama_ray.config.probes import CommandProbe, PresetProbe, Prompted, TaskProbe
 from ama_ray.data import splits
 from ama_ray.data.prompting import Prompting
 from ama_ray.data.rows import read_jsonl
@@ -51,6 +51,7 @@ def prepare(
 
         search, report = loading.load(probe, tokenizer, share, context_limit)
         return {"search": search, "report": report, "part-0": search}
+    assert not isinstance(probe, CommandProbe)  # it has no items of its own
     kind, halves, pool = _load(probe, share)
     name, _ = name_and_family(probe)
     prompting = Prompting(tokenizer)
@@ -86,6 +87,8 @@ def metric(probe: Probe) -> str:
         from ama_ray.probes.presets import registry as presets
 
         return presets.kind(probe).scored_by
+    if isinstance(probe, CommandProbe):
+        return "mean"
     return _kind(probe).scored_by
 
 
@@ -116,6 +119,8 @@ def uses_test_split(probe: Probe) -> bool:
         from ama_ray.probes.presets import registry as presets
 
         return presets.uses_test_split(probe)
+    if isinstance(probe, CommandProbe):
+        return False  # only the command knows
     return splits.is_test_split(probe.file.name)
 
 

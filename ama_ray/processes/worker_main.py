@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 KILLED = 128
 """What is added to the number of a signal to make an exit code of it, as shells do."""
-_SUBREAPER = 36
+SUBREAPER = 36
 """`PR_SET_CHILD_SUBREAPER`: processes whose parent has ended become children of this one."""
 _SECONDS = 5.0
 """For which the guard tries to end processes that come faster than it ends them."""
@@ -40,14 +40,14 @@ def main() -> None:
     """Serves the socket whose number is the first argument."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1)
+    ctypes.CDLL(None).prctl(SUBREAPER, 1)
     worker = os.fork()
     if worker:
-        os._exit(_guard(worker, channel))
+        os._exit(guard(worker, channel))
     _serve(channel)
 
 
-def _guard(worker: int, channel: socket.socket) -> int:
+def guard(worker: int, channel: socket.socket) -> int:
     """Waits until the worker or its caller has ended, and then ends the rest.
 
     Returns:

@@ -52,7 +52,9 @@ def plus_minus(value: float, error: float, places: int) -> str:
 
 def replies_per_prompt(config: RunConfig) -> str:
     """How many replies each prompt got, on both splits."""
-    sampling = config.reward[0].sampling
+    if not config.replies_rewards:
+        return "none"
+    sampling = config.replies_rewards[0].sampling
     if sampling.temperature == 0:
         return "1, greedy"
     return f"{sampling.n}, on the report split {config.report.samples} times"

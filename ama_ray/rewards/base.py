@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ama_ray.config.rewards import RewardSettings
+from ama_ray.config.rewards import RepliesReward
 from ama_ray.data.prompting import Prompting
 from ama_ray.engine.requests import Generation
 from ama_ray.rewards.chat import messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 
 class ScorerError(RuntimeError):
-    """A scorer failed, or returned something that is not one finite number per reply."""
+    """A scorer failed, or returned something that is not one finite number per reply or item.
+
+    Attributes:
+        written: What commands wrote, for the log, by name of their reward or probe.
+    """
+
+    def __init__(self, message: str, written: Mapping[str, str] | None = None) -> None:
+        """Says why."""
+        super().__init__(message)
+        self.written = dict(written or {})
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class PreparedReward(ABC):
         requests: One per row: `n` sampled replies, with the same seed in every trial.
     """
 
-    settings: RewardSettings
+    settings: RepliesReward
     rows: tuple[Row, ...]
     requests: tuple[Generation, ...]
 
@@ -109,14 +118,14 @@ class PreparedReward(ABC):
         """Scores replies, each with the row of its prompt; the scores have the shape (replies,)."""
 
 
-class RewardKind(RewardSettings, ABC):
+class RewardKind(RepliesReward, ABC):
     """The settings of a reward that a run file names, and what they do; their address is in `ama_ray.config.rewards`.
 
     It has a field `kind`, a `Literal` of its name.
     """
 
     @abstractmethod
-    def preparer(self) -> Callable[[RewardSettings, tuple[Row, ...], tuple[Generation, ...]], PreparedReward]:
+    def preparer(self) -> Callable[[RepliesReward, tuple[Row, ...], tuple[Generation, ...]], PreparedReward]:
         """Opens the scorer, which both splits share.
 
         Returns:
@@ -146,7 +155,7 @@ def finite(name: str, scores: Sequence[float], replies: Sequence[Reply]) -> NDAr
 
 
 def sampled(
-    reward: RewardSettings, rows: Sequence[Row], tokenizer: Tokenizer, seed: int, n: int
+    reward: RepliesReward, rows: Sequence[Row], tokenizer: Tokenizer, seed: int, n: int
 ) -> tuple[Generation, ...]:
     """The requests for sampled replies to the prompts of a reward.
 

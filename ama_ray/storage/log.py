@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ama_ray.environment import ray_token
+from ama_ray.environment import HIDDEN, key_values, ray_token
 from ama_ray.errors import UserError
 from ama_ray.storage.names import LOG, RUN
 from ama_ray.storage.run_folder import flat
@@ -25,10 +25,6 @@ _LEVELS = {"ama_ray": logging.INFO, "ray": logging.WARNING, "vllm": logging.WARN
 """The loggers that the file listens to, and from which level on."""
 _PASSWORD_OF_URL = re.compile(r"(?<=://)([^\s/@:]*):([^\s@]+)@")
 _KEY_OF_QUERY = re.compile(r"([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
-_NAME_OF_KEY = re.compile(r"PASSWORD|PASSWD|(^|_)(KEY|TOKEN|SECRET|CREDENTIALS)(_|$)", re.IGNORECASE)
-_SHORTEST = 6
-"""Characters below which the value of a variable that only sounds like a key's is none, such as `false`."""
-_HIDDEN = "***"
 
 _log = logging.getLogger(__name__)
 
@@ -104,16 +100,16 @@ class _LogFile(logging.FileHandler):
         """The lines of a record."""
         text = self._lines.format(record)
         for secret in self._secrets:
-            text = text.replace(secret, _HIDDEN)
-        text = _PASSWORD_OF_URL.sub(rf"\1:{_HIDDEN}@", text)
-        text = _KEY_OF_QUERY.sub(rf"\1{_HIDDEN}", text)
+            text = text.replace(secret, HIDDEN)
+        text = _PASSWORD_OF_URL.sub(rf"\1:{HIDDEN}@", text)
+        text = _KEY_OF_QUERY.sub(rf"\1{HIDDEN}", text)
         head = f"{self._lines.formatTime(record, '%Y-%m-%d %H:%M:%S%z')} {record.levelname:<7} "
         return "\n".join(head + line for line in text.splitlines())
 
 
 def _secrets(config: RunConfig) -> list[str]:
     """What must not be in a log: passwords, and the values of variables that hold keys or sound as if they did."""
-    found: set[str] = set()
+    found = key_values()
     with suppress(OSError, ValueError):  # a file that cannot be read holds nothing that could be written
         found.add(ray_token())
     for field, text in flat(config.model_dump(mode="json")):
@@ -122,7 +118,4 @@ def _secrets(config: RunConfig) -> list[str]:
         elif isinstance(text, str):
             passwords = [password for _, password in _PASSWORD_OF_URL.findall(text)]
             found.update(passwords, map(unquote, passwords))  # a driver may give it as it is
-    for name, value in os.environ.items():
-        if _NAME_OF_KEY.search(name) and len(value) >= _SHORTEST:
-            found.add(value)
     return sorted(found - {""}, key=len, reverse=True)

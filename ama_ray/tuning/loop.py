@@ -61,7 +61,9 @@ def run_trials(
     config = inputs.config
     torch.set_num_threads(1)  # the sampler's threads would take the engines' cores
     context = TrialContext(inputs.evaluations, recorder.run.objectives, prepared)
-    reference = TrialContextReference.of(context, config.engine.timeout)
+    # Commands have limits of their own; those on base's answers, of both splits, may be waited for.
+    longest = max((each.timeout for each in config.commands), default=0.0)
+    reference = TrialContextReference.of(context, config.engine.timeout + 3 * longest)
     resources = {kind.lower(): amount for kind, amount in slots.want.items()}
     searcher = RunSearcher(inputs.groups.names, suggester, recorder, slots, spending)
     with tempfile.TemporaryDirectory(prefix="ama_ray-tune-") as scratch, no_state_of_tune():

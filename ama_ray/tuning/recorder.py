@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 FAILURES_IN_A_ROW = 5
 """After so many the run stops: what fails every trial will fail the rest of the night too."""
+
+_log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """How often a trial is run whose engine dies; a trial whose scorer fails has failed."""
@@ -121,8 +124,15 @@ class Recorder(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Gives a trial that a stopper has just ended its estimates; trackers, which come after, get them too."""
+        """Gives a trial that a stopper has just ended its estimates; trackers, which come after, get them too.
+
+        What commands wrote goes into the log.
+        """
         found = TrialResult.from_tune(result)
+        for name, text in found.written.items():
+            _log.info(
+                "trial %d (%s split): the command of %s wrote:\n%s", found.spec.number, found.spec.split, name, text
+            )
         if result["done"] and found.state is None:
             result.update(replace(found, state="stopped", scores=self.estimate(found)).to_tune())
 

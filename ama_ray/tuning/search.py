@@ -157,7 +157,7 @@ def _finished(trial: Trial, recorder: Recorder, slots: Slots) -> TrialFinished:
 
 def _tell_doubts(trial: Trial, inputs: Inputs, prepared: Prepared, tell: Callable[[str], None]) -> None:
     """Tells what base's answers say against rewards and probes, once base is scored."""
-    if trial.split == "search" and trial.uniform_ratio == 0:
+    if trial.split == "search" and trial.uniform_ratio == 0 and trial.state != "failed":
         for doubt in doubts(inputs.evaluations["search"], inputs.objectives, prepared.get_base_answers("search")):
             tell(f"warning: {doubt}")
 

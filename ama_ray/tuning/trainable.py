@@ -54,7 +54,7 @@ class TrialContextReference:
 
     @classmethod
     def of(cls, context: TrialContext, timeout: float) -> TrialContextReference:
-        """Puts a context into the object store; `timeout` is `engine.timeout`."""
+        """Puts a context into the object store."""
         return cls(ray.put(context), timeout)
 
     def get(self) -> TrialContext:
@@ -127,15 +127,18 @@ class SwapTrial(tune.Trainable):
         try:
             measured = evaluation.evaluate(self.engine, lambda: self._base_on(part)[0])
         except (ScorerError, SandboxError) as error:
-            return replace(self._result(), state="failed", reason=str(error))
+            wrote = error.written if isinstance(error, ScorerError) else {}
+            return replace(self._result(), state="failed", reason=str(error), written=wrote)
         self._measured.append(measured)
         for stage, seconds in measured.seconds.items():
             self._seconds[stage] += seconds
         items = joined([measured.items for measured in self._measured])
         tokens = sum((Counter(measured.tokens) for measured in self._measured), Counter[str]())
-        sizes = [len(self._context.evaluations[name].requests) for name in parts]
+        several = [self._context.evaluations[name] for name in parts]
+        sizes = [len(each.requests) + len(each.commands.each) for each in several]
         share = sum(sizes[: len(self._measured)]) / sum(sizes)
-        result = replace(self._result(), share=share, items=items, tokens=dict(tokens))
+        wrote = measured.written
+        result = replace(self._result(), share=share, items=items, tokens=dict(tokens), written=wrote)
         if share < 1:
             return result
         is_base = not any(self._spec.ratios.values())

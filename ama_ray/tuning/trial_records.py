@@ -65,6 +65,7 @@ class TrialResult:
         scores: Its scores once it is complete, and estimates of them where it was stopped.
         replies: Some of its replies, from the report split only.
         reason: Why it failed.
+        written: What commands wrote in the last step, by name of their reward or probe.
     """
 
     spec: TrialSpec
@@ -78,6 +79,7 @@ class TrialResult:
     scores: Scores | None = None
     replies: tuple[KeptReply, ...] = field(default=(), repr=False)
     reason: str = ""
+    written: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_tune(self) -> dict[str, Any]:
         """Makes a Tune result: this record under one key, whether the trial is done, and plain values for trackers."""

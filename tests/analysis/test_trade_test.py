@@ -195,3 +195,10 @@ def test_what_is_not_bounded_is_not_known_before() -> None:
     assert math.isnan(promised["tax"].smallest)
     assert math.isnan(promised["reward"].smallest)
     assert promised["piqa"].smallest > 0
+
+
+def test_nothing_is_promised_for_items_that_nobody_has_counted() -> None:
+    """As those of a command."""
+    without_one = {"reward": 20} | {term.name: 50 for term in PROBES[1:]}
+    assert expected(OBJECTIVES, without_one).keys() == {"reward", *(term.name for term in PROBES[1:])}
+    assert expected(OBJECTIVES, {}) == {}

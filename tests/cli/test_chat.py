@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.command import Command
     from tests.support.runs import MakeRun
 
-PROMPTS = RunConfig.load(ROOT / "run.yaml").reward[0].prompts
+PROMPTS = RunConfig.load(ROOT / "run.yaml").replies_rewards[0].prompts
 FRAME = Frame("user : ", " reply :")
 
 

@@ -54,13 +54,18 @@ def code(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def folder(code: Path, tmp_path: Path) -> Path:
+@pytest.fixture(params=["function", "command"])
+def folder(code: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """The folder of the run."""
+    rewards: dict[str, Any] = {
+        "function": {"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": f"{code}/score.py:choices"},
+        "command": {"kind": "command", "command": f"touch {code}/was-run"},
+    }
     run = run_of(
         five_trials(),
         tmp_path / "run",
-        reward={"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": f"{code}/score.py:choices"},
+        reward=rewards[request.param],
+        engine={"max_model_len": 64},
         tax=[strange(code)],
     )
     places = np.arange(400)[:, None] / 400

@@ -40,7 +40,7 @@ def test_the_template_is_told() -> None:
     assert text("hi", chat_template_kwargs=told) == "<user> hi <think> </think>"
     for settings, always in (({}, True), ({"chat_template_kwargs": told}, False)):
         prompting = Prompting(Thinker(), Chat(chat=True, **settings))
-        assert prompting.thinking("hi", ROW).always == always
+        assert prompting.asked("hi", ROW)[1].always == always
 
 
 def test_what_the_template_does_not_know_is_named() -> None:

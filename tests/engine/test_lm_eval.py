@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import transformers
+import yaml
 
-from ama_ray.config import EngineSettings, TaskProbe
-from ama_ray.engine.requests import Continuations
+from ama_ray.config import CommandProbe, EngineSettings, TaskProbe
+from ama_ray.engine.requests import Continuations, Generation
 from ama_ray.miniature import ROOT
 from ama_ray.probes.lm_eval import loading
 from ama_ray.scores.metrics import METRICS
 from tests.support import live_engine
-from tests.support.lm_eval_tasks import write_tasks
+from tests.support.clients import CLIENT, FLOOD
+from tests.support.doc_blocks import blocks
+from tests.support.lm_eval_tasks import tasks, write_tasks
 from tests.support.processes import OwnProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    from ama_ray.config import Split
     from ama_ray.engine.requests import Request
+    from ama_ray.evaluation.commands import Outcome
     from ama_ray.probes.lm_eval.probe import TaskItems
 
 pytestmark = pytest.mark.engine
@@ -43,6 +50,12 @@ class Live:
 
     def answer(self, requests: Sequence[Request]) -> list[Any]:
         return self._process.run(live_engine.ask, "answer", requests)
+
+    def reset_cache(self) -> None:
+        self._process.run(live_engine.ask, "reset_cache")
+
+    def run_command(self, settings: CommandProbe, split: Split) -> Outcome:
+        return self._process.run(live_engine.run_command, settings, split)
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +202,49 @@ def test_long_prompts_of_replies_are_cut_as_theirs(engine: Live, tokenizer: Any,
     ours = evaluated(folder, EngineLM.on(engine, tokenizer, 15), ["mini_sums"])  # type: ignore[arg-type]
     for mine, other in zip(ours["samples"]["mini_sums"], theirs["samples"]["mini_sums"], strict=True):
         assert mine["resps"] == other["resps"]
+
+
+@pytest.mark.slow
+def test_their_command_line_scores_as_their_task(engine: Live, tokenizer: Any, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tenacity", reason="lm-eval[api] is not installed")
+    (script,) = (block.text for block in blocks() if block.file == "lm_eval_harness.py")
+    (tmp_path / "harness.py").write_text(script)
+    (tmp_path / "tasks").mkdir()
+    fields = next(each for each in tasks() if each["task"] == "mini_facts")
+    fields = {name: value for name, value in fields.items() if name != "test_split"} | {"task": "facts_search"}
+    (tmp_path / "tasks" / "search.yaml").write_text(yaml.safe_dump(fields))
+    program = f"PATH={Path(sys.executable).parent}:$PATH TOKENIZER={ROOT / MODEL} exec {sys.executable} harness.py"
+    settings = CommandProbe(name="facts", family="f", command=("sh", "-c", program), folder=tmp_path, timeout=200)
+    probe = TaskProbe(name="probe", family="family", task="mini_facts", include=folder)
+    items, _ = loading.load(probe, tokenizer, 0.5, CONTEXT)
+    found = engine.run_command(settings, "search")
+    assert found.failure == ""
+    ours = {str(document.instances[0].doc_id): row[0] for document, row in rows_of(engine, items)}  # type: ignore[arg-type]
+    assert found.scores == ours
+    assert 0 < sum(ours.values()) < len(ours)
+
+
+def test_what_clients_may_ask_besides(engine: Live, tokenizer: Any, tmp_path: Path) -> None:
+    (tmp_path / "ask.py").write_text(CLIENT)
+    settings = CommandProbe(name="p", family="f", command=(sys.executable, "ask.py"), folder=tmp_path, timeout=100)
+    found = engine.run_command(settings, "search")
+    assert found.failure == ""
+    said = json.loads(found.written)
+    tokens = tokenizer.encode("the cat")
+    (sums,) = engine.answer([Continuations(tuple(tokens[:1]), (tuple(tokens[1:]),))])
+    assert said["logprobs"][0] is None
+    assert sum(said["logprobs"][1:]) == pytest.approx(sums[0], abs=TOLERANCE)
+    assert said["models"] == ["point"]
+    assert said["codes"] == {"no key": 401, "another key": 401, "another model": 404, "too long": 400, "next": 200}
+    assert said["replies"] == [said["alone"]] * 30
+
+
+def test_one_that_is_ended_while_it_asks_leaves_the_engine_free(engine: Live, tmp_path: Path) -> None:
+    (tmp_path / "flood.py").write_text(FLOOD)
+    settings = CommandProbe(name="p", family="f", command=(sys.executable, "flood.py"), folder=tmp_path, timeout=3)
+    request = [Generation((1, 5, 6), max_tokens=9)]
+    before = engine.answer(request)
+    found = engine.run_command(settings, "search")
+    assert found.failure == "did not end within 3 s: asking"
+    engine.reset_cache()
+    assert engine.answer(request) == before

@@ -1,4 +1,4 @@
-"""Five benchmarks from their real files on the miniature's engine, against transformers: what is asked, and the scores.
+"""Benchmarks from their real files on the miniature's engine, against transformers: what is asked, and the scores.
 
 The miniature was trained on other words, so its scores are at chance.
 """
@@ -9,7 +9,6 @@ import csv
 import json
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,20 +19,23 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ama_ray.config import RunConfig
+from ama_ray.engine.replies import Reply
 from ama_ray.evaluation.evaluation import Answers, Evaluation
 from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.scores.metrics import METRICS
 from testing.checkpoints import edit
 from tests.support import constant_reward
+from tests.support.graded import DATA, VERIFIED, is_right, programs, school_problems, spoilt
 from tests.support.processes import in_own_process
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from ama_ray.engine.requests import Continuations, Generation
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = {
     "arc_easy": "arc/ARC-Easy.test.json",
     "piqa": "piqa/valid.jsonl",
@@ -41,6 +43,7 @@ FILES = {
     "squad": "squad/xquad.en.json",
     "wmt14_fr_en": "wmt14_fr-en/newstest2014.fr",
 }
+REPLY = 24
 ITEMS = 6
 TOLERANCE = 1e-4
 pytestmark = [
@@ -76,6 +79,9 @@ def prepare(folder: Path) -> tuple[RunConfig, Evaluation]:
     rows = [{"prompt": "hello"}, {"prompt": "you"}]
     for name, row in zip(("a", "b"), rows, strict=True):
         (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    problems = [{"prompt": row["question"], "answer": row["answer"]} for row in school_problems()[: 4 * ITEMS]]
+    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
+    short = {"items": ITEMS, "max_tokens": REPLY}
     config = RunConfig.from_arguments(
         base=str(folder),
         aligned=str(folder),
@@ -85,7 +91,11 @@ def prepare(folder: Path) -> tuple[RunConfig, Evaluation]:
             "scorer": f"{constant_reward.__file__}:score",
             "sampling": {"max_tokens": 2},
         },
-        tax=[{"preset": name, "file": DATA / file, "items": ITEMS} for name, file in FILES.items()],
+        tax=[
+            *({"preset": name, "file": DATA / file, "items": ITEMS} for name, file in FILES.items()),
+            *({"preset": name, "file": DATA / file, **short} for name, file in VERIFIED.items()),
+            {"name": "problems", "family": "math", "kind": "math", "file": folder / "problems.jsonl", **short},
+        ],
         allow_test_split=True,
         out=folder / "out",
     )
@@ -139,22 +149,34 @@ def word_f1(said: str, answers: list[str]) -> float:
     return max(map(one, answers))
 
 
-def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("presets") / "model"
     shutil.copytree(ROOT / "base", folder)
     # Its positions are rotations, so that more of them need no training; real passages are long.
     edit(folder / "config.json", lambda fields: fields.update(max_position_embeddings=2048))
     letter_tokenizer(folder)
-    answers, items = in_own_process(on_the_engine, folder)
+    return folder
 
+
+@pytest.fixture(scope="module")
+def answered_and_scored(folder: Path) -> tuple[Answers, dict[str, NDArray[np.float64]]]:
+    found = in_own_process(on_the_engine, folder)
     assert "vllm" not in sys.modules
+    return found
+
+
+def test_five_benchmarks_score_as_transformers_says(
+    folder: Path, answered_and_scored: tuple[Answers, dict[str, NDArray[np.float64]]]
+) -> None:
+    answers, items = answered_and_scored
     config, evaluation = prepare(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     places_of = evaluation.places.items()
     asked: dict[str, list[Any]] = {name: [evaluation.requests[p] for p in places] for name, places in places_of}
     answered = {name: [answers.by_request[p] for p in places] for name, places in places_of}
-    assert {name: len(requests) for name, requests in asked.items()} == {"reward": 1} | dict.fromkeys(FILES, ITEMS)
+    assert {name: len(asked[name]) for name in FILES} == dict.fromkeys(FILES, ITEMS)
     for name in ("arc_easy", "piqa", "mmlu"):
         for request, sums in zip(asked[name], answered[name], strict=True):
             assert sums == pytest.approx(loglikelihoods(model, request), abs=TOLERANCE)
@@ -163,7 +185,7 @@ def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
             assert [each.text for each in replies] == [reply(model, tokenizer, request)]
 
     scores = {term.name: METRICS[term.metric].score(items[term.name]) for term in objectives_of(config).probes}
-    assert scores.keys() == FILES.keys()
+    scores = {name: scores[name] for name in FILES}
 
     def prompts(name: str) -> list[str]:
         return [tokenizer.decode(getattr(r, "context", None) or r.prompt) for r in asked[name]]
@@ -215,3 +237,43 @@ def test_five_benchmarks_score_as_transformers_says(tmp_path: Path) -> None:
         f1.append(word_f1(given.text, answer))
     assert scores["squad"] == pytest.approx(np.mean(f1))
     print("scores at chance:", {name: round(score, 3) for name, score in scores.items()})
+
+
+def test_mathematics_and_code_are_graded_as_by_hand(
+    folder: Path, answered_and_scored: tuple[Answers, dict[str, NDArray[np.float64]]], tmp_path: Path
+) -> None:
+    answers, items = answered_and_scored
+    _, evaluation = prepare(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def known(text: str) -> str:
+        return str(tokenizer.decode(tokenizer.encode(text)))
+
+    asked: dict[str, tuple[list[dict[str, str]], str, str]] = {
+        "gsm8k": (school_problems(), "Question: {question}\nAnswer:", "answer"),
+        "problems": (school_problems(), "{question}", "answer"),
+        "humaneval": (programs(), "{prompt}", "canonical_solution"),
+    }
+    by_hand: dict[str, list[float]] = {}
+    made: list[Any] = list(answers.by_request)
+    for name, (rows, template, field) in asked.items():
+        by_prompt = {known(template.format(**row) if name != "humaneval" else row["prompt"]): row for row in rows}
+        places = evaluation.places[name]
+        assert len(places) == ITEMS
+        scores = []
+        for number, place in enumerate(places):
+            request: Any = evaluation.requests[place]
+            row = by_prompt[tokenizer.decode(request.prompt)]
+            said = reply(model, tokenizer, request)
+            assert [each.text for each in answers.by_request[place]] == [said]
+            scores.append(float(is_right(name, row, said, tmp_path)))
+            made[place] = [Reply(spoilt(name, row) if number % 3 == 0 else row[field])]
+        assert items[name][:, 0].tolist() == scores
+        texts = [made[place][0].text for place in places]
+        found = [by_prompt[tokenizer.decode(evaluation.requests[place].prompt)] for place in places]  # type: ignore[union-attr]
+        by_hand[name] = [float(is_right(name, row, text, tmp_path)) for row, text in zip(found, texts, strict=True)]
+    # The miniature is right about none of it, so that most is said by these.
+    graded = evaluation.measure_probes(Answers(tuple(made)), answers)
+    for name, expected in by_hand.items():
+        assert graded[name][:, 0].tolist() == expected == [0, 1, 1, 0, 1, 1]

@@ -47,7 +47,7 @@ def test_the_run_file_is_one_and_names_what_was_made(tmp_path: Path) -> None:
     run_file.make(made, tmp_path / "data")
     config = RunConfig.load(made.run_file)
     assert config.base == str(tmp_path / "pair" / "base")
-    assert config.reward[0].prompts.chat
+    assert config.replies_rewards[0].prompts.chat
     assert len(config.tax) == len(run_file.PROBES)
     assert all(isinstance(each, dict) for each in yaml.safe_load(made.run_file.read_text())["tax"])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import EngineSettings
 from ama_ray.engine.in_process import InProcessEngine
+from ama_ray.evaluation.commands import Commands, PreparedCommand
 from ama_ray.space.search_space import SearchSpace
 from tests.support.equality import endpoints
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ama_ray.config import CommandProbe, Split
     from ama_ray.engine.endpoints import Endpoints, Span
+    from ama_ray.evaluation.commands import Outcome
 
 SETTINGS = EngineSettings(dtype="float32", kv_cache_gib=1 / 32)
 """Of a small engine, whose sums are exact enough to be compared."""
@@ -36,6 +39,11 @@ def start(folder: Path, space: str | dict[str, Any], settings: EngineSettings, m
 def ask(method: str, *args: Any) -> Any:
     """Calls a method of the engine."""
     return getattr(_engines[0][0], method)(*args)
+
+
+def run_command(settings: CommandProbe, split: Split) -> Outcome:
+    """What a command says of the weights that are live."""
+    return Commands((PreparedCommand(settings, split),)).run(_engines[0][0])[settings.name]
 
 
 def parameter_bytes() -> dict[str, int]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ama_ray.engine.engine import Engine
+from ama_ray.engine.openai_address import OpenAIAddress
 from ama_ray.engine.replies import Reply
 from ama_ray.engine.requests import Answer, Continuations, Generation, NextToken, Request
 
@@ -44,6 +45,9 @@ class StandInEngine(Engine):
 
     def call_workers(self, method: str, *args: Any) -> list[Any]:
         raise NotImplementedError("there is no vLLM behind it")
+
+    def serve(self, work: Any, ends: Sequence[int]) -> Any:
+        return work(OpenAIAddress("http://127.0.0.1:9/v1", "point", "the-key"))
 
     def _empty_cache(self) -> bool:
         return True

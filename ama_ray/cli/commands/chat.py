@@ -39,7 +39,9 @@ def chat(  # noqa: PLR0917
     if point not in served and not url:
         named_points.point(stored.pareto, point)  # says what there is
         raise UserError(f"{point}: is not served; name one of {', '.join(served)}.")
-    reward = stored.config.reward[0]
+    if not stored.config.replies_rewards:
+        raise UserError(f"{folder}: its rewards have no prompts, whose frame and sampling a chat would take.")
+    reward = stored.config.replies_rewards[0]
     with nullcontext(url) if url else own_server(folder, say) as address:
         client = ChatClient(
             address,

@@ -145,6 +145,7 @@ def check(
     check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
     searched = inputs.evaluations["search"]
     said = [*(reward.findings() for reward in searched.rewards), *(probe.findings() for probe in searched.probes)]
+    said += [command.findings() for command in searched.commands.each]
     findings = list(filter(None, said))
     takes = [*estimate(inputs), *(fits(inputs, cluster) if cluster else ())]
     if as_json:

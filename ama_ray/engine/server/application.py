@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import tempfile
 import warnings
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from ama_ray.engine import deep_check
 from ama_ray.engine.arguments import check_arguments, check_ranks, engine_arguments, pair_arguments, prepare_processes
 from ama_ray.engine.dtype import resolved
 from ama_ray.engine.server.auth import RequireKey
+from ama_ray.engine.server.openai_app import openai_app, quiet_server
 from ama_ray.engine.server.protocol import Facts
 from ama_ray.errors import UserError, one_line
 
@@ -98,7 +97,6 @@ class PairServer:
         """
         self.pair.check_is_language_model()
         self.tell(f"pair of {self.pair.num_bytes / 1e6:.1f} MB; starting vLLM")
-        os.environ.pop("VLLM_SERVER_DEV_MODE", None)
         prepare_processes(self.settings.engine)
         try:
             with tempfile.TemporaryDirectory(prefix="ama_ray-generation-") as scratch:
@@ -107,7 +105,6 @@ class PairServer:
             raise UserError(f"vLLM does not start on {self.pair.engine_folder}: {one_line(error)}.") from error
 
     async def _serve(self, guard: Callable[[Application], Awaitable[Guarded]], scratch: Path) -> None:
-        import uvicorn
         from vllm.engine.arg_utils import AsyncEngineArgs
 
         from ama_ray.engine.model_classes import import_model_classes
@@ -116,11 +113,7 @@ class PairServer:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            from vllm.entrypoints.openai.api_server import (
-                build_app,
-                build_async_engine_client_from_engine_args,
-                init_app_state,
-            )
+            from vllm.entrypoints.openai.api_server import build_async_engine_client_from_engine_args
         settings, pair = self.settings, self.pair
         engine = resolved(settings.engine, pair)
         check_arguments(engine)
@@ -137,17 +130,13 @@ class PairServer:
             # vLLM reads what ends a reply from a folder alone, and here that is what an export says.
             (scratch / GENERATION).write_text(json.dumps(generation), encoding="utf-8")
             arguments["generation_config"] = str(scratch)
-        options = _options(arguments["model"], self.names)
         async with build_async_engine_client_from_engine_args(AsyncEngineArgs(**arguments)) as client:
             control = Control(client)
             await control.call("score_targets")
-            app = build_app(options, await client.get_supported_tasks(), client.model_config)
-            await init_app_state(client, app.state, options, await client.get_supported_tasks())
+            app = await openai_app(client, arguments["model"], self.names)
             guarded = await guard(Application(app, control, await self._facts(control, client, where)))
             keyed = guarded.app if settings.key is None else RequireKey(guarded.app, settings.key)
-            server = uvicorn.Server(uvicorn.Config(keyed, log_level="critical", timeout_graceful_shutdown=1))
-            # Its own handlers raise the signal again when it has ended, and vLLM's processes would be left behind.
-            server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
+            server = quiet_server(keyed)
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
             self.listening.listen()  # clients that read the next line need not wait for uvicorn
@@ -183,15 +172,3 @@ async def _end_with(failure: Callable[[], str], server: Any) -> None:
     while not failure():
         await asyncio.sleep(LOOK_EVERY)
     server.should_exit = True
-
-
-def _options(model: str, names: Sequence[str]) -> Any:
-    """The arguments of vLLM's server as on its command line, which its application is made from."""
-    from vllm.utils.argparse_utils import FlexibleArgumentParser
-
-    try:
-        from vllm.entrypoints.launchers.cli_args import make_arg_parser
-    except ModuleNotFoundError:  # vLLM before 0.31 or so
-        from vllm.entrypoints.openai.cli_args import make_arg_parser
-    listed = ["--served-model-name", *names] if names else []
-    return make_arg_parser(FlexibleArgumentParser()).parse_args(["--model", model, *listed])

@@ -9,9 +9,10 @@ from ama_ray.engine.asking import ignored
 from ama_ray.engine.pair_engine import PairEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from ama_ray.engine.asking import Finished, SamplingFields
+    from ama_ray.engine.openai_address import OpenAIAddress
     from ama_ray.engine.requests import Answer
     from ama_ray.engine.server.control import Control
     from ama_ray.engine.server.protocol import Facts
@@ -40,6 +41,10 @@ class InLoopEngine(PairEngine):
 
     def _empty_cache(self) -> bool:
         return self._wait_for(self._control.reset_cache())
+
+    def serve(self, work: Callable[[OpenAIAddress], R], ends: Sequence[int]) -> R:
+        """Nobody: the server answers its clients itself."""
+        raise NotImplementedError
 
     def _wait_for(self, coroutine: Coroutine[Any, Any, R]) -> R:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -63,6 +63,8 @@ def before(objectives: Objectives, sizes: Mapping[str, int], tokens: Mapping[str
             rows.append(_Row(name, precision, {f"{each:g} sd": each for each in DEVIATIONS}, " sd"))
         else:
             rows.append(_Row(name, precision, {f"{each:g}": each for each in SIZES} if name == "tax" else {}))
+    if not rows:  # commands alone, whose items nobody has counted yet
+        return
     yield _shown(rows, "What these items can show")
     yield (
         "sd: standard deviations of what base and aligned differ by in the reward of a prompt. The taxes are guesses: "

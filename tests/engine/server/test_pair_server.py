@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.config import Split
+    from ama_ray.engine.openai_address import OpenAIAddress
     from ama_ray.engine.requests import Request
     from ama_ray.evaluation.evaluation import Answers
     from testing.servers import Server
@@ -157,6 +158,26 @@ def test_it_is_an_openai_server(server: Server) -> None:
         assert first is None
         assert len(others) == 2 + 4
         assert max(others) < 0
+
+
+def test_a_command_finds_the_weights_that_are_live(engine: RemoteEngine) -> None:
+    names = attach(engine)
+    prompt, asked = (1, 5, 6), {"max_tokens": 12, "temperature": 0}
+    replies = []
+    for ratio in (0.0, 1.0):
+        engine.swap(dict.fromkeys(names, ratio))
+
+        def work(address: OpenAIAddress) -> str:
+            assert KEY not in repr(address)
+            headers = {"Authorization": f"Bearer {address.key}"}
+            body = {"model": address.model, "prompt": list(prompt), **asked}
+            answer = httpx.post(f"{address.url}/completions", headers=headers, json=body, timeout=60)
+            return str(answer.raise_for_status().json()["choices"][0]["text"])
+
+        replies.append(engine.serve(work, ()))
+        ((own,),) = engine.generate([Generation(prompt, max_tokens=12)])
+        assert replies[-1] == own.text
+    assert len(set(replies)) == 2
 
 
 def test_one_client_at_a_time(server: Server, engine: RemoteEngine, monkeypatch: pytest.MonkeyPatch) -> None:
