@@ -54,7 +54,8 @@ class EngineSettings(Model):
     timeout: float = Field(
         3600,
         gt=0,
-        description="seconds after which a trial (or a part of it) that has not ended is run again elsewhere",
+        description="seconds after which a trial (or a part of it) that has not ended is run again elsewhere; commands "
+        "have theirs besides",
     )
 
     @model_validator(mode="before")

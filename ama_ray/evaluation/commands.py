@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import shlex
 import shutil
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -111,17 +111,18 @@ class PreparedCommand:
             settings, environment = self.settings, self._environment(address, file)
             ran = processes.run(settings.command, environment, settings.folder, settings.timeout)
             before, _, last = ran.output.rstrip().rpartition("\n")
+            output, errors = (hidden(text, address.key).strip() for text in (ran.output, ran.errors))
+            everything = _joined(output, errors)
+            if ran.failure:
+                words = (errors or output).splitlines()[-1:]
+                return Outcome({}, everything, ": ".join([ran.failure, *(word[:200] for word in words)]))
             try:
-                if ran.failure:
-                    words = (ran.errors.strip() or ran.output.strip()).splitlines()[-1:]
-                    raise ValueError(": ".join([ran.failure, *(word[:200] for word in words)]))
                 in_file = file.exists()
-                scores = self._scores(read_text(file) if in_file else last)
-                written = _joined(ran.output if in_file else before, ran.errors)
-                return Outcome(scores, hidden(written, address.key)[-LOGGED:])
+                said = read_text(file) if in_file else last
+                scores = self._scores(said, hidden(said, address.key)[:80])
             except (ValueError, OSError) as error:
-                written = _joined(ran.output, ran.errors)
-                return Outcome({}, *(hidden(text, address.key)[-LOGGED:] for text in (written, str(error))))
+                return Outcome({}, everything, str(error))
+            return Outcome(scores, everything if in_file else _joined(hidden(before, address.key).strip(), errors))
 
     def _environment(self, address: OpenAIAddress, file: Path) -> dict[str, str]:
         # Proxies of the environment are not for one's own servers.
@@ -137,8 +138,12 @@ class PreparedCommand:
             "AMA_RAY_OUTPUT": str(file),
         }
 
-    def _scores(self, said: str) -> dict[str, float]:
+    def _scores(self, said: str, shown: str) -> dict[str, float]:
         """The scores by item.
+
+        Args:
+            said: By the command.
+            shown: The beginning of that, for errors.
 
         Raises:
             ValueError: What was said is no JSON, or no scores; in words that go on after the name of the command.
@@ -147,16 +152,16 @@ class PreparedCommand:
         try:
             found = parse_json(said)
         except ValueError:
-            raise ValueError(f"{form}, and said {said[:80]!r}") from None
+            raise ValueError(f"{form}, and said {shown!r}") from None
         scores = found.get("scores") if isinstance(found, dict) else None
         if isinstance(found, dict) and "mean" in found and scores is None:
             raise ValueError(f"gave a mean; it {form}, as trials are compared with base item by item")
         if isinstance(scores, list):
             scores = {str(place): score for place, score in enumerate(scores)}
         if not isinstance(scores, dict) or not scores:
-            raise ValueError(f"{form} with a number per item, and said {said[:80]!r}")
+            raise ValueError(f"{form} with a number per item, and said {shown!r}")
         for item, score in scores.items():
-            if not isinstance(score, int | float) or not math.isfinite(score):
+            if not isinstance(score, int | float) or not abs(score) <= sys.float_info.max:
                 raise ValueError(f"gave the item {item} the score {score!r:.40}, which is no finite number")
             if isinstance(self.settings, CommandProbe) and not 0 <= score <= 1:
                 raise ValueError(f"gave the item {item} the score {score!r:.40}; those of a probe are from 0 to 1")
@@ -213,7 +218,7 @@ def _digest(file: Path) -> str:
 
 
 def _joined(*texts: str) -> str:
-    return "\n".join(text.strip() for text in texts if text.strip())
+    return "\n".join(filter(None, texts))[-LOGGED:]
 
 
 def _trouble(found: Outcome, base: Outcome) -> str:

@@ -85,6 +85,8 @@ def test_the_last_line_counts_and_the_rest_is_for_the_log(tmp_path: Path) -> Non
         ('{"scores": 0.5}', 'must say {"scores": [...]} with a number per item'),
         ('{"mean": 0.5, "stderr": 0.1}', 'gave a mean; it must say {"scores": [...]}, as trials are compared with'),
         ('{"scores": [0, NaN]}', "gave the item 1 the score nan, which is no finite number"),
+        ('{"scores": [1, Infinity]}', "gave the item 1 the score inf, which is no finite number"),
+        (f'{{"scores": [1{"0" * 400}]}}', "gave the item 0 the score 1000000000"),
         ('{"scores": {"a": "right"}}', "gave the item a the score 'right', which is no finite number"),
         ('{"scores": {"a": null}}', "gave the item a the score None"),
         ('{"scores": [1.5]}', "gave the item 0 the score 1.5; those of a probe are from 0 to 1"),

@@ -135,7 +135,7 @@ PEOPLE: dict[str, tuple[str, str, str]] = {
         "kind: function",
         "kind: functoin",
         'line 4, reward.kind: there is no kind "functoin", and the kinds are function, model, pairwise, judge, math, '
-        "code, regex, json; did you mean function?",
+        "code, regex, json, command; did you mean function?",
     ),
     "a kind of probe that there is not": (
         "kind: choice",
