@@ -46,8 +46,8 @@ WRAPPERS: dict[str, dict[str, Any]] = {
         "text_config": _TEXT
         | {
             "layer_types": ["linear_attention", "full_attention", "linear_attention"],
-            "linear_key_head_dim": 32,
-            "linear_value_head_dim": 32,
+            "linear_key_head_dim": 64,
+            "linear_value_head_dim": 64,
             "linear_num_key_heads": 2,
             "linear_num_value_heads": 4,
             "rope_parameters": _MROPE

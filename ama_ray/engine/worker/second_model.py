@@ -46,7 +46,7 @@ def load(
 def free_bytes(device: torch.device) -> int:
     """What such a model may take where the live one is."""
     if device.type == "cpu":
-        return psutil.virtual_memory().available
+        return int(psutil.virtual_memory().available)
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 

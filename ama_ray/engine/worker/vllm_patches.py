@@ -53,7 +53,7 @@ def _is_viewed(layer: torch.nn.Module) -> bool:
     from vllm.config import get_current_vllm_config
 
     parts = get_current_vllm_config().compilation_config.static_forward_context.values()
-    place = layer.weight.untyped_storage().data_ptr()  # type: ignore[operator, union-attr]
+    place = layer.weight.untyped_storage().data_ptr()  # type: ignore[operator]
     return any(
         buffer.untyped_storage().data_ptr() == place
         for part in parts

@@ -118,7 +118,12 @@ def test_the_pair_is_read_in_the_precision_of_the_engine(worker: Worker, monkeyp
     """Both checkpoints are converted to that where they are stored in more."""
     read: list[tuple[str, ...]] = []
     pair = Pair.read("", "", "")
-    monkeypatch.setattr(Pair, "read", lambda *asked: read.append(asked) or pair)
+
+    def note(*asked: str) -> Pair:
+        read.append(asked)
+        return pair
+
+    monkeypatch.setattr(Pair, "read", note)
     worker.model_runner.model_config.dtype = torch.bfloat16
     worker.attach_pair(*ASKED)
     assert read == [("base", "aligned", "bfloat16")]
