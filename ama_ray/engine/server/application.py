@@ -20,7 +20,8 @@ from ama_ray.checkpoints.merging import generation_config
 from ama_ray.engine import deep_check
 from ama_ray.engine.arguments import check_arguments, check_ranks, engine_arguments, pair_arguments, prepare_processes
 from ama_ray.engine.dtype import resolved
-from ama_ray.engine.server.auth import RequireKey
+from ama_ray.engine.server import limits
+from ama_ray.engine.server.clients import for_clients
 from ama_ray.engine.server.protocol import Facts
 from ama_ray.errors import UserError, one_line
 
@@ -144,8 +145,7 @@ class PairServer:
             app = build_app(options, await client.get_supported_tasks(), client.model_config)
             await init_app_state(client, app.state, options, await client.get_supported_tasks())
             guarded = await guard(Application(app, control, await self._facts(control, client, where)))
-            keyed = guarded.app if settings.key is None else RequireKey(guarded.app, settings.key)
-            server = uvicorn.Server(uvicorn.Config(keyed, log_level="critical", timeout_graceful_shutdown=1))
+            server = uvicorn.Server(limits.config(for_clients(guarded.app, settings.key)))
             # Its own handlers raise the signal again when it has ended, and vLLM's processes would be left behind.
             server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
             for number in (signal.SIGINT, signal.SIGTERM):
