@@ -15,6 +15,7 @@ from ama_ray.errors import UserError
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.scores.constraints import Constraints
 from ama_ray.scores.interval import Interval
+from ama_ray.storage.identity import known_identity
 from ama_ray.storage.item_store import ItemStore
 from ama_ray.storage.names import ITEMS, REPLIES, RUN, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
@@ -81,6 +82,7 @@ class StoredRun:
         folder = Path(folder)
         if not (folder / RUN).is_file():
             raise UserError(f"{folder}: not the folder of a run, as it has no {RUN}; name the folder a run wrote to.")
+        known_identity(folder)  # first of all, as the files of another version may say something else
         config = RunConfig.load(folder / RUN, out=folder)
         stored = ObjectivesFile.read(folder)
         run = cls(

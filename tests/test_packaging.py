@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from scripts.lock import lock
+from scripts.sbom import sbom
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -76,5 +77,42 @@ def test_the_lock_says_what_only_some_pythons_have(tmp_path: Path) -> None:
     metadata = [{"name": name, "version": version, "requires_dist": required} for name, version in found]
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"install": [{"metadata": each} for each in metadata]}))
-    pins = [line for line in lock(report).splitlines() if not line.startswith("#")]
-    assert pins == ["a-b==2", "c==3; python_version < '3.13'", "d==4"]
+    assert locked(report) == ["a-b==2", "c==3; python_version < '3.13'", "d==4"]
+
+
+def locked(*reports: Path) -> list[str]:
+    return [line for line in lock(reports[0], list(reports[1:])).splitlines() if not line.startswith("#")]
+
+
+def test_the_lock_has_the_hashes_of_every_python(tmp_path: Path) -> None:
+    for name, digests in {"report": "00", "3.11": "12", "3.12": "32"}.items():
+        found = zip(("a", "ama-ray"), digests, strict=True)
+        installed = [
+            {
+                "metadata": {"name": name, "version": "1", "requires_dist": []},
+                "download_info": {"archive_info": {"hashes": {"sha256": digest}}},
+            }
+            for name, digest in found
+        ]
+        (tmp_path / name).write_text(json.dumps({"install": installed}))
+    reports = [tmp_path / name for name in ("report", "3.11", "3.12")]
+    assert locked(*reports) == ["a==1 --hash=sha256:1 --hash=sha256:3"]
+
+
+def test_every_line_of_the_lock_has_hashes() -> None:
+    """But that of PyTorch, which is installed by itself; of the others, pip then refuses whatever has none."""
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith(("#", "torch=="))]
+    assert all(re.search(r"( --hash=sha256:[0-9a-f]{64})+$", line) for line in pins)
+
+
+def test_the_bill_of_materials_is_of_the_lock() -> None:
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    made = sbom(text, "1.2")
+    assert (made["bomFormat"], made["specVersion"], made["version"]) == ("CycloneDX", "1.6", 1)
+    assert made["metadata"]["component"]["version"] == "1.2"
+    assert len(made["components"]) == len(made["dependencies"][0]["dependsOn"]) == text.count("==")
+    torch = next(each for each in made["components"] if each["name"] == "torch")
+    assert torch["purl"] == f"pkg:pypi/torch@{torch['version'].replace('+', '%2B')}"
+    hashes = {each["content"] for component in made["components"] for each in component["hashes"]}
+    assert hashes == set(re.findall(r"sha256:(\w+)", text))

@@ -16,7 +16,7 @@ from ama_ray.errors import UserError
 _GROUPS = {
     "Search": (search.demo, init.init, search.check, search.search, search.resume, search.extend, search.distill),
     "Look at a run": (results.show, results.table, results.compare, results.report, plan.plan),
-    "Use a point": (points.pick, points.export, serve.serve, chat.chat),
+    "Use a point": (points.pick, points.export, points.verify, serve.serve, chat.chat),
     "Clusters and servers": (jobs.submit, jobs.status, jobs.stop, jobs.fetch, serve.engine),
 }
 _commands = typer.Typer(

@@ -3,5 +3,6 @@
 from ama_ray.export.hub import check_repo_id, push
 from ama_ray.export.point import export_point
 from ama_ray.export.reproduce import reproduce
+from ama_ray.export.verify import verify
 
-__all__ = ["check_repo_id", "export_point", "push", "reproduce"]
+__all__ = ["check_repo_id", "export_point", "push", "reproduce", "verify"]

@@ -130,7 +130,7 @@ class MergeFile(Model):
     aligned: Parent
     dtype: str = Field(description="of the weights on disk")
     groups: tuple[Group, ...] = Field(min_length=1)
-    files: dict[str, str] = Field({}, description="SHA-256 of every file of weights")
+    files: dict[str, str] = Field({}, description="SHA-256 of every file but this one and the model card")
     made_with: dict[str, str] = Field(description="versions of what computed the weights")
     found: Found | None = None
 

@@ -13,7 +13,8 @@ from ama_ray.report.formatting import replies_per_prompt
 from ama_ray.report.notes import brackets, place, split_note, used_test_data
 from ama_ray.report.text.summary import told_of_knee
 from ama_ray.storage.files import known_json
-from ama_ray.storage.names import IDENTITY, SUMMARY
+from ama_ray.storage.identity import checksums, known_identity
+from ama_ray.storage.names import SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ def found(run: StoredRun, trial: Trial) -> Found:
     """
     pareto = run.pareto if trial.seen_on(run.pareto.split).scores else run.searched_pareto
     trial = trial.seen_on(pareto.split)
-    summary, identity = known_json(run.folder / SUMMARY), known_json(run.folder / IDENTITY)
+    summary, identity = known_json(run.folder / SUMMARY), known_identity(run.folder)
     return Found(
         trial=trial.number,
         origin=trial.origin,
@@ -61,7 +62,7 @@ def found(run: StoredRun, trial: Trial) -> Found:
         search=dict(_search(run)),
         versions={name: str(number) for name, number in summary.get("versions", {}).items()},
         # Scorers go by their paths, which are of no use elsewhere.
-        digests={PurePath(name).name: str(digest) for name, digest in identity.items() if name != "study"},
+        digests={PurePath(name).name: digest for name, digest in checksums(identity).items()},
     )
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from ama_ray.errors import UserError
 from ama_ray.export.merge_file import NAME, Group, MergeFile, Parent
+from ama_ray.reading import open_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ama_ray.checkpoints.pair import Pair
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from ama_ray.space.search_space import Groups
 
 _COMPUTES = ("ama_ray", "torch")
-
+CARD = "README.md"
+"""What people may edit after the export, and nothing loads."""
 
 EQUAL = "equal"
 """The group, in a recipe, of what is equal in both and has no ratio in the search."""
@@ -85,31 +88,50 @@ def write(pair: Pair, merge: MergeFile, out: Path) -> None:
 
     with merging.complete_folder(out) as folder:
         merging.write(pair, merge.ratio_of, folder)
-        files = {path.name: _sha256(path) for path in sorted(folder.glob("*.safetensors"))}
-        if merge.files:
-            _compare(merge, files)
-        merge = merge.model_copy(update={"files": files})
-        merge.save(folder / NAME)
         why_not = mergekit.why_not(pair, merge.ratio_of)
         if not why_not:
             (folder / mergekit.NAME).write_text(mergekit.mergekit_yaml(merge), encoding="utf-8")
+        files = digests(folder)
+        if merge.files:
+            _compare(_weights(merge.files), _weights(files), merge.made_with)
+        merge = merge.model_copy(update={"files": files})
+        merge.save(folder / NAME)
         model_card(merge, why_not).save(folder / "README.md")
 
 
-def _compare(merge: MergeFile, files: dict[str, str]) -> None:
-    if files.keys() != merge.files.keys():
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file of an export but its card and recipe, by its name from the folder on.
+
+    Raises:
+        UserError: A file cannot be read.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        # What begins with a dot is of git and of the hub's cache.
+        if path.is_dir() or name.as_posix() in (NAME, CARD) or name.parts[0].startswith("."):
+            continue
+        try:
+            with open_regular(path, limit=None) as file:
+                found[name.as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    return found
+
+
+def _weights(files: Mapping[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in files.items() if name.endswith(".safetensors")}
+
+
+def _compare(before: Mapping[str, str], now: Mapping[str, str], made_with: Mapping[str, str]) -> None:
+    if now.keys() != before.keys():
         raise UserError(
-            f"The weights come out in the files {', '.join(files)}, and in those of {NAME} "
-            f"({', '.join(merge.files)}): aligned is cut otherwise; use it as it was."
+            f"The weights come out in the files {', '.join(now)}, and in those of {NAME} "
+            f"({', '.join(before)}): aligned is cut otherwise; use it as it was."
         )
-    if changed := [name for name in files if files[name] != merge.files[name]]:
-        known = ", ".join(f"{package} {number}" for package, number in merge.made_with.items())
+    if changed := [name for name in now if now[name] != before[name]]:
+        known = ", ".join(f"{package} {number}" for package, number in made_with.items())
         raise UserError(
             f"{changed[0]} has another SHA-256 than {NAME} says, though the checksums of base and aligned are right: "
             f"this machine or its PyTorch rounds otherwise; use {known}."
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

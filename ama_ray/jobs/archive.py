@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.errors import UserError, one_line
-from ama_ray.reading import parse_json, read_json
 from ama_ray.storage.files import replacing
+from ama_ray.storage.identity import STUDY, known_identity, parse_identity
 from ama_ray.storage.names import IDENTITY, LOCK, RUN
 
 if TYPE_CHECKING:
@@ -149,9 +149,8 @@ def unpack(file: BinaryIO, folder: Path, size: int) -> None:
                 raise UserError(
                     f"{folder}: what came would unpack to {whole} bytes, where the run has {size}; refused."
                 )
-            study = parse_json(archive.read(IDENTITY))["study"]
-            there = folder / IDENTITY
-            if there.is_file() and read_json(there)["study"] != study:
+            study = parse_identity(archive.read(IDENTITY))[STUDY]
+            if known_identity(folder).get(STUDY, study) != study:
                 raise UserError(f"{folder}: there is another run; give the copy another folder.")
             for entry, target in targets.items():
                 target.parent.mkdir(parents=True, exist_ok=True)

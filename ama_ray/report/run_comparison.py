@@ -13,14 +13,13 @@ from rich.table import Table
 from ama_ray.errors import UserError
 from ama_ray.pareto.hypervolume import hypervolume
 from ama_ray.pareto.named_points import knee
-from ama_ray.reading import read_json
 from ama_ray.report.formatting import PLUS_MINUS, decimals, plus_minus
 from ama_ray.report.json_fields import trial_fields, value_or_null
 from ama_ray.report.plots.panel import COLOURS
 from ama_ray.run import StoredRun
 from ama_ray.scores.tokens import box as corners
 from ama_ray.scores.tokens import turned
-from ama_ray.storage.identity import PAIR
+from ama_ray.storage.identity import PAIR, checksums, read_identity
 from ama_ray.storage.names import IDENTITY
 
 if TYPE_CHECKING:
@@ -194,10 +193,8 @@ def _difference(first: Path, other: Path) -> list[str]:
 def _identity(run: Path) -> dict[str, object]:
     """The checksums of a run; those of scorers together, as the same file may lie elsewhere."""
     try:
-        known = read_json(run / IDENTITY)
-        named = {name: digest for name, digest in known.items() if name != "study" and not name.startswith("/")}
+        known = checksums(read_identity(run))
+        named = {name: digest for name, digest in known.items() if not name.startswith("/")}
         return named | {"the scorers": sorted(digest for name, digest in known.items() if name.startswith("/"))}
     except FileNotFoundError:
         raise UserError(f"{run}: not the folder of a run, as it has no {IDENTITY}.") from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"{run / IDENTITY}: damaged ({error}).") from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.fs
 
 from ama_ray.errors import UserError, one_line
-from ama_ray.reading import parse_json, read_json
+from ama_ray.storage.identity import STUDY, known_identity, parse_identity
 from ama_ray.storage.names import IDENTITY, LOCK, RUN, TRIALS
 from ama_ray.storage.retry import retry_write
 
@@ -84,9 +84,12 @@ class Mirror:
         theirs = self._read(IDENTITY)
         if theirs is None:
             return False
-        ours = self._folder / IDENTITY
-        if ours.is_file():
-            if parse_json(theirs)["study"] != read_json(ours)["study"]:
+        try:
+            study = parse_identity(theirs)[STUDY]
+        except ValueError as error:
+            raise UserError(f"mirror: {self._url} holds a damaged {IDENTITY} ({error}).") from None
+        if ours := known_identity(self._folder):
+            if study != ours[STUDY]:
                 raise UserError(
                     f"mirror: {self._url} holds another run than {self._folder}; give one of them another place."
                 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 import uuid
@@ -16,6 +15,7 @@ from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.reading import read_json
 from ama_ray.storage.files import replacing
+from ama_ray.storage.identity import STUDY, checksums, known_identity, write_identity
 from ama_ray.storage.names import IDENTITY, LOCK, LOG, RUN, SUMMARY, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import read_trials
@@ -85,9 +85,14 @@ class RunFolder:
             raise UserError(f"{path}: there is no run to go on with; check `out`, or leave --resume must out.")
         if resume == "never" and there:
             raise UserError(f"{path}: there is a run already; give `out` another folder, or remove this one.")
-        trials = tuple(read_trials(path / TRIALS)) if there and (path / TRIALS).is_file() else ()
         # A run that was killed before its first trial ended has an identity, and suggestions in its study.
-        known = _read(path / IDENTITY) if trials or (there and (path / IDENTITY).is_file()) else {}
+        known = known_identity(path) if there else {}
+        trials = tuple(read_trials(path / TRIALS)) if there and (path / TRIALS).is_file() else ()
+        if trials and not known:
+            raise UserError(
+                f"{path / IDENTITY}: missing, so this run cannot be gone on with; put it back, or give `out` another "
+                "folder."
+            )
         differences = [*_differences(RunConfig.load(path / RUN), config), *_changed(known, digests)] if known else []
         if differences and trials:
             raise UserError(
@@ -95,12 +100,12 @@ class RunFolder:
                 f"{'; '.join(differences)}; give `out` another folder, or undo the changes."
             )
         if differences or not known:
-            known = {"study": f"{path.name}-{uuid.uuid4().hex[:8]}"}
-        for name, text in ((IDENTITY, json.dumps(known | dict(digests), indent=2) + "\n"), (RUN, config.to_yaml())):
-            with replacing(path / name) as file:
-                file.write(text)
+            known = {STUDY: f"{path.name}-{uuid.uuid4().hex[:8]}"}
+        write_identity(path, known[STUDY], digests)
+        with replacing(path / RUN) as file:
+            file.write(config.to_yaml())
         ObjectivesFile.of(objectives, test_data, tokens).write(path)
-        return cls(path, known["study"], trials)
+        return cls(path, known[STUDY], trials)
 
 
 @contextmanager
@@ -177,16 +182,6 @@ def _summary(path: Path, searched: int) -> dict[str, Any] | None:
     return summary if is_of_these else None
 
 
-def _read(path: Path) -> dict[str, str]:
-    try:
-        known: dict[str, str] = read_json(path)
-        return {"study": known["study"]} | known
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{path}: missing or damaged, so this run cannot be gone on with; give `out` another folder."
-        ) from None
-
-
 def _differences(before: RunConfig, now: RunConfig) -> Iterator[str]:
     old, new = ({name: _place(each) for name, each in flat(c.model_dump(mode="json"))} for c in (before, now))
     for name in sorted(old.keys() | new.keys()):
@@ -210,7 +205,7 @@ def _place(value: Any) -> Any:
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    before, now = ({_place(name): digest for name, digest in each.items()} for each in (before, now))
-    for name in sorted((before.keys() | now.keys()) - {"study"}):
+    before, now = ({_place(name): digest for name, digest in checksums(each).items()} for each in (before, now))
+    for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
             yield f"the contents of {name}"

@@ -11,9 +11,9 @@ import psutil
 from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
-from ama_ray.reading import read_json
 from ama_ray.rewards.judge import JudgeReward
-from ama_ray.storage.names import IDENTITY, TRIALS
+from ama_ray.storage.identity import checksums, read_identity
+from ama_ray.storage.names import TRIALS
 from ama_ray.storage.records import read_trials
 from ama_ray.tuning.budget import Costs
 from ama_ray.tuning.cluster.memory import endpoint_bytes, engine_bytes, uses_gpu
@@ -87,10 +87,9 @@ def _seconds_before(inputs: Inputs) -> list[float]:
     """What trials of the search took that were scored before, where their pair, items and scorers are the same."""
     out = inputs.config.out
     try:
-        known = read_json(out / IDENTITY)
-        if {name: digest for name, digest in known.items() if name != "study"} != inputs.digests:
+        if checksums(read_identity(out)) != inputs.digests:
             return []
         trials = read_trials(out / TRIALS)
-    except (OSError, ValueError, AttributeError, UserError):
+    except (OSError, UserError):
         return []
     return [sum(trial.seconds.values()) for trial in trials if trial.search is not None and trial.seconds]

@@ -45,7 +45,8 @@ def test_the_weights_are_made_again_bit_for_bit(form: str, make_export_run: Make
     # Neither the run nor its search space is needed.
     shutil.rmtree(run)
     again = reproduce(first / "merge.json", tmp_path / "again")
-    assert digests(again) == digests(first) == json.loads((first / "merge.json").read_text())["files"]
+    files = json.loads((first / "merge.json").read_text())["files"]
+    assert digests(again) == digests(first) == {name: files[name] for name in files if name.endswith(".safetensors")}
     assert len(digests(first)) > (2 if form == "several files" else 0)
     written = {path.name: path.read_bytes() for path in first.iterdir()}
     assert {path.name: path.read_bytes() for path in again.iterdir()} == written

@@ -20,7 +20,7 @@ from tests.support.files import write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RUN = {"run.yaml": b"a: 1\n", "identity.json": b'{"study": "one"}', "log.txt": b"a line\n"}
+RUN = {"run.yaml": b"a: 1\n", "identity.json": b'{"format": "1", "study": "one"}', "log.txt": b"a line\n"}
 
 
 def packed(folder: Path) -> list[str]:
@@ -63,7 +63,7 @@ def test_a_later_copy_replaces_an_earlier_one_and_no_other_run(tmp_path: Path) -
     write(tmp_path / "there" / "trials.csv", "more")
     unpacked(packed(tmp_path / "there"), tmp_path / "here")
     assert (tmp_path / "here" / "trials.csv").read_text() == "more"
-    write(tmp_path / "there" / "identity.json", '{"study": "two"}')
+    write(tmp_path / "there" / "identity.json", '{"format": "1", "study": "two"}')
     with pytest.raises(UserError, match="there is another run"):
         unpacked(packed(tmp_path / "there"), tmp_path / "here")
     with pytest.raises(UserError, match="there is no run yet"):

@@ -168,7 +168,7 @@ def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_run_from_the_mirror_brings_its_log_which_goes_on(tmp_path: Path) -> None:
     old, new = config_of(tmp_path / "old"), config_of(tmp_path / "new")
-    (old.out / "identity.json").write_text('{"study": "mine"}')
+    (old.out / "identity.json").write_text('{"format": "1", "study": "mine"}')
     with log_to(old):
         EventEmitter(None)("what the lost machine said")
     Mirror(f"file://{tmp_path}/bucket", old.out).push()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ama_ray.errors import UserError
+from ama_ray.storage.identity import write_identity
 from ama_ray.storage.mirror import Mirror
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def run(tmp_path: Path) -> Path:
     (folder / "items" / "search").mkdir(parents=True)
     (folder / "items" / "search" / "0.npz").write_bytes(b"items")
     (folder / "trials.csv").write_text("number\n0\n")
-    (folder / "identity.json").write_text(json.dumps({"study": "mine"}))
+    write_identity(folder, "mine", {})
     (folder / "run.yaml").write_text("seed: 0\n")
     (folder / "log.txt").write_text("a line\n")
     (folder / ".lock").write_text("process 1")
@@ -66,7 +66,7 @@ def test_the_copy_with_more_trials_counts(run: Path, tmp_path: Path) -> None:
 def test_another_run_is_refused(run: Path, tmp_path: Path) -> None:
     url = f"file://{tmp_path}/bucket"
     Mirror(url, run).push()
-    (run / "identity.json").write_text(json.dumps({"study": "another"}))
+    write_identity(run, "another", {})
     with pytest.raises(UserError, match="holds another run than"):
         Mirror(url, run).pull()
 

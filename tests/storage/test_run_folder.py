@@ -179,9 +179,9 @@ def hold(path: str, connection: Any) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda out: (out / "identity.json").write_text("{"), "identity.json: missing or damaged"),
-        (lambda out: (out / "identity.json").write_text("[]"), "identity.json: missing or damaged"),
-        (lambda out: (out / "identity.json").unlink(), "identity.json: missing or damaged"),
+        (lambda out: (out / "identity.json").write_text("{"), "identity.json: damaged"),
+        (lambda out: (out / "identity.json").write_text("[]"), "identity.json: damaged"),
+        (lambda out: (out / "identity.json").unlink(), "identity.json: missing"),
         (lambda out: (out / "run.yaml").write_text("base: 1"), "run.yaml: there are "),
         (lambda out: (out / "trials.csv").write_text("number\n1\n"), "trials.csv: its first line is no whole header"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,8 @@ from ama_ray.api import Run
 from ama_ray.config import RunConfig
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
-from ama_ray.storage.names import IDENTITY, RUN, TRIALS
+from ama_ray.storage.identity import write_identity
+from ama_ray.storage.names import RUN, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import write_trials
 
@@ -64,7 +64,7 @@ def write_run(run: StoredRun, digests: Mapping[str, str] = DIGESTS) -> Path:
     """Writes what a search leaves of a run in its folder, but the report; returns the folder."""
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / RUN).write_text(run.config.to_yaml())
-    (run.folder / IDENTITY).write_text(json.dumps(dict(digests)))
+    write_identity(run.folder, "study", digests)
     ObjectivesFile.of(run.objectives, run.test_data, run.tokens).write(run.folder)
     write_trials(run.folder / TRIALS, run.trials)
     return run.folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pytest
 from ama_ray.config import Budget, RunConfig
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
+from ama_ray.storage.identity import write_identity
 from ama_ray.storage.records import write_trials
 from ama_ray.tuning.budget import Costs
 from ama_ray.tuning.cost import estimate
@@ -39,10 +39,10 @@ def test_time_is_that_of_earlier_trials_of_the_same_items(miniature: Inputs, tmp
     inputs = replace(miniature, config=miniature.config.model_copy(update={"out": tmp_path}))
     before = [replace(trial(n, 1.0, 0.1), seconds={"swap": 0.5, "generate": 1.0 + n}) for n in (0, 1)]
     write_trials(tmp_path / "trials.csv", before)
-    (tmp_path / "identity.json").write_text(json.dumps(inputs.digests | {"study": "a"}))
+    write_identity(tmp_path, "a", inputs.digests)
     # Of 1.5 and 2.5 s: the mean 2, the variance 0.5; 1.96 * sqrt(0.5 * (40 + 1600 / 2)).
     assert "40 trials take 80 ± 40 s on one engine" in list(estimate(inputs))[-1]
-    (tmp_path / "identity.json").write_text(json.dumps(inputs.digests | {"base and aligned": "another"}))
+    write_identity(tmp_path, "a", inputs.digests | {"base and aligned": "another"})
     assert "not known" in list(estimate(inputs))[-1]
 
 

@@ -1,4 +1,4 @@
-"""Commands that take one point of a run: pick, export."""
+"""Commands that take one point of a run: pick, export, verify."""
 
 from __future__ import annotations
 
@@ -100,3 +100,14 @@ def export(  # noqa: PLR0917
         say(f"{folder} holds the merged checkpoint, with its model card and merge.json.")
     if repo_id:
         say(f"{exporting.push(folder, repo_id, private=private)} has it.")
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An export.", show_default=False)],
+    base: Annotated[str | None, typer.Option(help="Base, where it is not where it was.")] = None,
+    aligned: Annotated[str | None, typer.Option(help="Aligned, likewise.")] = None,
+) -> None:
+    """Check an export against its merge.json and its parents. Example: ama-ray verify merged."""
+    from ama_ray import export as exporting
+
+    exporting.verify(folder, say, base, aligned)

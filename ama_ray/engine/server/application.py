@@ -18,7 +18,7 @@ from ama_ray.checkpoints.merging import generation_config
 from ama_ray.engine import deep_check
 from ama_ray.engine.arguments import check_arguments, check_ranks, engine_arguments, pair_arguments, prepare_processes
 from ama_ray.engine.dtype import resolved
-from ama_ray.engine.server.auth import RequireKey
+from ama_ray.engine.server.clients import for_clients
 from ama_ray.engine.server.openai_app import openai_app, quiet_server
 from ama_ray.engine.server.protocol import Facts
 from ama_ray.errors import UserError, one_line
@@ -135,8 +135,7 @@ class PairServer:
             await control.call("score_targets")
             app = await openai_app(client, arguments["model"], self.names)
             guarded = await guard(Application(app, control, await self._facts(control, client, where)))
-            keyed = guarded.app if settings.key is None else RequireKey(guarded.app, settings.key)
-            server = quiet_server(keyed)
+            server = quiet_server(for_clients(guarded.app, settings.key))
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
             self.listening.listen()  # clients that read the next line need not wait for uvicorn

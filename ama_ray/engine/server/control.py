@@ -140,7 +140,7 @@ class Control:
             self.lease = None
 
     def _check(self, lease: str) -> None:
-        if self.lease is None or not secrets.compare_digest(lease, self.lease):
+        if self.lease is None or not secrets.compare_digest(lease.encode(), self.lease.encode()):
             raise HTTPException(HTTPStatus.CONFLICT, "this lease of the engine has ended")
 
 

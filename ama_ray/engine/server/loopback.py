@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ama_ray.engine.openai_address import OpenAIAddress
-from ama_ray.engine.server.auth import RequireKey
+from ama_ray.engine.server.clients import for_clients
 from ama_ray.engine.server.openai_app import openai_app, quiet_server
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Loopback:
         key = secrets.token_urlsafe(32)
         with socket.create_server(("127.0.0.1", 0)) as listening:
             address = OpenAIAddress(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", MODEL, key)
-            server = quiet_server(RequireKey(self._app, key), lifespan="off")
+            server = quiet_server(for_clients(self._app, key), lifespan="off")
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             try:
                 return await asyncio.to_thread(work, address)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
+from ama_ray.engine.server.limits import Outbox
 from ama_ray.engine.server.point_switch import DialError
 
 if TYPE_CHECKING:
@@ -82,17 +83,19 @@ class PointMiddleware:
         async def replay() -> Message:
             return first.pop() if first else await asyncio.shield(gone)
 
-        token = ASKED.set(name)
+        token, outbox = ASKED.set(name), Outbox(send)
         try:
             at_once = scope["path"] in COUNTING
             async with nullcontext(True) if at_once else self._switch.at(self._points[name], unless=gone) as is_in:
                 if is_in:
-                    await self._app(scope, replay, send)
+                    await self._app(scope, replay, outbox.put)
+            await outbox.sent()
         except DialError as error:
             await _refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; it ends.")(scope, receive, send)
         finally:
             ASKED.reset(token)
             gone.cancel()
+            outbox.close()
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

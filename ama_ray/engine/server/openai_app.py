@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,18 +33,20 @@ async def openai_app(client: Any, model: str, names: Sequence[str]) -> FastAPI:
     return app
 
 
-def quiet_server(app: ASGIApp, **more: Any) -> uvicorn.Server:
-    """A server that says nothing by itself and handles no signals.
+def quiet_server(app: ASGIApp, lifespan: Literal["auto", "off"] = "auto") -> uvicorn.Server:
+    """A server within `limits`, which says nothing by itself and handles no signals.
 
     Its own handlers raise the signal again when it has ended, and vLLM's processes would be left behind.
 
     Args:
         app: What it serves.
-        more: Of uvicorn's configuration.
+        lifespan: Whether the application is told that the server starts and ends.
     """
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1, **more))
+    from ama_ray.engine.server import limits
+
+    server = uvicorn.Server(limits.config(app, lifespan))
     server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
     return server
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ama_ray.engine.server.clients import is_loopback
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ServerSettings:
         Raises:
             UserError: It is taken, or open to others without a key.
         """
-        if self.key is None and not _is_loopback(self.host):
+        if self.key is None and not is_loopback(self.host):
             raise UserError(
                 f"--host {self.host}: beyond loopback an engine needs a key; name the environment variable that holds "
                 "it with --api-key-env."
@@ -45,12 +45,13 @@ class ServerSettings:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # A client whose machine vanished is noticed within a minute, and its lease ends.
+        # A client whose machine vanished, or that reads nothing of what waits, is noticed within a minute.
         for level, option, value in (
             (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
             (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
             (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
             (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
         ):
             listening.setsockopt(level, option, value)
         try:
@@ -59,10 +60,3 @@ class ServerSettings:
             listening.close()
             raise UserError(f"--host {self.host} --port {self.port}: cannot listen there ({error.strerror}).") from None
         return listening
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ama_ray.report.formatting import duration, replies_per_prompt
 from ama_ray.storage.files import known_json
-from ama_ray.storage.names import IDENTITY, SUMMARY
+from ama_ray.storage.identity import checksums, known_identity
+from ama_ray.storage.names import SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,8 +46,8 @@ def provenance(run: StoredRun) -> list[Section]:
     Args:
         run: The run; what its folder lacks is said to be not recorded.
     """
-    summary, identity = known_json(run.folder / SUMMARY), known_json(run.folder / IDENTITY)
-    digests = [(name, digest) for name, digest in identity.items() if name != "study"]
+    summary, identity = known_json(run.folder / SUMMARY), known_identity(run.folder)
+    digests = list(checksums(identity).items())
     return [
         ("Run", list(_run(run, identity))),
         ("Cost", list(_cost(run, summary)) or [("time", _UNKNOWN)]),

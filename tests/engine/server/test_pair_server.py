@@ -258,6 +258,8 @@ def test_two_processes_that_share_the_weights(in_process: OwnProcess, tmp_path: 
     options = ("--dtype", "float32", "--kv-cache-gib", "0.1", "--gpus", "2")
     server = servers.start(ROOT / "base", ROOT / "rsf", tmp_path / "log", *options)
     try:
+        of_a_page = httpx.get(server.url + FACTS, headers={"Origin": "http://other.example"})
+        assert of_a_page.status_code == httpx.codes.FORBIDDEN
         with closing(RemoteEngine([server.url], None)) as engine:
             names = attach(engine)
             ratios = {name: 0.1 * (index + 1) for index, name in enumerate(names)}
