@@ -28,6 +28,7 @@ test: setup lint
 
 test-all: setup lint
 	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist load --hypothesis-profile fuzz tests/test_malformed_files.py -k random
 
 architectures: setup
 	$(BIN)/pytest -n 2 --dist load -m architectures

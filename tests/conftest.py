@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("ama_ray", deadline=None)
 settings.register_profile("quick", deadline=None, max_examples=20)
+settings.register_profile("fuzz", deadline=None, max_examples=5000)
 settings.load_profile("ama_ray")
 
 # Before torch is imported. The tests' models are tiny, and more threads than free cores spin instead of working.

@@ -188,7 +188,7 @@ def test_the_image_is_the_one_that_the_job_asks_for() -> None:
     assert project["requires-python"] == ">=3.11,<3.14"
     assert 11 <= int(image[2]) < 14
     # The lock is made of what pyproject.toml allows.
-    assert f"\nray=={version}\n" in (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert f"\nray=={version} " in (ROOT / "requirements.lock").read_text(encoding="utf-8")
     (install,) = [shlex.split(arguments) for _, arguments in steps() if arguments.startswith("pip install")]
     assert install[-2:] == [".[gpu]", f"ray=={version}"]
     assert "gpu" in project["optional-dependencies"]

@@ -159,6 +159,8 @@ def unpack(file: BinaryIO, folder: Path, size: int) -> None:
                     shutil.copyfileobj(packed, copy)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: what came is not the folder of a run ({one_line(error)}).") from error
+    except OSError as error:  # a place before the archive's begin, a name that is too long, a disk that is full
+        raise UserError(f"{folder}: what came cannot be unpacked ({error.strerror}).") from error
 
 
 def _target(entry: zipfile.ZipInfo, folder: Path) -> Path:

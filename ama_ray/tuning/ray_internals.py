@@ -93,14 +93,17 @@ def why_failed(trial: Any) -> str:
 
 
 def forget_trial(trial: Any) -> None:
-    """Drops what Tune keeps of a trial that has ended.
+    """Drops what Tune keeps of a trial that has ended, once every callback has heard of its end.
 
-    That are averages, extremes and the last values of every number in every result, and a reference into the object
-    store (ray-project/ray#64231).
+    That are averages, extremes and the last values of every number in every result, a reference into the object store
+    (ray-project/ray#64231), the last result, which has a copy of the configuration, and two more of that.
     """
     trial.run_metadata.metric_analysis.clear()
     trial.run_metadata.metric_n_steps.clear()
+    trial.run_metadata.last_result = {"done": True}  # without any, Tune would ask the actor for one
     trial._default_result_or_future = None
+    trial.config.clear()
+    trial.evaluated_params = {}
 
 
 def forget_results(tune_controller: Any) -> None:

@@ -113,7 +113,7 @@ def test_long_names_over_links_write_nothing_outside(tmp_path: Path) -> None:
     """The kind of CVE-2025-4517: a path that is too long to be resolved, behind links of the same archive."""
     long = "/".join(["d" * 247] * 16)
     entries = {f"{long}/l": ("../" * 17).encode(), f"{long}/l/outside": b"bad"}
-    with pytest.raises((UserError, OSError)):
+    with pytest.raises(UserError, match="no plain file"):
         archive.unpack(parcel(entries, {f"{long}/l": stat.S_IFLNK | 0o777}), tmp_path / "here", 1000)
     assert not (tmp_path / "outside").exists()
 

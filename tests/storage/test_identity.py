@@ -67,7 +67,7 @@ def test_files_that_are_cut_off_at_any_byte_are_whole_or_damaged(tmp_path: Path)
 
 def test_a_summary_that_is_cut_off_never_says_that_a_run_has_finished(tmp_path: Path) -> None:
     config = RunConfig.load(ROOT / "run.yaml")
-    content = json.dumps({"ended": "", "interrupted": False, "machine": {"cpu": "x"}}).encode()
+    content = json.dumps({"ended": "", "interrupted": False, "trials": config.trials, "machine": {"cpu": "x"}}).encode()
     (tmp_path / SUMMARY).write_bytes(content)
     assert finished(tmp_path, config.trials, config)
     for end in range(len(content)):

@@ -15,7 +15,21 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
-RUN = {"check", "compare", "export", "extend", "init", "pick", "plan", "report", "resume", "search", "show", "table"}
+RUN = {
+    "check",
+    "compare",
+    "export",
+    "extend",
+    "init",
+    "pick",
+    "plan",
+    "report",
+    "resume",
+    "search",
+    "show",
+    "table",
+    "verify",
+}
 """The commands that tests/integration/test_docs_run.py runs as they stand; `extend` with two trials more instead of
 forty, `init` with answers."""
 

@@ -117,7 +117,7 @@ class Run:
         if error:
             self.recorder.on_trial_error(0, [], TuneTrial(config, error=RuntimeError("no")))
         else:
-            self.recorder.on_trial_complete(0, [], TuneTrial(config, result))
+            self.recorder.on_trial_complete(0, [], TuneTrial(dict(config), result))
 
 
 def run_to_the_end(run: Run, lost: int | None = None) -> None:

@@ -21,6 +21,7 @@ class TuneTrial:
             metric_analysis={"tax": {"max": 1.0}}, metric_n_steps={"tax": {"5": [1.0]}}
         )
     )
+    evaluated_params: dict[str, Any] = field(default_factory=dict)
     _default_result_or_future: Any = "a reference into the object store"
 
     @property

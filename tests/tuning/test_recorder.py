@@ -93,8 +93,12 @@ def test_every_finished_trial_is_on_disk_at_once(tmp_path: Path) -> None:
 
 
 def test_tune_keeps_nothing_that_grows_with_the_results(tmp_path: Path) -> None:
-    trial = complete(0)
-    Recorder(new_run(tmp_path), lambda trial: None).on_trial_complete(0, [], trial)
+    trial, recorder = complete(0), Recorder(new_run(tmp_path), lambda trial: None)
+    recorder.on_trial_complete(0, [], trial)
+    assert trial.config["ratios"]  # callbacks that come after may want it
+    recorder.on_trial_complete(0, [], complete(1))
+    assert not trial.config
+    assert trial.run_metadata.last_result == {"done": True}
     assert not trial.run_metadata.metric_analysis
     assert not trial.run_metadata.metric_n_steps
     assert trial._default_result_or_future is None

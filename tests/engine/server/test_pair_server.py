@@ -119,6 +119,13 @@ def test_a_search_has_the_scores_of_an_engine_in_process(
         each["items"] = 40
     lines: list[str] = []
     run = ama_ray.search(progress=lines.append, **fields)
+    # The key is in the environment of both, and nowhere else: no file of the run or of a process, no command line.
+    written = [each for each in tmp_path.rglob("*") if each.is_file()] + [server.log]
+    assert len(written) > 20
+    assert not [each for each in written if KEY.encode() in each.read_bytes()]
+    assert not [each for each in lines if KEY in each]
+    running = (each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"]))
+    assert not [line for line in running if KEY in " ".join(line)]
     (checked,) = (line for line in lines if line.startswith("deep check passed: "))
     assert "32 of 32 prompts" in checked
     inputs = Inputs.open(run.config)
