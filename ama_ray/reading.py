@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
 
 LIMIT = 2**28
 """Bytes of a file that is read as a whole. The largest `tokenizer.json` that is known has an eighth of it."""
@@ -19,7 +18,7 @@ DEEPEST = 64
 """Levels of JSON in each other. What goes through a value level by level may take a few frames of Python for each."""
 
 
-def open_regular(path: Path, limit: int | None = LIMIT) -> BinaryIO:
+def open_regular(path: Path, limit: int | None = LIMIT) -> io.BufferedReader:
     """Opens a regular file for bytes. What a link leads to counts, and nothing waits for the other end of a pipe.
 
     Args:

@@ -170,7 +170,7 @@ def _target(entry: zipfile.ZipInfo, folder: Path) -> Path:
         ValueError: That would be outside of the folder, or the entry is no regular file.
     """
     name, mode = PurePosixPath(entry.filename), entry.external_attr >> 16
-    plain = not entry.is_dir() and (stat.S_ISREG(mode) or not stat.S_IFMT(mode))
+    plain = entry.filename and not entry.is_dir() and (stat.S_ISREG(mode) or not stat.S_IFMT(mode))
     if not plain or name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
         raise ValueError(f"it holds {entry.filename!r}, which is no plain file below the folder of a run")
     target = folder / name

@@ -168,6 +168,6 @@ class ReplyStore:
                 found[number] = (*found.get(number, ()), KeptReply(str(line["prompt"]), str(line["reply"])))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
             raise UserError(f"{self.path}: not a readable file of replies ({error}); remove it.") from None
         return found

@@ -91,7 +91,7 @@ def parcel(entries: dict[str, bytes], modes: dict[str, int] | None = None) -> io
     return file
 
 
-OUTSIDE = ["../outside", "/tmp/ama-ray-outside", "items/../../outside", "..", "items\\..\\..\\outside", "items/"]
+OUTSIDE = ["", "../outside", "/tmp/ama-ray-outside", "items/../../outside", "..", "items\\..\\..\\outside", "items/"]
 SPECIAL = {"a link": stat.S_IFLNK, "a fifo": stat.S_IFIFO, "a device": stat.S_IFBLK, "a folder": stat.S_IFDIR}
 
 

@@ -18,7 +18,8 @@ def test_replies_return_as_they_were_and_replace_earlier_ones(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["replies.jsonl"]
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "replies.jsonl").write_text('{"trial": 1}\n')
+@pytest.mark.parametrize("line", ['{"trial": 1}', '{"trial": 1e999, "prompt": "a", "reply": "b"}'])
+def test_a_damaged_file_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "replies.jsonl").write_text(f"{line}\n")
     with pytest.raises(UserError, match=r"replies\.jsonl"):
         ReplyStore(tmp_path / "replies.jsonl").read()
