@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import torch
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ def load(
 def free_bytes(device: torch.device) -> int:
     """What such a model may take where the live one is."""
     if device.type == "cpu":
+        import psutil  # a GPU is tried with PyTorch alone
+
         return int(psutil.virtual_memory().available)
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
