@@ -75,12 +75,12 @@ def complain(line: str) -> None:
 
 
 def show_front(run: StoredRun) -> None:
-    """Prints the front as a table and a sentence."""
+    """Prints the front as a table, and what the run won."""
     from ama_ray.report.text.front_table import front_table
-    from ama_ray.report.text.summary import sentence
+    from ama_ray.report.text.summary import gist
 
     console.print(front_table(run))
-    say(sentence(run))
+    say(gist(run))
 
 
 def least_rewards(values: list[str]) -> float | dict[str, float] | None:

@@ -159,6 +159,6 @@ def _config(folder: Path, threads: int, replies: int, trials: int = 40) -> RunCo
     for probe in fields["tax"]:
         # The larger half, which is for the report in the bundled run.
         probe["file"], probe["report_file"] = probe["report_file"], probe["file"]
-    fields |= {"trials": trials, "early_stopping": False, "out": str(folder / "out")}
+    fields |= {"trials": trials, "unclear_trade": "go-on", "early_stopping": False, "out": str(folder / "out")}
     fields["engine"]["cpus"] = threads
     return RunConfig.parse(fields, "benchmark")

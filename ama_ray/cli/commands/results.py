@@ -26,7 +26,7 @@ def show(
     from ama_ray.report.json_fields import front_fields
     from ama_ray.report.text.front_table import by_column, front_table
     from ama_ray.report.text.latex import front_latex
-    from ama_ray.report.text.summary import sentence
+    from ama_ray.report.text.summary import gist
     from ama_ray.run import StoredRun
     from ama_ray.storage.records import write_trials
 
@@ -45,7 +45,7 @@ def show(
         print_json(front_fields(stored, front))
         return
     console.print(front_table(stored, front))
-    say(sentence(stored))
+    say(gist(stored))
 
 
 def compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,13 @@ def next_steps(run: StoredRun) -> list[tuple[str, str]]:
         run: It has ended. Where base and aligned did not differ beyond error, more items are next; where there is no
             front, its log; else its page, and its knee.
     """
-    folder = shlex.quote(str(run.folder))
+    where = os.path.relpath(run.folder)
+    folder = shlex.quote(str(run.folder) if where.startswith("..") else where)
     if run.stopping_test:
         return [(f"ama-ray plan {folder}", "how many items would show a difference")]
     if not run.pareto.front:
-        return [(str(run.folder / LOG), "why trials failed")]
-    page = (str(run.folder / REPORT), "everything, to open in a browser")
+        return [(f"{folder}/{LOG}", "why trials failed")]
+    page = (f"{folder}/{REPORT}", "everything, to open in a browser")
     more = (f"ama-ray extend {folder} --trials +{run.config.trials}", "go on searching")
     if run.pareto.no_trade:
         return [page, more]

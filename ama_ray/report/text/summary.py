@@ -31,20 +31,28 @@ def sentence(run: StoredRun) -> str:
     return " ".join(part for part in (used_test_data(run), _told(run)) if part)
 
 
-def _told(run: StoredRun) -> str:
+def gist(run: StoredRun) -> str:
+    """The first words of `sentence`: without the hypervolumes and the notes, which stand below the table of a front."""
     pareto = run.pareto
     if pareto.left_out and not pareto.front:
-        return f"{pareto.no_front}. {split_note(pareto)} {PLUS_MINUS}"
+        return f"{pareto.no_front}."
     if not pareto.front:
         failed = [trial for trial in run.trials if trial.state == "failed"]
         why = f"; the last of {len(failed)} failures: {failed[-1].reason}" if failed else ""
         return f"No trial is complete{why}."
-    told = _Told(run)
     if run.stopping_test:
         return f"The search ended after {len(run.searched)} trials: {ending(run.stopping_test, run)}."
-    said = told.no_trade() if pareto.no_trade else told.trade()
-    parts = [said, conditions(pareto), cut_off_note(pareto), split_note(pareto), brackets(run), PLUS_MINUS]
-    return " ".join(part for part in parts if part)
+    return _Told(run).no_trade() if pareto.no_trade else _Told(run).trade()
+
+
+def _told(run: StoredRun) -> str:
+    pareto = run.pareto
+    if not pareto.front:
+        return f"{gist(run)} {split_note(pareto)} {PLUS_MINUS}" if pareto.left_out else gist(run)
+    if run.stopping_test:
+        return gist(run)
+    notes = [conditions(pareto), cut_off_note(pareto), split_note(pareto), brackets(run), PLUS_MINUS]
+    return " ".join(filter(None, [gist(run), "" if pareto.no_trade else volumes(run), *notes]))
 
 
 def told_of_knee(run: StoredRun) -> str:
@@ -75,8 +83,8 @@ class _Told:
     def trade(self) -> str:
         knee = self.pareto.pick("knee")
         if self.pareto.trade.above_line(knee) <= 0:
-            return f"No averaging found is above the straight line from base to aligned. {volumes(self.run)}"
-        return f"{self.of_knee()} {volumes(self.run)}"
+            return "No averaging found is above the straight line from base to aligned."
+        return self.of_knee()
 
     def of_knee(self) -> str:
         knee, base, aligned = self.pareto.pick("knee"), self.pareto.base, self.pareto.aligned

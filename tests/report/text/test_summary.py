@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ama_ray.report.text.summary import sentence
+from ama_ray.report.text.summary import gist, sentence
 from ama_ray.scores.trial import Trial
 from tests.support.runs import run_of
 from tests.support.trials import scores
@@ -27,6 +27,15 @@ def test_it_tells_the_knee_and_the_best_uniform_point() -> None:
         "tax (ratio 0.3) keeps 81% (3.28 ± 0.04) at 12% of its tax (0.030 ± 0.002). Hypervolume"
     )
     assert told.endswith("± is one standard error.")
+
+
+def test_the_gist_is_how_the_sentence_begins_and_has_no_notes() -> None:
+    failed = [Trial(11, "failed", "sampler", {"a": 0.1, "b": 0.2}, reason="oom")]
+    no_trade = [BASE, trial(10, -1.0, 0.258, 1.0)]
+    for trials in ([BASE, ALIGNED, trial(41, 3.98, 0.031)], [BASE, ALIGNED, trial(5, 0.0, 0.2)], no_trade, failed):
+        run = run_of(trials)
+        assert sentence(run).startswith(gist(run))
+        assert not {"Hypervolume", "standard error"} & set(gist(run).split())
 
 
 def test_a_knee_that_is_uniform_is_called_so() -> None:
