@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -19,6 +19,7 @@ from unittest import mock
 import numpy as np
 
 from ama_ray.config import RunConfig
+from ama_ray.evaluation.commands import Commands
 from ama_ray.evaluation.evaluation import Answers, Evaluation, Measured
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
@@ -201,12 +202,14 @@ class Sleep:
         rewards: The number of items by reward.
         probes: The number of items by probe.
         seconds: How long to sleep.
+        commands: None.
     """
 
     requests: tuple[Any, ...]
     rewards: Mapping[str, int]
     probes: Mapping[str, int]
     seconds: float
+    commands: Commands = field(default_factory=Commands)
 
     @classmethod
     def like(cls, evaluation: Evaluation, seconds: float) -> Sleep:
