@@ -44,6 +44,13 @@ _MAMBA: dict[str, Any] = {
 }
 _SLIDING: dict[str, Any] = {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 16}
 _FEW_EXPERTS: dict[str, Any] = {"num_local_experts": 4, "num_experts_per_tok": 2}
+LLAMA_4: dict[str, Any] = {
+    "intermediate_size_mlp": 96,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 1,
+    "interleave_moe_layer_step": 2,
+    "attention_chunk_size": 64,
+}
 _CONVOLUTION: dict[str, Any] = {
     "layer_types": ["conv", "full_attention"] * 2,
     # transformers knows these families without the following.
@@ -191,14 +198,7 @@ FAMILIES = {
     ),
     "Llama 4": Family(
         "llama4_text",
-        _PLAIN
-        | {
-            "intermediate_size_mlp": 96,
-            "num_local_experts": 4,
-            "num_experts_per_tok": 1,
-            "interleave_moe_layer_step": 2,
-            "attention_chunk_size": 64,
-        },
+        _PLAIN | LLAMA_4,
     ),
     "MiniMax-M2": Family(
         "minimax_m2",

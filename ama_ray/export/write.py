@@ -96,7 +96,7 @@ def write(pair: Pair, merge: MergeFile, out: Path) -> None:
             _compare(_weights(merge.files), _weights(files), merge.made_with)
         merge = merge.model_copy(update={"files": files})
         merge.save(folder / NAME)
-        model_card(merge, why_not).save(folder / "README.md")
+        model_card(merge, why_not).save(folder / CARD)
 
 
 def digests(folder: Path) -> dict[str, str]:

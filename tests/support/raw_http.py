@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-import uvicorn
-
 from ama_ray.config import EngineSettings
-from ama_ray.engine.server import limits
 from ama_ray.engine.server.clients import for_clients
+from ama_ray.engine.server.openai_app import quiet_server
 from ama_ray.engine.server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -29,8 +27,7 @@ def served(app: ASGIApp, key: str | None = None) -> Iterator[int]:
     """Serves in a thread, as the commands do; gives the port."""
     listening = ServerSettings(EngineSettings(), port=0, key=key).listen()
     listening.listen()
-    server = uvicorn.Server(limits.config(for_clients(app, key)))
-    server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
+    server = quiet_server(for_clients(app, key))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
     thread.start()
     try:

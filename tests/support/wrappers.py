@@ -9,6 +9,7 @@ import torch
 import transformers
 
 from testing.checkpoints import VOCABULARY, word_tokenizer
+from testing.families import LLAMA_4
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,14 +84,7 @@ WRAPPERS: dict[str, dict[str, Any]] = {
         "image_token_id": 292,
     },
     "llama4": {
-        "text_config": _TEXT
-        | {
-            "intermediate_size_mlp": 96,
-            "num_local_experts": 4,
-            "num_experts_per_tok": 1,
-            "interleave_moe_layer_step": 2,
-            "attention_chunk_size": 64,
-        },
+        "text_config": _TEXT | LLAMA_4,
         "vision_config": _VISION
         | {
             "image_size": 28,
