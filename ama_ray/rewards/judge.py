@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from ama_ray.config.rewards import Judge
 from ama_ray.rewards.base import PreparedReward, RewardKind, Scored
 from ama_ray.rewards.chat import as_text
-from ama_ray.rewards.judge_client import SAMPLE, STAND_IN, JudgeClient, stand_in
+from ama_ray.rewards.judge_client import SAMPLE, STAND_IN, TRIED, JudgeClient, stand_in
 from ama_ray.rewards.rubric import MARK, fill
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class JudgeScores(PreparedReward):
         """
         for row in self.rows:
             self._question(row, "")
-        self.judge.check(self._question(self.rows[0], STAND_IN))
+        self.judge.check([self._question(row, STAND_IN) for row in self.rows[:TRIED]])
 
     def findings(self) -> str:
         """How far the judge agrees with itself, on replies that stand in for a model's."""

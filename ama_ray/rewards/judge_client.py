@@ -28,12 +28,18 @@ MOST_MISSING = 0.1
 """Share of verdicts that may be missing: of those of few judges that work at all more are."""
 SAMPLE = 20
 """Replies on which `ama-ray check` has a judge agree with itself."""
+TRIED = 3
+"""Questions of which a judge has to answer one with a mark, before anything starts."""
 STAND_IN = "Yes."
 """A reply, before there is a model to reply."""
 NO_KEY = "none"
 """Sent in place of a key, which the client insists on."""
 FREE = {"prompt": 0, "completion": 0}
 """Tokens spent on a verdict that was known."""
+
+
+class MissingMarksError(ScorerError):
+    """A judge answered, and gave no mark to too many questions."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,11 @@ class JudgeClient:
         """For errors."""
         return f"the judge {self.settings.model} at {self.settings.url}"
 
-    def check(self, question: str) -> None:
-        """Asks the server whether it is there and has the model, and once for a mark.
+    def check(self, questions: Sequence[str]) -> None:
+        """Asks the server whether it is there and has the model, and for a mark.
+
+        Args:
+            questions: To ask one after the other, until one has a mark.
 
         Raises:
             UserError: It is not, gives none, or the key or the cache folder cannot be used.
@@ -100,11 +109,20 @@ class JudgeClient:
             raise UserError(f"{str(error).removesuffix('.')}.") from None
         except Exception as error:
             raise UserError(f"{self._trouble(error)}; check judge.url and that the server runs.") from None
-        if not self.dialect.settled:
+        refusal: ScorerError | None = None
+        for question in questions:
+            if self.dialect.settled:
+                return
+            # A form in which this judge refuses one question may be right for the next.
+            self.dialect.start_again()
             try:
                 self.ask([question], cached=False)
+            except MissingMarksError as error:
+                refusal = error
             except ScorerError as error:
-                raise UserError(f"{error}; it was asked for one mark, to see whether it gives any.") from None
+                raise UserError(f"{error}; it was asked for a mark, to see whether it gives any.") from None
+        if refusal and not self.dialect.settled:
+            raise UserError(f"{refusal}; prompts tried to see whether it gives marks: {len(questions)}.")
 
     def ask(self, questions: Sequence[str], *, cached: bool = True) -> Verdicts:
         """Asks all questions, as many at a time as the settings allow; equal ones once.
@@ -114,7 +132,8 @@ class JudgeClient:
             cached: Whether a verdict that is known counts.
 
         Raises:
-            ScorerError: The judge cannot be reached, or gave no mark to more than `MOST_MISSING` of them; one line.
+            MissingMarksError: The judge gave no mark to more than `MOST_MISSING` of them; one line.
+            ScorerError: It cannot be reached; one line.
         """
         unique = list(dict.fromkeys(questions))
         try:
@@ -127,7 +146,7 @@ class JudgeClient:
             raise ScorerError(self._trouble(error)) from error
         missing = [verdict for verdict in verdicts.values() if verdict.number is None]
         if len(missing) > MOST_MISSING * len(verdicts):
-            raise ScorerError(
+            raise MissingMarksError(
                 f"{self.name} gave no number from {self.low:g} to {self.high:g} for {len(missing)} of {len(verdicts)} "
                 f"questions; it answered {missing[0].said}"
             )

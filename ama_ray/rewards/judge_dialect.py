@@ -92,6 +92,11 @@ class Dialect:
         self.version += 1
         return True
 
+    def start_again(self) -> None:
+        """Goes back to the first form, and keeps what the server refuses."""
+        self.form = FORMS[0]
+        self.version += 1
+
     def _sends(self, name: str) -> bool:
         return name not in self.left_out
 

@@ -14,7 +14,7 @@ from ama_ray.config.rewards import Judge
 from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError
 from ama_ray.rewards.chat import as_text
 from ama_ray.rewards.function import FunctionScores, read_function
-from ama_ray.rewards.judge_client import SAMPLE, STAND_IN, JudgeClient
+from ama_ray.rewards.judge_client import SAMPLE, STAND_IN, TRIED, JudgeClient
 from ama_ray.rewards.rubric import FIRST, PAIR, SECOND, fill
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class PairwiseJudgeScores(PreparedReward):
         """
         for row in self.rows:
             self._questions(row, "")
-        self.judge.check(self._questions(self.rows[0], STAND_IN)[0])
+        self.judge.check([self._questions(row, STAND_IN)[0] for row in self.rows[:TRIED]])
 
     def findings(self) -> str:
         """How far the judge agrees with itself, on pairs of a reference and a reply that stands in for a model's."""

@@ -91,6 +91,29 @@ def test_a_judge_that_gives_no_marks_at_all_is_refused_before_anything_starts(tm
         read(tmp_path, server.url)
 
 
+def test_a_judge_that_refuses_one_prompt_is_asked_about_another(tmp_path: Path) -> None:
+    """In the first form again, whatever was tried on the one that it refuses."""
+    rows = [{"prompt": f"{number}"} for number in range(20)]
+    with serving(lambda question: "6") as server:
+        first = read(tmp_path, server.url, rows=rows).rows[0].fields["prompt"]
+        server.answer = lambda question: "I cannot rate this" if question.startswith(f"{first}>") else "6"
+        server.bodies.clear()
+        reward = read(tmp_path, server.url, rows=rows)
+        assert server.bodies[0]["messages"][0]["content"].startswith(f"{first}>")
+        assert "response_format" in server.bodies[-1]
+        scored = reward.score(said([["x"]] * len(reward.rows)))
+    assert scored.missing == 1
+    assert "response_format" in server.bodies[-1]
+
+
+def test_a_judge_that_refuses_every_prompt_is_refused_after_a_few(tmp_path: Path) -> None:
+    rows = [{"prompt": f"{number}"} for number in range(20)]
+    words = r"it answered 'no' .* prompts tried to see whether it gives marks: 3\.$"
+    with serving(lambda question: "no") as server, pytest.raises(UserError, match=words):
+        read(tmp_path, server.url, rows=rows)
+    assert len({body["messages"][0]["content"] for body in server.bodies}) == 3
+
+
 def test_a_mark_that_is_missing_is_asked_for_again_and_then_left_out(tmp_path: Path) -> None:
     rows = [{"prompt": f"{number}"} for number in range(20)]
     with serving(lambda question: "3" if question.startswith("1>") else "9" if question == "7>x" else "6") as server:
