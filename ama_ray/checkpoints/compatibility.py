@@ -18,16 +18,23 @@ if TYPE_CHECKING:
     from ama_ray.checkpoints.checkpoint import Checkpoint
 
 _NO_PART_IN_COMPUTATION = {
-    *("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "unsloth_version", "unsloth_fixed"),
+    *("transformers_version", "torch_dtype", "dtype", "use_cache", "cache_implementation", "transformers.js_config"),
     *("initializer_range", "attention_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout"),
     *("gradient_checkpointing", "output_attentions", "output_hidden_states", "output_router_logits", "return_dict"),
+    *("gradient_checkpointing_kwargs", "neftune_noise_alpha", "keys_to_ignore_at_inference", "ep_size"),
     *("tokenizer_class", "auto_map", "torchscript", "chunk_size_feed_forward", "pretraining_tp", "problem_type"),
-    *("_attn_implementation_autoset", "_attn_implementation", "attn_implementation", "_attn_implementation_internal"),
+    *("attn_implementation", "use_flash_attn", "flash_attn", "use_bfloat16", "tf_legacy_loss"),
+    *("model_max_length", "tokenizer_model_max_length", "padding_side", "tokenizer_padding_side", "prefix"),
+    *("sep_token_id", "decoder_start_token_id"),
     *("num_labels", "id2label", "label2id", "finetuning_task", "task_specific_params", "layerdrop"),
-    *("router_aux_loss_coef", "router_jitter_noise", "summary_type", "summary_use_proj", "summary_activation"),
+    *("router_aux_loss_coef", "router_jitter_noise", "router_z_loss_coef", "aux_loss_alpha", "seq_aux"),
+    "max_window_layers",  # which layers have a window is in layer_types
+    *("summary_type", "summary_use_proj", "summary_activation"),
     *("summary_proj_to_labels", "summary_first_dropout", "classifier_dropout", "classifier_dropout_prob"),
 }
 """Fields that say how a model was trained, is loaded, or is used for another task."""
+_MARKS = ("_name_or_path", "_commit_hash", "_attn_implementation", "_flash_attn", "unsloth_")
+"""How fields begin that programs leave for themselves: `unsloth_fixed`, `_attn_implementation_autoset`."""
 _ALIGNED_IS_USED = {
     *("bos_token_id", "pad_token_id", "max_position_embeddings"),
     *("num_nextn_predict_layers", "mtp_num_hidden_layers"),  # of layers that do not run in a search
@@ -39,6 +46,8 @@ _SYNONYMS = {"swish": "silu"}
 
 def compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Iterator[str]:
     """Refuses configurations that compute differently; yields what else differs, one sentence each."""
+    from transformers import CONFIG_MAPPING
+
     base, aligned = configs
     names = f"{folders[0]} and {folders[1]}"
     if is_wrapper(base) != is_wrapper(aligned):
@@ -50,7 +59,9 @@ def compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Itera
                 f"{names}: {field} in config.json differs ({base.get(field)}, {aligned.get(field)}); "
                 "only two checkpoints of one architecture can be averaged."
             )
-    for field, ours, theirs in _differences(base, aligned):
+    # Then what the class has is there on both sides, with its defaults.
+    is_known = base.get("model_type") in CONFIG_MAPPING
+    for field, ours, theirs in _differences(base, aligned, is_known=is_known):
         name = field.rpartition(".")[2]
         if name in _SAID_ELSEWHERE:
             continue
@@ -62,13 +73,24 @@ def compare_configs(folders: list[Path], configs: list[dict[str, Any]]) -> Itera
         yield f"config.json: {field} differs (base {ours!r}, aligned {theirs!r}); aligned's is used."
 
 
-def _differences(base: dict[str, Any], aligned: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+def _differences(
+    base: dict[str, Any], aligned: dict[str, Any], prefix: str = "", *, is_known: bool
+) -> Iterator[tuple[str, Any, Any]]:
     for key in sorted((base.keys() | aligned.keys()) - _NO_PART_IN_COMPUTATION, key=str):
+        if str(key).startswith(_MARKS):
+            continue
         ours, theirs = base.get(key), aligned.get(key)
         if isinstance(ours, dict) and isinstance(theirs, dict):
-            yield from _differences(ours, theirs, f"{prefix}{key}.")
-        elif _plain(ours) != _plain(theirs):
+            yield from _differences(ours, theirs, f"{prefix}{key}.", is_known=is_known)
+        elif _plain(ours) != _plain(theirs) and not (
+            is_known and (key in base) != (key in aligned) and _is_off(ours) and _is_off(theirs)
+        ):
             yield prefix + key, ours, theirs
+
+
+def _is_off(value: Any) -> bool:
+    """Whether a field that no class knows says what leaving it out says: `use_mrope: false` of a model without it."""
+    return value is None or value is False or value in ("", [], {})
 
 
 def _plain(value: Any) -> Any:

@@ -48,11 +48,43 @@ def told(tmp_path: Path) -> Told:
         {"hidden_act": "swish"},
         {"num_labels": 1},
         {"id2label": {"0": "good", "1": "bad", "2": "neither"}},
+        {"output_hidden_states": True},
+        {"return_dict": False},
+        {"torchscript": True},
+        {"chunk_size_feed_forward": 4},
+        {"use_cache": False},
+        {"cache_implementation": "hybrid"},
+        {"task_specific_params": {"a": 1}},
+        {"transformers.js_config": {"dtype": "fp16"}},
+        {"_flash_attn_2_enabled": True},
+        {"use_flash_attn": True},
+        {"_commit_hash": "0"},
+        {"unsloth_version": "2025.1"},
+        {"model_max_length": 4096},
+        {"padding_side": "left"},
+        {"gradient_checkpointing_kwargs": {"use_reentrant": False}},
+        {"neftune_noise_alpha": 5},
+        {"max_window_layers": 28},
+        {"router_aux_loss_coef": 0.1},
+        {"use_mrope": False},
+        {"ends_of_another_version": []},
+        {"rope_parameters": {"rope_theta": 10000.0, "rope_type": "default", "factor_of_another_version": None}},
     ],
     ids=lambda fields: next(iter(fields)),
 )
 def test_fields_that_compute_nothing_are_no_difference(fields: dict[str, Any], told: Told) -> None:
     assert told(fields) == []
+
+
+@pytest.mark.parametrize("value", [True, 0, 0.0, 1, "yes", [1], {"a": 1}])
+def test_a_field_that_no_class_knows_is_a_difference_where_it_says_something(value: Any, told: Told) -> None:
+    with pytest.raises(UserError, match=r"use_mrope in config\.json differs"):
+        told({"use_mrope": value})
+
+
+def test_of_a_class_that_transformers_does_not_have_no_default_is_known(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"qkv_bias in config\.json differs \(None, False\)"):
+        list(compare_configs([tmp_path, tmp_path], [{"model_type": "own"}, {"model_type": "own", "qkv_bias": False}]))
 
 
 def test_an_activation_of_another_name_computes_differently(told: Told) -> None:
