@@ -1,7 +1,8 @@
-"""Whether a checkpoint has all tensors of its architecture, by transformers' own class, built without memory."""
+"""Whether a checkpoint has the tensors of its architecture, by transformers' own class, built without memory."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,29 @@ from ama_ray.errors import UserError
 if TYPE_CHECKING:
     from ama_ray.checkpoints.checkpoint import Checkpoint
 
+_OTHER_HEADS = re.compile(r"(score|classifier|value_head|reward_head|regression_head)\.")
+"""How the tensors of heads begin that language models are given for rewards and for values."""
+
 
 def check_complete(checkpoint: Checkpoint) -> None:
     """Refuses a checkpoint without a tensor that its architecture needs: an engine would compute with what lies there.
 
-    A tensor that may be stored under a name that transformers does not write is not missed: there is one left over of
-    its shape.
+    So is one with the head of another task, at which vLLM does not start. A tensor that may be stored under a name that
+    transformers does not write is not missed: there is one left over of its shape.
 
     Args:
         checkpoint: With whole weights, of an architecture that transformers may know or not.
 
     Raises:
-        UserError: It lacks some; names the first.
+        UserError: It lacks some, or has such a head; names the first.
     """
     needed = _parameters(checkpoint.config)
+    architecture = (checkpoint.config.get("architectures") or [""])[0]
+    if needed and (head := next((n for n in checkpoint.tensors if _OTHER_HEADS.match(n) and n not in needed), "")):
+        raise UserError(
+            f"{checkpoint.folder}: {head} is of a head for rewards or values, and {architecture} has none; load it as "
+            f"{architecture}, which leaves the head out, and save it again with save_pretrained."
+        )
     stored = {unwrapped(name): shape for name, shape in checkpoint.shapes.items()}
     missing = [name for name in needed if unwrapped(name) not in stored]
     if not missing:
@@ -36,8 +46,8 @@ def check_complete(checkpoint: Checkpoint) -> None:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         raise UserError(
             f"{checkpoint.folder}: {lost[0]}{more} {'are' if more else 'is'} not there, and "
-            f"{checkpoint.config['architectures'][0]} needs {'them' if more else 'it'}; copy or download the "
-            "checkpoint again, or save it again with save_pretrained."
+            f"{architecture} needs {'them' if more else 'it'}; copy or download the checkpoint again, or save it again "
+            "with save_pretrained."
         )
 
 

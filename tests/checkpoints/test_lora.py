@@ -155,6 +155,8 @@ ORPHAN = "base_model.model.model.layers.0.self_attn.k_proj.base_layer.weight"
         (settings(peft_type="IA3"), "peft_type: IA3 is more than"),
         (settings(bias="all"), "bias: all is more than"),
         (settings(init_lora_weights="pissa"), "init_lora_weights: pissa is more than"),
+        (settings(init_lora_weights="olora"), "init_lora_weights: olora is more than"),
+        (settings(trainable_token_indices=[5]), r"trainable_token_indices: \[5\] is more than"),
         (lambda folder: (folder / WEIGHTS).rename(folder / "adapter_model.bin"), "adapter_model.safetensors: missing"),
         (lambda folder: (folder / WEIGHTS).write_bytes(b"no"), "truncated or damaged"),
         (lambda folder: (folder / CONFIG).write_text("{"), "adapter_config.json: not valid JSON"),

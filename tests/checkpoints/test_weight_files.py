@@ -70,6 +70,14 @@ def test_a_stored_buffer_that_every_model_computes_is_left_out(tmp_path: Path) -
     assert set(Pair.open(str(base), str(aligned)).names) == stored(aligned).keys()
 
 
+@pytest.mark.parametrize("name", [SINGLE, "config.json", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_named(name: str, tmp_path: Path) -> None:
+    base, aligned = make_pair(tmp_path, layers=1)
+    write(aligned / name, f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n")
+    with pytest.raises(UserError, match=rf"^{aligned / name}: .*copy or download it again\.$"):
+        Pair.open(str(base), str(aligned))
+
+
 LEFT = {
     "model_world_size_2_rank_0.pt": "python -m verl.model_merger merge --backend fsdp --local_dir {} --target_dir NEW",
     "dist_ckpt/x": "python -m verl.model_merger merge --backend megatron --local_dir {} --target_dir NEW",

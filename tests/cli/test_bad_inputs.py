@@ -264,6 +264,14 @@ def test_the_case_is_sound_before_it_is_spoilt(case: Case, monkeypatch: pytest.M
     assert check(monkeypatch, write(case)) == 0
 
 
+def test_paths_may_have_spaces_and_letters_of_any_script(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, to in (("base", "die Bäse модель"), ("prompts.jsonl", "mes prömpts.jsonl")):
+        (case.folder / name).rename(case.folder / to)
+    case.fields["base"] = "./die Bäse модель"
+    case.reward["prompts"] = {"file": "mes prömpts.jsonl"}
+    assert check(monkeypatch, write(case)) == 0
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_one_sentence_and_exit_code_2(
     name: str, case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

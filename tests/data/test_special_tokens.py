@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tokenizers import processors
 
+from ama_ray.config import Chat
 from ama_ray.data.prompting import Prompting
 from ama_ray.data.rows import Row
 from testing.checkpoints import word_tokenizer
@@ -36,6 +37,14 @@ def test_a_prompt_has_one_beginning_and_no_end(pattern: str, prompt: str) -> Non
 @pytest.mark.parametrize("pattern", ["<s> $A", "<s> $A </s>"])
 def test_a_context_goes_on_with_its_continuation(pattern: str) -> None:
     assert Prompting(adding(pattern)).pair("w5 w6", " w7 w8", ROW) == ((BOS, 5, 6), (7, 8))
+
+
+@pytest.mark.parametrize("pattern", ["$A", "<s> $A", "<s> $A </s>"])
+def test_a_chat_template_that_writes_the_beginning_writes_the_only_one(pattern: str) -> None:
+    tokenizer = adding(pattern)
+    tokenizer.chat_template = "{{ bos_token }}{% for message in messages %} {{ message['content'] }}{% endfor %}"
+    asked = Prompting(tokenizer, Chat(chat=True)).tokens([{"role": "user", "content": "w5 w6"}], ROW)
+    assert asked == (BOS, 5, 6)
 
 
 def test_without_a_beginning_token_none_is_made_up() -> None:

@@ -22,6 +22,7 @@ from tests.support.probe_items import ANSWER, CHOICE, KINDS, Fields, TextTokeniz
         ("choice", CHOICE | {"gold": 2}, "the field 'gold' must be an index from 0 to 1, not 2"),
         ("choice", CHOICE | {"gold": -1}, "the field 'gold' must be an index from 0 to 1, not -1"),
         ("choice", CHOICE | {"gold": True}, "the field 'gold' must be an index from 0 to 1, not True"),
+        ("choice", CHOICE | {"gold": float("nan")}, "the field 'gold' must be an index from 0 to 1, not nan"),
         ("choice", CHOICE | {"gold": "0"}, "the field 'gold' must be an index from 0 to 1, not '0'"),
         ("choice", {"prompts": ["q", "r"], "gold": 0}, "the field 'continuation' is missing"),
         ("choice", {"prompts": ["q"], "continuation": "c", "gold": 0}, "the field 'prompts' must be a list of two"),
