@@ -186,3 +186,16 @@ def test_the_table_of_families_is_what_is_tried() -> None:
         family = FAMILIES[name]
         expected = f"refused: {family.refusal}" if family.refusal else "exact"
         assert result == expected + (", where torchvision is installed" if family.needs_torchvision else "")
+
+
+def test_every_case_has_a_test_that_is_there() -> None:
+    text = (ROOT / "docs" / "cases.md").read_text(encoding="utf-8")
+    _, _, *rows = re.findall(r"^\|.*$", text, re.MULTILINE)
+    assert len(rows) > 40
+    for row in rows:
+        tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row.split("|")[-2])
+        assert tests, row
+        for file, test in tests:
+            assert re.search(rf"^def {test}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), (
+                f"{file}::{test}"
+            )
