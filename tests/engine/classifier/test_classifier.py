@@ -13,7 +13,7 @@ from ama_ray.engine.classifier.process import OwnProcess, _running
 from ama_ray.engine.requests import Generation
 from ama_ray.rewards.base import ScorerError
 from ama_ray.rewards.model import ModelScores
-from testing.checkpoints import make_pair
+from testing.checkpoints import edit, make_pair
 from tests.support.classifiers import PADDED, TEMPLATE, make_classifier, score
 from tests.support.processes import in_own_process
 from tests.support.replies import said
@@ -79,6 +79,14 @@ def test_raw_scores_equal_those_of_transformers(
     assert search.score(said(REPLIES)).scores.ravel().tolist() == pytest.approx(expected, abs=1e-4)
     assert later.score(said([REPLIES[0]])).scores.shape == (1, 2)
     assert len(_running) == 1  # one model for both splits
+
+
+def test_a_model_without_a_padding_token_is_scored(tmp_path: Path) -> None:
+    folder = make_classifier(tmp_path / "model", pad_token_id=None)
+    edit(folder / "tokenizer_config.json", lambda fields: fields.pop("pad_token"))
+    search, _ = read(tmp_path, folder, backend="transformers")
+    expected = score(folder, texts(TEMPLATE), special=False)
+    assert search.score(said(REPLIES)).scores.ravel().tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_backend_that_does_not_serve_the_model_is_named(tmp_path: Path) -> None:
