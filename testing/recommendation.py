@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from ama_ray.analysis.candidates import candidates
+from ama_ray.analysis.domination import undecided
 from ama_ray.analysis.trade_test import TradeTest
 from ama_ray.config import BASELINE_RATIOS, Report
 from ama_ray.pareto.pareto_set import ParetoSet
@@ -61,7 +62,8 @@ def _reported(landscape: Reported, trials: Sequence[Trial]) -> ParetoSet:
     items = {trial.number: landscape.items(trial.ratios, "report") for trial in trials}
     ends = {trial.uniform_ratio: items[trial.number] for trial in trials if trial.origin == "baseline"}
     scored = [replace(trial, report=objectives.scores(items[trial.number], ends[0.0])) for trial in trials]
-    return ParetoSet(scored, split="report", won=TradeTest.of(objectives, ends[0.0], ends[1.0]).intervals)
+    pareto = ParetoSet(scored, split="report", won=TradeTest.of(objectives, ends[0.0], ends[1.0]).intervals)
+    return pareto.with_undecided(undecided(pareto, objectives, items))
 
 
 def _trial(number: int, ratios: Mapping[str, float]) -> Trial:
