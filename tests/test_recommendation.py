@@ -27,7 +27,7 @@ UNIFORM = [i / 10 for i in range(11)]
 class Made:
     """Reward comes from the first group, and tax from the second one; the report has other items, and no noise."""
 
-    groups = ("a", "b")
+    groups: tuple[str, ...] = ("a", "b")
     objectives = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("arc", "reasoning", "mean"),))
 
     def __init__(self) -> None:

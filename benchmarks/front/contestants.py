@@ -236,6 +236,6 @@ CONTESTANTS: dict[str, Callable[[Searched, int], Contestant]] = {
     "Optuna GP": lambda land, seed: Studied(land.groups, optuna.samplers.GPSampler(seed=seed)),
     "distillation": _distilled,
     "qNEHVI": lambda land, seed: ColdNehvi(land.groups, seed),
-    "qNEHVI, noise known": lambda land, seed: ColdNehvi(land.groups, seed, known_noise=True),
+    "qNEHVI noise known": lambda land, seed: ColdNehvi(land.groups, seed, known_noise=True),
 }
 """By name: from a landscape and a seed."""

@@ -92,40 +92,34 @@ def _knee(landscape: Modelled, pareto: ParetoSet) -> float:
     return float((reward - landscape.uniform_reward(tax)) / (landscape.line[-1, 0] - landscape.line[0, 0]))
 
 
-def judged(problem: str, folder: Path, seeds: int) -> dict[str, dict[int, list[Judged]]]:
-    """What was recommended in all finished searches, by contestant, then by trials."""
+def judged(problem: str, folder: Path, seeds: int) -> dict[tuple[str, int], list[Judged]]:
+    """What was recommended after all finished searches, by contestant and trials."""
     landscapes = {seed: Modelled(problem, seed, folder) for seed in range(seeds)}
-    found: defaultdict[str, dict[int, list[Judged]]] = defaultdict(lambda: {budget: [] for budget in BUDGETS})
+    found: defaultdict[tuple[str, int], list[Judged]] = defaultdict(list)
     for file in sorted((folder / problem.replace(":", "-")).glob("*.jsonl")):
         name, _, seed = file.stem.rpartition("-")
         for budget in BUDGETS if int(seed) < seeds else ():
             rows = read(file)[:budget]
             if len(rows) == budget:
-                found[name][budget].append(judge(landscapes[int(seed)], rows))
+                found[name, budget].append(judge(landscapes[int(seed)], rows))
     return dict(found)
 
 
-def table(problem: str, folder: Path, seeds: int) -> dict[str, Any]:
-    """Prints what the recommendations of every contestant are worth."""
+def table(problem: str, folder: Path, seeds: int) -> list[dict[str, Any]]:
+    """Prints what the recommendations of every contestant are worth; returns it row by row."""
     line = Modelled(problem, 0, folder).line
     won, cost = line[-1] - line[0]
     shown = Table(title=f"{problem}: aligned wins {won:.2f} of reward for {cost:.3f} of tax")
-    columns = ("seeds", "front: median", "worst", "of 201", "knee: median", "worst", "better", "none")
-    for column in ("contestant", *(f"{what}, {budget}" for budget in BUDGETS for what in columns)):
+    rows = [
+        {"contestant": name, "trials": trials} | _summary(results)
+        for (name, trials), results in sorted(judged(problem, folder, seeds).items())
+    ]
+    for column in rows[0] if rows else ():
         shown.add_column(column, justify="right")
-    numbers: dict[str, Any] = {}
-    for name, by_budget in sorted(judged(problem, folder, seeds).items()):
-        cells = []
-        for budget, results in by_budget.items():
-            if not results:
-                cells += [""] * len(columns)
-                continue
-            summary = _summary(results)
-            numbers.setdefault(name, {})[budget] = summary
-            cells += [f"{each:.3f}" if isinstance(each, float) else str(each) for each in summary.values()]
-        shown.add_row(name, *cells)
-    Console(width=200).print(shown)
-    return numbers
+    for row in rows:
+        shown.add_row(*(f"{each:.3f}" if isinstance(each, float) else str(each) for each in row.values()))
+    Console(width=120).print(shown)
+    return rows
 
 
 def _summary(results: Sequence[Judged]) -> dict[str, float | int]:
