@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ama_ray.errors import UserError
-from ama_ray.evaluation.evaluation import SPLITS
 from testing.real_pair.points import points
 
 if TYPE_CHECKING:
@@ -17,11 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ama_ray.config.data import Split
     from ama_ray.scores.objectives import Items
     from testing.real_pair.points import Point
 
-_GROUPS, _RATIOS, _SECONDS = "groups", "ratios", "seconds"
+_GROUPS, _RATIOS = "groups", "ratios"
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,14 @@ class Table:
         groups: The names of the ratios.
         names: Of the points.
         ratios: Shape (points, groups).
-        items: By split, then by name of a reward or probe; see `ama_ray.scores.objectives.Items`, with one axis more
-            in front: shape (points, items, columns).
-        seconds: By split, wall seconds of each point, shape (points,).
+        items: By name of a reward or probe; see `ama_ray.scores.objectives.Items`, with one axis more in front: shape
+            (points, items, columns).
     """
 
     groups: tuple[str, ...]
     names: tuple[str, ...]
     ratios: NDArray[np.float64]
-    items: Mapping[Split, Mapping[str, NDArray[np.float64]]]
-    seconds: Mapping[Split, NDArray[np.float64]]
+    items: Mapping[str, NDArray[np.float64]]
 
     @classmethod
     def read(cls, folder: Path) -> Table:
@@ -59,14 +55,8 @@ class Table:
         def stacked(key: str) -> NDArray[np.float64]:
             return np.stack([found[name][key] for name in order])
 
-        names = {split: [key for key in first if key.startswith(f"{split}/")] for split in SPLITS}
-        return cls(
-            tuple(map(str, first[_GROUPS])),
-            tuple(order),
-            stacked(_RATIOS),
-            {split: {key.partition("/")[2]: stacked(key) for key in names[split]} for split in SPLITS},
-            {split: stacked(f"{_SECONDS}-{split}") for split in SPLITS},
-        )
+        items = {key: stacked(key) for key in first if key not in (_GROUPS, _RATIOS)}
+        return cls(tuple(map(str, first[_GROUPS])), tuple(order), stacked(_RATIOS), items)
 
 
 def file_of(folder: Path, point: Point) -> Path:
@@ -74,19 +64,16 @@ def file_of(folder: Path, point: Point) -> Path:
     return folder / f"{point.name}.npz"
 
 
-def write(folder: Path, groups: Sequence[str], point: Point, measured: Mapping[Split, tuple[Items, float]]) -> None:
+def write(folder: Path, groups: Sequence[str], point: Point, items: Items) -> None:
     """Keeps a point; its file appears when it is whole.
 
     Args:
         folder: Of the table.
         groups: The names of the ratios.
         point: What was measured.
-        measured: By split, the items and the wall seconds that they took.
+        items: What it scored.
     """
-    found: dict[str, Any] = {_GROUPS: np.array(groups), _RATIOS: np.array(point.ratios)}
-    for split, (items, seconds) in measured.items():
-        found |= {f"{split}/{name}": array for name, array in items.items()}
-        found[f"{_SECONDS}-{split}"] = np.array(seconds)
+    found: dict[str, Any] = {_GROUPS: np.array(groups), _RATIOS: np.array(point.ratios), **items}
     partial = file_of(folder, point).with_suffix(".partial")
     with partial.open("wb") as stream:
         np.savez_compressed(stream, **found)

@@ -75,15 +75,14 @@ def test_a_table_is_its_points_in_their_order(tmp_path: Path) -> None:
     wanted = points(3)[:3]
     for number, point in enumerate(reversed(wanted)):
         items = {name: np.full((size, 1), number + size) for name, size in (("reward", 4), ("piqa", 5))}
-        table.write(tmp_path, ("a", "b", "c"), point, {"search": (items, 2.0), "report": (items, 3.0)})
+        table.write(tmp_path, ("a", "b", "c"), point, items)
     (tmp_path / "block-00-0.partial").write_bytes(b"half of one")
     found = Table.read(tmp_path)
     assert found.names == tuple(point.name for point in wanted)
     assert found.groups == ("a", "b", "c")
     assert np.array_equal(found.ratios, [point.ratios for point in wanted])
-    assert found.items["report"]["piqa"].shape == (3, 5, 1)
-    assert found.items["search"]["reward"][:, 0, 0].tolist() == [6, 5, 4]
-    assert found.seconds["search"].tolist() == [2, 2, 2]
+    assert found.items["piqa"].shape == (3, 5, 1)
+    assert found.items["reward"][:, 0, 0].tolist() == [6, 5, 4]
 
 
 def test_a_stage_that_was_left_out_is_named(tmp_path: Path) -> None:
