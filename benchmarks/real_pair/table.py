@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 SPACE = "per-layer"
 """Of the table, whose points any other space over depth can be compared with: 32 ratios here."""
-PROMPTS = 400
-ITEMS = {"arc_easy": 600, "piqa": 400}
+PROMPTS = 200
+ITEMS = {"arc_easy": 400, "piqa": 100}
 """Of every point, by preset: more than a trial sees, as a search on the table draws its own from them."""
 
 
@@ -51,6 +51,7 @@ def make(run_file: Path, folder: Path, most: int | None, minutes: float) -> None
 def _config(run_file: Path) -> RunConfig:
     config = RunConfig.load(run_file)
     fields: dict[str, Any] = config.model_dump(mode="json")
-    fields["reward"]["prompts"]["items"] = PROMPTS
+    for reward in fields["reward"]:
+        reward["prompts"]["items"] = PROMPTS
     fields["tax"] = [probe | {"items": ITEMS[probe["preset"]]} for probe in fields["tax"]]
     return RunConfig.from_arguments(**fields | {"space": SPACE})
