@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ama_ray.analysis.claims import Claims
 from ama_ray.analysis.convergence import hypervolume_trace
+from ama_ray.analysis.domination import undecided
 from ama_ray.analysis.importance import importance
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
@@ -110,8 +111,13 @@ class StoredRun:
         return run
 
     def pareto_of(self, trials: Sequence[Trial], split: Split) -> ParetoSet:
-        """The front of some trials, by the run's constraints and from its reference point on."""
-        return ParetoSet(trials, self.constraints, self.config.reference, split, self._won(split))
+        """The front of some trials, by the run's constraints and from its reference point on.
+
+        On the report split, uniform points stay on it that none beats beyond doubt, where the run has its items.
+        """
+        pareto = ParetoSet(trials, self.constraints, self.config.reference, split, self._won(split))
+        items = self.items.read_if_whole(split, *(t.number for t in pareto.scored)) if split == "report" else None
+        return pareto.with_undecided(undecided(pareto, self.objectives, items)) if items else pareto
 
     def _won(self, split: Split) -> dict[str, Interval]:
         """What aligned won and lost, paired item by item; empty where the items of the two are not there."""

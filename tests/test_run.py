@@ -50,6 +50,28 @@ def test_the_front_is_made_from_the_report_split_once_that_is_scored() -> None:
     assert run.trials == run.pareto.trials == tuple(reported())
 
 
+def test_a_uniform_point_stays_on_the_front_of_the_report_unless_it_is_beaten_beyond_doubt(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    common, wrong = draw.normal(size=(60, 1)), np.arange(60)[:, None]
+    # Reward and wrong answers: the first uniform point is beaten by a little of both, the second one by far.
+    made = {0: (0.0, 0), 1: (2.0, 30), 2: (1.0, 8), 7: (0.97, 9), 8: (0.5, 20)}
+    items = {n: {"reward": reward + common, "arc": (wrong >= bad).astype(float)} for n, (reward, bad) in made.items()}
+    ratios = {0: 0.0, 1: 1.0, 7: 0.3, 8: 0.4}
+    trials = [
+        Trial(n, "complete", "baseline", dict.fromkeys("ab", ratios[n]), None, OBJECTIVES.scores(each, items[0]))
+        if n in ratios
+        else Trial(n, "complete", "sampler", {"a": 0.1, "b": 0.9}, None, OBJECTIVES.scores(each, items[0]))
+        for n, each in items.items()
+    ]
+    run = run_of([replace(t, search=t.report) for t in trials], tmp_path)
+    assert [t.number for t in run.pareto.front] == [0, 2, 1]
+    for number, each in items.items():
+        run.items.write("report", number, each)
+    known = run.with_trials(run.trials)
+    assert [t.number for t in known.pareto.front] == [0, 2, 7, 1]
+    assert [t.number for t in known.pareto.unbeaten] == [t.number for t in known.searched_pareto.front] == [0, 2, 1]
+
+
 def test_the_front_of_the_search_is_what_the_search_saw() -> None:
     run = run_with(reported())
     assert run.searched_pareto.split == "search"

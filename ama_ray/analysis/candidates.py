@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ama_ray.analysis.paired import paired_errors
+from ama_ray.analysis.domination import BEYOND_DOUBT, off_front
 from ama_ray.pareto.hypervolume import hypervolume
-from ama_ray.scores.tokens import minimised, turned
+from ama_ray.scores.tokens import turned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,17 +19,13 @@ if TYPE_CHECKING:
     from ama_ray.scores.objectives import Items, Objectives
     from ama_ray.scores.trial import Trial
 
-BEYOND_DOUBT = 1.645
-"""Standard errors that a difference must exceed; of a normal distribution, 5% lie beyond on this side."""
-
 
 def candidates(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items], most: int) -> list[Trial]:
     """The points to score again on the report split, besides the uniform ones, which always are.
 
     First come the points of the search's front; where they are more than `most`, those that together win the most
     hypervolume, chosen greedily. Then come the points that no other dominates beyond doubt, the least dominated first.
-    A point is dominated beyond doubt by one that is better in every objective by more than 1.645 standard errors of
-    the difference, paired item by item.
+    `off_front` says what is beyond doubt.
 
     With constraints, a point that breaks one beyond doubt is left out, and only a point that satisfies all of them
     beyond doubt keeps another one out.
@@ -48,7 +44,7 @@ def candidates(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, It
     on_front = {trial.number for trial in pareto.front}
     doubtful = sorted(
         (evidence, position)
-        for position, evidence in enumerate(_off_front(pareto, objectives, items))
+        for position, evidence in enumerate(off_front(pareto, objectives, items))
         if evidence <= BEYOND_DOUBT
     )
     others = [pareto.scored[position] for _, position in doubtful]
@@ -74,35 +70,3 @@ def _widest(pareto: ParetoSet, front: Sequence[Trial], most: int) -> list[Trial]
         chosen.append(best)
         left.remove(best)
     return chosen
-
-
-def _off_front(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items]) -> NDArray[np.float64]:
-    """How surely each scored trial is not on the front.
-
-    It is as sure as that it breaks a constraint, or that another one dominates it and satisfies the constraints.
-
-    Returns:
-        In standard errors, shape (trials,).
-    """
-    doubt = np.array([pareto.constraints.doubt(trial.scores) for trial in pareto.scored if trial.scores])
-    surely = np.minimum(_domination(pareto.scored, objectives, items), -doubt)
-    return np.asarray(np.maximum(surely.max(axis=1, initial=-np.inf), doubt))
-
-
-def _domination(trials: Sequence[Trial], objectives: Objectives, items: Mapping[int, Items]) -> NDArray[np.float64]:
-    """How surely each trial is dominated by each other one, in the objective where that is the least sure.
-
-    Returns:
-        In standard errors of the paired difference, shape (trials, trials); below 0 where the other is not better in
-        all.
-    """
-    evidence = np.full((len(trials), len(trials)), np.inf)
-    errors = paired_errors(objectives, [items[trial.number] for trial in trials])
-    for name in objectives.names:
-        values = np.array([trial.objectives[name].value for trial in trials])
-        better = (values[:, None] - values) * (1 if minimised(name) else -1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            sure = np.where(better == 0, 0.0, better / errors[name])
-        evidence = np.minimum(evidence, np.nan_to_num(sure, nan=0.0, posinf=np.inf, neginf=-np.inf))
-    np.fill_diagonal(evidence, -np.inf)
-    return evidence

@@ -58,6 +58,7 @@ class ResampledTrade:
         uniform = {trial.number for trial in pareto.uniform} - left_out
         self._allowed = np.array([t.origin != "twin" and t.number not in left_out for t in trials])
         self._uniform = np.array([number in uniform for number in self.numbers])
+        self._undecided = np.array([number in uniform & pareto.undecided for number in self.numbers])
         models = resample(objectives, [items[number] for number in self.numbers], seed=seed, resamples=resamples)
         names = pareto.objectives
         self._names = names
@@ -169,19 +170,21 @@ class ResampledTrade:
         """The hypervolume of a front chosen among some trials; what is plausible of it, by resample.
 
         Every resample chooses a front, and says too much of it, by so many times what the items as they are say of the
-        same points. Hypervolumes are ratios, and so are their errors.
+        same points. Hypervolumes are ratios, and so are their errors. Uniform points that are undecided are on every
+        front.
 
         Returns:
             The hypervolume, then draws by the fronts chosen anew, then by the front that was chosen.
         """
         assert self._shares
-        chosen = non_dominated_each(np.where(among[:, None], self._shares[1], np.nan)[self._boxed])
+        stay = among & self._undecided
+        chosen = non_dominated_each(np.where(among[:, None], self._shares[1], np.nan)[self._boxed]) | stay
         known = np.broadcast_to(self._shares[0], (*chosen.shape, self._shares[0].shape[1]))
         truly = self._hypervolumes(np.where(chosen[..., None], known, np.nan), self._references[:1])
         value, says = self._says(among)
         (front,) = non_dominated_each(np.where(among[:, None], self._shares[0], np.nan)[None])
         with np.errstate(divide="ignore", invalid="ignore"):
-            return value, _less(value, says / truly), _less(value, self._says(front)[1] / value)
+            return value, _less(value, says / truly), _less(value, self._says(front | stay)[1] / value)
 
     def _says(self, among: NDArray[np.bool_]) -> tuple[float, Array]:
         """The hypervolume of some trials on the items as they are, and on every resample with a box."""

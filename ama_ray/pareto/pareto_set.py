@@ -14,7 +14,7 @@ from ama_ray.scores.constraints import Constraints
 from ama_ray.scores.tokens import box, turned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -39,12 +39,14 @@ class ParetoSet:
         objectives: Names: those of the rewards, maximised, then `tax`, minimised.
         scored: The complete trials with scores on the split.
         left_out: Those `scored` that break a constraint on the split, and so are on no front; no twins.
-        front: The trials among the rest that no other of them beats in the objectives, by rising tax (and so, with a
-            single reward, by rising reward); of trials with identical objectives, the first. A twin is not on it: it
+        front: The trials among the rest that no other of them beats in the objectives, and the uniform ones that none
+            beats beyond doubt, by rising tax; of trials with identical objectives, the first. A twin is not on it: it
             was chosen by what the front is, for a comparison with a point of it.
+        unbeaten: The trials of the front that no other beats (and so, with a single reward, by rising reward).
+        undecided: The numbers of the uniform trials that none beats beyond doubt, as far as that is known.
         uniform: The baseline trials, by rising ratio; twins are not among them, so that both splits have the same.
-        uniform_front: The ones among `uniform` that satisfy the constraints, as those of the front do, and that no
-            other of them beats, by rising tax.
+        uniform_front: The ones among `uniform` that satisfy the constraints and, as those of the front, that no other
+            of them beats, or none of all trials beyond doubt, by rising tax.
         trade: Base and aligned, and what lies between.
         no_front: Why the front is empty: no trial is complete, or none satisfies the constraints; else empty.
         no_trade: `Trade.why_none`. Without a trade there is no hypervolume and no knee.
@@ -57,6 +59,8 @@ class ParetoSet:
         worst: Mapping[str, float] | None = None,
         split: Split = "search",
         won: Mapping[str, Interval] | None = None,
+        *,
+        undecided: Collection[int] = (),
     ) -> None:
         """Makes the front of trials.
 
@@ -67,28 +71,35 @@ class ParetoSet:
             split: Whose scores count.
             won: What aligned won and lost against base on this split, where that is known item by item; see
                 `Trade.between`.
+            undecided: Numbers of the uniform trials that no other one beats beyond doubt on this split, where that is
+                known item by item; see `ama_ray.analysis.domination`.
         """
         self.trials = tuple(trials)
         self.constraints = Constraints() if constraints is None else constraints  # without bounds, it is false
         self.worst = dict(worst or {})
         self.split = split
         self._won = won
+        self.undecided = frozenset(undecided)
         seen = [trial.seen_on(self.split) for trial in self.trials if trial.state == "complete"]
         self.scored = tuple(trial for trial in seen if trial.scores)
         self.objectives = next((tuple(trial.objectives) for trial in self.scored), ("reward", "tax"))
         searched = [trial for trial in self.scored if trial.origin != "twin"]
         self.left_out = tuple(trial for trial in searched if not self._satisfies(trial))
-        self.front = self._front(searched)
+        self.front, self.unbeaten = self._front(searched)
         baselines = [t for t in self.scored if t.origin == "baseline" and t.uniform_ratio is not None]
         self.uniform = tuple(sorted(baselines, key=lambda trial: trial.uniform_ratio or 0.0))
-        self.uniform_front = self._front(self.uniform)
+        self.uniform_front, _ = self._front(self.uniform)
         self.trade = Trade.between(self.uniform, self.objectives, won)
         self.no_front = "" if self.front else self._why_no_front()
         self.no_trade = self.trade.why_none
 
     def with_trials(self, trials: Sequence[Trial]) -> ParetoSet:
         """The front of other trials, under the same constraints, from the same reference point, on the same split."""
-        return ParetoSet(trials, self.constraints, self.worst, self.split, self._won)
+        return ParetoSet(trials, self.constraints, self.worst, self.split, self._won, undecided=self.undecided)
+
+    def with_undecided(self, numbers: Collection[int]) -> ParetoSet:
+        """The same with these uniform trials on its front, too, as far as they satisfy the constraints."""
+        return ParetoSet(self.trials, self.constraints, self.worst, self.split, self._won, undecided=numbers)
 
     @cached_property
     def hypervolume(self) -> float:
@@ -166,7 +177,7 @@ class ParetoSet:
         near: Mapping[str, float] | None = None,
         max_tokens: float | None = None,
     ) -> Trial:
-        """Picks one point of the front.
+        """Picks one point of the front that no other beats.
 
         `max_tokens` leaves the points with at most so many tokens per reply. Of these, `max_tax` alone picks the
         highest reward with at most that tax; with more than two objectives, the largest `Trade.gain`. `min_reward`
@@ -188,7 +199,7 @@ class ParetoSet:
         """
         if self.no_front:
             raise UserError(f"{self.no_front}, so there is no front to pick from.")
-        front = picks.short(self.front, self.constraints.tokens_of, max_tokens)
+        front = picks.short(self.unbeaten, self.constraints.tokens_of, max_tokens)
         return picks.pick(front, self.trade, how, max_tax, min_reward, near)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -209,11 +220,14 @@ class ParetoSet:
     def _box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return box(self.objectives, self._values(self.base), self._values(self.aligned))
 
-    def _front(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-        allowed = [trial for trial in trials if self._satisfies(trial)]
-        marked = zip(allowed, non_dominated([self._values(trial) for trial in allowed]), strict=True)
+    def _front(self, trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], tuple[Trial, ...]]:
+        """The front of some trials, and those of it that no other beats."""
         # Of equal tax, which several rewards allow, the highest first reward comes first.
-        return tuple(sorted((trial for trial, keep in marked if keep), key=lambda t: (t.tax, -t.reward)))
+        allowed = sorted((trial for trial in trials if self._satisfies(trial)), key=lambda t: (t.tax, -t.reward))
+        mask = non_dominated([self._values(trial) for trial in allowed]).tolist()
+        marked = list(zip(allowed, mask, strict=True))
+        front = tuple(trial for trial, unbeaten in marked if unbeaten or trial.number in self.undecided)
+        return front, tuple(trial for trial, unbeaten in marked if unbeaten)
 
     def _why_no_front(self) -> str:
         """Why no trial is on the front, with the trial that is nearest to it."""

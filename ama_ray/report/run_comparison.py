@@ -147,11 +147,10 @@ class RunComparison:
         reward = next(iter(self.runs.values())).objectives[0]
         for position, (name, pareto) in enumerate(self.runs.items()):
             colour = COLOURS[position % len(COLOURS)]
-            x, y = _places(pareto.front, reward)
             label = f"{name}: hypervolume {self.hypervolume(pareto.front):.3f}"
-            axes.plot(x, y, "o", color=colour, markersize=5, label=label, zorder=3)
+            axes.plot(*_places(pareto.front, reward), "o", color=colour, markersize=5, label=label, zorder=3)
             if len(pareto.objectives) == 2:
-                axes.step(x, y, where="post", color=colour, linewidth=1.4, zorder=3)
+                axes.step(*_places(pareto.unbeaten, reward), where="post", color=colour, linewidth=1.4, zorder=3)
             axes.plot(*_places(pareto.uniform, reward), "s:", color=colour, alpha=0.4, markersize=6, zorder=2)
         axes.set_xlabel("← lower is better     tax: points (0-1) lost on the probes against base, mean over families")
         axes.set_ylabel(f"{reward}: mean score of sampled replies     higher is better →")

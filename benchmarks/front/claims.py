@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ama_ray.analysis.claims import Claims
+from ama_ray.analysis.domination import undecided
 from ama_ray.analysis.trade_test import TradeTest
 from ama_ray.config import FIRST_RATIOS
 from ama_ray.pareto.named_points import best_uniform, knee
@@ -125,6 +126,8 @@ def _repeat(
                 without[split] += 1
                 break
             items = dict(enumerate(drawn))
+            if split == "report":
+                pareto = pareto.with_undecided(undecided(pareto, objectives, items))
             claims = Claims.of(pareto, objectives, items, searched, resamples=resamples, seed=seed)
             for claim, interval, true in _compared(claims, pareto, truth):
                 found.setdefault((split, claim), []).append((interval, true))

@@ -154,14 +154,18 @@ class WeightedSums:
 
 
 class ColdNehvi:
-    """BoTorch's qLogNEHVI on the two objectives with its defaults, after 2 (K + 1) Sobol points."""
+    """BoTorch's qLogNEHVI on the two objectives with its defaults, after 2 (K + 1) Sobol points.
 
-    def __init__(self, groups: Sequence[str], seed: int) -> None:
-        self._groups, self._seed = groups, seed
+    With noise that is known, its models are told the standard errors; base's tax has none.
+    """
+
+    def __init__(self, groups: Sequence[str], seed: int, *, known_noise: bool = False) -> None:
+        self._groups, self._seed, self._known_noise = groups, seed, known_noise
         self._cube = torch.tensor([[0.0] * len(groups), [1.0] * len(groups)], dtype=torch.double)
         self._first = draw_sobol_samples(self._cube, 2 * (len(groups) + 1), q=1, seed=seed).squeeze(1)
         self._tried: list[list[float]] = []
         self._values: list[list[float]] = []
+        self._errors: list[list[float]] = []
 
     def ask(self) -> dict[str, float]:
         if len(self._tried) < len(self._first):
@@ -174,7 +178,8 @@ class ColdNehvi:
         return dict(zip(self._groups, point.tolist(), strict=True))
 
     def _best(self, tried: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        model = SingleTaskGP(tried, values, outcome_transform=Standardize(2))
+        noise = torch.tensor(self._errors).double() ** 2 if self._known_noise else None
+        model = SingleTaskGP(tried, values, noise, outcome_transform=Standardize(2))
         fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
         worst, best = values.min(0).values, values.max(0).values
         reference = worst - 0.1 * (best - worst)
@@ -191,6 +196,7 @@ class ColdNehvi:
         reward, tax = _values(scores)
         self._tried.append(list(ratios.values()))
         self._values.append([reward, -tax])
+        self._errors.append([estimate.se for estimate in scores.objectives.values()])
 
 
 def _values(scores: Scores) -> list[float]:
@@ -230,5 +236,6 @@ CONTESTANTS: dict[str, Callable[[Searched, int], Contestant]] = {
     "Optuna GP": lambda land, seed: Studied(land.groups, optuna.samplers.GPSampler(seed=seed)),
     "distillation": _distilled,
     "qNEHVI": lambda land, seed: ColdNehvi(land.groups, seed),
+    "qNEHVI, noise known": lambda land, seed: ColdNehvi(land.groups, seed, known_noise=True),
 }
 """By name: from a landscape and a seed."""

@@ -1,9 +1,10 @@
 """A model of the miniature's landscape, item by item: a trial costs a millisecond, and its truth is known.
 
-Merges of the miniature are scored on the search split, and a small network is fitted to what they score on every item
+Merges of the miniature are scored on all of its items, and a small network is fitted to what they score on every one
 (`python -m benchmarks.front.modelled` says how well). A probe's item is right where its logit is above zero, as
 replies are greedy and the same every time. A reward is the prompt's mean plus noise of the size of the residuals, as
-replies are sampled. What a search sees is some of the items; the truth is all of them, without that noise.
+replies are sampled. What a search sees is some of the items, what a report sees are as many others; the truth is all of
+them, without that noise.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import torch
 import typer
 
 from ama_ray.checkpoints.pair import Pair
-from ama_ray.config import RunConfig
+from ama_ray.config import Report, RunConfig
+from ama_ray.errors import UserError
 from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.pareto.hypervolume import hypervolume
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ama_ray.config import Split
     from ama_ray.scores.objectives import Items
     from ama_ray.scores.trial import Scores
 
@@ -42,6 +45,7 @@ MERGES = 60
 HELD_OUT = 15
 LINE = np.linspace(0, 1, 201)
 """The uniform ratios whose truth is known."""
+SPLITS: tuple[Split, ...] = ("search", "report")
 _LAYER = re.compile(r"(?<=\.layers\.)\d+")
 
 
@@ -84,7 +88,9 @@ def scored(aligned: str, folder: Path, numbers: Sequence[int]) -> list[Items]:
     torch.set_num_threads(1)
     landscape = Landscape(aligned, SPACE, folder / "cache")
     rows = merges(len(landscape.groups))[list(numbers)]
-    return [landscape.items(dict(zip(landscape.groups, row.tolist(), strict=True)), "search") for row in rows]
+    points = [dict(zip(landscape.groups, row.tolist(), strict=True)) for row in rows]
+    both = [[landscape.items(each, split) for split in SPLITS] for each in points]
+    return [{name: np.concatenate([part[name] for part in parts]) for name in parts[0]} for parts in both]
 
 
 def fit(x: NDArray[np.float64], items: Sequence[Mapping[str, NDArray[np.float64]]], probes: Sequence[str]) -> Network:
@@ -110,7 +116,7 @@ def fit(x: NDArray[np.float64], items: Sequence[Mapping[str, NDArray[np.float64]
 @cache
 def network_of(aligned: str, folder: Path) -> Network:
     """The network of a pair, from its file or fitted now."""
-    file = folder / f"modelled-{aligned}.pt"
+    file = folder / f"landscape-{aligned}.pt"
     if not file.exists():
         landscape = Landscape(aligned, SPACE, folder / "cache")
         x = merges(len(landscape.groups))
@@ -123,7 +129,7 @@ def network_of(aligned: str, folder: Path) -> Network:
 
 
 class Modelled:
-    """A pair with a dial for the signal, as one search sees it, and the truth.
+    """A pair with a dial for the signal, as one search and its report see it, and the truth.
 
     Attributes:
         groups: The parameters of the search, which are groups where the space has no knots.
@@ -137,8 +143,8 @@ class Modelled:
 
         Args:
             problem: `ALIGNED:SPACE:ITEMS:STRENGTH[:DEPTH]`, as `rsf:per-layer:25:0.2`. So many items of each probe and
-                as many prompts, `all` for all; aligned is at that share of the way from base; each layer stands for
-                DEPTH layers, whose mean its ratio is.
+                as many prompts on each split, at most 150; aligned is at that share of the way from base; each layer
+                stands for DEPTH layers, whose mean its ratio is.
             seed: Of which items, and of the noise of replies.
             folder: Of what was scored and fitted before.
         """
@@ -152,24 +158,34 @@ class Modelled:
         draw = np.random.default_rng((seed, 7))
         sizes = dict.fromkeys(self._probes, self._network.items // len(self._probes))
         sizes["reward"] = self._network.prompts
-        self._chosen = {
-            name: np.sort(draw.permutation(size)[: None if items == "all" else int(items)])
-            for name, size in sizes.items()
-        }
-        self._base = self.items(dict.fromkeys(self.groups, 0.0))
+        count = int(items)
+        if 2 * count > min(sizes.values()):
+            raise UserError(f"{problem}: there are {min(sizes.values())} items of each probe, for two splits.")
+        self._chosen: dict[Split, dict[str, NDArray[np.intp]]] = {split: {} for split in SPLITS}
+        for name, size in sizes.items():
+            order = draw.permutation(size)
+            for position, split in enumerate(SPLITS):
+                self._chosen[split][name] = order[position * count :][:count]
+        self._base = {split: self.items(dict.fromkeys(self.groups, 0.0), split) for split in SPLITS}
         self.line = self.truth([dict.fromkeys(self.groups, float(ratio)) for ratio in LINE])
 
-    def items(self, ratios: Mapping[str, float]) -> Items:
-        """What a search sees of some ratios, item by item; the same every time."""
+    def items(self, ratios: Mapping[str, float], split: Split) -> Items:
+        """What a split sees of some ratios, item by item; the same every time.
+
+        The report samples more replies to a prompt, as many times as a run file without a word about it does.
+        """
         right, means, spread = self._whole([ratios])
-        draw = np.random.default_rng([self._seed, *(round(ratio * 1e6) for ratio in ratios.values())])
-        noisy = means[0] + spread[0] * draw.standard_normal(means.shape[1])
-        seen = {name: right[0, number] for number, name in enumerate(self._probes)} | {"reward": noisy}
-        return {name: seen[name][self._chosen[name], None] for name in ("reward", *self._probes)}
+        draw = np.random.default_rng(
+            [self._seed, SPLITS.index(split), *(round(ratio * 1e6) for ratio in ratios.values())]
+        )
+        noise = draw.standard_normal(means.shape[1]) / (1 if split == "search" else Report().samples) ** 0.5
+        seen = {name: right[0, number] for number, name in enumerate(self._probes)}
+        seen["reward"] = means[0] + spread[0] * noise
+        return {name: seen[name][self._chosen[split][name], None] for name in ("reward", *self._probes)}
 
     def scores(self, ratios: Mapping[str, float]) -> Scores:
-        """What a search sees, with standard errors."""
-        return self.objectives.scores(self.items(ratios), self._base)
+        """What the search sees, with standard errors."""
+        return self.objectives.scores(self.items(ratios, "search"), self._base["search"])
 
     def truth(self, points: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
         """True reward and tax of some ratios, shape (points, 2)."""

@@ -2,14 +2,16 @@
 
     python -m benchmarks.front.signal --problem rsf:per-layer:25:0.2 --seeds 10
 
-Contestants search `benchmarks.front.modelled`: few items, and aligned models that are weaker. A search recommends a
-front and a knee, chosen from what it saw; both are judged by the truth. Every finished search is a file in the folder
-of results, as in `benchmarks.front.search`; `--tables` prints what is there.
+Contestants search `benchmarks.front.modelled`: few items, and aligned models that are weaker. Then every one's
+candidates are scored again on as many other items, beside the eleven uniform points, as a run does it. Front and knee
+are those of a run, and both are judged by the truth. Every finished search is a file in the folder of results, as in
+`benchmarks.front.search`; `--tables` prints what is there.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -20,27 +22,32 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ama_ray.pareto.hypervolume import non_dominated
+from ama_ray.pareto.named_points import knee
 from benchmarks.front.contestants import CONTESTANTS
 from benchmarks.front.modelled import Modelled
 from benchmarks.front.search import read, result_file, run_all, write
+from testing.recommendation import recommended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ama_ray.pareto.pareto_set import ParetoSet
 
 BUDGETS = (20, 40)
 
 
 class Judged(NamedTuple):
-    """What one search recommends, by the truth.
+    """What a run recommends after one search, by the truth.
 
     Attributes:
-        front: Hypervolume of the front, as a multiple of that of all uniform points.
+        front: Hypervolume of the front, as a multiple of that of the eleven uniform points.
+        whole: As a multiple of that of 201 uniform points.
         knee: Reward of the knee beyond that of the best uniform point of at most its tax, as a share of what aligned
-            wins.
+            wins; 0 where it is a uniform point, NaN where there is none, for want of a trade beyond error.
     """
 
     front: float
+    whole: float
     knee: float
 
 
@@ -55,32 +62,34 @@ def run(problem: str, name: str, seed: int, trials: int, folder: Path) -> None:
     rows: list[dict[str, Any]] = []
     for _ in range(trials):
         ratios = contestant.ask()
-        scores = landscape.scores(ratios)
-        contestant.tell(ratios, scores)
-        rows.append({"ratios": ratios, "seen": [each.value for each in scores.objectives.values()]})
+        contestant.tell(ratios, landscape.scores(ratios))
+        rows.append({"ratios": ratios})
     write(file, rows)
 
 
 def judge(landscape: Modelled, rows: Sequence[dict[str, Any]]) -> Judged:
-    """Judges what a search recommends: front and knee of what it saw.
+    """Judges what a run recommends after a search.
 
     Args:
-        landscape: That it searched.
-        rows: Its trials.
+        landscape: That was searched.
+        rows: The trials of the search.
     """
-    seen, truth = np.array([row["seen"] for row in rows]), landscape.truth([row["ratios"] for row in rows])
-    base, aligned = (
-        np.array([each.value for each in landscape.scores(dict.fromkeys(landscape.groups, ratio)).objectives.values()])
-        for ratio in (0.0, 1.0)
+    pareto = recommended(landscape, [row["ratios"] for row in rows])
+    front, eleven = (
+        landscape.volume(landscape.truth([trial.ratios for trial in trials]))
+        for trials in (pareto.front, pareto.uniform)
     )
-    front = np.flatnonzero(non_dominated(seen))
-    # As `ParetoSet.pick` does it; an objective in which nothing is seen to be traded does not count.
-    shares = (seen[front] - base) / np.where(aligned > base, aligned - base, np.inf)
-    reward, tax = truth[front[np.argmax(shares[:, 0] - shares[:, 1])]]
-    return Judged(
-        landscape.volume(truth[front]) / landscape.volume(landscape.line),
-        (reward - landscape.uniform_reward(tax)) / (landscape.line[-1, 0] - landscape.line[0, 0]),
-    )
+    return Judged(front / eleven, front / landscape.volume(landscape.line), _knee(landscape, pareto))
+
+
+def _knee(landscape: Modelled, pareto: ParetoSet) -> float:
+    top = knee(pareto)
+    if top is None:
+        return math.nan
+    if top.uniform_ratio is not None:
+        return 0.0
+    ((reward, tax),) = landscape.truth([top.ratios])
+    return float((reward - landscape.uniform_reward(tax)) / (landscape.line[-1, 0] - landscape.line[0, 0]))
 
 
 def judged(problem: str, folder: Path, seeds: int) -> dict[str, dict[int, list[Judged]]]:
@@ -101,7 +110,7 @@ def table(problem: str, folder: Path, seeds: int) -> dict[str, Any]:
     line = Modelled(problem, 0, folder).line
     won, cost = line[-1] - line[0]
     shown = Table(title=f"{problem}: aligned wins {won:.2f} of reward for {cost:.3f} of tax")
-    columns = ("seeds", "front: median", "worst", "seeds above 1", "knee: median", "seeds above 0")
+    columns = ("seeds", "front: median", "worst", "of 201", "knee: median", "worst", "better", "none")
     for column in ("contestant", *(f"{what}, {budget}" for budget in BUDGETS for what in columns)):
         shown.add_column(column, justify="right")
     numbers: dict[str, Any] = {}
@@ -111,15 +120,27 @@ def table(problem: str, folder: Path, seeds: int) -> dict[str, Any]:
             if not results:
                 cells += [""] * len(columns)
                 continue
-            fronts, knees = np.array(results).T
-            summary = [np.median(fronts), fronts.min(), np.mean(fronts >= 1), np.median(knees), np.mean(knees > 0)]
-            numbers.setdefault(name, {})[budget] = dict(zip(columns, [len(results), *map(float, summary)], strict=True))
-            shares = (f"{each:.0%}" for each in (summary[2], summary[4]))
-            cells += [str(len(results)), f"{summary[0]:.3f}", f"{summary[1]:.3f}", next(shares)]
-            cells += [f"{summary[3]:+.3f}", next(shares)]
+            summary = _summary(results)
+            numbers.setdefault(name, {})[budget] = summary
+            cells += [f"{each:.3f}" if isinstance(each, float) else str(each) for each in summary.values()]
         shown.add_row(name, *cells)
     Console(width=200).print(shown)
     return numbers
+
+
+def _summary(results: Sequence[Judged]) -> dict[str, float | int]:
+    fronts, wholes, knees = np.array(results).T
+    there = knees[np.isfinite(knees)]
+    return {
+        "seeds": len(results),
+        "front": float(np.median(fronts)),
+        "front, worst": float(fronts.min()),
+        "front, of 201": float(np.median(wholes)),
+        "knee": float(np.median(there)) if len(there) else math.nan,
+        "knee, worst": float(there.min(initial=np.inf)),
+        "knees better": int((there > 0).sum()),
+        "no knee": len(knees) - len(there),
+    }
 
 
 def main(

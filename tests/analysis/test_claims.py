@@ -99,6 +99,21 @@ def test_a_volume_of_given_points_is_as_wide_as_its_resamples() -> None:
     assert (found.low, found.high) == pytest.approx((low, high))
 
 
+def test_undecided_uniform_points_are_on_every_front_that_is_chosen_anew() -> None:
+    trials, items = search([*LINE, (0.8, 0.09), (0.7, 0.1)], 3, LARGE)
+    uniform = [replace(t, origin="baseline", ratios={"a": 0.1 * t.number, "b": 0.1 * t.number}) for t in trials[-2:]]
+    numbers = [0, 1, *(t.number for t in uniform)]
+    pareto = ParetoSet([*trials[:-2], *uniform], won=TradeTest.of(OBJECTIVES, items[0], items[1]).intervals)
+    kept = pareto.with_undecided(numbers)
+    found = Claims.of(kept, OBJECTIVES, items, numbers, resamples=300, seed=4)
+    # No resample has a choice among the uniform points: they are points that are given.
+    assert found.uniform == found.again
+    before = Claims.of(pareto, OBJECTIVES, items, numbers, resamples=300, seed=4)
+    assert before.uniform != before.again == found.again
+    assert before.hypervolume.value == pytest.approx(found.hypervolume.value)
+    assert before.on_front == found.on_front
+
+
 def test_points_that_cannot_be_told_apart_are_one_group() -> None:
     pareto, items = made(4, [*LINE, (0.905, 0.06), (0.895, 0.059)])
     close = {trial.number for trial in pareto.front if 0.75 < trial.reward < 1.1}

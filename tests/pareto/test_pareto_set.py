@@ -34,6 +34,30 @@ def test_the_front_rises_and_never_falls_below_the_uniform_one(objectives: list[
     assert len(pareto) == len(pareto.front)
 
 
+@given(points, st.lists(st.tuples(coordinate, coordinate), max_size=5))
+def test_undecided_uniform_points_stay_on_the_front_and_are_not_picked(
+    objectives: list[tuple[float, float]], uniform: list[tuple[float, float]]
+) -> None:
+    between = [trial(100 + n, *at, ratio=(n + 1) / 10) for n, at in enumerate(uniform)]
+    trials = [*trials_at(objectives), *between]
+    plain, pareto = ParetoSet(trials), ParetoSet(trials, undecided=[t.number for t in between])
+    assert {t.number for t in pareto.front} == {t.number for t in (*plain.front, *between)}
+    assert [t.tax for t in pareto.front] == sorted(t.tax for t in pareto.front)
+    assert pareto.unbeaten == plain.front
+    assert {t.number for t in pareto.uniform_front} == {t.number for t in (*plain.uniform_front, *between)}
+    assert pareto.hypervolume == pytest.approx(plain.hypervolume)
+    assert pareto.uniform_hypervolume == pytest.approx(plain.uniform_hypervolume)
+    assert pareto.pick(max_tax=4.0) == plain.pick(max_tax=4.0)
+    assert pareto.pick("knee") == plain.pick("knee")
+    assert pareto.with_trials(trials_at(objectives)).undecided == pareto.undecided
+
+
+def test_an_undecided_point_satisfies_the_constraints() -> None:
+    bound = Constraints.parse({"tax": "<= 1"}, Objectives((), ()))
+    trials = [*trials_at([(3.0, 0.5)]), trial(9, 2.0, 0.6, 0.4), trial(10, 2.9, 1.1, 0.6)]
+    assert [t.number for t in ParetoSet(trials, bound, undecided=[9, 10]).front] == [0, 2, 9]
+
+
 @given(points, coordinate)
 def test_max_tax_picks_the_highest_reward(objectives: list[tuple[float, float]], limit: float) -> None:
     pareto = ParetoSet(trials_at(objectives))

@@ -46,7 +46,7 @@ function drawFront() {
   inside.append(path(uniform.map(at), { class: 'path uniform dotted' }));
   const onFront = points.filter((point) => seenOn(point).front).sort((a, b) => place(a)[0][0] - place(b)[0][0]);
   for (const members of grouped(onFront)) inside.append(path(members.map(at), { class: 'path front alike' }));
-  if (data.objectives.length === 2) inside.append(path(stairs(onFront.map(at)), { class: 'path front' }));
+  if (data.objectives.length === 2) inside.append(path(stairs(onFront.filter((point) => seenOn(point).unbeaten).map(at)), { class: 'path front' }));
   for (const point of [...of('other'), ...uniform, ...of('front')]) inside.append(mark(point, at(point), place(point), figure));
   labels(inside, at, { base, aligned, uniform }, figure);
   const chosen = numbered(state.chosen);

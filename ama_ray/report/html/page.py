@@ -41,6 +41,7 @@ class Seen:
         probes: In the order of `Page.probes`: score and its error, tax and its error; None where it has none.
         families: In the order of `Page.families`: tax and its error.
         front: Whether it is on the front of this split.
+        unbeaten: Whether it is there as no other point beats it, by these estimates.
         complete: Whether all items were scored; estimates of a stopped trial are on no front.
         probability: Share of the resamples in which no other point beats it; NaN where it is not known.
         group: The letter of its group of points that do not differ beyond error; empty off the front.
@@ -50,6 +51,7 @@ class Seen:
     probes: list[tuple[float, float, float, float] | None]
     families: list[ValueAndError]
     front: bool
+    unbeaten: bool
     complete: bool
     probability: float
     group: str
@@ -201,6 +203,7 @@ class _Described:
             probes=[(r.score, r.score_se, r.tax, r.tax_se) if r else None for r in results],
             families=[astuple(family_tax(scores, probes)) for probes in self.families.values()],
             front=any(each.number == trial.number for each in self._sets[split].front),
+            unbeaten=any(each.number == trial.number for each in self._sets[split].unbeaten),
             complete=split == "report" or trial.state == "complete",
             probability=self._claims[split].on_front.get(trial.number, math.nan),
             group=self._claims[split].group(trial.number),

@@ -112,7 +112,8 @@ class Panel:
         if len(self.pareto.objectives) == 2:
             # A staircase, as what the front dominates ends there and not on a line between its points. The shadow of
             # a front in more dimensions is none.
-            self.axes.step(self._x(trials), self._y(trials), where="post", color=BLUE, linewidth=1.4, zorder=4)
+            stairs = self._x(self.pareto.unbeaten), self._y(self.pareto.unbeaten)
+            self.axes.step(*stairs, where="post", color=BLUE, linewidth=1.4, zorder=4)
         self._bands(trials)
         self._shifts(trials)
         label = f"front ({len(trials)} of {len(self.pareto.trials)} trials)"

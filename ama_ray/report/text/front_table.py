@@ -136,6 +136,8 @@ def _caption(run: StoredRun, shown: int, hidden: int, per_bar: int, top: float) 
         + f"tax: points (0-1) lost on the probes against base, mean over families; below 0 is a gain. {PLUS_MINUS}",
         "front: the share of resamples of the items in which no other point beats it; then the same letter for points "
         "of the front that do not differ beyond error (paired, 95%)." * bool(run.claims.groups),
+        "Uniform points that none beats beyond doubt (in all objectives, paired, 95%) are on the front, too."
+        * (len(pareto.front) > len(pareto.unbeaten)),
         cut_off_note(pareto),
         "Probe columns: the score, in the metric of the probe." * bool(shown)
         + f" {hidden} more probes are in trials.csv." * bool(hidden),
