@@ -32,18 +32,18 @@ def make(run_file: Path, folder: Path, most: int | None, minutes: float) -> None
     began = time.perf_counter()
     live = Live.open(_config(run_file))
     folder.mkdir(exist_ok=True)
-    groups = live.inputs.groups.names
+    moved = live.inputs.groups.moved(live.inputs.pair.moved)
     live.ask_base(["report"])
     live.attach()
     print(f"ready after {time.perf_counter() - began:.0f} s", flush=True)
-    for point in points(len(groups))[:most]:
+    for point in points(len(moved))[:most]:
         if table.file_of(folder, point).exists():
             continue
         if time.perf_counter() - began > 60 * minutes:
             break
         live.swap(point.ratios)
         measured, seconds = live.measure("report")
-        table.write(folder, groups, point, measured.items)
+        table.write(folder, moved, point, measured.items)
         told = [f"{name} {array[:, 0].mean():.3f}" for name, array in measured.items.items()]
         print(f"{point.name}: {seconds:.1f} s, {', '.join(told)}", flush=True)
 

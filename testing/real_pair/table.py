@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ama_ray.errors import UserError
 from testing.real_pair.points import points
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ama_ray.scores.objectives import Items
     from testing.real_pair.points import Point
 
-_GROUPS, _RATIOS = "groups", "ratios"
+_GROUPS, _NAMES, _RATIOS, _MOVED, _ITEMS = "groups", "names", "ratios", "moved", "items/"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Table:
         groups: The names of the ratios.
         names: Of the points.
         ratios: Shape (points, groups).
+        moved: How far each group is from base to aligned, shape (groups,).
         items: By name of a reward or probe; see `ama_ray.scores.objectives.Items`, with one axis more in front: shape
             (points, items, columns).
     """
@@ -37,6 +38,7 @@ class Table:
     groups: tuple[str, ...]
     names: tuple[str, ...]
     ratios: NDArray[np.float64]
+    moved: NDArray[np.float64]
     items: Mapping[str, NDArray[np.float64]]
 
     @classmethod
@@ -55,8 +57,23 @@ class Table:
         def stacked(key: str) -> NDArray[np.float64]:
             return np.stack([found[name][key] for name in order])
 
-        items = {key: stacked(key) for key in first if key not in (_GROUPS, _RATIOS)}
-        return cls(tuple(map(str, first[_GROUPS])), tuple(order), stacked(_RATIOS), items)
+        items = {key: stacked(key) for key in first if key not in (_GROUPS, _RATIOS, _MOVED)}
+        return cls(tuple(map(str, first[_GROUPS])), tuple(order), stacked(_RATIOS), first[_MOVED], items)
+
+    def save(self, file: Path) -> None:
+        """Writes all of it to one file, in single precision."""
+        items = {f"{_ITEMS}{name}": array.astype(np.float32) for name, array in self.items.items()}
+        known = {_GROUPS: np.array(self.groups), _NAMES: np.array(self.names), _MOVED: self.moved}
+        np.savez_compressed(file, allow_pickle=False, **known, **{_RATIOS: self.ratios}, **items)
+
+    @classmethod
+    def load(cls, file: Path) -> Table:
+        """Reads what `save` wrote."""
+        with np.load(file, allow_pickle=False) as found:
+            names = [key for key in found if key.startswith(_ITEMS)]
+            items = {key.removeprefix(_ITEMS): found[key].astype(np.float64) for key in names}
+            groups, points = (tuple(map(str, found[key])) for key in (_GROUPS, _NAMES))
+            return cls(groups, points, found[_RATIOS], found[_MOVED], items)
 
 
 def file_of(folder: Path, point: Point) -> Path:
@@ -64,17 +81,17 @@ def file_of(folder: Path, point: Point) -> Path:
     return folder / f"{point.name}.npz"
 
 
-def write(folder: Path, groups: Sequence[str], point: Point, items: Items) -> None:
+def write(folder: Path, moved: Mapping[str, float], point: Point, items: Items) -> None:
     """Keeps a point; its file appears when it is whole.
 
     Args:
         folder: Of the table.
-        groups: The names of the ratios.
+        moved: How far each group is from base to aligned, by name.
         point: What was measured.
         items: What it scored.
     """
-    found: dict[str, Any] = {_GROUPS: np.array(groups), _RATIOS: np.array(point.ratios), **items}
+    known = {_GROUPS: np.array([*moved]), _RATIOS: np.array(point.ratios), _MOVED: np.array([*moved.values()])}
     partial = file_of(folder, point).with_suffix(".partial")
     with partial.open("wb") as stream:
-        np.savez_compressed(stream, **found)
+        np.savez_compressed(stream, allow_pickle=False, **known, **items)
     partial.rename(file_of(folder, point))
