@@ -2,10 +2,11 @@
 
     python -m benchmarks.front.signal --problem rsf:per-layer:25:0.2 --seeds 10
 
-Contestants search `benchmarks.front.modelled`: few items, and aligned models that are weaker. Then every one's
-candidates are scored again on as many other items, beside the eleven uniform points, as a run does it. Front and knee
-are those of a run, and both are judged by the truth. Every finished search is a file in the folder of results, as in
-`benchmarks.front.search`; `--tables` prints what is there.
+Contestants search `benchmarks.front.modelled`: few items, and aligned models that are weaker; or, as
+`real:SPACE:ITEMS`, the real pair of `benchmarks.front.real`. Then every one's candidates are scored again on as many
+other items, beside the eleven uniform points, as a run does it. Front and knee are those of a run, and both are judged
+by the truth. Every finished search is a file in the folder of results, as in `benchmarks.front.search`; `--tables`
+prints what is there.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from rich.table import Table
 from ama_ray.pareto.named_points import knee
 from benchmarks.front.contestants import CONTESTANTS
 from benchmarks.front.modelled import Modelled
+from benchmarks.front.real import RealPair
 from benchmarks.front.search import read, result_file, run_all, write
 from testing.recommendation import recommended
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ama_ray.pareto.pareto_set import ParetoSet
+    from benchmarks.front.fitted import Fitted
 
 BUDGETS = (20, 40)
 
@@ -51,13 +54,17 @@ class Judged(NamedTuple):
     knee: float
 
 
+def _landscape(problem: str, seed: int, folder: Path) -> Fitted:
+    return RealPair(problem, seed) if problem.startswith("real:") else Modelled(problem, seed, folder)
+
+
 def run(problem: str, name: str, seed: int, trials: int, folder: Path) -> None:
     """One search, to the file of its results; nothing where that is complete."""
     file = result_file(folder, problem, name, seed)
     if len(read(file)) >= trials:
         return
     torch.set_num_threads(1)
-    landscape = Modelled(problem, seed, folder)
+    landscape = _landscape(problem, seed, folder)
     contestant = CONTESTANTS[name](landscape, seed)
     rows: list[dict[str, Any]] = []
     for _ in range(trials):
@@ -67,7 +74,7 @@ def run(problem: str, name: str, seed: int, trials: int, folder: Path) -> None:
     write(file, rows)
 
 
-def judge(landscape: Modelled, rows: Sequence[dict[str, Any]]) -> Judged:
+def judge(landscape: Fitted, rows: Sequence[dict[str, Any]]) -> Judged:
     """Judges what a run recommends after a search.
 
     Args:
@@ -82,7 +89,7 @@ def judge(landscape: Modelled, rows: Sequence[dict[str, Any]]) -> Judged:
     return Judged(front / eleven, front / landscape.volume(landscape.line), _knee(landscape, pareto))
 
 
-def _knee(landscape: Modelled, pareto: ParetoSet) -> float:
+def _knee(landscape: Fitted, pareto: ParetoSet) -> float:
     top = knee(pareto)
     if top is None:
         return math.nan
@@ -94,7 +101,7 @@ def _knee(landscape: Modelled, pareto: ParetoSet) -> float:
 
 def judged(problem: str, folder: Path, seeds: int) -> dict[tuple[str, int], list[Judged]]:
     """What was recommended after all finished searches, by contestant and trials."""
-    landscapes = {seed: Modelled(problem, seed, folder) for seed in range(seeds)}
+    landscapes = {seed: _landscape(problem, seed, folder) for seed in range(seeds)}
     found: defaultdict[tuple[str, int], list[Judged]] = defaultdict(list)
     for file in sorted((folder / problem.replace(":", "-")).glob("*.jsonl")):
         name, _, seed = file.stem.rpartition("-")
@@ -107,7 +114,7 @@ def judged(problem: str, folder: Path, seeds: int) -> dict[tuple[str, int], list
 
 def table(problem: str, folder: Path, seeds: int) -> list[dict[str, Any]]:
     """Prints what the recommendations of every contestant are worth; returns it row by row."""
-    line = Modelled(problem, 0, folder).line
+    line = _landscape(problem, 0, folder).line
     won, cost = line[-1] - line[0]
     shown = Table(title=f"{problem}: aligned wins {won:.2f} of reward for {cost:.3f} of tax")
     rows = [
@@ -148,7 +155,7 @@ def main(
 ) -> None:
     """Runs what has not been run yet, then prints a table by problem."""
     if not tables:
-        Modelled(problem[0], 0, folder)  # fitted once, before there are processes
+        _landscape(problem[0], 0, folder)  # fitted once, before there are processes
         run_all(run, problem, contestant or list(CONTESTANTS), seeds, trials, folder, processes)
     print(json.dumps({each: table(each, folder, seeds) for each in problem}))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-RATE, BATCH, EPOCHS, SEED = 2e-4, 8, 1, 0
+RATE, BATCH, EPOCHS, SEED = 4e-4, 8, 1, 0
 BETA = 0.1
 """Of DPO: how much a nat of difference from the policy that replied counts."""
 IMITATION = 0.2

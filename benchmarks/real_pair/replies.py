@@ -53,8 +53,8 @@ def make(policy: Path, data: Path, reward_model: Path, out: Path) -> dict[str, f
     scores = prepared.score(replies).scores
     end_processes()
     written = [
-        {"prompt": list(request.prompt), "replies": texts, "scores": each.tolist()}
-        for request, texts, each in zip(requests, replies, scores, strict=True)
+        {"prompt": list(request.prompt), "replies": [reply.text for reply in sampled_replies], "scores": each.tolist()}
+        for request, sampled_replies, each in zip(requests, replies, scores, strict=True)
     ]
     with complete_folder(out) as folder:
         (folder / REPLIES).write_text("".join(json.dumps(row) + "\n" for row in written), encoding="utf-8")

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-UNIFORM = 11
+UNIFORM = 6
 PROFILES = 50
 BLOCK = 4
 """Neighbouring groups that are changed together."""

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ama_ray.errors import UserError
-from ama_ray.evaluation.evaluation import SPLITS
 from testing.real_pair.points import points
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from ama_ray.config.data import Split
     from ama_ray.scores.objectives import Items
     from testing.real_pair.points import Point
 
-_GROUPS, _RATIOS, _SECONDS = "groups", "ratios", "seconds"
+_GROUPS, _NAMES, _RATIOS, _MOVED, _ITEMS = "groups", "names", "ratios", "moved", "items/"
 
 
 @dataclass(frozen=True)
@@ -32,16 +30,16 @@ class Table:
         groups: The names of the ratios.
         names: Of the points.
         ratios: Shape (points, groups).
-        items: By split, then by name of a reward or probe; see `ama_ray.scores.objectives.Items`, with one axis more
-            in front: shape (points, items, columns).
-        seconds: By split, wall seconds of each point, shape (points,).
+        moved: How far each group is from base to aligned, shape (groups,).
+        items: By name of a reward or probe; see `ama_ray.scores.objectives.Items`, with one axis more in front: shape
+            (points, items, columns).
     """
 
     groups: tuple[str, ...]
     names: tuple[str, ...]
     ratios: NDArray[np.float64]
-    items: Mapping[Split, Mapping[str, NDArray[np.float64]]]
-    seconds: Mapping[Split, NDArray[np.float64]]
+    moved: NDArray[np.float64]
+    items: Mapping[str, NDArray[np.float64]]
 
     @classmethod
     def read(cls, folder: Path) -> Table:
@@ -59,14 +57,23 @@ class Table:
         def stacked(key: str) -> NDArray[np.float64]:
             return np.stack([found[name][key] for name in order])
 
-        names = {split: [key for key in first if key.startswith(f"{split}/")] for split in SPLITS}
-        return cls(
-            tuple(map(str, first[_GROUPS])),
-            tuple(order),
-            stacked(_RATIOS),
-            {split: {key.partition("/")[2]: stacked(key) for key in names[split]} for split in SPLITS},
-            {split: stacked(f"{_SECONDS}-{split}") for split in SPLITS},
-        )
+        items = {key: stacked(key) for key in first if key not in (_GROUPS, _RATIOS, _MOVED)}
+        return cls(tuple(map(str, first[_GROUPS])), tuple(order), stacked(_RATIOS), first[_MOVED], items)
+
+    def save(self, file: Path) -> None:
+        """Writes all of it to one file, in single precision."""
+        items = {f"{_ITEMS}{name}": array.astype(np.float32) for name, array in self.items.items()}
+        known = {_GROUPS: np.array(self.groups), _NAMES: np.array(self.names), _MOVED: self.moved}
+        np.savez_compressed(file, allow_pickle=False, **known, **{_RATIOS: self.ratios}, **items)
+
+    @classmethod
+    def load(cls, file: Path) -> Table:
+        """Reads what `save` wrote."""
+        with np.load(file, allow_pickle=False) as found:
+            names = [key for key in found if key.startswith(_ITEMS)]
+            items = {key.removeprefix(_ITEMS): found[key].astype(np.float64) for key in names}
+            groups, points = (tuple(map(str, found[key])) for key in (_GROUPS, _NAMES))
+            return cls(groups, points, found[_RATIOS], found[_MOVED], items)
 
 
 def file_of(folder: Path, point: Point) -> Path:
@@ -74,20 +81,17 @@ def file_of(folder: Path, point: Point) -> Path:
     return folder / f"{point.name}.npz"
 
 
-def write(folder: Path, groups: Sequence[str], point: Point, measured: Mapping[Split, tuple[Items, float]]) -> None:
+def write(folder: Path, moved: Mapping[str, float], point: Point, items: Items) -> None:
     """Keeps a point; its file appears when it is whole.
 
     Args:
         folder: Of the table.
-        groups: The names of the ratios.
+        moved: How far each group is from base to aligned, by name.
         point: What was measured.
-        measured: By split, the items and the wall seconds that they took.
+        items: What it scored.
     """
-    found: dict[str, Any] = {_GROUPS: np.array(groups), _RATIOS: np.array(point.ratios)}
-    for split, (items, seconds) in measured.items():
-        found |= {f"{split}/{name}": array for name, array in items.items()}
-        found[f"{_SECONDS}-{split}"] = np.array(seconds)
+    known = {_GROUPS: np.array([*moved]), _RATIOS: np.array(point.ratios), _MOVED: np.array([*moved.values()])}
     partial = file_of(folder, point).with_suffix(".partial")
     with partial.open("wb") as stream:
-        np.savez_compressed(stream, **found)
+        np.savez_compressed(stream, allow_pickle=False, **known, **items)
     partial.rename(file_of(folder, point))

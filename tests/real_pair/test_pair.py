@@ -15,7 +15,7 @@ from ama_ray.errors import UserError
 from testing.checkpoints import make_pair
 from testing.real_pair import adapter, run_file, table
 from testing.real_pair.folder import Made
-from testing.real_pair.points import points
+from testing.real_pair.points import UNIFORM, points
 from testing.real_pair.table import Table
 
 if TYPE_CHECKING:
@@ -61,29 +61,32 @@ def test_points_are_ratios_of_all_sorts_and_differ() -> None:
         assert all(0 <= ratio <= 1 for ratio in point.ratios)
     sorts = [point.name.partition("-")[0] for point in made]
     assert {sort: sorts.count(sort) for sort in ("uniform", "profile", "block")} == {
-        "uniform": 11,
+        "uniform": UNIFORM,
         "profile": 50,
         "block": 16,
     }
     # Neighbouring layers of a profile are close, far ones need not be.
     profiles = np.array([point.ratios for point in made if point.name.startswith("profile")])
     assert np.abs(np.diff(profiles)).mean() < 0.25 * np.abs(profiles[:, :1] - profiles[:, 16:]).mean()
-    assert points(32, seed=1)[11] != made[11]
+    assert points(32, seed=1)[UNIFORM] != made[UNIFORM]
 
 
 def test_a_table_is_its_points_in_their_order(tmp_path: Path) -> None:
     wanted = points(3)[:3]
     for number, point in enumerate(reversed(wanted)):
         items = {name: np.full((size, 1), number + size) for name, size in (("reward", 4), ("piqa", 5))}
-        table.write(tmp_path, ("a", "b", "c"), point, {"search": (items, 2.0), "report": (items, 3.0)})
+        table.write(tmp_path, {"a": 1.0, "b": 2.0, "c": 3.0}, point, items)
     (tmp_path / "block-00-0.partial").write_bytes(b"half of one")
     found = Table.read(tmp_path)
     assert found.names == tuple(point.name for point in wanted)
     assert found.groups == ("a", "b", "c")
     assert np.array_equal(found.ratios, [point.ratios for point in wanted])
-    assert found.items["report"]["piqa"].shape == (3, 5, 1)
-    assert found.items["search"]["reward"][:, 0, 0].tolist() == [6, 5, 4]
-    assert found.seconds["search"].tolist() == [2, 2, 2]
+    assert found.items["piqa"].shape == (3, 5, 1)
+    assert found.items["reward"][:, 0, 0].tolist() == [6, 5, 4]
+    found.save(tmp_path / "table.npz")
+    again = Table.load(tmp_path / "table.npz")
+    assert (again.groups, again.names, again.moved.tolist()) == (found.groups, found.names, [1, 2, 3])
+    assert np.array_equal(again.items["piqa"], found.items["piqa"])
 
 
 def test_a_stage_that_was_left_out_is_named(tmp_path: Path) -> None:
