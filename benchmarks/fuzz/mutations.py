@@ -114,7 +114,8 @@ def _json(content: bytes, random: Random) -> bytes:
 
 
 def _yaml(content: bytes, random: Random) -> bytes:
-    return yaml.safe_dump(_trees(yaml.safe_load(content), random)).encode("utf-8", "surrogatepass")
+    changed = _trees(yaml.load(content, yaml.CSafeLoader), random)
+    return yaml.dump(changed, Dumper=yaml.CSafeDumper).encode("utf-8", "surrogatepass")
 
 
 def _lines(content: bytes, random: Random, change: Callable[[bytes, Random], bytes]) -> bytes:

@@ -72,21 +72,20 @@ def test_an_actor_that_is_slow_to_start_gets_trials_and_no_result_is_kept(tmp_pa
 class Rounds(Searcher):  # type: ignore[misc]
     """Hands out two trials, then none until both have ended, and so on: two actors are idle again and again."""
 
-    def __init__(self, rounds: int) -> None:
+    def __init__(self, folder: Path, rounds: int) -> None:
         super().__init__(metric="process", mode="max")
-        self.left = 2 * rounds
+        self.folder, self.trials = folder, 2 * rounds
+        self.asked = 0
         self.running: set[str] = set()
-        self.begun = 0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if not self.left and not self.running:
-            return str(Searcher.FINISHED)
-        if not self.left or (self.begun == 0 and self.running):
+        if self.asked % 2 == 0 and self.running:
             return None
-        self.begun = (self.begun + 1) % 2
-        self.left -= 1
+        if self.asked == self.trials:
+            return str(Searcher.FINISHED)
         self.running.add(trial_id)
-        return {}
+        self.asked += 1
+        return {"folder": str(self.folder / f"round-{(self.asked - 1) // 2}")}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self.running.remove(trial_id)
@@ -98,26 +97,37 @@ class Rounds(Searcher):  # type: ignore[misc]
         pass
 
 
-class Quick(Nap):
-    """Starts at once."""
+class Meets(Nap):
+    """Both trials of a round begin before either ends."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        pass
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.folder = Path(new_config["folder"])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / str(os.getpid())).touch()
+        while len(list(self.folder.iterdir())) < 2:
+            time.sleep(0.01)
+        return super().step()
 
 
 def test_actors_that_wait_for_a_trial_together_are_kept(tmp_path: Path) -> None:
     with ray_cluster():
         results = tune.Tuner(
-            tune.with_resources(Quick, {"cpu": 1}),
+            tune.with_resources(Meets, {"cpu": 1}),
             tune_config=tune.TuneConfig(
-                search_alg=Rounds(4),
+                search_alg=Rounds(tmp_path, 4),
                 scheduler=NewestFirstScheduler(),
                 num_samples=-1,
                 max_concurrent_trials=2,
                 reuse_actors=True,
             ),
-            run_config=tune.RunConfig(name="tune", storage_path=str(tmp_path), verbose=0),
+            run_config=tune.RunConfig(name="tune", storage_path=str(tmp_path / "tune"), verbose=0),
         ).fit()
     by_process = [result.metrics["process"] for result in results if result.metrics]
     assert len(by_process) == 8
-    assert sorted(map(by_process.count, set(by_process))) == [4, 4]
+    assert len(set(by_process)) == 2
