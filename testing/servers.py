@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-LIMIT = 180.0
+LIMIT = 600.0
 
 
 @dataclass
@@ -56,9 +56,11 @@ def launch(arguments: Sequence[str], log: Path, key: str | None = None) -> Serve
     environment = os.environ | {"TEST_ENGINE_KEY": key or ""}
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
-    until = time.monotonic() + LIMIT
+    server, until = Server(process, "", log), time.monotonic() + LIMIT
     while not (found := re.search(r"listening on (\S+)", log.read_text())):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < until, log.read_text()
+        if process.poll() is not None or time.monotonic() > until:
+            server.kill()
+            raise AssertionError(log.read_text())
         time.sleep(0.2)
-    return Server(process, found.group(1), log)
+    server.url = found.group(1)
+    return server

@@ -2,67 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ama_ray.config import RunConfig
+from ama_ray.checkpoints.weight_files import INDEX, SINGLE
 from ama_ray.errors import UserError
-from ama_ray.export.merge_file import Group, MergeFile, Parent
-from ama_ray.jobs import archive
-from ama_ray.scores.trial import KeptReply
-from ama_ray.storage.identity import read_identity, write_identity
-from ama_ray.storage.item_store import ItemStore
-from ama_ray.storage.names import IDENTITY, OBJECTIVES, REPLIES, RUN, SUMMARY, TRIALS
-from ama_ray.storage.objectives_file import ObjectivesFile
-from ama_ray.storage.records import ReplyStore, read_trials
-from ama_ray.storage.run_folder import finished
+from ama_ray.storage.names import JOURNAL, OBJECTIVES, RUN, TRIALS
+from testing.strangers_files import READERS, SPACE, write_all
 from tests.support.hostile import DEEP, within
-from tests.support.runs import config_of, run_of, write_run
-from tests.support.trials import five_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-ITEMS, MERGE, PARCEL = "items/search/3.npz", "merge.json", "parcel.zip"
-READERS: dict[str, Callable[[Path], Any]] = {
-    RUN: lambda folder: RunConfig.load(folder / RUN),
-    IDENTITY: read_identity,
-    OBJECTIVES: ObjectivesFile.read,
-    TRIALS: lambda folder: read_trials(folder / TRIALS),
-    REPLIES: lambda folder: ReplyStore(folder / REPLIES).read(),
-    SUMMARY: lambda folder: finished(folder, 99, config_of()),
-    ITEMS: lambda folder: ItemStore(folder / "items", ("reward",)).read("search", 3),
-    MERGE: lambda folder: MergeFile.load(folder / MERGE),
-    PARCEL: lambda folder: archive.unpack((folder / PARCEL).open("rb"), folder / "here", 10_000),
-}
-"""What reads each file, of the folder that it lies in."""
+NEEDED = {INDEX: (SINGLE,), JOURNAL: (TRIALS, OBJECTIVES)}
+"""Other files, sound ones, without which a file is not read."""
+SEVERAL_LINES = (RUN, SPACE)
+"""Those of which a refusal may have a line for each mistake."""
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Every file as it should be."""
-    folder = write_run(run_of(five_trials(), tmp_path_factory.mktemp("sound") / "run"))
-    write_identity(folder, "mine", {"base and aligned": "ab" * 32})
-    ReplyStore(folder / REPLIES).write(2, [KeptReply("hi", "hello \u2028 ."), KeptReply("ho", "\x1b]52;c;eA==\x07")])
-    (folder / SUMMARY).write_text(json.dumps({"ended": "", "interrupted": False, "versions": {"torch": "2"}}))
-    ItemStore(folder / "items").write("search", 3, {"reward": np.ones((4, 2)), "facts": np.eye(3)})
-    parents = Parent(source="org/base", checksum="a" * 64), Parent(source="org/aligned", checksum="b" * 64)
-    groups = (Group(name="all", ratio=0.5, tensors=("x", "y")),)
-    merge = MergeFile(base=parents[0], aligned=parents[1], dtype="float32", groups=groups, made_with={"torch": "2"})
-    merge.save(folder / MERGE)
-    with zipfile.ZipFile(folder / PARCEL, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name in (IDENTITY, TRIALS, ITEMS):
-            packed.write(folder / name, name)
-    for name, read in READERS.items():
-        read(folder)  # no error
-        assert (folder / name).stat().st_size
+    folder = tmp_path_factory.mktemp("sound") / "run"
+    write_all(folder)
     return {name: (folder / name).read_bytes() for name in READERS}
 
 
@@ -95,16 +61,17 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def read(name: str, content: bytes, folder: Path) -> None:
+def read(name: str, content: bytes, folder: Path, sound: dict[str, bytes]) -> None:
     """Reads a file with this content: it is read, or refused by its name, and nothing appears beside it."""
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(content)
+    for each in (name, *NEEDED.get(name, ())):
+        (folder / each).parent.mkdir(parents=True, exist_ok=True)
+        (folder / each).write_bytes(content if each == name else sound[each])
     try:
         with within(20):
             READERS[name](folder)
     except UserError as error:
         assert str(folder) in str(error) or name in str(error)
-        assert "\n" not in str(error) or name == RUN  # a line for each mistake
+        assert "\n" not in str(error) or name in SEVERAL_LINES
     outside = {path.name for path in folder.parent.iterdir()}
     assert outside == {folder.name}
 
@@ -115,7 +82,7 @@ def test_a_damaged_file_is_read_or_refused(
     name: str, damage: str, sound: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    read(name, DAMAGES[damage](sound[name]), tmp_path / "run")
+    read(name, DAMAGES[damage](sound[name]), tmp_path / "run", sound)
 
 
 BYTES = st.binary(min_size=1, max_size=8) | st.sampled_from(
@@ -140,4 +107,4 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
 def test_a_file_that_is_damaged_at_random_is_read_or_refused(
     name: str, data: st.DataObject, sound: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    read(name, data.draw(damaged(sound[name])), tmp_path_factory.mktemp("random") / "run")
+    read(name, data.draw(damaged(sound[name])), tmp_path_factory.mktemp("random") / "run", sound)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from scripts.audit import advisories_in, audit
 from scripts.lock import lock
 from scripts.sbom import sbom
 
@@ -116,3 +117,39 @@ def test_the_bill_of_materials_is_of_the_lock() -> None:
     assert torch["purl"] == f"pkg:pypi/torch@{torch['version'].replace('+', '%2B')}"
     hashes = {each["content"] for component in made["components"] for each in component["hashes"]}
     assert hashes == set(re.findall(r"sha256:(\w+)", text))
+
+
+def advisory(number: int, name: str, **affected: Any) -> dict[str, Any]:
+    return {"id": f"A-{number}", "affected": [{"package": {"ecosystem": "PyPI", "name": name}} | affected]}
+
+
+def between(*events: tuple[str, str]) -> dict[str, Any]:
+    return {"ranges": [{"type": "ECOSYSTEM", "events": [dict([event]) for event in events]}]}
+
+
+def test_advisories_on_versions_of_the_lock_are_found(tmp_path: Path) -> None:
+    pins = "# a comment\nray==2.60.0 --hash=sha256:ab\ntorch==2.13.0+cpu\nPy_Yaml==6.0.4\nidna==3.7\n"
+    hit = [
+        advisory(1, "ray", versions=["2.59.0", "2.60.0"]) | {"aliases": ["CVE-1"], "summary": "runs code"},
+        advisory(2, "torch", **between(("introduced", "0"), ("fixed", "2.13.1"))),
+        advisory(3, "py.yaml", **between(("introduced", "6.0"), ("last_affected", "6.0.4"))),
+        advisory(4, "idna", **between(("introduced", "0"), ("fixed", "3.0"), ("introduced", "3.7"))),
+    ]
+    missed = [
+        advisory(5, "ray", versions=["2.6"], **between(("introduced", "2.0"), ("fixed", "2.60.0"))),
+        advisory(6, "ray", versions=["2.60.0"]) | {"withdrawn": "2026-01-01T00:00:00Z"},
+        advisory(7, "torch", **between(("introduced", "2.13.1"))),
+        advisory(8, "pyyaml", versions=["6.0.4"]),
+        advisory(9, "idna", **between(("introduced", "0"), ("last_affected", "3.6"))),
+        advisory(10, "idna", ranges=[{"type": "GIT", "events": [{"introduced": "0"}]}]),
+        {"id": "A-11", "affected": [{"package": {"ecosystem": "npm", "name": "ray"}, "versions": ["2.60.0"]}]},
+    ]
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for each in [*hit, *missed]:
+            archive.writestr(f"{each['id']}.json", json.dumps(each))
+    assert audit(pins, advisories_in(tmp_path / "all.zip")) == [
+        "idna==3.7: A-4",
+        "py-yaml==6.0.4: A-3",
+        "ray==2.60.0: A-1, CVE-1: runs code",
+        "torch==2.13.0: A-2",
+    ]

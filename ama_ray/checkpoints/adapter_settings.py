@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 CONFIG = "adapter_config.json"
 MERGE = "merge it into its model with peft's merge_and_unload and name that folder"
+_PATTERNS = ("rank_pattern", "alpha_pattern")
+LONGEST = 1000
+"""Characters of a pattern."""
+_REPEATED, _REPEATED_GROUP = re.compile(r"[*+{]"), re.compile(r"\)[*+{]")
 _PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 """Values of `init_lora_weights` that leave the weights of base as they are."""
 _READ = {
@@ -49,24 +54,39 @@ def read_settings(path: Path) -> dict[str, Any]:
     if odd:
         field = "peft_type" if "peft_type" in odd else min(odd)
         raise UserError(f"{path}: {field}: {settings.get(field)} is more than a plain LoRA adapter; {MERGE}.")
+    for field in _PATTERNS:
+        if not isinstance(found := settings.get(field) or {}, dict):
+            raise UserError(f"{path}: {field}: {found} has no number for each pattern; copy or download it again.")
     for field, number in _numbers(settings):
-        if isinstance(number, bool) or not isinstance(number, int | float) or number <= 0:
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
             raise UserError(f"{path}: {field}: {number} is not a number above 0; copy or download it again.")
-    for field in ("rank_pattern", "alpha_pattern"):
+    for field in _PATTERNS:
         for pattern in settings.get(field) or {}:
-            try:
-                re.compile(pattern)
-            except re.error:
-                raise UserError(f"{path}: {field}: {pattern} is no regular expression; {MERGE}.") from None
+            if why := _why_no_pattern(pattern):
+                raise UserError(f"{path}: {field}: {pattern:.200} {why}; {MERGE}.")
     return settings
+
+
+def _why_no_pattern(pattern: str) -> str:
+    """Why names of modules are not to be matched with a pattern; empty where they may be.
+
+    Python tries every way in which a group can be repeated, or several repetitions can share a text; an end of that is
+    not to be waited for.
+    """
+    if len(pattern) > LONGEST or _REPEATED_GROUP.search(pattern) or len(_REPEATED.findall(pattern)) > 3:
+        return "repeats a group, or more than three parts, and could take for ever to match"
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return "is no regular expression"
+    return ""
 
 
 def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for field in ("r", "lora_alpha"):
         yield field, settings.get(field)
-    for field in ("rank_pattern", "alpha_pattern"):
-        values = settings.get(field) or {}
-        yield from ((field, each) for each in (values.values() if isinstance(values, dict) else [values]))
+    for field in _PATTERNS:
+        yield from ((field, each) for each in (settings.get(field) or {}).values())
 
 
 def other_base(folder: Path, base: str) -> str:

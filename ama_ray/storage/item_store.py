@@ -116,6 +116,8 @@ def _why_odd(items: Mapping[str, NDArray[np.float64]], sources: tuple[str, ...])
     if missing := [name for name in sources if name not in items]:
         return f"it has none of {missing[0]}"
     for name, array in items.items():
+        if not isinstance(array, np.ndarray):  # of a member that is named as no array is
+            return f"{name} is no array"
         if array.ndim != 2 or not array.size or array.dtype.kind not in "fiub":
             return f"{name} is no matrix of numbers, but {array.dtype} of shape {list(array.shape)}"
     return ""

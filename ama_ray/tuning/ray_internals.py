@@ -14,6 +14,7 @@ from ray._private.state import state
 from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
+from ray.tune.utils.object_cache import _ObjectCache
 
 from ama_ray.environment import variable
 from ama_ray.errors import one_line
@@ -27,12 +28,36 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+class IdleActors(_ObjectCache):
+    """Trial actors that wait for a trial, every one of them until the search is over.
+
+    Tune's own keeps one more than there are trials that wait, and ends the others: two engines that wait for the last
+    trial of the search, on which the points of the report depend, would be one, and another would have to start.
+    """
+
+    def cache_object(self, key: Any, obj: Any) -> bool:
+        """Takes an actor."""
+        self._cached_objects[key].append(obj)
+        self._num_cached_objects += 1
+        return True
+
+    def flush_cached_objects(self, force_all: bool = False) -> Iterator[Any]:
+        """Gives up every actor, or none."""
+        return iter(super().flush_cached_objects(force_all=True) if force_all else ())
+
+
 class NewestFirstScheduler(FIFOScheduler):
-    """Gives an idle engine the trial that was suggested last.
+    """Gives an idle engine the trial that was suggested last, and has Tune keep every idle engine.
 
     For an earlier one that waits, a process is being started on a node that has room. Tune ends that process when it
     gives the trial to another: where trials are shorter than it takes to start, no further node would ever be used.
     """
+
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
+        """Before the first trial runs, gives Tune a place where idle actors stay."""
+        controller: Any = tune_controller._tune_controller
+        if not isinstance(controller._actor_cache, IdleActors):
+            controller._actor_cache = IdleActors()
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Chooses the latest trial that waits."""

@@ -130,7 +130,7 @@ class RunSearcher(Searcher):
             return None
         spec = self._suggester.suggest()
         if spec is None and len(self._in_flight) < self._slots():
-            # An engine is idle. Tune would end it, did another become idle too, and starting one takes long.
+            # An engine is idle, and nothing else in this process is as urgent.
             uniform = self._uniform()
             # Some are kept for the end of the search, when engines would wait for the last trials.
             if len(uniform) > self._slots():

@@ -165,8 +165,10 @@ class StudySuggester:
                 self._tell(trial, known.search)
             elif frozen.state == TrialState.RUNNING and number is not None:
                 self._again.append(_Suggestion(TrialSpec(number, known_as["origin"], known_as["ratios"]), trial))
-            elif not frozen.state.is_finished():
+            elif frozen.state == TrialState.RUNNING:
                 self._study.tell(trial, state=TrialState.FAIL)  # never handed out
+            elif frozen.state == TrialState.WAITING:  # of a first point, and never asked for
+                self._study.tell(self._study.ask(), state=TrialState.FAIL)
             elif self._score_aware and known and known.search:
                 self._score_aware.tell(frozen.number, known.search)
         stored = {frozen.user_attrs.get("number") for frozen in self._study.get_trials(deepcopy=False)}

@@ -61,7 +61,7 @@ class Watch:
             self._paces.append((time.monotonic(), trials))
             for process in [self._driver, *offspring([self._driver.pid])]:
                 name = "driver" if process == self._driver else _role(process)
-                if name and (values := _values(process)):
+                if name and (values := holds(process)):
                     self._samples[f"{name} {process.pid}"].append(Sample(trials, values))
             time.sleep(EVERY)
 
@@ -80,7 +80,7 @@ class Watch:
             number = np.array([each.trials for each in late], dtype=float)
             for kind in late[0].values:
                 held = np.array([each.values[kind] for each in late])
-                slope, error = _slope(number, held)
+                slope, error = fitted(number, held)
                 half = number >= (number[0] + number[-1]) / 2
                 rows.append(
                     {
@@ -90,7 +90,7 @@ class Watch:
                         "at the end": round(float(held[-3:].mean()), 1),
                         "per 100 trials": round(100 * slope, 3),
                         "error": round(100 * error, 3),
-                        "second half": round(100 * _slope(number[half], held[half])[0], 3),
+                        "second half": round(100 * fitted(number[half], held[half])[0], 3),
                         "flat": bool(100 * slope < max(2 * 100 * error, FLAT[kind])),
                     }
                 )
@@ -112,7 +112,7 @@ class Watch:
         return sum(1 for _ in self._items.glob("search/*.npz"))
 
 
-def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+def fitted(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
     """Of a line through the means of blocks, with its standard error."""
     blocks = [part for part in np.array_split(np.arange(len(x)), BLOCKS) if len(part)]
     if len(blocks) < 3:
@@ -129,7 +129,7 @@ def _role(process: psutil.Process) -> str:
     return next((role for part, role in ROLES.items() if part in name), "")
 
 
-def _values(process: psutil.Process) -> dict[str, float]:
+def holds(process: psutil.Process) -> dict[str, float]:
     try:
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
         files = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))

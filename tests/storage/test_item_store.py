@@ -1,3 +1,4 @@
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,14 @@ def test_items_that_are_not_those_of_every_trial_are_refused(
 ) -> None:
     np.savez(path_of(whole), **items)
     with pytest.raises(UserError, match=f"not the items of trial 1: .*{words}"):
+        whole.read("search", 1)
+
+
+def test_a_member_that_is_named_as_no_array_is_refused(whole: ItemStore) -> None:
+    with zipfile.ZipFile(path_of(whole), "w") as archive:
+        archive.writestr("fr", b"text")
+        archive.writestr("facts", b"text")
+    with one_sentence("not the items of trial 1: fr is no array"):
         whole.read("search", 1)
 
 

@@ -17,6 +17,7 @@ from ama_ray.storage.names import JOURNAL
 from ama_ray.storage.run_folder import RunFolder
 from ama_ray.tuning.study import open_study
 from ama_ray.tuning.suggester import StudySuggester
+from ama_ray.tuning.warm_start import FirstPoint
 from testing.postgres import Postgres
 from tests.support.suggestions import RANGES, finish, objectives, result, suggest
 
@@ -40,6 +41,27 @@ def test_half_a_line_of_a_killed_process_is_dropped(tmp_path: Path) -> None:
     study = open_study(folder, None, TWO, sampler())
     study.ask()
     assert len(open_study(folder, None, TWO, sampler()).get_trials()) == 2
+
+
+def test_a_search_whose_process_was_killed_after_any_line_of_its_journal_goes_on(tmp_path: Path) -> None:
+    """As after a first point was put down for the sampler, and before it was asked for."""
+    first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in (0.0, 1.0, 0.5)]
+    folder, shape = RunFolder(tmp_path, "study", ()), parametrization(RANGES, None)
+
+    def taken_up() -> StudySuggester:
+        return StudySuggester(shape, objectives("reward"), open_study(folder, None, TWO, sampler()), first)
+
+    finish(taken_up(), 4)
+    lines = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
+    waited = 0
+    for end in range(len(lines)):
+        (tmp_path / JOURNAL).write_bytes(b"".join(lines[:end]))
+        known = [trial.state for trial in open_study(folder, None, TWO, sampler()).get_trials()]
+        waited += TrialState.WAITING in known
+        asked = taken_up()
+        assert len(finish(asked, 5)) == 5
+        assert {trial.state for trial in asked._study.get_trials()} <= {TrialState.COMPLETE, TrialState.FAIL}
+    assert waited
 
 
 def test_a_line_that_a_full_disk_cut_short_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

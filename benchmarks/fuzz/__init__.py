@@ -1,0 +1,1 @@
+"""Damaged files of strangers, as many as there is time for."""
