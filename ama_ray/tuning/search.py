@@ -184,11 +184,11 @@ def _tell_doubts(trial: Trial, inputs: Inputs, prepared: Prepared, tell: Callabl
 
 def _out(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> Path:
     """The folder of the run; where it is given in no good order, that is told with what else is wrong."""
-    if isinstance(run, RunConfig) and "out" not in fields:
-        return run.out
     try:
         if run is None or "out" in fields:
             value, folder = fields["out"], None
+        elif isinstance(run, RunConfig):
+            return run.out
         else:
             value, folder = YamlFile.read(Path(run)).value["out"], Path(run).resolve().parent
         out: Path = TypeAdapter(File).validate_python(value, context={"folder": folder})

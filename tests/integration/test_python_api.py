@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ama_ray import Run
 from tests.support.doc_blocks import blocks
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 (EXAMPLE,) = (block for block in blocks() if block.page == "python.md" and block.file)

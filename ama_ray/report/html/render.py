@@ -8,6 +8,7 @@ import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.report.html.headline import headline
 from ama_ray.report.html.items import items_of
 from ama_ray.report.html.page import page
 from ama_ray.report.html.provenance import provenance
@@ -66,6 +67,7 @@ def write_html(
         claims=run.claims,
         front_volume=front_volume(run),
         uniform_volume=uniform_volume(run),
+        headline=headline(run),
         sentence=sentence(run),
         sections=provenance(run),
         run_file=run.config.to_yaml(),
