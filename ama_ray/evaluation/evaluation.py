@@ -16,6 +16,7 @@ from ama_ray.config import CommandProbe
 from ama_ray.engine.requests import Generation, check_length
 from ama_ray.errors import all_of
 from ama_ray.evaluation.commands import Commands, Outcome, PreparedCommand, written
+from ama_ray.evaluation.texts import said
 from ama_ray.probes import registry as probes
 from ama_ray.processes.worker import end_workers
 from ama_ray.rewards import registry as rewards
@@ -207,14 +208,8 @@ class Evaluation:
             measured = scoring[0].result()
         seconds["score"] = time.perf_counter() - start - seconds["generate"]
         items = measured.items | probes | self._measure_replies(by_request)
-        return Measured(
-            items,
-            measured.tokens,
-            seconds,
-            self._replies(by_request),
-            written(answers.commands),
-            self._said(by_request),
-        )
+        replies, wrote = self._replies(by_request), written(answers.commands)
+        return Measured(items, measured.tokens, seconds, replies, wrote, said(self, answers))
 
     def measure(self, answers: Answers, base: Answers) -> Measured:
         """Scores answers item by item.
