@@ -15,9 +15,11 @@ from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.export.merge_file import Group, MergeFile, Parent
 from ama_ray.jobs import archive
+from ama_ray.scores.item_text import ItemText
 from ama_ray.scores.trial import KeptReply
 from ama_ray.storage.identity import read_identity, write_identity
 from ama_ray.storage.item_store import ItemStore
+from ama_ray.storage.item_texts import ItemTexts
 from ama_ray.storage.names import IDENTITY, OBJECTIVES, REPLIES, RUN, SUMMARY, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import ReplyStore, read_trials
@@ -31,12 +33,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ITEMS, MERGE, PARCEL = "items/search/3.npz", "merge.json", "parcel.zip"
+ASKED, ANSWERED = "texts/items.jsonl", "texts/3.jsonl"
 READERS: dict[str, Callable[[Path], Any]] = {
     RUN: lambda folder: RunConfig.load(folder / RUN),
     IDENTITY: read_identity,
     OBJECTIVES: ObjectivesFile.read,
     TRIALS: lambda folder: read_trials(folder / TRIALS),
     REPLIES: lambda folder: ReplyStore(folder / REPLIES).read(),
+    ASKED: lambda folder: ItemTexts(folder / "texts").read_items(),
+    ANSWERED: lambda folder: ItemTexts(folder / "texts").read_answers(3),
     SUMMARY: lambda folder: finished(folder, 99, config_of()),
     ITEMS: lambda folder: ItemStore(folder / "items", ("reward",)).read("search", 3),
     MERGE: lambda folder: MergeFile.load(folder / MERGE),
@@ -51,6 +56,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = write_run(run_of(five_trials(), tmp_path_factory.mktemp("sound") / "run"))
     write_identity(folder, "mine", {"base and aligned": "ab" * 32})
     ReplyStore(folder / REPLIES).write(2, [KeptReply("hi", "hello \u2028 ."), KeptReply("ho", "\x1b]52;c;eA==\x07")])
+    ItemTexts(folder / "texts").write_items({"facts": [ItemText("a?", "b"), ItemText("\x1b]52;c;eA==\x07")]})
+    ItemTexts(folder / "texts").write_answers(3, {"facts": ["hello \u2028 .", ""]})
     (folder / SUMMARY).write_text(json.dumps({"ended": "", "interrupted": False, "versions": {"torch": "2"}}))
     ItemStore(folder / "items").write("search", 3, {"reward": np.ones((4, 2)), "facts": np.eye(3)})
     parents = Parent(source="org/base", checksum="a" * 64), Parent(source="org/aligned", checksum="b" * 64)

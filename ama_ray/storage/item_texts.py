@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ama_ray.errors import UserError
 from ama_ray.reading import parse_json, read_text
@@ -12,8 +12,10 @@ from ama_ray.scores.item_text import ItemText
 from ama_ray.storage.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+
+Text = TypeVar("Text")
 
 LONGEST = 4_000
 """Characters of a text that are kept; of very many items fewer."""
@@ -48,10 +50,7 @@ class ItemTexts:
         Raises:
             UserError: The file is damaged.
         """
-        return {
-            name: [ItemText(str(each["prompt"]), str(each["gold"])) for each in items]
-            for name, items in self._read(_ITEMS, "items").items()
-        }
+        return self._read(_ITEMS, "items", lambda each: ItemText(str(each["prompt"]), str(each["gold"])))
 
     def read_answers(self, number: int) -> dict[str, list[str]]:
         """What a trial answered, by name of the reward or probe; empty where there is no such file.
@@ -59,7 +58,7 @@ class ItemTexts:
         Raises:
             UserError: The file is damaged.
         """
-        return {name: list(map(str, answers)) for name, answers in self._read(str(number), "answers").items()}
+        return self._read(str(number), "answers", str)
 
     def _write(self, stem: str, key: str, lines: Mapping[str, Any]) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -68,13 +67,11 @@ class ItemTexts:
                 # Replies may have half a character, which is in no encoding.
                 file.write(json.dumps({"name": name, key: value}) + "\n")
 
-    def _read(self, stem: str, key: str) -> dict[str, Any]:
+    def _read(self, stem: str, key: str, made: Callable[[Any], Text]) -> dict[str, list[Text]]:
         path = self.folder / f"{stem}.jsonl"
         try:
-            lines = list(map(parse_json, filter(None, read_text(path).split("\n"))))
-            found = {str(line["name"]): line[key] for line in lines}
-            if not all(isinstance(each, list) for each in found.values()):
-                raise ValueError(f"{key} must be lists")
+            lines = map(parse_json, filter(None, read_text(path).split("\n")))
+            found = {str(line["name"]): list(map(made, line[key])) for line in lines}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError) as error:

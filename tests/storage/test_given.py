@@ -14,11 +14,15 @@ import optuna
 import pytest
 from datasets import Dataset
 
+from ama_ray import Run
 from ama_ray.data.splits import is_test_split
 from ama_ray.errors import UserError
-from ama_ray.processes.worker import call, end_workers
+from ama_ray.processes.worker import CallError, call, end_workers
+from ama_ray.report.html.render import write_html
 from ama_ray.rewards.function import read_function
 from ama_ray.storage.given import Given
+from tests.support.runs import run_of, write_run
+from tests.support.trials import five_trials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,6 +166,8 @@ def test_functions_are_told_apart_by_their_source_and_what_they_hold(tmp_path: P
 SCRIPT = """
 from pathlib import Path
 from ama_ray.storage.given import Given
+from tests.support.runs import run_of, write_run
+from tests.support.trials import five_trials
 words = {"a", "b", "c", "d", "e"}
 def used(reply): return REPLACED * len(words & set(reply))
 def outer():
@@ -201,8 +207,6 @@ def test_what_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: Path) -> No
 
 
 def test_a_pickle_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    from ama_ray.processes.worker import CallError
-
     given = given_reward(tmp_path, scorer=longer_than(2))
     (path,) = given.files
     path.parent.mkdir()
@@ -219,3 +223,29 @@ def test_a_sampler_is_kept_beside_the_name_of_its_class(tmp_path: Path) -> None:
     of_class = Given.of({"sampler": optuna.samplers.QMCSampler}, tmp_path)
     assert of_class.sampler is None
     assert resolve_name(of_class.fields["sampler"]) is optuna.samplers.QMCSampler
+
+
+class Trap:
+    """An object that leaves a trace where it is unpickled."""
+
+    def __init__(self, trace: str) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return open, (self.trace, "w")
+
+    def __call__(self, rows: Any, replies: Any) -> list[float]:
+        raise NotImplementedError
+
+
+def test_looking_at_a_run_unpickles_nothing(tmp_path: Path) -> None:
+    trace, folder = tmp_path / "trace", tmp_path / "run"
+    given = given_reward(folder, scorer=Trap(str(trace)), prompts=ROWS)
+    run = run_of(five_trials(), folder, reward=given.fields["reward"])
+    write_run(run)
+    given.write()
+    write_html(Run.open(folder))
+    assert not trace.exists()
+    with pytest.raises(CallError):
+        called(given)
+    assert trace.exists()
