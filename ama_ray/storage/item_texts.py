@@ -19,7 +19,7 @@ Text = TypeVar("Text")
 
 LONGEST = 4_000
 """Characters of a text that are kept; of very many items fewer."""
-_OF_A_FILE = 32_000_000
+_OF_A_FILE = 16_000_000
 _ITEMS = "items"
 
 
