@@ -91,7 +91,7 @@ class _Page:
     def of(self, points: Sequence[Trial]) -> dict[str, Any]:
         pareto = self._run.pareto
         top = knee(pareto)
-        named = {0.0: "base", 1.0: "aligned"}
+        named: dict[float | None, str] = {0.0: "base", 1.0: "aligned"}
         return {
             "objectives": list(pareto.objectives),
             "lower": [name not in self._run.config.reward_objectives for name in pareto.objectives],
