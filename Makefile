@@ -9,7 +9,7 @@ VENV := .venv$(shell $(PYTHON) -c 'import sys; print("" if sys.version_info[1] =
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup search test test-all architectures unit lint lock
+.PHONY: setup search test test-all architectures unit lint lock docs
 
 setup: $(STAMP)
 
@@ -52,3 +52,13 @@ lock:
 	$(PYTHON) -m scripts.lock .venv-lock/report.json .venv-lock/python3.1*.json > .venv-lock/requirements.lock
 	mv .venv-lock/requirements.lock requirements.lock
 	rm -r .venv-lock
+
+# The pages as a site, in build/site/; its tools are in an environment of their own. A link that leads nowhere fails.
+docs: .venv-docs/.installed
+	.venv-docs/bin/mkdocs build --strict
+
+.venv-docs/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --upgrade 'pip>=25.1'
+	.venv-docs/bin/pip install --quiet --group docs
+	touch $@

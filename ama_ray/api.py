@@ -13,10 +13,13 @@ from ama_ray.run import StoredRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Unpack
 
     from datasets import Dataset
+    from matplotlib.figure import Figure
 
     from ama_ray.config import RunConfig, Split
+    from ama_ray.config.keywords import Keywords
     from ama_ray.scores.trial import Trial
     from ama_ray.storage.run_folder import Resume
     from ama_ray.tuning.events import Listener
@@ -26,6 +29,17 @@ _WIDTH = 100
 
 class Run(StoredRun):
     """A run, finished or not: its fronts, and what to do with their points. `Run.open(folder)` reads one."""
+
+    @property
+    def front(self) -> tuple[Trial, ...]:
+        """The points of the front: on the report split, once that was scored."""
+        return self.pareto.front
+
+    def plot(self) -> Figure:
+        """Reward against tax, as in `front.png`: a figure of matplotlib, which notebooks show."""
+        from ama_ray.report.plots.front import front_figure
+
+        return front_figure(self)
 
     def pick(
         self,
@@ -130,7 +144,7 @@ def search(
     progress: Callable[[str], None] | None = None,
     listen: Listener | None = None,
     began: float | None = None,
-    **fields: Any,
+    **fields: Unpack[Keywords],
 ) -> Run:
     """Searches the ratios of a pair and returns the run, with its front.
 
@@ -141,7 +155,9 @@ def search(
         progress: Called with a line of text as the run proceeds.
         listen: Called with every event instead (`ama_ray.tuning.events`), where lines are not enough.
         began: `time.perf_counter()` of when the user asked, where imports since then are to count; default: now.
-        fields: Fields of `RunConfig`; they replace those of a run file.
+        fields: Fields of `RunConfig`; they replace those of a run file. Within `reward` and `tax`, rows may stand for
+            `prompts`, `file` and `report_file`: a list of mappings or a `datasets.Dataset`; and anything that can be
+            called for `scorer`. `sampler` may be a sampler. `ama_ray.storage.given` says how the folder keeps them.
 
     Returns:
         The run, with every trial. The folder `out` has `trials.csv`, `front.csv`, `front.png`, `convergence.csv`,

@@ -18,7 +18,8 @@ from ama_ray.scores.constraints import Constraints
 from ama_ray.scores.interval import Interval
 from ama_ray.storage.identity import known_identity
 from ama_ray.storage.item_store import ItemStore
-from ama_ray.storage.names import ITEMS, REPLIES, RUN, TRIALS
+from ama_ray.storage.item_texts import ItemTexts
+from ama_ray.storage.names import ITEMS, REPLIES, RUN, TEXTS, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import ReplyStore, read_trials
 from ama_ray.storage.run_folder import has_ended
@@ -48,6 +49,7 @@ class StoredRun:
         ended: Whether it has ended in good order with these trials; its budget may have ended it.
         items: What every trial scored, item by item.
         replies: Some replies of every trial that the report scored.
+        texts: What the items of the report ask, and what those trials answered.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class StoredRun:
         self._trade_tests: dict[tuple[Split, tuple[int, ...]], TradeTest] = {}
         self.items = ItemStore(folder / ITEMS, objectives.sources)
         self.replies = ReplyStore(folder / REPLIES)
+        self.texts = ItemTexts(folder / TEXTS)
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:

@@ -21,11 +21,13 @@ from ama_ray.config import RunConfig
 from ama_ray.data.rows import read_jsonl
 from ama_ray.export.merge_file import Group, MergeFile, Parent
 from ama_ray.jobs import archive
+from ama_ray.scores.item_text import ItemText
 from ama_ray.scores.trial import KeptReply
 from ama_ray.space.parametrization import parametrization
 from ama_ray.space.search_space import SearchSpace
 from ama_ray.storage.identity import read_identity, write_identity
 from ama_ray.storage.item_store import ItemStore
+from ama_ray.storage.item_texts import ItemTexts
 from ama_ray.storage.names import IDENTITY, JOURNAL, OBJECTIVES, REPLIES, RUN, SUMMARY, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import ReplyStore, read_trials
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 STUDY = "mine"
 ITEMS, MERGE, PARCEL, SPACE, ROWS = "items/search/3.npz", "merge.json", "parcel.zip", "space.yaml", "rows.jsonl"
+ASKED, ANSWERED = "texts/items.jsonl", "texts/3.jsonl"
 CONFIG, TOKENIZER, ADAPTER = "config.json", "tokenizer.json", "adapter_config.json"
 SPACES = Path(__file__).parents[1] / "search_spaces"
 SEARCHED = 5
@@ -65,6 +68,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     OBJECTIVES: ObjectivesFile.read,
     TRIALS: lambda folder: read_trials(folder / TRIALS),
     REPLIES: lambda folder: ReplyStore(folder / REPLIES).read(),
+    ASKED: lambda folder: ItemTexts(folder / "texts").read_items(),
+    ANSWERED: lambda folder: ItemTexts(folder / "texts").read_answers(3),
     SUMMARY: lambda folder: finished(folder, SEARCHED, ENDED),
     JOURNAL: _take_up,
     ITEMS: lambda folder: ItemStore(folder / "items", ("reward",)).read("search", 3),
@@ -90,6 +95,8 @@ def write_all(folder: Path) -> None:
     make_run(folder)
     write_identity(folder, STUDY, {"base and aligned": "ab" * 32})
     ReplyStore(folder / REPLIES).write(2, [KeptReply("hi", "hello \u2028 ."), KeptReply("ho", "\x1b]52;c;eA==\x07")])
+    ItemTexts(folder / "texts").write_items({"facts": [ItemText("a?", "b"), ItemText("\x1b]52;c;eA==\x07")]})
+    ItemTexts(folder / "texts").write_answers(3, {"facts": ["hello \u2028 .", ""]})
     _write(folder / SUMMARY, {"trials": SEARCHED, "ended": "", "interrupted": False, "versions": {"torch": "2"}})
     ItemStore(folder / "items").write("search", 3, {"reward": np.ones((4, 2)), "facts": np.eye(3)})
     parents = Parent(source="org/base", checksum="a" * 64), Parent(source="org/aligned", checksum="b" * 64)

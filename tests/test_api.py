@@ -69,3 +69,12 @@ def test_a_run_has_its_points_by_name_and_by_wish() -> None:
     assert run.pick(near={"reward": 1.4, "tax": 0.0}).number == 3
     with pytest.raises(UserError, match="no trial 9; the front has trials 0, 3, 4, 1"):
         run.point(9)
+
+
+def test_a_run_has_the_points_of_its_front_and_a_figure() -> None:
+    run = run_of(five_trials())
+    assert [point.number for point in run.front] == [0, 3, 4, 1]
+    assert run.front[0] is run.pareto.front[0]
+    axes = run.plot().axes[0]
+    assert axes.get_ylabel().startswith("reward")
+    assert axes.get_title().startswith("Hypervolume")

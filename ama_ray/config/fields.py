@@ -120,9 +120,9 @@ StorageAddress = Annotated[
 """Of a database or a bucket."""
 
 FunctionAddress = Annotated[
-    str, Field(pattern=r"^.+\.py:[A-Za-z_]\w*$"), BeforeValidator(_anchored), Called("`file.py:function`")
+    str, Field(pattern=r"^.+\.(py|pickle):[A-Za-z_]\w*$"), BeforeValidator(_anchored), Called("`file.py:function`")
 ]
-"""A Python function as `file.py:function`."""
+"""A Python function as `file.py:function`; `search()` pickles those that it is given (`ama_ray.storage.given`)."""
 
 
 def listed(value: Any) -> Any:

@@ -90,6 +90,7 @@ _KINDS = {
     "exact": "ama_ray.probes.exact:ExactProbe",
     "f1": "ama_ray.probes.f1:F1Probe",
     "number": "ama_ray.probes.number:NumberProbe",
+    "function": "ama_ray.probes.function:FunctionProbe",
     "math": "ama_ray.probes.verified:MathProbe",
     "code": "ama_ray.probes.verified:CodeProbe",
     "regex": "ama_ray.probes.verified:RegexProbe",

@@ -30,6 +30,12 @@ class Reply:
     tokens: int = 0
     cut_off: bool = False
 
+    @property
+    def whole(self) -> str:
+        """For people to read, its thinking included."""
+        cut = " [cut off]" if self.cut_off else ""
+        return f"[thinking: {self.thinking}{cut}]\n{self.text}" if self.thinking else self.text
+
 
 def read(request: Generation, answer: Answer) -> list[Reply]:
     """The replies of vLLM's answer to a request.

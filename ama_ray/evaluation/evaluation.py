@@ -16,6 +16,7 @@ from ama_ray.config import CommandProbe
 from ama_ray.engine.requests import Generation, check_length
 from ama_ray.errors import all_of
 from ama_ray.evaluation.commands import Commands, Outcome, PreparedCommand, written
+from ama_ray.evaluation.texts import said
 from ama_ray.probes import registry as probes
 from ama_ray.processes.worker import end_workers
 from ama_ray.rewards import registry as rewards
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ama_ray.config import RunConfig, Split
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.engine.engine import Engine
-    from ama_ray.engine.replies import Reply
     from ama_ray.engine.requests import Request
     from ama_ray.probes.base import PreparedProbe
     from ama_ray.rewards.base import PreparedReward
@@ -66,6 +66,7 @@ class Measured:
             there), `score` (the rest).
         replies: The first replies to the first prompts of the first reward that has some, for people to read.
         written: What commands wrote, by name of their reward or probe.
+        said: What was answered to every item, by name of the reward or probe, where its items have texts.
     """
 
     items: dict[str, NDArray[np.float64]]
@@ -73,6 +74,7 @@ class Measured:
     seconds: dict[str, float] = field(default_factory=dict)
     replies: tuple[KeptReply, ...] = ()
     written: dict[str, str] = field(default_factory=dict)
+    said: dict[str, list[str]] = field(default_factory=dict)
 
 
 def joined(parts: Sequence[Items]) -> dict[str, NDArray[np.float64]]:
@@ -206,7 +208,8 @@ class Evaluation:
             measured = scoring[0].result()
         seconds["score"] = time.perf_counter() - start - seconds["generate"]
         items = measured.items | probes | self._measure_replies(by_request)
-        return Measured(items, measured.tokens, seconds, self._replies(by_request), written(answers.commands))
+        replies, wrote = self._replies(by_request), written(answers.commands)
+        return Measured(items, measured.tokens, seconds, replies, wrote, said(self, answers))
 
     def measure(self, answers: Answers, base: Answers) -> Measured:
         """Scores answers item by item.
@@ -272,16 +275,10 @@ class Evaluation:
         first, *_ = self.rewards
         field, replies = first.settings.prompts.field, self._of_part(first.settings.name, answers)
         shown = zip(first.rows[:PROMPTS], replies, strict=False)
-        return tuple(KeptReply(as_text(row, field), _whole(reply)) for row, (reply, *_) in shown)
+        return tuple(KeptReply(as_text(row, field), reply.whole) for row, (reply, *_) in shown)
 
     def _of_part(self, name: str, answers: Mapping[int, Any] | Sequence[Any]) -> list[Any]:
         return [answers[place] for place in self.places[name]]
-
-
-def _whole(reply: Reply) -> str:
-    """A reply for people to read, its thinking included."""
-    cut = " [cut off]" if reply.cut_off else ""
-    return f"[thinking: {reply.thinking}{cut}]\n{reply.text}" if reply.thinking else reply.text
 
 
 def _has_nan(answer: Any) -> bool:

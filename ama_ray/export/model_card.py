@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ama_ray.report.formatting import decimals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ama_ray.export.merge_file import Licence, MergeFile, Parent, ScoredPoint, Value
 
@@ -26,12 +26,16 @@ def model_card(merge: MergeFile, why_no_mergekit: str = "") -> ModelCard:
     """
     parents = merge.base, merge.aligned
     agreed = _agreed(merge.base.licence, merge.aligned.licence)
+    results = list(_results(merge.found.scores[0].probes)) if merge.found and merge.found.scores else []
     card: ModelCard = ModelCard.from_template(
         ModelCardData(
             base_model=[parent.name for parent in parents],
             base_model_relation="merge",
             library_name="transformers",
             tags=["merge", "ama_ray"],
+            pipeline_tag="text-generation",
+            model_name=merge.aligned.name.split("/")[-1] if results else None,
+            eval_results=results or None,
             license=agreed.id if agreed else "other",
             license_name=agreed.name if agreed else None,
             license_link=agreed.link if agreed else None,
@@ -46,6 +50,20 @@ def model_card(merge: MergeFile, why_no_mergekit: str = "") -> ModelCard:
         cell=_cell,
     )
     return card
+
+
+def _results(probes: Mapping[str, Value]) -> Iterator[EvalResult]:
+    """What the hub lists beside the card, as `model-index`; rewards have no dataset that others could look up."""
+    for name, each in probes.items():
+        if each.value is not None:
+            yield EvalResult(
+                task_type="text-generation",
+                dataset_type=name,
+                dataset_name=name,
+                metric_type="score",
+                metric_name="the probe's own metric",
+                metric_value=each.value,
+            )
 
 
 def _agreed(base: Licence | None, aligned: Licence | None) -> Licence | None:

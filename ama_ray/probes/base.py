@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ama_ray.config.fields import Model
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ama_ray.data.prompting import Prompting
     from ama_ray.data.rows import Row
     from ama_ray.engine.requests import Request
+    from ama_ray.scores.item_text import ItemText
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class PreparedProbe(ABC):
     Attributes:
         name: The name of the probe.
         requests: What one model is asked, in any order that `statistics` knows.
+        texts: Of the report split, what its items ask, for people to read; empty where items are no rows.
     """
 
     name: str
     requests: tuple[Request, ...]
+    texts: tuple[ItemText, ...] = field(default=(), kw_only=True, repr=False, compare=False)
 
     @property
     def count(self) -> int:
@@ -44,6 +47,14 @@ class PreparedProbe(ABC):
     def findings(self) -> str:
         """What `ama-ray check` says of the scoring on this machine, one line; empty where nothing is to say."""
         return ""
+
+    def said(self, answers: Sequence[Any]) -> list[str]:
+        """What a model answered to every item, for people to read; empty where its answers are no texts.
+
+        Args:
+            answers: As of `statistics`.
+        """
+        return []
 
     @abstractmethod
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:

@@ -87,6 +87,11 @@ class ChoiceItems(PreparedProbe):
             for size, lengths in zip(self.sizes, self.lengths, strict=True)
         ]
 
+    def said(self, answers: Sequence[Any]) -> list[str]:
+        """The choice of the model, for every item."""
+        best = [int(np.argmax(scores)) for scores in self.compared(answers)]
+        return [item.choices[place] for item, place in zip(self.texts, best, strict=False)]
+
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """1 where the right choice is the most likely one, else 0; the first wins a tie, as in numpy's argmax."""
         best = [np.argmax(scores) for scores in self.compared(answers)]

@@ -75,6 +75,10 @@ class GeneratedItems(PreparedProbe):
         items = zip(answers, self._scores(answers), strict=True)
         return np.array([[score(self._votes(replies), scores, k)] for replies, scores in items])
 
+    def said(self, answers: Sequence[Any]) -> list[str]:
+        """The first reply to every item, its thinking included."""
+        return [replies[0].whole for replies in answers]
+
     def _scores(self, answers: Sequence[Sequence[Reply]]) -> list[list[float]]:
         """The scores of all replies to every item, asked for at once."""
         pairs = zip(answers, self.answers, strict=True)

@@ -39,6 +39,10 @@ class LetterItems(PreparedProbe):
         """What a model that guesses scores."""
         return self.choices.chance
 
+    def said(self, answers: Sequence[Any]) -> list[str]:
+        """The choice of the model, for every item."""
+        return replace(self.choices, texts=self.texts).said(answers)
+
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """1 where the right letter is the most likely one, else 0."""
         return self.choices.statistics(answers, base)

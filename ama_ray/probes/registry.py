@@ -5,16 +5,19 @@ The kinds stand in `ama_ray.config.probes` by the addresses of their classes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ama_ray.config.probes import CommandProbe, PresetProbe, Prompted, TaskProbe
 from ama_ray.data import splits
+from ama_ray.data.item_text import item_text
 from ama_ray.data.prompting import Prompting
 from ama_ray.data.rows import read_jsonl
 from ama_ray.engine.requests import check_length
 from ama_ray.errors import UserError
 from ama_ray.probes import few_shot
 from ama_ray.probes.base import ProbeKind
+from ama_ray.processes.worker import end_workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +55,15 @@ def prepare(
         search, report = loading.load(probe, tokenizer, share, context_limit)
         return {"search": search, "report": report, "part-0": search}
     assert not isinstance(probe, CommandProbe)  # it has no items of its own
+    try:
+        return _prepared(probe, tokenizer, share, context_limit, seed)
+    finally:
+        end_workers()
+
+
+def _prepared(
+    probe: FileProbe | PresetProbe, tokenizer: Tokenizer, share: float, context_limit: int | None, seed: int
+) -> dict[str, PreparedProbe]:
     kind, halves, pool = _load(probe, share)
     name, _ = name_and_family(probe)
     prompting = Prompting(tokenizer)
@@ -64,6 +76,8 @@ def prepare(
     split = {"search": rows, "report": halves.report}
     split |= {f"part-{number}": rows[part] for number, part in enumerate(splits.parts(rows))}
     prepared = {part: kind.build(name, rows, prompting, context_limit) for part, rows in split.items()}
+    if prepared["report"].count == len(halves.report):  # a long text may be several items
+        prepared["report"] = replace(prepared["report"], texts=tuple(map(item_text, halves.report)))
     longest = max(request.length for each in prepared.values() for request in each.requests)
     if context_limit is not None and longest > context_limit:
         # Only now one by one, to tell whose request it is.

@@ -27,8 +27,9 @@ class Function:
     """A function that returns a list of numbers.
 
     Attributes:
-        address: `file.py:function`, or `module:function` of this package.
-        source: The text of the file, which so need not be where the function is called; None for a module.
+        address: `file.py:function`, `file.pickle:function`, or `module:function` of this package.
+        source: The text of the file, of a pickle in base 64, which so need not be where the function is called; None
+            for a module.
         adapted_by: Of this package, as `module:function`: what makes another function of it, in its process.
     """
 

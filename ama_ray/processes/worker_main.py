@@ -6,6 +6,7 @@ comes about, and takes along all that the function has started, in other session
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import os
 import select
@@ -113,6 +114,22 @@ def _load(address: str, source: str | None, adapted_by: str | None) -> Callable[
         function: Callable[..., Any] = resolve_name(address)
         return function
     file, _, name = address.rpartition(":")
+    found = _unpickled(source) if file.endswith(".pickle") else _run(file, source, name)
+    if isinstance(found, type):
+        found = found()  # once: what its constructor loads, it keeps
+    return resolve_name(adapted_by)(found) if adapted_by else found  # type: ignore[no-any-return]
+
+
+def _unpickled(source: str) -> Any:
+    import cloudpickle
+
+    try:
+        return cloudpickle.loads(base64.b64decode(source))
+    except BaseException as error:
+        raise _NoNumbersError(f"cannot be unpickled: its file {_told(error)}") from error
+
+
+def _run(file: str, source: str, name: str) -> Any:
     # As a plain script: what lies beside the file can be imported, and so can the file.
     sys.argv = [file]
     sys.path.insert(0, str(Path(file).parent))
@@ -127,7 +144,7 @@ def _load(address: str, source: str | None, adapted_by: str | None) -> Callable[
     found = getattr(module, name, None)
     if not callable(found):
         raise _NoNumbersError(f"is not there: the file has no function {name!r}")
-    return resolve_name(adapted_by)(found) if adapted_by else found  # type: ignore[no-any-return]
+    return found
 
 
 def _numbers(value: Any) -> list[float]:

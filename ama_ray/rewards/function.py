@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from ama_ray.data.rows import read_text
 from ama_ray.engine.replies import Reply
 from ama_ray.errors import UserError
 from ama_ray.processes.worker import CallError, Function, call
+from ama_ray.reading import read_bytes
 from ama_ray.rewards import scorer_side
 from ama_ray.rewards.base import PreparedReward, RewardKind, Scored, ScorerError, finite
 
@@ -96,7 +98,8 @@ class FunctionReward(RewardKind):
     `score(rows: list[dict], replies: list[str]) -> list[float]`, one row of the prompt file per reply. Where `replies`
     is annotated `list[Reply]` (`from ama_ray import Reply`), it gets `text`, `thinking`, `finish` (`end`, `stop` or
     `length`), `tokens`, and `cut_off`, whether a reply ended in its thinking: its text is then empty. It is called in
-    the main thread of a process of its own beside every engine, which it keeps from trial to trial.
+    the main thread of a process of its own beside every engine, which it keeps from trial to trial. A class in its
+    place is made there once, and what it made is called.
     """
 
     kind: Literal["function"]
@@ -108,8 +111,12 @@ class FunctionReward(RewardKind):
         return partial(FunctionScores, function=read_function(self.scorer), timeout=self.timeout)
 
 
-def read_function(address: str) -> Function:
-    """Reads the file of `file.py:function`.
+def read_function(address: str, field: str = "reward.scorer") -> Function:
+    """Reads the file of `file.py:function`, or of a pickled function.
+
+    Args:
+        address: Of the function.
+        field: Of the run file, for errors.
 
     Raises:
         UserError: There is no such file.
@@ -117,5 +124,7 @@ def read_function(address: str) -> Function:
     path, _, name = address.rpartition(":")
     file = Path(path).resolve()
     if not file.is_file():
-        raise UserError(f"reward.scorer: there is no file {file}; give file.py:function.")
-    return Function(f"{file}:{name}", read_text(file), adapted_by=ADAPTER)
+        raise UserError(f"{field}: there is no file {file}; give file.py:function.")
+    is_text = file.suffix == ".py"
+    source = read_text(file) if is_text else base64.b64encode(read_bytes(file)).decode()
+    return Function(f"{file}:{name}", source, adapted_by=ADAPTER)

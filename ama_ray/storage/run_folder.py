@@ -16,7 +16,7 @@ from ama_ray.errors import UserError
 from ama_ray.reading import read_json
 from ama_ray.storage.files import replacing
 from ama_ray.storage.identity import STUDY, checksums, known_identity, write_identity
-from ama_ray.storage.names import IDENTITY, LOCK, LOG, RUN, SUMMARY, TRIALS
+from ama_ray.storage.names import GIVEN, IDENTITY, LOCK, LOG, RUN, SUMMARY, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import read_trials
 
@@ -117,7 +117,7 @@ def held(path: Path) -> Iterator[None]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(each.name not in (LOCK, LOG) for each in path.iterdir()) and not (path / RUN).is_file():
+        if any(each.name not in (LOCK, LOG, GIVEN) for each in path.iterdir()) and not (path / RUN).is_file():
             raise UserError(
                 f"{path}: this folder is not empty and not that of a run; give `out` another folder, or remove this "
                 "one."

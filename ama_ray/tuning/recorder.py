@@ -154,6 +154,8 @@ class Recorder(Callback):
             self._write(partial(self.run.items.write, spec.split, spec.number, result.items), "items", spec)
         if result.replies:
             self._write(partial(self.run.replies.write, spec.number, result.replies), "replies", spec)
+        if result.said:
+            self._write(partial(self.run.texts.write_answers, spec.number, result.said), "answers", spec)
         before = self._trials.get(spec.number) or _new(spec, result.state)
         scored = replace(before, tokens=dict(Counter(before.tokens) + Counter(result.tokens)))
         if spec.split == "search":

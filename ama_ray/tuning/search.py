@@ -6,17 +6,27 @@ import math
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from ama_ray.config import RunConfig
+from ama_ray.config.fields import File
+from ama_ray.config.yaml_file import YamlFile
+from ama_ray.errors import UserError
 from ama_ray.evaluation.doubts import doubts
 from ama_ray.evaluation.inputs import Inputs
+from ama_ray.evaluation.texts import texts
 from ama_ray.evaluation.work import tokens_of_items
 from ama_ray.report.write import write_report
 from ama_ray.run import StoredRun
 from ama_ray.space.parametrization import parametrization
+from ama_ray.storage.given import Given
+from ama_ray.storage.item_texts import ItemTexts
 from ama_ray.storage.log import failure_to_log, log_to
 from ama_ray.storage.mirror import mirrored
+from ama_ray.storage.names import TEXTS
 from ama_ray.storage.run_folder import Resume, RunFolder, finished, held
 from ama_ray.tuning import callbacks, samplers
 from ama_ray.tuning.budget import Spending
@@ -43,8 +53,9 @@ from ama_ray.tuning.timing import Clock, Timing
 from ama_ray.tuning.warm_start import first_points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
+
+    from optuna.samplers import BaseSampler
 
     from ama_ray.scores.trial import Trial
     from ama_ray.tuning.events import Listener
@@ -64,7 +75,8 @@ def search(
     """Searches the ratios of a pair; see `ama_ray.api.search`. `kind` is the class of what it returns."""
     clock = Clock(began)
     clock.lap("import")
-    config = _config(run, fields)
+    given = Given.of(fields, _out(run, fields))
+    config = _config(run, given.fields)
     callbacks.make(config)  # what cannot be made is refused before anything is started
     with ExitStack() as stack:
         stack.enter_context(held(config.out))
@@ -73,8 +85,9 @@ def search(
         tell = EventEmitter(listen or (progress and lines(progress)))
         signals.notice = lambda: tell.send(StopRequested())
         keep = stack.enter_context(mirrored(config, tell))
+        given.write()
         stack.enter_context(failure_to_log(config))
-        return _search(config, resume, tell, clock, signals, keep=keep, kind=kind)
+        return _search(config, resume, tell, clock, signals, sampler=given.sampler, keep=keep, kind=kind)
 
 
 def _search(
@@ -84,6 +97,7 @@ def _search(
     clock: Clock,
     signals: Interrupts,
     *,
+    sampler: BaseSampler | None,
     keep: Callable[[], None],
     kind: type[StoredRun],
 ) -> StoredRun:
@@ -91,11 +105,11 @@ def _search(
     inputs = Inputs.open(config)
     for warning in inputs.warnings:
         tell(f"warning: {warning}")
-    samplers.check(config.sampler, len(config.reward_objectives) + 1)
+    samplers.check(config.sampler, len(config.objectives), sampler)
     spending = Spending.of(config, inputs.evaluations)
     shape = parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots)
     config, tokens = inputs.config, tokens_of_items(inputs.evaluations["search"])
-    folder = RunFolder.start(config, inputs.digests, inputs.objectives, inputs.test_data, tokens, resume=resume)
+    folder = _started(inputs, tokens, resume)
     earlier = kind(config.out, config, inputs.objectives, folder.trials, inputs.test_data, tokens=tokens)
     tell.send(RunOpened(config, earlier))
     if folder.trials:
@@ -132,7 +146,7 @@ def _search(
         stack.callback(check.close)
         clock.lap("deep check")
         tell.send(StageStarted("starting engines"))
-        suggester = study_suggester(inputs, earlier, folder, shape, first, parallel=slots(), tell=tell)
+        suggester = study_suggester(inputs, earlier, folder, shape, first, parallel=slots(), tell=tell, sampler=sampler)
         ended = run_trials(
             inputs, prepared, check, suggester, recorder, slots=slots, signals=signals, spending=spending
         )
@@ -149,6 +163,12 @@ def _search(
     return run
 
 
+def _started(inputs: Inputs, tokens: Mapping[str, float], resume: Resume) -> RunFolder:
+    folder = RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, tokens, resume=resume)
+    ItemTexts(folder.path / TEXTS).write_items(texts(inputs.evaluations["report"]))
+    return folder
+
+
 def _finished(trial: Trial, recorder: Recorder, slots: Slots) -> TrialFinished:
     so_far = recorder.run.searched_pareto if trial.split == "search" else None
     line = trial_line(trial, recorder.run.config.trials, so_far.hypervolume if so_far else math.nan)
@@ -160,6 +180,21 @@ def _tell_doubts(trial: Trial, inputs: Inputs, prepared: Prepared, tell: Callabl
     if trial.split == "search" and trial.uniform_ratio == 0 and trial.state != "failed":
         for doubt in doubts(inputs.evaluations["search"], inputs.objectives, prepared.get_base_answers("search")):
             tell(f"warning: {doubt}")
+
+
+def _out(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> Path:
+    """The folder of the run; where it is given in no good order, that is told with what else is wrong."""
+    try:
+        if run is None or "out" in fields:
+            value, folder = fields["out"], None
+        elif isinstance(run, RunConfig):
+            return run.out
+        else:
+            value, folder = YamlFile.read(Path(run)).value["out"], Path(run).resolve().parent
+        out: Path = TypeAdapter(File).validate_python(value, context={"folder": folder})
+    except (OSError, KeyError, TypeError, ValueError, UserError):
+        return Path.cwd()
+    return out
 
 
 def _config(run: str | Path | RunConfig | None, fields: dict[str, Any]) -> RunConfig:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import optuna
+    from optuna.samplers import BaseSampler
 
     from ama_ray.evaluation.inputs import Inputs
     from ama_ray.run import StoredRun
@@ -206,6 +207,7 @@ def study_suggester(
     *,
     parallel: int,
     tell: Callable[[str], None],
+    sampler: BaseSampler | None = None,
 ) -> StudySuggester:
     """Makes the sampler of a run, opens its study, and takes it up.
 
@@ -217,6 +219,7 @@ def study_suggester(
         first: The points to score before the sampler chooses.
         parallel: How many engines run side by side.
         tell: Called with a line of text: the sampler's name, and while the study's storage is away.
+        sampler: The sampler, where the user has made it.
 
     Raises:
         UserError: The sampler cannot be made, or the study cannot be opened, or is not that of the run.
@@ -234,7 +237,7 @@ def study_suggester(
         constraints=run.constraints,
         reference=config.reference,
     )
-    sampler, name = samplers.make(config.sampler, context)
+    sampler, name = samplers.make(config.sampler, context, sampler)
     tell(f"sampler: {name}")
     study = open_study(folder, config.storage, run.objectives.names, sampler)
     check_study(study, place(folder, config.storage), run.trials, run.objectives.names, shape)

@@ -143,8 +143,9 @@ class SwapTrial(tune.Trainable):
             return result
         is_base = not any(self._spec.ratios.values())
         scores = self._context.objectives.scores(items, None if is_base else self._base_on(self._spec.split)[1])
-        replies = measured.replies if self._spec.split == "report" else ()
-        return replace(result, state="complete", scores=scores, replies=replies)
+        if self._spec.split == "report":
+            result = replace(result, replies=measured.replies, said=measured.said)
+        return replace(result, state="complete", scores=scores)
 
     def _result(self) -> TrialResult:
         return TrialResult(self._spec, self._engine_id, self._engine_seconds, dict(self._seconds))

@@ -64,6 +64,7 @@ class TrialResult:
         tokens: Tokens that judges were sent and sent back.
         scores: Its scores once it is complete, and estimates of them where it was stopped.
         replies: Some of its replies, from the report split only.
+        said: What it answered to every item, from the report split only, by name of the reward or probe.
         reason: Why it failed.
         written: What commands wrote in the last step, by name of their reward or probe.
     """
@@ -78,6 +79,7 @@ class TrialResult:
     tokens: dict[str, int] = field(default_factory=dict)
     scores: Scores | None = None
     replies: tuple[KeptReply, ...] = field(default=(), repr=False)
+    said: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
     reason: str = ""
     written: Mapping[str, str] = field(default_factory=dict, repr=False)
 

@@ -53,8 +53,11 @@ def test_scores_with_intervals_beside_those_of_the_parents(make_export_run: Make
         "base_model_relation": "merge",
         "library_name": "transformers",
         "license": "other",
+        "pipeline_tag": "text-generation",
         "tags": ["merge", "ama_ray"],
-    }
+    } | {name: fields(card)[name] for name in ("model_name", "eval_results")}
+    (result,) = card.data.eval_results
+    assert (card.data.model_name, result.dataset_name, result.metric_value) == ("aligned", "arc", 0.5)
     _parents, scores, ratios, digests = tables(card)
     assert scores[0] == ["", "this merge", "base", "aligned", "best uniform (ratio 0.5)"]
     assert scores[1][:2] == ["<strong>reward</strong>", "3.71 (3.51 to 3.91)"]

@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[Fields, str]] = {
     "exact": (ANSWER, "mean"),
     "f1": (ANSWER, "mean"),
     "number": (ANSWER, "mean"),
+    "function": (ANSWER, "mean"),
     "math": (ANSWER, "mean"),
     "code": ({"prompt": "q", "test": "assert f(1) == 2", "answer": "def f(x): return 2"}, "mean"),
     "regex": ({"prompt": "q", "pattern": "9", "answer": "9"}, "mean"),
@@ -99,6 +100,9 @@ def probe(folder: Path, kind: str, search: Sequence[Fields], report: Sequence[Fi
         "report_file": write(folder / "later.jsonl", report),
     }
     own = {"sandbox": "none"} if kind == "code" else {}  # what some machines do not have has tests of its own
+    if kind == "function":
+        (folder / "scorer.py").write_text("def score(rows, replies):\n    return [0.5 for _ in replies]\n")
+        own["scorer"] = f"{folder}/scorer.py:score"
     fields = {"name": "p", "family": "f", "kind": kind, **own, **source, **settings}
     made: FileProbe = TypeAdapter[Any](Probe).validate_python(fields)
     return made

@@ -1,4 +1,4 @@
-"""Writing `report.html`: one page that needs no network."""
+"""Writing `report.html`, and `items.html` beside it: pages that need no network."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import base64
 import hashlib
 import json
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ama_ray.report.html.headline import headline
+from ama_ray.report.html.items import items_of
 from ama_ray.report.html.page import page
 from ama_ray.report.html.provenance import provenance
 from ama_ray.report.notes import front_volume, uniform_volume
 from ama_ray.report.text.summary import sentence
 from ama_ray.storage.files import replacing
-from ama_ray.storage.names import REPORT
+from ama_ray.storage.names import ITEMS_PAGE, REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
 
 _SCRIPTS = ("draw.js", "front.js", "lines.js", "point.js", "main.js")
+_ITEM_SCRIPTS = ("draw.js", "items.js")
 
 
 def write_html(
@@ -44,34 +47,52 @@ def write_html(
     Returns:
         The file.
     """
-    from jinja2 import Environment
-
     out = out or run.folder / REPORT
     shown = page(run, run.convergence() if steps is None else steps, effects)
-    script = f"'use strict';\n(() => {{\n{''.join(map(_part, _SCRIPTS))}}})();\n"
+    items, title = items_of(run), run.config.out.name
+    if items:
+        _write(
+            out.with_name(ITEMS_PAGE), "items.html.j2", _ITEM_SCRIPTS, items, title=run.config.out.name, about="items"
+        )
+    _write(
+        out,
+        "page.html.j2",
+        _SCRIPTS,
+        shown.to_json(),
+        title=title,
+        about="reward against alignment tax",
+        page=shown,
+        pareto=run.pareto,
+        searched=len(run.searched),
+        claims=run.claims,
+        front_volume=front_volume(run),
+        uniform_volume=uniform_volume(run),
+        headline=headline(run),
+        sentence=sentence(run),
+        sections=provenance(run),
+        run_file=run.config.to_yaml(),
+        items=items,
+    )
+    return out
+
+
+def _write(out: Path, template: str, scripts: Sequence[str], data: object, **shown: Any) -> None:
+    from jinja2 import Environment, FunctionLoader
+
+    script = f"'use strict';\n(() => {{\n{''.join(map(_part, scripts))}}})();\n"
     text = (
-        Environment(autoescape=True)
-        .from_string(_part("page.html.j2"))
+        Environment(autoescape=True, loader=FunctionLoader(_part))
+        .get_template(template)
         .render(
-            page=shown,
-            pareto=run.pareto,
-            searched=len(run.searched),
-            claims=run.claims,
-            front_volume=front_volume(run),
-            uniform_volume=uniform_volume(run),
-            title=run.config.out.name,
-            sentence=sentence(run),
-            sections=provenance(run),
-            run_file=run.config.to_yaml(),
+            **shown,
             style=_part("report.css"),
             script=script,
             digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            data=_embedded(shown.to_json()),
+            data=_embedded(data),
         )
     )
     with replacing(out) as file:
         file.write(text)
-    return out
 
 
 def _part(name: str) -> str:

@@ -23,15 +23,21 @@ _LEGEND: dict[str, Any] = {"fontsize": 9, "framealpha": 0.95, "title": "bars: on
 
 
 def plot_front(run: StoredRun, *paths: Path | BinaryIO) -> None:
+    """Writes the picture of a front.
+
+    Args:
+        run: The run.
+        paths: The PNG and SVG files to write, or open PNG ones.
+    """
+    save(front_figure(run), *paths)
+
+
+def front_figure(run: StoredRun) -> Figure:
     """Draws reward against tax: every trial, the front, the uniform baseline, base, aligned and the knee.
 
     With more than two objectives, there is a panel for every pair of them. The view holds the front and the uniform
     points; the legend counts the trials that lie outside it. Of points of the report split, rings show where the
     search saw them.
-
-    Args:
-        run: The run.
-        paths: The PNG and SVG files to write, or open PNG ones.
     """
     # Figure without pyplot: no global state, no display.
     from matplotlib.figure import Figure
@@ -41,7 +47,7 @@ def plot_front(run: StoredRun, *paths: Path | BinaryIO) -> None:
     side = _PANEL_INCHES * (len(pareto.objectives) - 1)
     figure = Figure(figsize=(8, 5.6) if two else (side, side), dpi=150, layout="constrained")
     _draw_pair(figure, run) if two else _draw_matrix(figure, run)
-    save(figure, *paths)
+    return figure
 
 
 def _draw_pair(figure: Figure, run: StoredRun) -> None:

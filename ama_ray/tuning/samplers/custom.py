@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import warnings
 from importlib import import_module
@@ -36,13 +37,37 @@ def dotted(path: str, objectives: int, seed: int) -> BaseSampler:
         raise UserError(
             f"sampler: {path} cannot be made with a seed alone ({one_line(error)}); name another."
         ) from None
+    _check(trial, path, objectives)
+    return sampler
+
+
+def check_given(sampler: BaseSampler, name: str, objectives: int) -> None:
+    """Tries out a copy of a sampler that the user has made.
+
+    Args:
+        sampler: It stays as it is.
+        name: Of its class.
+        objectives: How many.
+
+    Raises:
+        UserError: It is no sampler, cannot be copied, or does not work with these objectives.
+    """
+    if not isinstance(sampler, BaseSampler):
+        raise UserError(f"sampler: {name} is not a subclass of optuna.samplers.BaseSampler; give one that is.")
     try:
-        _try_out(trial, objectives)
+        tried = copy.deepcopy(sampler)
+    except Exception as error:
+        raise UserError(f"sampler: {name} cannot be copied to be tried out ({one_line(error)}).") from None
+    _check(tried, name, objectives)
+
+
+def _check(sampler: BaseSampler, name: str, objectives: int) -> None:
+    try:
+        _try_out(sampler, objectives)
     except Exception as error:
         raise UserError(
-            f"sampler: {path} cannot search {objectives} objectives ({one_line(error)}); name another."
+            f"sampler: {name} cannot search {objectives} objectives ({one_line(error)}); name another."
         ) from None
-    return sampler
 
 
 def _find(path: str) -> type[BaseSampler]:

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from ama_ray.tuning.samplers.context import SamplerContext
 
 
-def make(name: str, context: SamplerContext) -> tuple[BaseSampler, str]:
+def make(name: str, context: SamplerContext, given: BaseSampler | None = None) -> tuple[BaseSampler, str]:
     """Makes a sampler.
 
     Args:
         name: `auto`, one of `ama_ray.config.search.SAMPLERS`, or the dotted path of a class.
         context: What the sampler is for.
+        given: The sampler itself, where the user has made it; `name` is then that of its class.
 
     Returns:
         The sampler, and its name, with the reason where `auto` chose it.
@@ -29,6 +30,10 @@ def make(name: str, context: SamplerContext) -> tuple[BaseSampler, str]:
     Raises:
         UserError: The dotted path names no sampler that can do this.
     """
+    if given is not None:
+        if context.known:
+            given.reseed_rng()  # as it was made, it would draw what it drew in the first trials
+        return given, name
     if name == AUTO:
         name, why = choose(context)
         return _maker(name)(context), f"{name} (auto: {why})"
@@ -39,13 +44,17 @@ def make(name: str, context: SamplerContext) -> tuple[BaseSampler, str]:
     return dotted(name, len(context.objectives.names), context.stream_seed), name
 
 
-def check(name: str, objectives: int) -> None:
-    """Refuses a sampler that is not there or cannot search so many objectives.
+def check(name: str, objectives: int, given: BaseSampler | None = None) -> None:
+    """Refuses a sampler that is not there or cannot search so many objectives; see `make`.
 
     Raises:
-        UserError: The dotted path names no sampler that can do this.
+        UserError: The dotted path names no sampler that can do this, or the one that was given cannot.
     """
-    if name != AUTO and name not in SAMPLERS:
+    if given is not None:
+        from ama_ray.tuning.samplers.custom import check_given
+
+        check_given(given, name, objectives)
+    elif name != AUTO and name not in SAMPLERS:
         from ama_ray.tuning.samplers.custom import dotted  # Optuna takes its time, here and above
 
         dotted(name, objectives, seed=0)
