@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ama_ray.scores.objectives import Items
     from testing.real_pair.points import Point
 
-_GROUPS, _NAMES, _RATIOS, _MOVED, _ITEMS = "groups", "names", "ratios", "moved", "items/"
+_GROUPS, _RATIOS, _MOVED = "groups", "ratios", "moved"
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,6 @@ class Table:
 
         items = {key: stacked(key) for key in first if key not in (_GROUPS, _RATIOS, _MOVED)}
         return cls(tuple(map(str, first[_GROUPS])), tuple(order), stacked(_RATIOS), first[_MOVED], items)
-
-    def save(self, file: Path) -> None:
-        """Writes all of it to one file, in single precision."""
-        items = {f"{_ITEMS}{name}": array.astype(np.float32) for name, array in self.items.items()}
-        known = {_GROUPS: np.array(self.groups), _NAMES: np.array(self.names), _MOVED: self.moved}
-        np.savez_compressed(file, allow_pickle=False, **known, **{_RATIOS: self.ratios}, **items)
-
-    @classmethod
-    def load(cls, file: Path) -> Table:
-        """Reads what `save` wrote."""
-        with np.load(file, allow_pickle=False) as found:
-            names = [key for key in found if key.startswith(_ITEMS)]
-            items = {key.removeprefix(_ITEMS): found[key].astype(np.float64) for key in names}
-            groups, points = (tuple(map(str, found[key])) for key in (_GROUPS, _NAMES))
-            return cls(groups, points, found[_RATIOS], found[_MOVED], items)
 
 
 def file_of(folder: Path, point: Point) -> Path:

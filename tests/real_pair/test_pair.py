@@ -83,10 +83,7 @@ def test_a_table_is_its_points_in_their_order(tmp_path: Path) -> None:
     assert np.array_equal(found.ratios, [point.ratios for point in wanted])
     assert found.items["piqa"].shape == (3, 5, 1)
     assert found.items["reward"][:, 0, 0].tolist() == [6, 5, 4]
-    found.save(tmp_path / "table.npz")
-    again = Table.load(tmp_path / "table.npz")
-    assert (again.groups, again.names, again.moved.tolist()) == (found.groups, found.names, [1, 2, 3])
-    assert np.array_equal(again.items["piqa"], found.items["piqa"])
+    assert found.moved.tolist() == [1, 2, 3]
 
 
 def test_a_stage_that_was_left_out_is_named(tmp_path: Path) -> None:
