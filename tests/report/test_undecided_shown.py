@@ -6,6 +6,7 @@ from dataclasses import replace
 from io import StringIO
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -17,6 +18,7 @@ from tests.support.made_up_search import LARGE, LINE, OBJECTIVES, search
 from tests.support.runs import run_of
 
 if TYPE_CHECKING:
+    from ama_ray.config import Split
     from ama_ray.run import StoredRun
 
 
@@ -27,9 +29,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
     uniform = replace(trials[6], origin="baseline", ratios={"a": 0.5, "b": 0.5})
     made = [replace(trial, report=trial.search) for trial in [*trials[:6], uniform]]
     run = run_of(made, tmp_path_factory.mktemp("undecided"), objectives=OBJECTIVES)
-    for split in ("search", "report"):
+    splits: tuple[Split, ...] = ("search", "report")
+    for split in splits:
         for number, each in items.items():
-            run.items.write(split, number, each)  # type: ignore[arg-type]
+            run.items.write(split, number, each)
     return run
 
 
@@ -59,4 +62,4 @@ def test_the_stairs_leave_it_out(run: StoredRun) -> None:
     axes = Figure().add_subplot()
     Panel(axes, run.pareto, "tax", "reward").draw()
     (stairs,) = [line for line in axes.get_lines() if line.get_drawstyle() == "steps-post"]
-    assert list(stairs.get_xdata()) == [trial.tax for trial in run.pareto.unbeaten]
+    assert np.asarray(stairs.get_xdata()).tolist() == [trial.tax for trial in run.pareto.unbeaten]
