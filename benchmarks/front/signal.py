@@ -138,7 +138,7 @@ def _summary(results: Sequence[Judged]) -> dict[str, float | int]:
         "front, worst": float(fronts.min()),
         "front, of 201": float(np.median(wholes)),
         "knee": float(np.median(there)) if len(there) else math.nan,
-        "knee, worst": float(there.min(initial=np.inf)),
+        "knee, worst": float(there.min()) if len(there) else math.nan,
         "knees better": int((there > 0).sum()),
         "no knee": len(knees) - len(there),
     }
