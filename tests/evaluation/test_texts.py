@@ -44,7 +44,8 @@ def test_letters_are_told_by_their_choices(tmp_path: Path) -> None:
     assert report.said([[-2.0, -1.0]]) == ["b"]
 
 
-def test_a_text_that_is_several_items_has_none(tmp_path: Path) -> None:
-    divided = prepare(probe(tmp_path, "kl", [TEXT], [moved(TEXT)]), limit=3)[1]
-    assert divided.count == 2
-    assert texts([], [divided]) == {}
+def test_a_text_that_is_divided_is_one_item(tmp_path: Path) -> None:
+    divided = prepare(probe(tmp_path, "perplexity", [TEXT], [moved(TEXT)]), limit=4)[1]
+    assert len(divided.requests) == 2
+    assert texts([], [divided]) == {"p": [ItemText("a b c later")]}
+    assert said([], [divided], lambda name: [[-1.0], [-2.0]]) == {}
