@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ama_ray.engine.replies import Reply
 from ama_ray.evaluation.texts import said, texts
 from ama_ray.probes import registry as probes
@@ -38,8 +40,9 @@ def test_the_report_split_has_texts_and_what_was_answered(tmp_path: Path) -> Non
     }
 
 
-def test_letters_are_told_by_their_choices(tmp_path: Path) -> None:
-    made = probe(tmp_path, "letter", [CHOICE], [moved(CHOICE)])
+@pytest.mark.parametrize("kind", ["letter", "calibration"])
+def test_letters_and_confident_choices_are_told_by_their_choices(tmp_path: Path, kind: str) -> None:
+    made = probe(tmp_path, kind, [CHOICE], [moved(CHOICE)])
     report = probes.prepare(made, TextTokenizer(), 0.5, None)["report"]
     assert report.said([[-2.0, -1.0]]) == ["b"]
 
