@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_the_report_split_has_texts_and_what_was_answered(tmp_path: Path) -> Non
         "p": [ItemText("q later", "b", ("a", "b"))],
         "e": [ItemText("q later", "9")],
     }
-    answers = {
+    answers: dict[str, list[Any]] = {
         "reward": [[Reply("hello", thinking="hm"), Reply("again")]],
         "p": [[-1.0, -2.0]],
         "e": [[Reply("", thinking="8 or 9", cut_off=True)]],
