@@ -5,6 +5,7 @@ A block or command that no test knows fails here.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from typing import TYPE_CHECKING, Any
@@ -199,3 +200,19 @@ def test_every_case_has_a_test_that_is_there() -> None:
             assert re.search(rf"^def {test}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), (
                 f"{file}::{test}"
             )
+
+
+def test_the_site_has_every_page() -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    sections = [pages for section in nav for pages in section.values()]
+    listed = [page for pages in sections for page in ([pages] if isinstance(pages, str) else pages)]
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    pages = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in listed if name != "README.md" and f"({name})" not in pages] == []
+
+
+def test_what_the_site_takes_from_docstrings_is_there() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for name in re.findall(r"^::: (\S+)", text, re.MULTILINE):
+        module, _, member = name.rpartition(".")
+        assert getattr(importlib.import_module(module), member).__doc__

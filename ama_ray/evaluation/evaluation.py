@@ -209,7 +209,8 @@ class Evaluation:
         seconds["score"] = time.perf_counter() - start - seconds["generate"]
         items = measured.items | probes | self._measure_replies(by_request)
         replies, wrote = self._replies(by_request), written(answers.commands)
-        return Measured(items, measured.tokens, seconds, replies, wrote, said(self, answers))
+        texts = said(self.rewards, self.probes, lambda name: self._of_part(name, by_request))
+        return Measured(items, measured.tokens, seconds, replies, wrote, texts)
 
     def measure(self, answers: Answers, base: Answers) -> Measured:
         """Scores answers item by item.

@@ -27,7 +27,7 @@ class PreparedProbe(ABC):
     Attributes:
         name: The name of the probe.
         requests: What one model is asked, in any order that `statistics` knows.
-        texts: Of the report split, what its items ask, for people to read; empty where items are no rows.
+        texts: Of the report split, what its items ask, for people to read; empty where no rows are known.
     """
 
     name: str

@@ -38,6 +38,10 @@ class CalibrationItems(PreparedProbe):
         """The number of items."""
         return self.choices.count
 
+    def said(self, answers: Sequence[Any]) -> list[str]:
+        """The choice of the model, for every item."""
+        return self.choices.chosen(answers, self.texts)
+
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """Whether an item is right less its confidence, in the column of the bin of its confidence; 0 elsewhere."""
         right = self.choices.statistics(answers, base)[:, 0]

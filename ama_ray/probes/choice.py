@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ama_ray.data.prompting import Prompting
     from ama_ray.data.rows import Row
+    from ama_ray.scores.item_text import ItemText
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,12 @@ class ChoiceItems(PreparedProbe):
 
     def said(self, answers: Sequence[Any]) -> list[str]:
         """The choice of the model, for every item."""
+        return self.chosen(answers, self.texts)
+
+    def chosen(self, answers: Sequence[Any], texts: Sequence[ItemText]) -> list[str]:
+        """The choice of the model, for every item, of those that the texts have."""
         best = [int(np.argmax(scores)) for scores in self.compared(answers)]
-        return [item.choices[place] for item, place in zip(self.texts, best, strict=False)]
+        return [item.choices[place] for item, place in zip(texts, best, strict=False)]
 
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """1 where the right choice is the most likely one, else 0; the first wins a tie, as in numpy's argmax."""

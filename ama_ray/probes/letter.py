@@ -41,7 +41,7 @@ class LetterItems(PreparedProbe):
 
     def said(self, answers: Sequence[Any]) -> list[str]:
         """The choice of the model, for every item."""
-        return replace(self.choices, texts=self.texts).said(answers)
+        return self.choices.chosen(answers, self.texts)
 
     def statistics(self, answers: Sequence[Any], base: Sequence[Any]) -> NDArray[np.float64]:
         """1 where the right letter is the most likely one, else 0."""

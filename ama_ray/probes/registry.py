@@ -76,8 +76,7 @@ def _prepared(
     split = {"search": rows, "report": halves.report}
     split |= {f"part-{number}": rows[part] for number, part in enumerate(splits.parts(rows))}
     prepared = {part: kind.build(name, rows, prompting, context_limit) for part, rows in split.items()}
-    if prepared["report"].count == len(halves.report):  # a long text may be several items
-        prepared["report"] = replace(prepared["report"], texts=tuple(map(item_text, halves.report)))
+    prepared["report"] = replace(prepared["report"], texts=tuple(map(item_text, halves.report)))
     longest = max(request.length for each in prepared.values() for request in each.requests)
     if context_limit is not None and longest > context_limit:
         # Only now one by one, to tell whose request it is.

@@ -165,7 +165,8 @@ def _search(
 
 def _started(inputs: Inputs, tokens: Mapping[str, float], resume: Resume) -> RunFolder:
     folder = RunFolder.start(inputs.config, inputs.digests, inputs.objectives, inputs.test_data, tokens, resume=resume)
-    ItemTexts(folder.path / TEXTS).write_items(texts(inputs.evaluations["report"]))
+    report = inputs.evaluations["report"]
+    ItemTexts(folder.path / TEXTS).write_items(texts(report.rewards, report.probes))
     return folder
 
 

@@ -14,6 +14,7 @@ from ama_ray.errors import UserError
 from ama_ray.evaluation import work
 from ama_ray.evaluation.evaluation import SPLITS, Answers, Evaluation, joined
 from ama_ray.evaluation.inputs import Inputs
+from ama_ray.evaluation.texts import texts
 from ama_ray.miniature import ROOT
 from ama_ray.probes import registry as probes
 from ama_ray.probes.exact import ExactProbe
@@ -91,6 +92,7 @@ def test_answers_return_to_the_part_that_asked(tmp_path: Path) -> None:
     assert all(np.array_equal(examined.items[name], measured.items[name]) for name in measured.items)
     assert examined.seconds.keys() == {"generate", "score"}
     assert [(each.prompt, each.reply) for each in examined.replies] == [("hello you", " you\n"), ("good day", " day\n")]
+    assert examined.said == {"reward": [" you\n", " day\n"]}  # of the search split, only prompts have texts
     probes = evaluation.measure_probes(answers, answers)
     assert all(np.array_equal(probes[name], measured.items[name]) for name in probes)
 
@@ -110,6 +112,11 @@ def test_the_report_split_has_its_own_items_and_more_samples(tmp_path: Path) -> 
     assert {request.n for request in report.rewards[0].requests} == {6}
     answers = report.ask(StandInEngine(tokenizer))
     assert report.measure(answers, answers).items["fr"].tolist() == [[1]]
+    said = report.evaluate(StandInEngine(tokenizer), lambda: answers).said
+    asked = texts(report.rewards, report.probes)
+    assert {name: len(each) for name, each in said.items()} == {name: len(each) for name, each in asked.items()}
+    assert said.keys() == {"reward", "facts", "fr", "more", "again"}
+    assert said["fr"][0].strip() == asked["fr"][0].gold
 
 
 def test_the_context_length_is_that_of_the_longest_request(tmp_path: Path) -> None:

@@ -138,6 +138,15 @@ def test_replies_of_the_report_are_kept_once_also_when_a_run_goes_on(tmp_path: P
     }
 
 
+def test_answers_of_the_report_are_kept_item_by_item(tmp_path: Path) -> None:
+    recorder = Recorder(new_run(tmp_path), lambda trial: None)
+    recorder.on_trial_complete(0, [], complete(0))
+    said = {"facts": ["nuts", "rice"]}
+    recorder.on_trial_complete(0, [], tune_trial(replace(completed(spec(0, "report")), said=said)))
+    assert recorder.run.texts.read_answers(0) == said
+    assert [path.name for path in (tmp_path / "texts").iterdir()] == ["0.jsonl"]
+
+
 def test_each_engine_start_counts_once(tmp_path: Path) -> None:
     recorder = Recorder(new_run(tmp_path), lambda trial: None)
     for number in range(4):

@@ -45,7 +45,7 @@ def test_a_result_that_was_taken_leaves_no_array_behind() -> None:
 
 
 def test_items_and_replies_are_in_no_log() -> None:
-    shown = repr(replace(COMPLETE, replies=(KeptReply("how are you?", "fine"),)))
+    shown = repr(replace(COMPLETE, replies=(KeptReply("how are you?", "fine"),), said={"arc": ["fine"]}))
     assert "facts" not in shown
     assert "array" not in shown
     assert "fine" not in shown

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ama_ray.report.html.headline import headline
 from ama_ray.report.html.render import write_html
 from ama_ray.report.text.summary import sentence
+from tests.support.item_texts import with_items
 from tests.support.runs import run_of
 from tests.support.trials import five_trials
 
@@ -29,8 +30,6 @@ def test_the_tiles_say_what_the_sentence_says() -> None:
 
 
 def test_with_items_they_have_intervals(reported: StoredRun, tmp_path: Path) -> None:
-    from tests.report.html.test_items import with_items
-
     run = with_items(reported, tmp_path)
     claim = run.claims.knee["reward"]
     tiles = headline(run)

@@ -6,37 +6,18 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 from ama_ray.report.html import items as module
 from ama_ray.report.html.items import items_of
 from ama_ray.report.html.render import write_html
-from ama_ray.scores.item_text import ItemText
+from tests.support.item_texts import PROBES, with_items
 from tests.support.runs import in_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.run import StoredRun
-
-PROBES = ("arc", "squad", "drop", "fr-en")
-
-
-def with_items(run: StoredRun, folder: Path, count: int = 6) -> StoredRun:
-    """The run with items of the report split; trial 0 has all of arc right, and every other one none."""
-    run = in_folder(run, folder)
-    names = ("reward", *PROBES)
-    run.texts.write_items({name: [ItemText(f"{name} {i}?", f"gold {i}") for i in range(count)] for name in names})
-    for trial in run.trials:
-        if trial.report is None:
-            continue
-        scores = {name: np.full((count, 1), float(name != "arc" or trial.number == 0)) for name in names}
-        scores["reward"] = np.linspace(0, 1, count)[:, None] + 9 * trial.mean_ratio
-        run.items.write("report", trial.number, scores)
-        said = [f"{trial.number if name == 'arc' and i == 0 else 'same'}" for name in names for i in range(count)]
-        run.texts.write_answers(trial.number, {name: said[i * count : (i + 1) * count] for i, name in enumerate(names)})
-    return run
 
 
 def test_every_point_has_its_scores_and_answers(reported: StoredRun, tmp_path: Path) -> None:
