@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from ama_ray.config.aligned import Aligned, Mix, misfits, names_of, sources_of
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
 from ama_ray.config.fields import (
@@ -25,6 +26,7 @@ from ama_ray.config.fields import (
 )
 from ama_ray.config.mistakes import Mistake, mistakes
 from ama_ray.config.probes import CommandProbe, PresetProbe, Probe
+from ama_ray.config.report import BASELINE_RATIOS, FIRST_RATIOS, Report
 from ama_ray.config.rewards import CommandReward, RepliesReward, Reward
 from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, TokenCost, WarmStart
 from ama_ray.config.yaml_file import YamlFile
@@ -33,10 +35,6 @@ from ama_ray.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BASELINE_RATIOS = tuple(i / 10 for i in range(11))
-"""The uniform ratios every run scores on the report split: base (0), nine points between, aligned (1)."""
-FIRST_RATIOS = (0.0, 1.0, 0.5)
-"""Those of them that every search starts from: enough for a model of the rest, which would take trials from it."""
 MOST_OBJECTIVES = 4
 RESERVED = (
     *("number", "state", "reason", "origin", "share"),
@@ -45,26 +43,17 @@ RESERVED = (
 """Columns of `trials.csv` and `front.csv`, beginnings of columns, and words that numpy's files of arrays keep."""
 
 
-class Report(Model):
-    """What is scored again, after the search, on items that the search never saw."""
-
-    share: float = Field(0.5, gt=0, lt=1, description="of the items of a file that has no report_file beside it")
-    samples: int = Field(2, ge=1, description="times as many replies per prompt as in the search")
-    points: int = Field(
-        10, ge=1, description="most points besides the uniform ones: the front, then those that could be on it"
-    )
-
-
 class RunConfig(Model):
     """Everything a run needs."""
 
     base: CheckpointSource = Field(
         description="the checkpoint from before RLHF, in safetensors; on the hub also `id@revision`"
     )
-    aligned: CheckpointSource = Field(
+    aligned: Aligned = Field(
         description="the one from after RLHF, of the same architecture and tokenizer, to which tokens may be added; "
-        "or a LoRA adapter over base"
+        "or a LoRA adapter over base; or several of these"
     )
+    mix: Mix | None = Field(None, description="of several aligned models, which shares a group may have: see there")
     space: Space = Field(
         "per-layer",
         description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
@@ -132,6 +121,16 @@ class RunConfig(Model):
     engine: EngineSettings = Field(EngineSettings(), description="the vLLM engines")
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Folders or hub ids: of base, then of the aligned models."""
+        return self.base, *sources_of(self.aligned)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the aligned models, as numbers bear them: empty where there is one."""
+        return names_of(self.aligned)
+
+    @property
     def reward_objectives(self) -> tuple[str, ...]:
         """The names of the objectives that rewards make up, in the order of the run file."""
         return tuple(dict.fromkeys(reward.objective for reward in self.reward))
@@ -167,7 +166,7 @@ class RunConfig(Model):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> RunConfig:
-        if found := [*self._wrong_names(), *self._unknown_bounds()]:
+        if found := [*self._wrong_names(), *self._unknown_bounds(), *misfits(len(self.models), dict(self))]:
             raise ValueError("\n".join(found))
         return self
 

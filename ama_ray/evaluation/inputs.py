@@ -23,7 +23,7 @@ from ama_ray.errors import UserError, all_of, one_line
 from ama_ray.evaluation.evaluation import SPLITS, Evaluation
 from ama_ray.evaluation.terms import objectives_of, on_test_split
 from ama_ray.scores.constraints import Constraints
-from ama_ray.space.search_space import Groups, SearchSpace
+from ama_ray.space.search_space import SearchSpace
 from ama_ray.storage.identity import PAIR
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ama_ray.config import RunConfig
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.scores.objectives import Objectives
+    from ama_ray.space.groups import Groups
 
 GENERATION_CONFIG = "generation_config.json"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -101,8 +102,8 @@ class Inputs:
             partial(SearchSpace.load, config.space, config.range),
         ]
         objectives, space = all_of(cheap)
-        pair = Pair.open(config.base, config.aligned, config.engine.dtype)
-        groups = pair.groups(space)
+        pair = Pair.open(config.base, config.sources[1:], config.engine.dtype)
+        groups = pair.groups(space, config.models)
         pair.check_is_language_model()
         config = _with_sampling(config, pair)
         tokenizer = _tokenizer(pair.tokenizer_folder)

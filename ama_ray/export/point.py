@@ -35,10 +35,11 @@ def export_point(run: StoredRun, point: Trial | int | str, out: Path) -> Path:
     from ama_ray.space.search_space import SearchSpace
     from ama_ray.storage.identity import open_pair
 
-    sources = run.config.base, run.config.aligned
     pair = open_pair(run.config)
-    groups = pair.groups(SearchSpace.load(run.config.space))
-    write(pair, recipe(pair, sources, groups, trial.ratios, found(run, trial), towers=run.config.towers), out)
+    groups = pair.groups(SearchSpace.load(run.config.space), run.config.models)
+    write(
+        pair, recipe(pair, run.config.sources, groups, trial.ratios, found(run, trial), towers=run.config.towers), out
+    )
     return out
 
 

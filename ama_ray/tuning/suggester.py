@@ -228,7 +228,7 @@ def study_suggester(
         first=sum(shape.expresses(point.ratios) for point in first),
         seed=config.seed,
         known=len(run.trials),
-        moved=shape.moved(inputs.groups.moved(inputs.pair.moved)),
+        moved=shape.moved(inputs.groups.moved(inputs.pair.moves)),
         constraints=run.constraints,
         reference=config.reference,
     )

@@ -199,13 +199,13 @@ class Modelled:
         shape = parametrization(groups.ranges, None, groups.knots)
         self.groups = tuple(shape.ranges)
         far = {name: pair.moved[of] / (depth if _LAYER.search(of) else 1) ** 0.5 for name, of in deep.items()}
-        self.moved = shape.moved(groups.moved(far))
+        self.moved = shape.moved(groups.moved([far]))
         rows = []
         for group in self.groups:
-            ratios = groups.ratio_of(shape.to_ratios({name: float(name == group) for name in self.groups}))
+            ratios = groups.shares_of(shape.to_ratios({name: float(name == group) for name in self.groups}))
             by_finest: dict[str, list[float]] = {name: [] for name in finest.names}
             for name, of in deep.items():
-                by_finest[finest.of[of]].append(ratios[name])
+                by_finest[finest.of[of]].extend(ratios[name])
             rows.append([np.mean(each) for each in by_finest.values()])
         self._matrix = np.array(rows)
 
