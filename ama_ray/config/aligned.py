@@ -6,9 +6,11 @@ import re
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo
 
 from ama_ray.config.fields import Called, CheckpointSource, Model, anchored, id_and_revision, is_hub_id
+from ama_ray.config.mistakes import mistakes
+from ama_ray.config.report import firsts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,14 +41,21 @@ class AlignedModel(Model):
         return f"{self.path}@{self.revision}" if self.revision else self.path
 
 
+_LISTED: TypeAdapter[tuple[AlignedModel, ...]] = TypeAdapter(tuple[AlignedModel, ...])
+
+
 def _as_models(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, dict) and value.keys() == {"steps"}:
         value = _steps(value["steps"], info)
     if not isinstance(value, list | tuple):
         return value
-    models = [{"path": each} if isinstance(each, str | Path) else each for each in value]
-    only = models[0] if len(models) == 1 else None
-    return only["path"] if isinstance(only, dict) and only.keys() == {"path"} else models
+    try:
+        return _LISTED.validate_python(
+            [{"path": each} if isinstance(each, str | Path) else each for each in value], context=info.context
+        )
+    except ValidationError as error:
+        # In a union, pydantic would say of each entry what it is not besides.
+        raise ValueError("\n".join(map(str, mistakes(error, tuple[AlignedModel, ...], value)))) from None
 
 
 def _steps(pattern: Any, info: ValidationInfo) -> list[str]:
@@ -89,7 +98,7 @@ Aligned = Annotated[
     CheckpointSource | tuple[AlignedModel, ...],
     BeforeValidator(_as_models),
     AfterValidator(_named),
-    Called("folder or hub id, or [list](#several-models-aligned)"),
+    Called("folder or hub id, or list of them"),
 ]
 """One folder or hub id; or several, each with a name; or `{steps: pattern}`."""
 
@@ -109,13 +118,14 @@ def misfits(models: int, given: Mapping[str, Any]) -> Iterator[str]:
 
     Args:
         models: The number.
-        given: What the run file says of `mix`, `mean_ratio`, `range` and `warm_start`.
+        given: What the run file says of `mix`, `mean_ratio`, `range`, `trials` and `warm_start`.
     """
     if models == 1:
         if given["mix"]:
             yield "mix: there is one aligned model, and nothing to mix; leave it out, or name several in `aligned`"
         return
-    yield "aligned: several models cannot be searched yet; name one"
+    if given["trials"] < firsts(models):
+        yield f"trials: base, {models} aligned models and half of their average are more than {given['trials']} trials"
     if given["mean_ratio"] is not None:
         yield "mean_ratio: it is for one aligned model; leave it out, or name one in `aligned`"
     if given["range"] is not None and given["mix"] != "free":

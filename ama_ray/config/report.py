@@ -20,3 +20,17 @@ class Report(Model):
     points: int = Field(
         10, ge=1, description="most points besides the uniform ones: the front, then those that could be on it"
     )
+
+
+def firsts(models: int) -> int:
+    """How many points of the baseline every search starts from, with so many aligned models."""
+    return len(FIRST_RATIOS) if models == 1 else models + 2
+
+
+def baselines(models: int) -> int:
+    """The most points of the baseline on the report split.
+
+    With several aligned models these are base to their equal average, each alone, base to the best one, and soups.
+    """
+    ways = len(BASELINE_RATIOS)
+    return ways if models == 1 else ways + models + (ways - 2) + (models - 1)

@@ -26,7 +26,7 @@ from ama_ray.config.fields import (
 )
 from ama_ray.config.mistakes import Mistake, mistakes
 from ama_ray.config.probes import CommandProbe, PresetProbe, Probe
-from ama_ray.config.report import BASELINE_RATIOS, FIRST_RATIOS, Report
+from ama_ray.config.report import FIRST_RATIOS, Report, baselines, firsts
 from ama_ray.config.rewards import CommandReward, RepliesReward, Reward
 from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, TokenCost, WarmStart
 from ama_ray.config.yaml_file import YamlFile
@@ -36,10 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_OBJECTIVES = 4
-RESERVED = (
-    *("number", "state", "reason", "origin", "share"),
-    *("ratio", "report", "tokens", "seconds", "front", "file", "allow_pickle"),
-)
+RESERVED = tuple("number state reason origin share ratio report tokens seconds front file allow_pickle".split())
 """Columns of `trials.csv` and `front.csv`, beginnings of columns, and words that numpy's files of arrays keep."""
 
 
@@ -50,10 +47,10 @@ class RunConfig(Model):
         description="the checkpoint from before RLHF, in safetensors; on the hub also `id@revision`"
     )
     aligned: Aligned = Field(
-        description="the one from after RLHF, of the same architecture and tokenizer, to which tokens may be added; "
-        "or a LoRA adapter over base; or several of these"
+        description="the one from after RLHF, of one architecture and tokenizer, to which tokens may be added, or a "
+        "LoRA adapter over base; or several"
     )
-    mix: Mix | None = Field(None, description="of several aligned models, which shares a group may have: see there")
+    mix: Mix | None = Field(None, description="of several aligned models: see there")
     space: Space = Field(
         "per-layer",
         description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
@@ -156,9 +153,14 @@ class RunConfig(Model):
         return tuple(each for each in (*self.reward, *self.tax) if isinstance(each, CommandReward | CommandProbe))
 
     @property
-    def first_ratios(self) -> tuple[float, ...]:
-        """The uniform ratios that the search starts from; the others are scored on the report split only."""
-        return BASELINE_RATIOS if "uniform" in self.warm_start else FIRST_RATIOS
+    def first_points(self) -> int:
+        """How many points of the baseline every search starts from."""
+        return firsts(len(self.models))
+
+    @property
+    def baseline_points(self) -> int:
+        """The most points of the baseline that a run scores on the report split."""
+        return baselines(len(self.models))
 
     @property
     def _probe_names(self) -> list[str]:

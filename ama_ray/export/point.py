@@ -69,11 +69,13 @@ def found(run: StoredRun, trial: Trial) -> Found:
 
 def _shown(pareto: ParetoSet, trial: Trial) -> dict[str, Trial]:
     """The trial, then what to compare it with: base, aligned, and the best uniform point for no more tax."""
-    ends = {each.uniform_ratio: each for each in pareto.uniform}
+    ends = pareto.trade.ends
     best = best_uniform(pareto, trial)
-    rivals = {"base": ends.get(0.0), "aligned": ends.get(1.0)}
-    if best is not None and best.uniform_ratio not in (0.0, 1.0):
-        rivals[f"best uniform (ratio {best.uniform_ratio:g})"] = best
+    several = f", the best of {trial.models} in reward"
+    rivals = {"base": ends.get("base"), f"aligned{several if trial.models > 1 else ''}": ends.get("aligned")}
+    if best is not None and best.number not in [end.number for end in ends.values()]:
+        called = f"uniform (ratio {best.uniform_ratio:g})" if best.models == 1 else f"of the baseline ({best.title})"
+        rivals[f"best {called}"] = best
     others = {name: each for name, each in rivals.items() if each is not None and each.number != trial.number}
     return {"this merge": trial, **others}
 

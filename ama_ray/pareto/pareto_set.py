@@ -42,8 +42,10 @@ class ParetoSet:
         front: The trials among the rest that no other of them beats in the objectives, by rising tax (and so, with a
             single reward, by rising reward); of trials with identical objectives, the first. A twin is not on it: it
             was chosen by what the front is, for a comparison with a point of it.
-        uniform: The baseline trials, by rising ratio; twins are not among them, so that both splits have the same.
-        uniform_front: The ones among `uniform` that satisfy the constraints, as those of the front do, and that no
+        baseline: The baseline trials; twins are not among them, so that both splits have the same.
+        uniform: The ones among these from base to aligned, or to the equal average of several aligned models, by rising
+            ratio.
+        uniform_front: The ones among `baseline` that satisfy the constraints, as those of the front do, and that no
             other of them beats, by rising tax.
         trade: Base and aligned, and what lies between.
         no_front: Why the front is empty: no trial is complete, or none satisfies the constraints; else empty.
@@ -79,10 +81,11 @@ class ParetoSet:
         searched = [trial for trial in self.scored if trial.origin != "twin"]
         self.left_out = tuple(trial for trial in searched if not self._satisfies(trial))
         self.front = self._front(searched)
-        baselines = [t for t in self.scored if t.origin == "baseline" and t.uniform_ratio is not None]
-        self.uniform = tuple(sorted(baselines, key=lambda trial: trial.uniform_ratio or 0.0))
-        self.uniform_front = self._front(self.uniform)
-        self.trade = Trade.between(self.uniform, self.objectives, won)
+        self.baseline = tuple(trial for trial in self.scored if trial.origin == "baseline")
+        uniform = [trial for trial in self.baseline if trial.uniform_ratio is not None]
+        self.uniform = tuple(sorted(uniform, key=lambda trial: trial.uniform_ratio or 0.0))
+        self.uniform_front = self._front([*self.uniform, *(t for t in self.baseline if t.uniform_ratio is None)])
+        self.trade = Trade.between(self.baseline, self.objectives, won)
         self.no_front = "" if self.front else self._why_no_front()
         self.no_trade = self.trade.why_none
 

@@ -14,7 +14,6 @@ from ama_ray.evaluation.inputs import Inputs
 from ama_ray.evaluation.work import tokens_of_items
 from ama_ray.report.write import write_report
 from ama_ray.run import StoredRun
-from ama_ray.space.parametrization import parametrization
 from ama_ray.storage.log import failure_to_log, log_to
 from ama_ray.storage.mirror import mirrored
 from ama_ray.storage.run_folder import Resume, RunFolder, finished, held
@@ -93,7 +92,7 @@ def _search(
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.reward_objectives) + 1)
     spending = Spending.of(config, inputs.evaluations)
-    shape = parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots)
+    shape = inputs.shape
     config, tokens = inputs.config, tokens_of_items(inputs.evaluations["search"])
     folder = RunFolder.start(config, inputs.digests, inputs.objectives, inputs.test_data, tokens, resume=resume)
     earlier = kind(config.out, config, inputs.objectives, folder.trials, inputs.test_data, tokens=tokens)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from ama_ray.pareto.trade import ends_of
+from ama_ray.scores.trial import Trial
 from ama_ray.storage.retry import retry_write
 from ama_ray.tuning import samplers
 from ama_ray.tuning.optuna_internals import live_trial
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
     from ama_ray.scores.constraints import Constraints
     from ama_ray.scores.objectives import Objectives
-    from ama_ray.scores.trial import Scores, Trial
+    from ama_ray.scores.trial import Scores
     from ama_ray.space.parametrization import Parametrization
     from ama_ray.storage.run_folder import RunFolder
 
@@ -91,7 +93,7 @@ class StudySuggester:
         self._study = study
         self._retry = partial(retry_write, what="the study", tell=tell)
         self._score_aware = study.sampler if isinstance(study.sampler, ScoreAware) else None
-        self._ends: dict[float, Scores] = {}
+        self._ends: list[Trial] = []
         self._running: dict[int, optuna.Trial] = {}
         self._asked: Future[_Suggestion] | None = None
         self._again: deque[_Suggestion] = deque()
@@ -131,8 +133,8 @@ class StudySuggester:
             spec: The trial.
             scores: Its scores; None where it failed, which a trial without finite objectives has too.
         """
-        if scores and spec.origin == "baseline" and (ratio := next(iter(spec.ratios.values()))) in (0, 1):
-            self._tell_ends(ratio, scores)
+        if scores:
+            self._tell_ends(Trial(spec.number, "complete", spec.origin, spec.ratios, scores))
         self._tell(self._running.pop(spec.number, None), scores)
 
     def _ask(self, number: int, point: FirstPoint | None) -> _Suggestion:
@@ -173,8 +175,8 @@ class StudySuggester:
         for done in finished.values():
             if done.search and done.number not in stored and self._parametrization.expresses(done.ratios):
                 self._tell(self._ask(done.number, FirstPoint(done.origin, done.ratios)).trial, done.search)
-            if done.search and done.origin == "baseline" and (ratio := done.uniform_ratio) in (0, 1):
-                self._tell_ends(float(ratio), done.search)
+            if done.search:
+                self._tell_ends(done)
 
     def _tell(self, trial: optuna.Trial | None, scores: Scores | None) -> None:
         if trial is None:
@@ -189,10 +191,15 @@ class StudySuggester:
             self._score_aware.tell(trial.number, scores)
         self._retry(partial(self._study.tell, trial, values, skip_if_finished=True))
 
-    def _tell_ends(self, ratio: float, scores: Scores) -> None:
-        self._ends[ratio] = scores
-        if self._score_aware and len(self._ends) == 2:
-            self._score_aware.tell_ends(self._ends[0], self._ends[1])
+    def _tell_ends(self, trial: Trial) -> None:
+        if trial.origin != "baseline" or (trial.uniform_ratio != 0 and trial.alone is None):
+            return
+        self._ends.append(trial)
+        found = ends_of(self._ends)
+        if self._score_aware and len(found) == 2:
+            base, aligned = (found[name].search for name in ("base", "aligned"))
+            assert base and aligned
+            self._score_aware.tell_ends(base, aligned)
 
 
 def study_suggester(
