@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_OBJECTIVES = 4
-RESERVED = tuple("number state reason origin share ratio report tokens seconds front file allow_pickle".split())
+RESERVED = (
+    *("number", "state", "reason", "origin", "share", "ratio", "report", "tokens", "seconds", "front", "file"),
+    "allow_pickle",
+)
 """Columns of `trials.csv` and `front.csv`, beginnings of columns, and words that numpy's files of arrays keep."""
 
 

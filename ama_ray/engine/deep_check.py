@@ -91,6 +91,8 @@ class Subject:
             "groups": groups.of,
             "equal": [name for name in pair.names if name not in moved],
         }
+        if pair.further:
+            key["numbers"] = pair.numbers(groups)
         prompts = check_prompts(pair.tokenizer_folder, pair.vocabulary_size)
         start = groups.alone(pair.starts_on)
         return cls(list(sources or pair.folders), groups, moved, start, prompts, key)

@@ -65,6 +65,48 @@ def test_equal_tensors_are_stored_once_and_never_written(dtype: torch.dtype, liv
         extension.verify(ratios)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "live"), [(torch.float32,) * 2, (torch.bfloat16,) * 2, (torch.bfloat16, torch.float32)]
+)
+def test_several_models_are_written_in_one_pass_each_where_it_differs(dtype: torch.dtype, live: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    base = torch.randn(32, generator=draw).to(dtype)
+    spans = [(Span(8, 16, "a@x"), Span(20, 32, "b@x")), (Span(20, 32, "b@y"),), (Span(8, 16, "a@z"),)]
+    models = [base.clone() for _ in spans]
+    for model, of_model in zip(models, spans, strict=True):
+        for span in of_model:
+            model[span.start : span.end] = torch.randn(span.end - span.start, generator=draw).to(dtype)
+    module = torch.nn.Linear(32, 1, bias=False, dtype=live)
+    module.weight.data.copy_(models[2])
+    extension = SwapExtension()
+    extension.device = torch.device("cpu")
+    extension.model_runner = SimpleNamespace(get_model=lambda: module)
+    endpoints = Endpoints(
+        {"weight": StoredTensor.of(base, dtype)},
+        [{"weight": StoredTensor.of(m, dtype, of)} for m, of in zip(models, spans, strict=True)],
+        [{"weight": of} for of in spans],
+    )
+    assert endpoints.num_bytes == (32 + 20 + 12 + 8) * dtype.itemsize
+    with pytest.raises(SwapError, match="another layout"):
+        extension.attach(endpoints, "object_store", 2)
+    extension.attach(endpoints, "object_store", 3)
+    assert len(extension._pieces) == 2
+    shares = {"a@x": 0.25, "b@x": 0.5, "b@y": 0.125, "a@z": 0.625}
+    extension.swap(shares)
+    exact = base.double()
+    for model, of_model in zip(models, spans, strict=True):
+        for span in of_model:
+            here = slice(span.start, span.end)
+            exact[here] += shares[span.number] * (model[here].double() - base[here].double())
+    torch.testing.assert_close(module.weight.data.view(-1).double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-6)
+    module.weight.data[0, 9] += 1
+    with pytest.raises(SwapError, match="weight"):
+        extension.verify(shares)
+    extension._live_ratios = {}
+    extension.swap(dict.fromkeys(shares, 0.0) | {"b@y": 1.0})
+    assert torch.equal(module.weight.data.view(-1), models[1].to(live))
+
+
 def test_a_group_that_has_its_ratio_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     extension, _, _, weights = attached(torch.float32, torch.float32)
     written: list[str] = []

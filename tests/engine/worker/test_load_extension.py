@@ -187,3 +187,16 @@ def test_a_second_set_of_weights_that_does_not_fit_is_refused(monkeypatch: pytes
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size))
     LoadExtension._load_anew(worker, iter(()))
     assert loaded
+
+
+def test_tensors_of_one_parameter_may_differ_from_base_in_some_models_only() -> None:
+    worker = Worker()
+    del worker.model.A
+    shapes = {name: SHAPES[name] for name in ("w", "norm", "gate", "up")}
+    numbers = [dict.fromkeys(shapes, "all@x"), {"up": "all@y"}, {"gate": "all@z", "up": "all@z"}]
+    first, second, third = worker.find_spans(shapes, dict.fromkeys(shapes, BF16), numbers)
+    assert first["both"] == (Span(0, 12, "all@x"), Span(12, 24, "all@x"))
+    assert second["both"] == (Span(12, 24, "all@y"),)
+    assert third["both"] == (Span(0, 12, "all@z"), Span(12, 24, "all@z"))
+    assert not second["w"]
+    assert not third["w"]
