@@ -50,8 +50,7 @@ class RunConfig(Model):
         description="the checkpoint from before RLHF, in safetensors; on the hub also `id@revision`"
     )
     aligned: Aligned = Field(
-        description="the one from after RLHF, of one architecture and tokenizer, to which tokens may be added, or a "
-        "LoRA adapter over base; or several"
+        description="the one from after RLHF, to whose tokenizer tokens may be added, or a LoRA adapter; or several"
     )
     mix: Mix | None = Field(None, description="of several aligned models: see there")
     space: Space = Field(

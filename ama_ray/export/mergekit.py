@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from ama_ray.checkpoints.pair import Pair
     from ama_ray.export.merge_file import MergeFile
+    from ama_ray.space.baseline import Shares
 
 R = TypeVar("R", bound="Hashable")
-Shares: TypeAlias = tuple[float, ...]
 
 NAME = "mergekit.yaml"
 _EXPERT = re.compile(r"\.experts\.\d+\.")
