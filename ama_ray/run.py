@@ -14,8 +14,10 @@ from ama_ray.analysis.importance import importance
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.pareto.pareto_set import ParetoSet
+from ama_ray.pareto.trade import ends_of
 from ama_ray.scores.constraints import Constraints
 from ama_ray.scores.interval import Interval
+from ama_ray.space.baseline import first_shares
 from ama_ray.storage.identity import known_identity
 from ama_ray.storage.item_store import ItemStore
 from ama_ray.storage.item_texts import ItemTexts
@@ -144,8 +146,7 @@ class StoredRun:
         Once a run has ended, those that were are as many.
         """
         complete = [trial for trial in self.trials if trial.state == "complete"]
-        ends = {trial.uniform_ratio for trial in complete if trial.origin == "baseline" and trial.report}
-        if not {0.0, 1.0} <= ends:
+        if len(ends_of([t.seen_on("report") for t in complete if t.origin == "baseline" and t.report])) < 2:
             return False
         chosen = [trial for trial in self.searched_pareto.front if trial.origin != "baseline"]
         again = [t for t in complete if t.origin not in ("baseline", "twin") and (t.report or t.reason)]
@@ -159,16 +160,18 @@ class StoredRun:
 
     def _was_searched(self, trial: Trial) -> bool:
         if trial.origin == "baseline":
-            return trial.uniform_ratio in self.config.first_ratios
+            found, models = trial.shares or {}, self.config.models
+            shares = tuple(found.get(model, 0.0) for model in models) if len(models) > 1 else (trial.uniform_ratio,)
+            return shares in first_shares(len(models), whole="uniform" in self.config.warm_start)
         return trial.origin != "twin"
 
     def trade_test(self, split: Split = "search") -> TradeTest | None:
         """Whether base and aligned differ beyond error; None where one of them has no items of this split."""
         from ama_ray.analysis.trade_test import TradeTest  # scipy takes its time
 
-        baselines = [t for t in self.trials if t.origin == "baseline" and t.state == "complete"]
-        numbers = {t.uniform_ratio: t.number for t in baselines if t.seen_on(split).scores}
-        ends = tuple(numbers[ratio] for ratio in (0.0, 1.0) if ratio in numbers)
+        baselines = [t.seen_on(split) for t in self.trials if t.origin == "baseline" and t.state == "complete"]
+        found = ends_of([trial for trial in baselines if trial.scores])
+        ends = tuple(found[name].number for name in ("base", "aligned") if name in found)
         if len(ends) < 2:
             return None
         if (split, ends) not in self._trade_tests:
@@ -235,4 +238,6 @@ class StoredRun:
 
     def importance(self) -> list[Importance]:
         """Which groups matter for which objective, by what the search saw."""
+        if self.trials and self.trials[0].models > 1:
+            return []  # from 0 to 1 with the others as they are, a share would leave the simplex
         return importance([trial for trial in self.searched_pareto.scored if trial.origin != "twin"])

@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ama_ray.config import command, data, distill, engine, fields, probes, rewards, run, sampling, search
+from ama_ray.config import (
+    aligned,
+    command,
+    data,
+    distill,
+    engine,
+    fields,
+    probes,
+    report,
+    rewards,
+    run,
+    sampling,
+    search,
+)
 from ama_ray.config.kinds import Kinds
 from ama_ray.config.wording import named
 from ama_ray.probes.base import ProbeKind
@@ -31,6 +44,7 @@ own. Examples: [objectives.md](objectives.md), [search.md](search.md).
 """
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("All fields", run.RunConfig),
+    ("Several models: `aligned`", aligned.AlignedModel),
     ("Search spaces: `space`", search_space.SearchSpace),
     ("`groups`", search_space.GroupRule),
     ("Rewards: `reward`", rewards.RewardSettings),
@@ -54,7 +68,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`preset`", probes.PresetProbe),
     ("`task`", probes.TaskProbe),
     ("Commands", command.Command),
-    ("The report: `report`", run.Report),
+    ("The report: `report`", report.Report),
     ("When to stop: `stop`", search.Stop),
     ("What a run may spend: `budget`", search.Budget),
     ("What replies cost: `tokens`", search.TokenCost),

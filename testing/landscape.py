@@ -61,7 +61,7 @@ class Landscape:
         self._pair = Pair.open(str(ROOT / "base"), str(ROOT / aligned))
         self._resolved = SearchSpace.load(space).resolve(self._pair.names)
         self.groups = self._resolved.names
-        self.moved = self._resolved.moved(self._pair.moved)
+        self.moved = self._resolved.moved(self._pair.moves)
         self.objectives = objectives_of(RunConfig.load(ROOT / "run.yaml"))
         self._cache = diskcache.Cache(cache / aligned, eviction_policy="none")
 
@@ -77,7 +77,7 @@ class Landscape:
             ratios: By group; rounded to six places.
             split: Whose items.
         """
-        of_tensor = {tensor: round(ratio, 6) for tensor, ratio in self._resolved.ratio_of(ratios).items()}
+        of_tensor = {tensor: round(ratio, 6) for tensor, (ratio,) in self._resolved.shares_of(ratios).items()}
         key = (split, *(of_tensor[name] for name in self._pair.names))
         items: Items | None = self._cache.get(key)
         if items is None:
@@ -103,7 +103,7 @@ class Landscape:
     @cached_property
     def _ends(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         # As in an engine that computes in float32: merged there, not in the bfloat16 of the files.
-        return {name: (base.float(), aligned.float()) for name, base, aligned in self._pair.tensors()}
+        return {name: (base.float(), aligned.float()) for name, base, (aligned,) in self._pair.tensors()}
 
     @cached_property
     def _base(self) -> dict[Split, Items]:

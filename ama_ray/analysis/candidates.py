@@ -60,7 +60,7 @@ def _widest(pareto: ParetoSet, front: Sequence[Trial], most: int) -> list[Trial]
         return turned(pareto.objectives, np.reshape(rows, (-1, len(pareto.objectives))))
 
     # Not the box between base and aligned, which is empty without a trade.
-    known = values([*pareto.uniform, *front])
+    known = values([*pareto.baseline, *front])
     low, high = known.min(axis=0), known.max(axis=0)
     chosen: list[Trial] = []
     left = list(front)

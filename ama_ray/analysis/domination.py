@@ -23,18 +23,18 @@ BEYOND_DOUBT = 1.645
 
 
 def undecided(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items]) -> frozenset[int]:
-    """The numbers of the uniform points that no other one beats beyond doubt, constraints included.
+    """The numbers of the baseline points that no other one beats beyond doubt, constraints included.
 
     Args:
         pareto: The run on one split.
         objectives: Of the run.
         items: Of every trial among `pareto.scored` on that split, by its number.
     """
-    if not pareto.uniform:
+    if not pareto.baseline:
         return frozenset()
     sure = off_front(pareto, objectives, items)
     numbers = {t.number for t, each in zip(pareto.scored, sure, strict=True) if each <= BEYOND_DOUBT}
-    return frozenset(trial.number for trial in pareto.uniform if trial.number in numbers)
+    return frozenset(trial.number for trial in pareto.baseline if trial.number in numbers)
 
 
 def off_front(pareto: ParetoSet, objectives: Objectives, items: Mapping[int, Items]) -> NDArray[np.float64]:

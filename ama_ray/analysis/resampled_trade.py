@@ -55,7 +55,7 @@ class ResampledTrade:
         trials = pareto.scored
         self.numbers = [trial.number for trial in trials]
         left_out = {trial.number for trial in pareto.left_out}
-        uniform = {trial.number for trial in pareto.uniform} - left_out
+        uniform = {trial.number for trial in pareto.baseline} - left_out
         self._allowed = np.array([t.origin != "twin" and t.number not in left_out for t in trials])
         self._uniform = np.array([number in uniform for number in self.numbers])
         self._undecided = np.array([number in uniform & pareto.undecided for number in self.numbers])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save_file
 
-from ama_ray.checkpoints.arithmetic import interpolate
+from ama_ray.checkpoints.arithmetic import merge
 from ama_ray.checkpoints.checkpoint import PROCESSOR, SMALL_FILES
 from ama_ray.checkpoints.compatibility import dtype_name
 from ama_ray.checkpoints.generation import GENERATION, end_ids
@@ -21,25 +21,25 @@ from ama_ray.checkpoints.weight_files import INDEX
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ama_ray.checkpoints.pair import Pair
 
 
-def export(pair: Pair, ratio_of: Mapping[str, float], out: Path) -> None:
+def export(pair: Pair, shares_of: Mapping[str, Sequence[float]], out: Path) -> None:
     """Writes the merged model as a complete Hugging Face checkpoint; see `write`. `out` appears when it is complete.
 
     Args:
-        pair: The two checkpoints.
-        ratio_of: Share of aligned for every tensor in `pair.names`.
+        pair: The checkpoints.
+        shares_of: Share of each aligned model for every tensor in `pair.names`.
         out: A folder that does not exist yet or is empty.
 
     Raises:
         UserError: `out` has content, or a tensor has no ratio.
     """
     with complete_folder(out) as folder:
-        write(pair, ratio_of, folder)
+        write(pair, shares_of, folder)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def complete_folder(out: Path) -> Iterator[Path]:
         raise
 
 
-def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
+def write(pair: Pair, shares_of: Mapping[str, Sequence[float]], folder: Path) -> None:
     """Writes the merged model into a folder.
 
     Shards, configuration, tokenizer and chat templates are those of aligned, but for the ends of text, which are those
@@ -73,26 +73,32 @@ def write(pair: Pair, ratio_of: Mapping[str, float], folder: Path) -> None:
     time one shard is in memory.
 
     Args:
-        pair: The two checkpoints.
-        ratio_of: Share of aligned for every tensor in `pair.names` that differs, and for those in `pair.beside` that
-            are not to be aligned's.
+        pair: The checkpoints.
+        shares_of: Share of each aligned model for every tensor in `pair.names` that differs, and for those in
+            `pair.beside` that are not to be aligned's.
         folder: It is there.
 
     Raises:
         UserError: A tensor has no ratio.
     """
-    if missing := [name for name in pair.names if name not in ratio_of and pair.moved.get(name, True)]:
+    if missing := [name for name in pair.names if name not in shares_of and pair.moved.get(name, True)]:
         raise UserError(f"Cannot merge: the tensor {missing[0]} has no ratio; give every tensor one.")
 
     def is_aligned(name: str, base: torch.Tensor, aligned: torch.Tensor) -> bool:
         # Between two infinities, as towers may have for bounds, there is nothing to interpolate.
-        return name not in ratio_of or (name in pair.beside and torch.equal(base, aligned))
+        return name not in shares_of or (name in pair.beside and torch.equal(base, aligned))
+
+    def shares(name: str) -> Sequence[float]:
+        """Those of the models that differ from base: a swap reads no other either, and so rounds no otherwise."""
+        if not (pair.further and pair.moves):
+            return shares_of[name]
+        return [share if of[name] else 0.0 for share, of in zip(shares_of[name], pair.moves, strict=True)]
 
     weight_map: dict[str, str] = {}
     total_size = 0
     for file, tensors in pair.shards():
         merged = {
-            name: aligned if is_aligned(name, base, aligned) else interpolate(base, aligned, ratio_of[name])
+            name: aligned[0] if is_aligned(name, base, aligned[0]) else merge(base, aligned, shares(name))
             for name, base, aligned in tensors
         }
         save_file(merged, folder / file, metadata={"format": "pt"})
@@ -121,7 +127,7 @@ def generation_config(pair: Pair) -> dict[str, Any]:
     """What `generation_config.json` of a merge says: what aligned's does, but for the ends of text.
 
     Args:
-        pair: The two checkpoints.
+        pair: The checkpoints.
 
     Returns:
         The fields; empty where there is no such file, and none is needed.

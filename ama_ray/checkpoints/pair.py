@@ -1,10 +1,10 @@
-"""`Pair`: base and aligned, opened, checked against each other, and streamed tensor by tensor."""
+"""`Pair`: base and aligned models, opened, checked against each other, and streamed tensor by tensor."""
 
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,22 +13,26 @@ from ama_ray.checkpoints.adapter_settings import CONFIG, other_base
 from ama_ray.checkpoints.checkpoint import Checkpoint, fetch, read_tensors
 from ama_ray.checkpoints.compatibility import compare_configs, compare_headers, dtype_name, without_tied_copy
 from ama_ray.checkpoints.completeness import check_complete
+from ama_ray.checkpoints.contents import Contents, streamed
 from ama_ray.checkpoints.fitting import fitted
 from ama_ray.checkpoints.generation import Ends, ends_of
 from ama_ray.checkpoints.lora import WEIGHTS, Adapter, is_adapter
 from ama_ray.checkpoints.matching import matched
 from ama_ray.checkpoints.model_config import read_config
 from ama_ray.checkpoints.parts import beside, text_fields
-from ama_ray.checkpoints.values import digest_of, distance, tensor_digest
+from ama_ray.checkpoints.several import check_one_form
 from ama_ray.checkpoints.vocabulary import Vocabulary, compare_vocabularies, has_tokenizer
 from ama_ray.checkpoints.weight_files import TensorInfo
 from ama_ray.errors import UserError
+from ama_ray.space.groups import ONE_MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from ama_ray.space.search_space import Groups, SearchSpace
+    from ama_ray.checkpoints.contents import Streamed
+    from ama_ray.space.groups import Groups
+    from ama_ray.space.search_space import SearchSpace
 
 __all__ = ["Checkpoint", "Pair", "TensorInfo"]
 
@@ -37,16 +41,17 @@ _CONTEXT_FIELDS = ("max_position_embeddings", "n_positions", "max_sequence_lengt
 
 @dataclass(frozen=True)
 class Pair:
-    """Two checkpoints of one model, from before and after RLHF, that can be averaged.
+    """Checkpoints of one model, from before and after RLHF, that can be averaged: two, or several aligned ones.
 
     Attributes:
         base: The checkpoint from before RLHF.
-        aligned: The checkpoint from after RLHF; shards, dtypes, tokenizer and token ids of a merge are its.
-        warnings: What differs between the two and does no harm, one sentence each.
-        moved: How far each averaged tensor is from base to aligned, the Euclidean norm of the difference.
-        checksum: A SHA-256 of all stored values of both in their order, the same on every machine.
-        checksums: The same of base and of aligned, by the names of tensors and whatever files they are in; of an
-            adapter, of its files.
+        aligned: The checkpoint from after RLHF, or the first of several; shards, dtypes, tokenizer and token ids of a
+            merge are its.
+        warnings: What differs between them and does no harm, one sentence each.
+        moves: Of every aligned model, how far each averaged tensor is from base: the Euclidean norm of the difference.
+        checksum: A SHA-256 of all stored values in their order, the same on every machine.
+        checksums: The same of every endpoint, by the names of tensors and whatever files they are in; of an adapter, of
+            its files.
         beside: What is not of the language model, and so is not searched: of every such tensor, which part it is
             (`ama_ray.checkpoints.parts`).
         ends: The tokens that end a reply.
@@ -55,36 +60,48 @@ class Pair:
     base: Checkpoint
     aligned: Checkpoint
     warnings: tuple[str, ...]
-    moved: Mapping[str, float]
+    moves: tuple[Mapping[str, float], ...] = ()
     checksum: str = ""
-    checksums: tuple[str, str] = ("", "")
+    checksums: tuple[str, ...] = ()
     beside: Mapping[str, str] = field(default_factory=dict)
     ends: Ends = field(default_factory=Ends)
+    further: tuple[Checkpoint, ...] = ()
+    """The aligned models after the first."""
 
     @classmethod
-    def open(cls, base: str, aligned: str, dtype: str = "auto") -> Pair:
-        """Opens two checkpoints and checks that their average makes sense, contents included, cheap checks first.
+    def open(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto") -> Pair:
+        """Opens checkpoints and checks that their average makes sense, contents included, cheap checks first.
 
         Args:
             base: Folder or hub id of the checkpoint from before RLHF.
-            aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base.
+            aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base; or several.
             dtype: The precision of a merge where it is narrower than that of aligned, as `bfloat16` for a checkpoint in
-                float32: both are converted first. `auto` is aligned's.
+                float32: all are converted first. `auto` is aligned's.
 
         Raises:
-            UserError: A checkpoint is missing, damaged or quantised, holds NaN or infinity, or the two do not fit
+            UserError: A checkpoint is missing, damaged or quantised, holds NaN or infinity, or two do not fit
                 together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does; or
-                both lack a tensor that the architecture needs.
+                they lack a tensor that the architecture needs.
         """
         pair = cls.read(base, aligned, dtype)
         check_complete(pair.base if pair.aligned.adapter else pair.aligned)
-        return pair._with_contents_checked()
+        contents = Contents.of(pair.endpoints, pair.beside)
+        return replace(pair, moves=contents.moves, checksum=contents.checksum, checksums=contents.checksums)
 
     @classmethod
-    def read(cls, base: str, aligned: str, dtype: str = "auto") -> Pair:
-        """Does what `open` does without a look at any value: `moved` and the checksums stay empty."""
-        adapted = is_adapter(fetch(aligned))
-        return (cls._with_adapter(base, aligned) if adapted else cls._of_two(base, aligned))._converted(dtype)
+    def read(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto") -> Pair:
+        """Does what `open` does without a look at any value: `moves` and the checksums stay empty."""
+        sources = [aligned] if isinstance(aligned, str) else list(aligned)
+        pairs = [cls._with_adapter(base, s) if is_adapter(fetch(s)) else cls._of_two(base, s) for s in sources]
+        first = pairs[0]
+        for other in pairs[1:]:
+            check_one_form((first.aligned, first.tokenizer_folder), (other.aligned, other.tokenizer_folder))
+        return replace(
+            first,
+            further=tuple(other.aligned for other in pairs[1:]),
+            warnings=tuple(dict.fromkeys(warning for pair in pairs for warning in pair.warnings)),
+            ends=Ends(tuple(dict.fromkeys(number for pair in pairs for number in pair.ends.ids)), first.ends.warnings),
+        )._converted(dtype)
 
     @classmethod
     def _of_two(cls, base: str, aligned: str) -> Pair:
@@ -98,7 +115,7 @@ class Pair:
         before, fits = fitted(before, after, vocabularies)
         ends = ends_of(vocabularies, folders)
         warnings += [*matches, *fits, *compare_headers(before, after), *ends.warnings]
-        return cls(before, after, tuple(warnings), {}, beside=beside(after.shapes, after.config), ends=ends)
+        return cls(before, after, tuple(warnings), beside=beside(after.shapes, after.config), ends=ends)
 
     @classmethod
     def _with_adapter(cls, base: str, aligned: str) -> Pair:
@@ -113,12 +130,22 @@ class Pair:
         before, told = fitted(whole, adapted, (own, theirs))
         ends = ends_of((own, theirs), [folder, adapter_folder])
         warnings = tuple(filter(None, [other_base(adapter_folder, base), *told, *ends.warnings]))
-        return cls(before, adapted, warnings, {}, beside=beside(whole.shapes, whole.config), ends=ends)
+        return cls(before, adapted, warnings, beside=beside(whole.shapes, whole.config), ends=ends)
 
     @property
-    def endpoints(self) -> tuple[Checkpoint, Checkpoint]:
-        """The checkpoints that are averaged: base, then aligned."""
-        return self.base, self.aligned
+    def endpoints(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints that are averaged: base, then the aligned models."""
+        return self.base, self.aligned, *self.further
+
+    @property
+    def folders(self) -> list[str]:
+        """The folder of every endpoint."""
+        return [str(endpoint.folder) for endpoint in self.endpoints]
+
+    @cached_property
+    def moved(self) -> Mapping[str, float]:
+        """How far each averaged tensor is from base in the aligned model where it is farthest; empty after `read`."""
+        return {name: max(of_model[name] for of_model in self.moves) for name in self.moves[0]} if self.moves else {}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -151,9 +178,9 @@ class Pair:
         return self.is_grown or self.aligned.dtype is not None
 
     @property
-    def engine_ratio(self) -> float:
-        """The ratio of what an engine starts on: 1 for aligned, 0 for base."""
-        return 0.0 if self.aligned.adapter and not self.is_streamed else 1.0
+    def starts_on(self) -> int:
+        """The endpoint that an engine starts on: 1 for aligned, the first of several, and 0 for base."""
+        return 0 if self.aligned.adapter and not self.is_streamed else 1
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -170,9 +197,22 @@ class Pair:
         """All that can be averaged, searched or not, in the order of aligned's files."""
         return tuple(name for name, info in self.aligned.tensors.items() if info.dtype.is_floating_point)
 
-    def groups(self, space: SearchSpace) -> Groups:
-        """A search space applied to this pair, with a ratio for every group that differs."""
-        return space.resolve(self.names).without_still(self.moved)
+    def groups(self, space: SearchSpace, models: Sequence[str] = ONE_MODEL) -> Groups:
+        """A search space applied to these checkpoints, with a number for every group and model that differs from base.
+
+        Args:
+            space: The search space.
+            models: The names of the aligned models, where there are several.
+        """
+        groups = space.resolve(self.names)
+        return groups.among(models, self.moves) if self.further else groups.without_still(self.moves[0])
+
+    def numbers(self, groups: Groups) -> list[dict[str, str]]:
+        """Of every aligned model, the number of each tensor that differs from base there."""
+        return [
+            {name: numbers[name] for name in self.names if name in numbers and of_model[name]}
+            for of_model, numbers in ((each, groups.numbers(model)) for model, each in enumerate(self.moves))
+        ]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -205,11 +245,11 @@ class Pair:
         infos = (self.aligned.tensors[name] for name in self.names)
         return len(self.endpoints) * sum(math.prod(info.shape) * info.dtype.itemsize for info in infos)
 
-    def tensors(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-        """Name, base and aligned of every averaged tensor, read when its turn comes, in aligned's dtype."""
-        return self._stream(self.names)
+    def tensors(self) -> Iterator[Streamed]:
+        """Name and endpoints of every averaged tensor, read when its turn comes, in aligned's dtype."""
+        return streamed(self.endpoints, self.names)
 
-    def shards(self) -> Iterator[tuple[str, Iterator[tuple[str, torch.Tensor, torch.Tensor]]]]:
+    def shards(self) -> Iterator[tuple[str, Iterator[Streamed]]]:
         """The files of aligned, each with all of its tensors, those included that are not searched.
 
         What aligned lacks, and has from base, comes last, and so is in the last one.
@@ -220,13 +260,7 @@ class Pair:
             file = info.file.name if info.file.parent == home else file
             shards.setdefault(file, []).append(name)
         for file, names in shards.items():
-            yield file, self._stream(names)
-
-    def _stream(self, names: Iterable[str]) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-        names = list(names)
-        pairs = zip(*(endpoint.stream(names) for endpoint in self.endpoints), strict=True)
-        for (name, base), (_, aligned) in pairs:
-            yield name, base.to(aligned.dtype), aligned
+            yield file, streamed(self.endpoints, names)
 
     def _converted(self, dtype: str) -> Pair:
         """The same in 16 bits, where that is asked for and aligned is in more."""
@@ -235,61 +269,16 @@ class Pair:
             return self
         before, after = self.num_bytes / 1e9, self.num_bytes / 1e9 * narrow.itemsize / self.dtype.itemsize
         told = (
-            f"both checkpoints are converted from {dtype_name(self.dtype)} to {dtype}, and so is a merge on disk: they "
-            f"take {after:.1f} GB instead of {before:.1f} GB."
+            f"{'all' if self.further else 'both'} checkpoints are converted from {dtype_name(self.dtype)} to {dtype}, "
+            f"and so is a merge on disk: they take {after:.1f} GB instead of {before:.1f} GB."
         )
         return replace(
             self,
             base=self.base.converted(narrow),
             aligned=self.aligned.converted(narrow),
+            further=tuple(each.converted(narrow) for each in self.further),
             warnings=(*self.warnings, told),
         )
-
-    def _with_contents_checked(self) -> Pair:
-        """Refuses values that cannot be averaged; finds out how far each tensor moved."""
-        moved, identical = {}, True
-        adapter = self.aligned.adapter
-        digests: list[str] = [adapter.checksum] if adapter else []
-        each: tuple[dict[str, str], dict[str, str]] = {}, {}
-        with ThreadPoolExecutor(2) as pool:
-            for name, base, aligned in self._stream(self.aligned.tensors):
-                # What an adapter adds may differ in a last bit from machine to machine.
-                hashed = [pool.submit(tensor_digest, tensor) for tensor in ((base,) if adapter else (base, aligned))]
-                if aligned.is_floating_point():
-                    identical = identical and (name in self.beside or torch.equal(base, aligned))
-                    moved[name] = distance(base, aligned)
-                    # A look at each of them takes as long again. Towers may hold bounds that are infinite.
-                    if name not in self.beside and not math.isfinite(moved[name]):
-                        self._check_finite(name, base, aligned)
-                elif not torch.equal(base, aligned):
-                    raise UserError(
-                        f"{name}: the two checkpoints hold different {dtype_name(aligned.dtype)} values, which cannot "
-                        "be averaged; make them equal."
-                    )
-                for values, digest in zip(each, hashed, strict=False):
-                    values[name] = digest.result()
-                    digests.append(f"{name} {values[name]}")
-        if identical:
-            raise UserError(
-                f"{self.base.folder} and {self.aligned.folder}: all tensors that are searched are equal, so there is "
-                "nothing to search; check that base is from before and aligned from after RLHF."
-            )
-        own = [digest_of(sorted(values.items())) for values in each]
-        return replace(
-            self,
-            moved=moved,
-            checksum=digest_of(digests),
-            checksums=(own[0], adapter.checksum if adapter else own[1]),
-        )
-
-    def _check_finite(self, name: str, base: torch.Tensor, aligned: torch.Tensor) -> None:
-        for checkpoint, tensor in zip(self.endpoints, (base, aligned), strict=True):
-            # The extremes are NaN if any value is, and they cost no temporary.
-            if tensor.numel() and not all(extreme.isfinite() for extreme in tensor.aminmax()):
-                raise UserError(
-                    f"{checkpoint.source(name)}: {name} holds NaN or infinity in {dtype_name(tensor.dtype)}; "
-                    "use a sound checkpoint."
-                )
 
 
 def _whole(source: str, folder: Path, config: dict[str, Any]) -> Checkpoint:

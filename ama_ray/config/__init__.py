@@ -5,8 +5,9 @@ from ama_ray.config.data import Split
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
 from ama_ray.config.probes import CommandProbe, FewShot, FileProbe, PresetProbe, Probe, TaskProbe
+from ama_ray.config.report import BASELINE_RATIOS, FIRST_RATIOS, Report
 from ama_ray.config.rewards import CommandReward, Judge, Prompts, RepliesReward, Reward
-from ama_ray.config.run import BASELINE_RATIOS, FIRST_RATIOS, Report, RunConfig
+from ama_ray.config.run import RunConfig
 from ama_ray.config.sampling import Chat, Drawing, Sampling
 from ama_ray.config.search import Budget, Stop, TokenCost
 

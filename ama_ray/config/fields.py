@@ -37,7 +37,8 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _anchored(value: Any, info: ValidationInfo) -> Any:
+def anchored(value: Any, info: ValidationInfo) -> Any:
+    """A path, relative to the run file; anything else as it is."""
     folder = (info.context or {}).get("folder") or Path.cwd()
     return str(folder / Path(_filled(value)).expanduser()) if isinstance(value, str | Path) else value
 
@@ -54,14 +55,14 @@ def _anchored_if_there(value: Any, info: ValidationInfo) -> Any:
     folder = (info.context or {}).get("folder") or Path.cwd()
     value = _filled(value) if isinstance(value, str) else value
     looks_like_path = isinstance(value, str) and (value.startswith((".", "/", "~")) or (folder / value).exists())
-    return _anchored(value, info) if looks_like_path or isinstance(value, Path) else value
+    return anchored(value, info) if looks_like_path or isinstance(value, Path) else value
 
 
 def _anchored_space(value: Any, info: ValidationInfo) -> Any:
-    return _anchored(value, info) if str(value).endswith((".yaml", ".yml")) else value
+    return anchored(value, info) if str(value).endswith((".yaml", ".yml")) else value
 
 
-File = Annotated[Path, BeforeValidator(_anchored), Called("path")]
+File = Annotated[Path, BeforeValidator(anchored), Called("path")]
 """A path; relative ones are relative to the run file, or to the working folder where there is none.
 
 Environment variables in it are filled in, here and in `CheckpointSource`.
@@ -120,7 +121,7 @@ StorageAddress = Annotated[
 """Of a database or a bucket."""
 
 FunctionAddress = Annotated[
-    str, Field(pattern=r"^.+\.(py|pickle):[A-Za-z_]\w*$"), BeforeValidator(_anchored), Called("`file.py:function`")
+    str, Field(pattern=r"^.+\.(py|pickle):[A-Za-z_]\w*$"), BeforeValidator(anchored), Called("`file.py:function`")
 ]
 """A Python function as `file.py:function`; `search()` pickles those that it is given (`ama_ray.storage.given`)."""
 

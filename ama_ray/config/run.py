@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from ama_ray.config.aligned import Aligned, Mix, misfits, names_of, sources_of
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
 from ama_ray.config.fields import (
@@ -25,6 +26,7 @@ from ama_ray.config.fields import (
 )
 from ama_ray.config.mistakes import Mistake, mistakes
 from ama_ray.config.probes import CommandProbe, PresetProbe, Probe
+from ama_ray.config.report import FIRST_RATIOS, Report, baselines, firsts
 from ama_ray.config.rewards import CommandReward, RepliesReward, Reward
 from ama_ray.config.search import Bounds, Budget, Callbacks, Reference, Sampler, Stop, TokenCost, WarmStart
 from ama_ray.config.yaml_file import YamlFile
@@ -33,26 +35,12 @@ from ama_ray.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BASELINE_RATIOS = tuple(i / 10 for i in range(11))
-"""The uniform ratios every run scores on the report split: base (0), nine points between, aligned (1)."""
-FIRST_RATIOS = (0.0, 1.0, 0.5)
-"""Those of them that every search starts from: enough for a model of the rest, which would take trials from it."""
 MOST_OBJECTIVES = 4
 RESERVED = (
-    *("number", "state", "reason", "origin", "share"),
-    *("ratio", "report", "tokens", "seconds", "front", "file", "allow_pickle"),
+    *("number", "state", "reason", "origin", "share", "ratio", "report", "tokens", "seconds", "front", "file"),
+    "allow_pickle",
 )
 """Columns of `trials.csv` and `front.csv`, beginnings of columns, and words that numpy's files of arrays keep."""
-
-
-class Report(Model):
-    """What is scored again, after the search, on items that the search never saw."""
-
-    share: float = Field(0.5, gt=0, lt=1, description="of the items of a file that has no report_file beside it")
-    samples: int = Field(2, ge=1, description="times as many replies per prompt as in the search")
-    points: int = Field(
-        10, ge=1, description="most points besides the uniform ones: the front, then those that could be on it"
-    )
 
 
 class RunConfig(Model):
@@ -61,10 +49,10 @@ class RunConfig(Model):
     base: CheckpointSource = Field(
         description="the checkpoint from before RLHF, in safetensors; on the hub also `id@revision`"
     )
-    aligned: CheckpointSource = Field(
-        description="the one from after RLHF, of the same architecture and tokenizer, to which tokens may be added; "
-        "or a LoRA adapter over base"
+    aligned: Aligned = Field(
+        description="the one from after RLHF, to whose tokenizer tokens may be added, or a LoRA adapter; or several"
     )
+    mix: Mix | None = Field(None, description="of several aligned models: see there")
     space: Space = Field(
         "per-layer",
         description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
@@ -132,6 +120,16 @@ class RunConfig(Model):
     engine: EngineSettings = Field(EngineSettings(), description="the vLLM engines")
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Folders or hub ids: of base, then of the aligned models."""
+        return self.base, *sources_of(self.aligned)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the aligned models, as numbers bear them: empty where there is one."""
+        return names_of(self.aligned)
+
+    @property
     def reward_objectives(self) -> tuple[str, ...]:
         """The names of the objectives that rewards make up, in the order of the run file."""
         return tuple(dict.fromkeys(reward.objective for reward in self.reward))
@@ -157,9 +155,14 @@ class RunConfig(Model):
         return tuple(each for each in (*self.reward, *self.tax) if isinstance(each, CommandReward | CommandProbe))
 
     @property
-    def first_ratios(self) -> tuple[float, ...]:
-        """The uniform ratios that the search starts from; the others are scored on the report split only."""
-        return BASELINE_RATIOS if "uniform" in self.warm_start else FIRST_RATIOS
+    def first_points(self) -> int:
+        """How many points of the baseline every search starts from."""
+        return firsts(len(self.models))
+
+    @property
+    def baseline_points(self) -> int:
+        """The most points of the baseline that a run scores on the report split."""
+        return baselines(len(self.models))
 
     @property
     def _probe_names(self) -> list[str]:
@@ -167,7 +170,7 @@ class RunConfig(Model):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> RunConfig:
-        if found := [*self._wrong_names(), *self._unknown_bounds()]:
+        if found := [*self._wrong_names(), *self._unknown_bounds(), *misfits(len(self.models), dict(self))]:
             raise ValueError("\n".join(found))
         return self
 

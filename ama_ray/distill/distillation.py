@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ama_ray.config.distill import Distill
     from ama_ray.evaluation.inputs import Inputs
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 WARM_UP = 0.03
 """Share of the steps in which the learning rate rises to its highest, before it falls as a cosine; as in the paper."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ama_ray.checkpoints.pair import Pair
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 
 Stored = tuple[Path, str]
@@ -136,7 +136,7 @@ def _groups_in(pair: Pair, groups: Groups, folder: Path) -> dict[str, str]:
             name: torch.full(aligned.shape, float(groups.names.index(groups.of[name]) + 1))
             if name in groups.of
             else torch.zeros_like(aligned)
-            for name, _, aligned in tensors
+            for name, _, (aligned,) in tensors
         }
         save_file(numbers, numbered / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(numbers, file)

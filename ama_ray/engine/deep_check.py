@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ama_ray.config import EngineSettings
     from ama_ray.engine.engine import Engine
     from ama_ray.engine.verdict import Outputs
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 PROMPT_TOKENS, NEW_TOKENS = 24, 8
 CONTEXT = PROMPT_TOKENS + NEW_TOKENS
@@ -60,44 +60,42 @@ class Subject:
     """What is checked, in plain values.
 
     Attributes:
-        base: Folder or hub id of base, as the workers open it.
-        aligned: The same of aligned.
+        sources: Folders or hub ids, as the workers open them: of base, then of the aligned models.
         groups: Of the search space.
-        shapes: Of every tensor that differs between base and aligned.
-        starts_at: Ratio of the checkpoint that the engine started on: 1 for aligned, 0 for base.
+        shapes: Of every tensor that differs between base and an aligned model.
+        start: The ratios of the checkpoint that the engine started on.
         prompts: What the engine is asked, in token ids.
         key: What the outcome depends on besides the layout of the engine's weights.
     """
 
-    base: str
-    aligned: str
+    sources: list[str]
     groups: Groups
     shapes: dict[str, tuple[int, ...]]
-    starts_at: float
+    start: dict[str, float]
     prompts: list[list[int]]
     key: dict[str, Any]
 
     @classmethod
-    def of(
-        cls, pair: Pair, groups: Groups, settings: EngineSettings, sources: tuple[str, str] | None = None
-    ) -> Subject:
+    def of(cls, pair: Pair, groups: Groups, settings: EngineSettings, sources: Sequence[str] | None = None) -> Subject:
         """What is checked of a pair.
 
         Args:
             pair: Opened.
             groups: The search space, resolved for it.
             settings: With `dtype` resolved.
-            sources: Folders or hub ids of base and aligned where the workers know them by others.
+            sources: Folders or hub ids where the workers know them by others.
         """
-        base, aligned = sources or (str(pair.base.folder), str(pair.aligned.folder))
         moved = {name: shape for name, shape in pair.shapes.items() if pair.moved[name]}
         key = {
             **shape_key(pair, settings),
             "groups": groups.of,
             "equal": [name for name in pair.names if name not in moved],
         }
+        if pair.further:
+            key["numbers"] = pair.numbers(groups)
         prompts = check_prompts(pair.tokenizer_folder, pair.vocabulary_size)
-        return cls(base, aligned, groups, moved, pair.engine_ratio, prompts, key)
+        start = groups.alone(pair.starts_on)
+        return cls(list(sources or pair.folders), groups, moved, start, prompts, key)
 
     @property
     def ratios(self) -> tuple[dict[str, float], dict[str, float]]:
@@ -156,12 +154,12 @@ def check(engine: Engine, subject: Subject) -> Checked:
         return engine.greedy_logprobs(subject.prompts, NEW_TOKENS)
 
     def load(ratios: dict[str, float]) -> None:
-        engine.call_workers("load_merge", subject.base, subject.aligned, subject.groups.ratio_of(ratios))
+        engine.call_workers("load_merge", subject.sources, subject.groups.shares_of(ratios))
 
-    engine.swap(dict.fromkeys(subject.groups.names, subject.starts_at))
+    engine.swap(subject.start)
     if odd := _places(engine.call_workers("differing_weights", START)):
         return Checked(Verdict.refused(f"vLLM does not load a second time what it has loaded at its start ({odd})"))
-    held = engine.call_workers("count_pair", subject.base, subject.aligned, list(subject.shapes))
+    held = engine.call_workers("count_pair", subject.sources, list(subject.shapes))
     lost = [name for name, shape in subject.shapes.items() if not _is_whole(shape, [each[name] for each in held])]
     if lost:
         return Checked(Verdict.refused(f"vLLM does not load these tensors, or not all of them ({_named(lost)})"))

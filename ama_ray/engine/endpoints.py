@@ -1,4 +1,4 @@
-"""`Endpoints`: base and aligned in the engine's own parameter layout."""
+"""`Endpoints`: base and every aligned model in the engine's own parameter layout."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ AS_INTEGERS = {torch.bfloat16: torch.uint16}
 
 @dataclass(frozen=True)
 class Span:
-    """Consecutive elements of one flattened parameter that share a group: `[start, end)`."""
+    """Consecutive elements of one flattened parameter that share a number: `[start, end)`."""
 
     start: int
     end: int
-    group: str
+    number: str
 
 
 @dataclass(frozen=True)
@@ -102,22 +102,30 @@ def _narrowed(flat: torch.Tensor, narrow: torch.dtype) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Both endpoints of a pair, and which group every element belongs to; all by parameter name of the engine.
+    """The endpoints of a set of checkpoints; all by parameter name of the engine.
 
     Attributes:
         base: Whole parameters.
-        aligned: What is not equal to base: the elements in the spans, one span after another.
-        spans: Ascending, without overlap.
+        aligned: Of every aligned model what is not equal to base: the elements in its spans, one span after another.
+        spans: Of every aligned model, which number every element is merged by: ascending, without overlap. Spans of two
+            models are the same stretch of elements, or have none in common.
     """
 
     base: Mapping[str, StoredTensor | ResidentTensor]
-    aligned: Mapping[str, StoredTensor | ResidentTensor]
-    spans: dict[str, tuple[Span, ...]]
+    aligned: Sequence[Mapping[str, StoredTensor | ResidentTensor]]
+    spans: Sequence[Mapping[str, tuple[Span, ...]]]
+
+    @property
+    def each(
+        self,
+    ) -> list[tuple[Mapping[str, StoredTensor | ResidentTensor], Mapping[str, tuple[Span, ...]]]]:
+        """What every aligned model has, and where."""
+        return list(zip(self.aligned, self.spans, strict=True))
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of both endpoints together."""
-        return sum(t.tensor().nbytes for side in (self.base, self.aligned) for t in side.values())
+        """Bytes of all of them together."""
+        return sum(t.tensor().nbytes for side in (self.base, *self.aligned) for t in side.values())
 
 
 def runs(tensor: torch.Tensor) -> list[tuple[float, int, int]]:

@@ -50,7 +50,12 @@ class InProcessEngine(Engine):
     """One vLLM engine in this process."""
 
     def __init__(
-        self, folder: Path, settings: EngineSettings, max_model_len: int, of_pair: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        settings: EngineSettings,
+        max_model_len: int,
+        of_pair: Mapping[str, Any] | None = None,
+        models: int = 1,
     ) -> None:
         """Starts the engine on a checkpoint.
 
@@ -59,9 +64,10 @@ class InProcessEngine(Engine):
             settings: Precision and resources.
             max_model_len: Tokens of context the run needs.
             of_pair: Further arguments of vLLM (`pair_arguments`).
+            models: How many aligned models it is to have the endpoints of.
         """
         self._ranks = settings.ranks
-        self._place, utilisation = place(settings, folder, max_model_len)
+        self._place, utilisation = place(settings, folder, max_model_len, models)
         arguments = engine_arguments(folder, settings, max_model_len) | {"gpu_memory_utilization": utilisation}
         arguments |= of_pair or {}
         self._llm = _start(folder, settings, arguments)
@@ -89,30 +95,33 @@ class InProcessEngine(Engine):
         return parameters
 
     def find_spans(
-        self, shapes: Mapping[str, Sequence[int]], dtypes: Mapping[str, torch.dtype], group_of: Mapping[str, str]
-    ) -> dict[str, tuple[Span, ...]]:
+        self,
+        shapes: Mapping[str, Sequence[int]],
+        dtypes: Mapping[str, torch.dtype],
+        numbers: Sequence[Mapping[str, str]],
+    ) -> list[dict[str, tuple[Span, ...]]]:
         """See `LoadExtension.find_spans`. Destroys the live weights."""
-        spans: dict[str, tuple[Span, ...]] = self._call("find_spans", shapes, dtypes, group_of)
+        spans: list[dict[str, tuple[Span, ...]]] = self._call("find_spans", shapes, dtypes, numbers)
         return spans
 
-    def attach(self, endpoints: Endpoints, holds: float = 1.0) -> None:
-        """Maps both endpoints, so that `swap` can interpolate them.
+    def attach(self, endpoints: Endpoints, holds: int = 1) -> None:
+        """Maps the endpoints, so that `swap` can merge them.
 
         Args:
             endpoints: In this engine's layout.
-            holds: Which of them is live: 0 for base, 1 for aligned.
+            holds: Which of them is live: 0 for base, 1 for the first aligned model.
 
         Raises:
             SwapError: The live weights are not that endpoint to the last bit.
         """
         self._call("attach", endpoints, self._place, holds)
 
-    def attach_pair(self, base: str, aligned: str, checksum: str, group_of: Mapping[str, str]) -> None:
-        """Has every worker load its part of both endpoints, so that `swap` can interpolate them.
+    def attach_pair(self, sources: Sequence[str], checksum: str, numbers: Sequence[Mapping[str, str]]) -> None:
+        """Has every worker load its part of the endpoints, so that `swap` can merge them.
 
         See `PairExtension.attach_pair`.
         """
-        self._call("attach_pair", base, aligned, checksum, dict(group_of), self._place)
+        self._call("attach_pair", list(sources), checksum, [dict(of_model) for of_model in numbers], self._place)
         self.reset_cache()
 
     @property

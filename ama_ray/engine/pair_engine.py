@@ -9,13 +9,13 @@ from ama_ray.engine.engine import Engine
 from ama_ray.engine.plain_vllm import PlainVllm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ama_ray.checkpoints.pair import Pair
     from ama_ray.config import EngineSettings
     from ama_ray.engine.server.protocol import Facts
     from ama_ray.engine.verdict import Verdict
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 
 class PairEngine(Engine):
@@ -27,14 +27,14 @@ class PairEngine(Engine):
 
     facts: Facts
 
-    def attach_pair(self, group_of: Mapping[str, str]) -> None:
-        """Has the workers load both endpoints, so that `swap` can interpolate them.
+    def attach_pair(self, numbers: Sequence[Mapping[str, str]]) -> None:
+        """Has the workers load the endpoints, so that `swap` can merge them.
 
         Args:
-            group_of: Group by name of every tensor that differs between base and aligned.
+            numbers: Of every aligned model, the number of each tensor that differs from base.
         """
         facts = self.facts
-        self._call("attach_pair", facts.base, facts.aligned, facts.checksum, dict(group_of), facts.place)
+        self._call("attach_pair", facts.sources, facts.checksum, [dict(of_model) for of_model in numbers], facts.place)
         self.reset_cache()
 
     def deep_check(self, pair: Pair, groups: Groups, settings: EngineSettings) -> Verdict:
@@ -45,7 +45,7 @@ class PairEngine(Engine):
             groups: Of the search space.
             settings: With `dtype` resolved.
         """
-        subject = Subject.of(pair, groups, settings, (self.facts.base, self.facts.aligned))
+        subject = Subject.of(pair, groups, settings, self.facts.sources)
         checked = check(self, subject)
         if not self.facts.patched or not checked.verdict.passed:
             return checked.verdict

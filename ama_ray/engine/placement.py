@@ -76,7 +76,7 @@ class Load:
         return cls(weights // settings.ranks, endpoint // settings.ranks, token * context)
 
     def needs(self, endpoints: int) -> int:
-        """Bytes that it takes with so many endpoints beside the live weights: 0, 1 or 2."""
+        """Bytes that it takes with so many endpoints beside the live weights."""
         cache = max(self.request, LEAST_CACHE) if endpoints else self.request
         return self.weights + endpoints * self.endpoint + WORKING + cache
 
@@ -104,7 +104,7 @@ def cache_of_a_token(config: Mapping[str, Any], itemsize: int, ranks: int) -> in
 
 
 def decide(
-    load: Load, memory: int, utilisation: float, wanted: Place | Literal["auto"] = "auto"
+    load: Load, memory: int, utilisation: float, wanted: Place | Literal["auto"] = "auto", models: int = 1
 ) -> tuple[Place, float]:
     """Chooses the place of the endpoints, and what share of an accelerator's memory is left to vLLM.
 
@@ -116,6 +116,7 @@ def decide(
         memory: Bytes of the accelerator.
         utilisation: Share of them that a run takes in all.
         wanted: Where the user wants them.
+        models: How many aligned models there are.
 
     Returns:
         The place, and vLLM's share of the memory.
@@ -125,10 +126,10 @@ def decide(
     """
     candidates: tuple[Place, ...] = ("accelerator", "split", "pinned") if wanted == "auto" else (wanted,)
     for place in candidates:
-        on_it = sum(ON_ACCELERATOR[place])
+        on_it = _on_it(place, models)
         if load.needs(on_it) <= utilisation * memory:
             return place, utilisation - on_it * load.endpoint / memory
-    on_it = sum(ON_ACCELERATOR[candidates[-1]])
+    on_it = _on_it(candidates[-1], models)
     remedy = (
         "set engine.endpoints to auto"
         if on_it
@@ -141,7 +142,13 @@ def decide(
     )
 
 
-def place(settings: EngineSettings, folder: Path, context: int) -> tuple[Place, float]:
+def _on_it(place: Place, models: int) -> int:
+    """How many endpoints lie on the accelerator."""
+    of_base, of_aligned = ON_ACCELERATOR[place]
+    return of_base + of_aligned * models
+
+
+def place(settings: EngineSettings, folder: Path, context: int, models: int = 1) -> tuple[Place, float]:
     """`decide` for a checkpoint on the accelerators of this process.
 
     Without an accelerator the live weights are in host memory already.
@@ -150,6 +157,7 @@ def place(settings: EngineSettings, folder: Path, context: int) -> tuple[Place, 
         settings: With `dtype` resolved; `endpoints` says where, or `auto`.
         folder: The checkpoint that the engine starts on.
         context: Tokens of context.
+        models: How many aligned models there are.
 
     Raises:
         UserError: The model does not fit.
@@ -157,7 +165,7 @@ def place(settings: EngineSettings, folder: Path, context: int) -> tuple[Place, 
     utilisation = settings.gpu_memory_utilization
     if not torch.cuda.is_available():
         return "object_store", utilisation
-    return decide(Load.of(folder, settings, context), accelerator_memory(), utilisation, settings.endpoints)
+    return decide(Load.of(folder, settings, context), accelerator_memory(), utilisation, settings.endpoints, models)
 
 
 def accelerator_memory() -> int:

@@ -64,7 +64,7 @@ class PlainVllm:
         """
         with tempfile.TemporaryDirectory(prefix="ama_ray-plain-vllm-") as scratch:
             merge = Path(scratch) / "merge"
-            merging.export(self._pair, self._subject.groups.ratio_of(self._subject.ratios[0]), merge)
+            merging.export(self._pair, self._subject.groups.shares_of(self._subject.ratios[0]), merge)
             answers, why = self._ask(merge, Path(scratch) / "answers.json")
         if answers is None:
             return Verdict.refused(f"plain vLLM does not run on its export ({why})")

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def start_engine(
-    folder: Path, settings: EngineSettings, context_length: int, of_pair: Mapping[str, Any] | None = None
+    folder: Path,
+    settings: EngineSettings,
+    context_length: int,
+    of_pair: Mapping[str, Any] | None = None,
+    models: int = 1,
 ) -> InProcessEngine:
     """Starts an engine; an engine without GPUs sees none.
 
@@ -27,6 +31,7 @@ def start_engine(
         settings: Precision and resources.
         context_length: Tokens of context the run needs.
         of_pair: Further arguments of vLLM (`pair_arguments`).
+        models: How many aligned models it is to have the endpoints of.
 
     Raises:
         UserError: The model does not fit, or the installed vLLM runs on GPUs only and the engine may use none.
@@ -43,4 +48,4 @@ def start_engine(
             )
     from ama_ray.engine.in_process import InProcessEngine
 
-    return InProcessEngine(folder, settings, context_length, of_pair)
+    return InProcessEngine(folder, settings, context_length, of_pair, models)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -23,7 +23,9 @@ from ama_ray.errors import UserError, all_of, one_line
 from ama_ray.evaluation.evaluation import SPLITS, Evaluation
 from ama_ray.evaluation.terms import objectives_of, on_test_split
 from ama_ray.scores.constraints import Constraints
-from ama_ray.space.search_space import Groups, SearchSpace
+from ama_ray.space.mixture import Mixture
+from ama_ray.space.parametrization import parametrization
+from ama_ray.space.search_space import SearchSpace
 from ama_ray.storage.identity import PAIR
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from ama_ray.config import RunConfig
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.scores.objectives import Objectives
+    from ama_ray.space.groups import Groups
+    from ama_ray.space.parametrization import Parametrization
 
 GENERATION_CONFIG = "generation_config.json"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -57,6 +61,17 @@ class Inputs:
     evaluations: Mapping[str, Evaluation]
     objectives: Objectives
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def shape(self) -> Parametrization:
+        """From the numbers that a sampler chooses to ratios.
+
+        Raises:
+            UserError: The search space leaves `mean_ratio` no choice.
+        """
+        inner = parametrization(self.groups.ranges, self.config.mean_ratio, self.groups.knots)
+        several = len(self.config.models) > 1
+        return Mixture(inner) if several and self.config.mix != "free" else inner
 
     @property
     def test_data(self) -> tuple[str, ...]:
@@ -101,8 +116,8 @@ class Inputs:
             partial(SearchSpace.load, config.space, config.range),
         ]
         objectives, space = all_of(cheap)
-        pair = Pair.open(config.base, config.aligned, config.engine.dtype)
-        groups = pair.groups(space)
+        pair = Pair.open(config.base, config.sources[1:], config.engine.dtype)
+        groups = pair.groups(space, config.models)
         pair.check_is_language_model()
         config = _with_sampling(config, pair)
         tokenizer = _tokenizer(pair.tokenizer_folder)

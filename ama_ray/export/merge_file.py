@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from ama_ray.config.data import Split
-from ama_ray.config.fields import HIGHEST_RATIO, Model, id_and_revision, is_hub_id
+from ama_ray.config.fields import HIGHEST_RATIO, Called, Model, id_and_revision, is_hub_id
 from ama_ray.config.mistakes import mistakes
 from ama_ray.errors import UserError
 from ama_ray.reading import read_text
@@ -36,7 +36,7 @@ class Licence(Model):
 
 
 class Parent(Model):
-    """One of the two checkpoints."""
+    """One of the checkpoints that are merged."""
 
     source: str = Field(description="folder, or hub id with or without `@revision`, as it was given")
     checksum: str = Field(description="`Pair.checksums`")
@@ -59,12 +59,22 @@ class Parent(Model):
         return id_and_revision(self.source)[1] if self.on_hub else None
 
 
+Ratio = Annotated[float, Field(ge=0, le=HIGHEST_RATIO), Called("number from 0 to 2")]
+
+
 class Group(Model):
     """Tensors that share a ratio."""
 
     name: str
-    ratio: float = Field(ge=0, le=HIGHEST_RATIO, description="share of aligned: 0 is base, 1 is aligned")
+    ratio: Ratio | tuple[Ratio, ...] = Field(
+        description="share of aligned: 0 is base, 1 is aligned; of several aligned models, the share of each"
+    )
     tensors: tuple[str, ...] = Field(min_length=1, description="full names")
+
+
+def shares(ratio: float | tuple[float, ...]) -> tuple[float, ...]:
+    """The share of each aligned model."""
+    return ratio if isinstance(ratio, tuple) else (ratio,)
 
 
 class Value(Model):
@@ -125,9 +135,9 @@ class MergeFile(Model):
     """Everything that makes a merge, and what is known of it."""
 
     format: Literal["ama_ray merge"] = "ama_ray merge"
-    version: Literal[1] = 1
+    version: Literal[1, 2] = Field(1, description="2 where there are several aligned models")
     base: Parent
-    aligned: Parent
+    aligned: Parent | tuple[Parent, ...]
     dtype: str = Field(description="of the weights on disk")
     groups: tuple[Group, ...] = Field(min_length=1)
     files: dict[str, str] = Field({}, description="SHA-256 of every file but this one and the model card")
@@ -141,10 +151,30 @@ class MergeFile(Model):
             raise ValueError(f"the tensor {twice[0]} is in two groups; leave it in one")
         return self
 
+    @model_validator(mode="after")
+    def _every_model_has_a_share(self) -> MergeFile:
+        count = len(self.parents) - 1
+        if (count > 1) != (self.version > 1) or (count == 1) != isinstance(self.aligned, Parent):
+            raise ValueError("version 1 is of one aligned model, and version 2 of several")
+        if odd := [group.name for group in self.groups if len(shares(group.ratio)) != count]:
+            raise ValueError(f"the group {odd[0]} needs a share for each of the {count} aligned models")
+        return self
+
     @property
-    def ratio_of(self) -> dict[str, float]:
-        """The ratio (share of aligned) of every tensor."""
-        return {tensor: group.ratio for group in self.groups for tensor in group.tensors}
+    def parents(self) -> tuple[Parent, ...]:
+        """Base, then the aligned models."""
+        return (self.base, self.aligned) if isinstance(self.aligned, Parent) else (self.base, *self.aligned)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What each parent is called: base, aligned; or base, aligned 1, aligned 2, ..."""
+        count = len(self.parents) - 1
+        return ("base", *(f"aligned {number}" if count > 1 else "aligned" for number in range(1, count + 1)))
+
+    @property
+    def shares_of(self) -> dict[str, tuple[float, ...]]:
+        """The share of every aligned model in every tensor."""
+        return {tensor: shares(group.ratio) for group in self.groups for tensor in group.tensors}
 
     @classmethod
     def load(cls, path: Path) -> MergeFile:

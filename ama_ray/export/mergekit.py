@@ -1,20 +1,23 @@
-"""The same merge for mergekit: a configuration of its linear method with a weight for every tensor."""
+"""The same merge for mergekit: a configuration of its linear method, or of task arithmetic, with weights by tensor."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
 from ama_ray.config.fields import id_and_revision, is_hub_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     from ama_ray.checkpoints.pair import Pair
     from ama_ray.export.merge_file import MergeFile
+    from ama_ray.space.baseline import Shares
+
+R = TypeVar("R", bound="Hashable")
 
 NAME = "mergekit.yaml"
 _EXPERT = re.compile(r"\.experts\.\d+\.")
@@ -25,22 +28,24 @@ _HEADER = """\
 """
 
 
-def why_not(pair: Pair, ratio_of: Mapping[str, float]) -> str:
+def why_not(pair: Pair, shares_of: Mapping[str, Shares]) -> str:
     """Why mergekit cannot make this merge; empty where it can.
 
     Args:
-        pair: The two checkpoints.
-        ratio_of: Share of aligned of every tensor.
+        pair: The checkpoints.
+        shares_of: Share of each aligned model in every tensor.
     """
-    base, aligned = pair.endpoints
+    base, aligned = pair.base, pair.aligned
     dtypes = {aligned.tensors[name].dtype for name in pair.names}
     is_renamed = any(base.tensors[name].name != name for name in pair.names)
-    is_split = any(len(ratios) > 1 for ratios in _known(ratio_of).values())
+    is_split = any(len(ratios) > 1 for ratios in _known(shares_of).values())
     reasons = {
         "it knows no merge of checkpoints of which one has other tokens": base.fits,
         "it rounds to another precision elsewhere than is done here": aligned.dtype,
         "it was not tried on models with parts beside the language model": pair.beside,
         "base has its tensors under other names than aligned, or ties its output head": is_renamed,
+        "its adapters were not tried with several aligned models": pair.further
+        and any(end.adapter for end in pair.endpoints),
         "it averages no checkpoints that hold tensors of integers": len(pair.names) < len(aligned.tensors),
         "it writes all tensors in one precision, and these have several": len(dtypes) > 1,
         "it has the tensors of experts under other names, and here ratios differ within a layer": is_split,
@@ -51,48 +56,62 @@ def why_not(pair: Pair, ratio_of: Mapping[str, float]) -> str:
 def mergekit_yaml(merge: MergeFile) -> str:
     """The configuration.
 
-    Weights of the two models add up to 1 for every tensor, so that they need no normalising, which would round again.
-    Configuration and tokenizer are those of mergekit's base model, and so aligned is given as that.
+    Weights of two models add up to 1 for every tensor, so that they need no normalising, which would round again. With
+    several aligned models it is task arithmetic, whose base is subtracted from each. Configuration and tokenizer are
+    those of mergekit's base model, or of `tokenizer_source`, and so the first aligned model is given as that.
     """
-    base = _model(merge.base.source)
-    aligned: Any = _model(merge.aligned.source)
-    if merge.aligned.adapter:
-        aligned = {"model": _place(merge.base.source), "lora": _place(merge.aligned.source)}
-    settings = list(filters({name: min(ratios) for name, ratios in _known(merge.ratio_of).items()}))
-    config = {
+    base, *aligned = merge.parents
+    first: Any = _model(aligned[0].source)
+    if aligned[0].adapter:
+        first = {"model": _place(base.source), "lora": _place(aligned[0].source)}
+    settings = list(filters({name: min(shares) for name, shares in _known(merge.shares_of).items()}))
+
+    def weighted(model: Any, weights: Iterable[float]) -> dict[str, Any]:
+        of_parts = [_setting(part, weight) for (part, _), weight in zip(settings, weights, strict=True)]
+        return {"model": model, "parameters": {"weight": of_parts}}
+
+    of_models = [[shares[number] for _, shares in settings] for number in range(len(aligned))]
+    config: dict[str, Any] = {
         "merge_method": "linear",
-        "base_model": aligned,
+        "base_model": first,
         "dtype": merge.dtype,
         "parameters": {"normalize": False},
         "models": [
-            {"model": base, "parameters": {"weight": [_setting(text, 1 - ratio) for text, ratio in settings]}},
-            {"model": aligned, "parameters": {"weight": [_setting(text, ratio) for text, ratio in settings]}},
+            weighted(_model(base.source), [1 - share for share in of_models[0]]),
+            weighted(first, of_models[0]),
         ],
     }
+    if len(aligned) > 1:
+        config |= {
+            "merge_method": "task_arithmetic",
+            "base_model": _model(base.source),
+            "models": [weighted(_model(each.source), of) for each, of in zip(aligned, of_models, strict=True)],
+            "tokenizer_source": _model(aligned[0].source),
+        }
     return _HEADER + yaml.safe_dump(config, sort_keys=False, width=120)
 
 
-def _known(ratio_of: Mapping[str, float]) -> dict[str, set[float]]:
-    """Ratios by names that mergekit has as well.
+def _known(shares_of: Mapping[str, Shares]) -> dict[str, set[Shares]]:
+    """Shares by names that mergekit has as well.
 
     It joins the tensors of experts, and names them and what is beside them as transformers 5 does in memory. So of such
     a model the names up to the number of the layer have to do.
     """
-    experts = any(_EXPERT.search(name) for name in ratio_of)
-    known: dict[str, set[float]] = {}
-    for name, ratio in ratio_of.items():
-        known.setdefault(_BEHIND_LAYER.sub("", name) if experts else name, set()).add(ratio)
+    experts = any(_EXPERT.search(name) for name in shares_of)
+    known: dict[str, set[Shares]] = {}
+    for name, shares in shares_of.items():
+        known.setdefault(_BEHIND_LAYER.sub("", name) if experts else name, set()).add(shares)
     return known
 
 
-def filters(ratio_of: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+def filters(ratio_of: Mapping[str, R]) -> Iterator[tuple[str, R]]:
     """Parts of names and ratios such that for every tensor the first part that is in its name has its ratio.
 
     The next part is the one that settles the most tensors among those left over; of equals, the longest one. The last
     one is empty, for all the rest.
 
     Args:
-        ratio_of: Share of aligned of every tensor.
+        ratio_of: Share of aligned of every tensor, or of each of several.
     """
     left = dict(ratio_of)
     while len(set(left.values())) > 1:
@@ -103,13 +122,13 @@ def filters(ratio_of: Mapping[str, float]) -> Iterator[tuple[str, float]]:
     yield "", next(iter(left.values()))
 
 
-def _by_promise(left: Mapping[str, float]) -> list[str]:
+def _by_promise(left: Mapping[str, Hashable]) -> list[str]:
     """Parts of the names, those first that most tensors of one ratio have, and no tensor of another.
 
     The longest name is always among those that settle something: it is a part of no other.
     """
     count: Counter[str] = Counter()
-    ratio: dict[str, float | None] = {}
+    ratio: dict[str, Hashable | None] = {}
     for name, value in left.items():
         for part in _parts(name):
             count[part] += 1

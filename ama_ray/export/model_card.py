@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ama_ray.report.formatting import decimals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ama_ray.export.merge_file import Licence, MergeFile, Parent, ScoredPoint, Value
 
@@ -24,8 +24,8 @@ def model_card(merge: MergeFile, why_no_mergekit: str = "") -> ModelCard:
         merge: The recipe.
         why_no_mergekit: Why mergekit cannot make this merge; empty where it can.
     """
-    parents = merge.base, merge.aligned
-    agreed = _agreed(merge.base.licence, merge.aligned.licence)
+    parents = merge.parents
+    agreed = _agreed([parent.licence for parent in parents])
     results = list(_results(merge.found.scores[0].probes)) if merge.found and merge.found.scores else []
     card: ModelCard = ModelCard.from_template(
         ModelCardData(
@@ -42,7 +42,9 @@ def model_card(merge: MergeFile, why_no_mergekit: str = "") -> ModelCard:
         ),
         template_str=files(__package__).joinpath("card.md.j2").read_text(encoding="utf-8"),
         merge=merge,
-        parents=[(role, _linked(parent), parent) for role, parent in zip(("base", "aligned"), parents, strict=True)],
+        several=len(parents) > 2,
+        titles=[parent.name.split("/")[-1] for parent in parents[1:]],
+        parents=[(role, _linked(parent), parent) for role, parent in zip(merge.roles, parents, strict=True)],
         licences=_sentence(merge, agreed),
         scores=list(_rows(merge.found.scores)) if merge.found else [],
         columns=[_cell(scored.name) for scored in merge.found.scores] if merge.found else [],
@@ -66,18 +68,20 @@ def _results(probes: Mapping[str, Value]) -> Iterator[EvalResult]:
             )
 
 
-def _agreed(base: Licence | None, aligned: Licence | None) -> Licence | None:
-    """The licence of both parents, or None where they state different ones, or one states none."""
-    return base if base == aligned else None
+def _agreed(licences: Sequence[Licence | None]) -> Licence | None:
+    """The licence of all parents, or None where they state different ones, or one states none."""
+    return licences[0] if all(each == licences[0] for each in licences) else None
 
 
 def _sentence(merge: MergeFile, agreed: Licence | None) -> str:
+    both = "both" if len(merge.parents) == 2 else "all"
     if agreed:
-        return f"Both parents state the licence {_called(agreed)}."
-    base, aligned = (_called(parent.licence) for parent in (merge.base, merge.aligned))
+        return f"{both.capitalize()} parents state the licence {_called(agreed)}."
+    base, *others = (_called(parent.licence) for parent in merge.parents)
+    of_others = "; ".join(f"that of {role}: {each}" for role, each in zip(merge.roles[1:], others, strict=True))
     return (
-        f"By their model cards, the licence of base is: {base}; that of aligned: {aligned}. This merge is a derivative "
-        "of both, and both apply."
+        f"By their model cards, the licence of base is: {base}; {of_others}. This merge is a derivative "
+        f"of {both}, and {both} apply."
     )
 
 

@@ -35,10 +35,11 @@ def export_point(run: StoredRun, point: Trial | int | str, out: Path) -> Path:
     from ama_ray.space.search_space import SearchSpace
     from ama_ray.storage.identity import open_pair
 
-    sources = run.config.base, run.config.aligned
     pair = open_pair(run.config)
-    groups = pair.groups(SearchSpace.load(run.config.space))
-    write(pair, recipe(pair, sources, groups, trial.ratios, found(run, trial), towers=run.config.towers), out)
+    groups = pair.groups(SearchSpace.load(run.config.space), run.config.models)
+    write(
+        pair, recipe(pair, run.config.sources, groups, trial.ratios, found(run, trial), towers=run.config.towers), out
+    )
     return out
 
 
@@ -68,11 +69,13 @@ def found(run: StoredRun, trial: Trial) -> Found:
 
 def _shown(pareto: ParetoSet, trial: Trial) -> dict[str, Trial]:
     """The trial, then what to compare it with: base, aligned, and the best uniform point for no more tax."""
-    ends = {each.uniform_ratio: each for each in pareto.uniform}
+    ends = pareto.trade.ends
     best = best_uniform(pareto, trial)
-    rivals = {"base": ends.get(0.0), "aligned": ends.get(1.0)}
-    if best is not None and best.uniform_ratio not in (0.0, 1.0):
-        rivals[f"best uniform (ratio {best.uniform_ratio:g})"] = best
+    several = f", the best of {trial.models} in reward"
+    rivals = {"base": ends.get("base"), f"aligned{several if trial.models > 1 else ''}": ends.get("aligned")}
+    if best is not None and best.number not in [end.number for end in ends.values()]:
+        called = f"uniform (ratio {best.uniform_ratio:g})" if best.models == 1 else f"of the baseline ({best.title})"
+        rivals[f"best {called}"] = best
     others = {name: each for name, each in rivals.items() if each is not None and each.number != trial.number}
     return {"this merge": trial, **others}
 

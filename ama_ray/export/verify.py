@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from ama_ray.errors import UserError
 from ama_ray.export import mergekit
 from ama_ray.export.merge_file import NAME, MergeFile
-from ama_ray.export.reproduce import reproduce
+from ama_ray.export.reproduce import option, reproduce, sources_of
 from ama_ray.export.write import digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
-def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, aligned: str | None = None) -> None:
-    """Checks an export against its `merge.json`, and where both parents are at hand, against what they give.
+def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, aligned: Sequence[str] = ()) -> None:
+    """Checks an export against its `merge.json`, and where its parents are at hand, against what they give.
 
     Who can change the files can change `merge.json` too: only the parents, from where you trust them, show that.
 
@@ -25,7 +25,7 @@ def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, a
         folder: The export.
         tell: Called with a line for each thing that was found right, or could not be looked at.
         base: Folder or hub id of base, where it is not where it was.
-        aligned: The same of aligned.
+        aligned: The same of the aligned models, in the order of `merge.json`.
 
     Raises:
         UserError: A file is missing, was changed or is not of the export; or its parents give something else.
@@ -39,11 +39,13 @@ def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, a
         if merge.files[name] != found[name]:
             raise UserError(f"{folder / name}: not as it was written, by the SHA-256 in {NAME}; take another copy.")
     tell(f"{len(found)} files are as {NAME} says")
-    away = [
-        f"--{name}"
-        for name, given, source in (("base", base, merge.base.source), ("aligned", aligned, merge.aligned.source))
-        if not given and not Path(source).is_dir()
-    ]
+    sources = sources_of(merge, base, aligned)
+    given = [bool(base), *[bool(aligned)] * (len(sources) - 1)]
+    away = dict.fromkeys(
+        f"--{option(role)}"
+        for role, source, said in zip(merge.roles, sources, given, strict=True)
+        if not said and not Path(source).is_dir()
+    )
     if away:
         tell(f"not compared with its parents, which are not here; give {' and '.join(away)} a folder or hub id")
         return

@@ -11,13 +11,13 @@ from ama_ray.export.merge_file import NAME, Group, MergeFile, Parent
 from ama_ray.reading import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ama_ray.checkpoints.pair import Pair
     from ama_ray.config.fields import Towers
     from ama_ray.export.merge_file import Found
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 _COMPUTES = ("ama_ray", "torch")
 CARD = "README.md"
@@ -31,7 +31,7 @@ TOWERS_RATIO: dict[Towers, float] = {"base": 0.0, "average": 0.5, "aligned": 1.0
 
 def recipe(
     pair: Pair,
-    sources: tuple[str, str],
+    sources: Sequence[str],
     groups: Groups,
     ratios: dict[str, float],
     found: Found | None = None,
@@ -41,10 +41,10 @@ def recipe(
     """The recipe of a merge.
 
     Args:
-        pair: The two checkpoints.
-        sources: Folder or hub id of base and of aligned, as they were given.
+        pair: The checkpoints.
+        sources: Folder or hub id of base and of the aligned models, as they were given.
         groups: The search space, resolved for the pair.
-        ratios: Share of aligned of every group.
+        ratios: By number of `groups`.
         found: How the ratios were found, where that is known.
         towers: Where what reads and writes images and sound is from.
     """
@@ -52,19 +52,27 @@ def recipe(
     from ama_ray.checkpoints.parts import FURTHER, TOWERS
     from ama_ray.export.licence import licence
 
-    base, aligned = (
-        Parent(source=source, checksum=checksum, licence=licence(source))
-        for source, checksum in zip(sources, pair.checksums, strict=True)
+    base, *aligned = (
+        Parent(
+            source=source, checksum=checksum, licence=licence(source), adapter=bool(number and end.adapter is not None)
+        )
+        for number, (source, checksum, end) in enumerate(zip(sources, pair.checksums, pair.endpoints, strict=True))
     )
     group_of = {**dict.fromkeys(pair.floating, EQUAL), **groups.of, **pair.beside}
-    all_ratios = ratios | {EQUAL: 1.0, TOWERS: TOWERS_RATIO[towers], FURTHER: 1.0}
-    members = {name: tuple(t for t in pair.floating if group_of[t] == name) for name in all_ratios}
+    # What is not searched is the first aligned model's, as all else is that a merge has besides its weights.
+    of_first = {EQUAL: 1.0, TOWERS: TOWERS_RATIO[towers], FURTHER: 1.0}
+    rest = [0.0] * (len(aligned) - 1)
+    all_shares = groups.by_group(ratios) | {name: (ratio, *rest) for name, ratio in of_first.items()}
+    members = {name: tuple(t for t in pair.floating if group_of[t] == name) for name in all_shares}
     return MergeFile(
+        version=2 if rest else 1,
         base=base,
-        aligned=aligned.model_copy(update={"adapter": pair.aligned.adapter is not None}),
+        aligned=tuple(aligned) if rest else aligned[0],
         dtype=dtype_name(pair.dtype),
         groups=tuple(
-            Group(name=name, ratio=all_ratios[name], tensors=tensors) for name, tensors in members.items() if tensors
+            Group(name=name, ratio=all_shares[name] if rest else all_shares[name][0], tensors=tensors)
+            for name, tensors in members.items()
+            if tensors
         ),
         made_with={package: version(package) for package in _COMPUTES},
         found=found,
@@ -75,7 +83,7 @@ def write(pair: Pair, merge: MergeFile, out: Path) -> None:
     """Writes a merge with its recipe and its model card.
 
     Args:
-        pair: The two checkpoints.
+        pair: The checkpoints.
         merge: The recipe. Where it has the SHA-256 of files of weights, those written have to be the same.
         out: A folder that does not exist yet or is empty.
 
@@ -87,8 +95,8 @@ def write(pair: Pair, merge: MergeFile, out: Path) -> None:
     from ama_ray.export.model_card import model_card
 
     with merging.complete_folder(out) as folder:
-        merging.write(pair, merge.ratio_of, folder)
-        why_not = mergekit.why_not(pair, merge.ratio_of)
+        merging.write(pair, merge.shares_of, folder)
+        why_not = mergekit.why_not(pair, merge.shares_of)
         if not why_not:
             (folder / mergekit.NAME).write_text(mergekit.mergekit_yaml(merge), encoding="utf-8")
         files = digests(folder)

@@ -15,7 +15,7 @@ _TRIAL, _UNIFORM = "trial-", "uniform-"
 
 
 def served(pareto: ParetoSet) -> dict[str, Trial]:
-    """The points that a run is served with, by name: the knee, base, aligned, the front, and the uniform points.
+    """The points that a run is served with, by name: the knee, base, aligned, the front, and the baseline.
 
     Several names may be one trial. Without a trade between base and aligned there is no knee.
 
@@ -27,9 +27,13 @@ def served(pareto: ParetoSet) -> dict[str, Trial]:
     knee = {} if pareto.no_trade else {"knee": pareto.pick("knee")}
     front = {f"{_TRIAL}{trial.number}": trial for trial in pareto.front}
     uniform = {f"{_UNIFORM}{trial.uniform_ratio:g}": trial for trial in pareto.uniform}
-    ends = {trial.uniform_ratio: trial for trial in pareto.uniform}
-    named = {name: ends[ratio] for name, ratio in (("base", 0.0), ("aligned", 1.0)) if ratio in ends}
-    return knee | named | front | uniform
+    return knee | pareto.trade.ends | front | uniform | _of_several(pareto)
+
+
+def _of_several(pareto: ParetoSet) -> dict[str, Trial]:
+    """The other points of the baseline, by name, as there are with several aligned models."""
+    others = [trial for trial in pareto.baseline if trial.uniform_ratio is None]
+    return {trial.title.replace(" ", "-"): trial for trial in others}
 
 
 def point(pareto: ParetoSet, name: str | int) -> Trial:
@@ -44,9 +48,13 @@ def point(pareto: ParetoSet, name: str | int) -> Trial:
         return pareto.pick("knee")
     if name in ("base", "aligned"):
         return pareto.base if name == "base" else pareto.aligned
+    others = _of_several(pareto)
+    if name in others:
+        return others[name]
     if name.startswith(_UNIFORM):
         return _uniform(pareto, name.removeprefix(_UNIFORM))
-    near = did_you_mean(name, ("knee", "base", "aligned", *(f"{_UNIFORM}{t.uniform_ratio:g}" for t in pareto.uniform)))
+    uniform = (f"{_UNIFORM}{trial.uniform_ratio:g}" for trial in pareto.uniform)
+    near = did_you_mean(name, ("knee", "base", "aligned", *uniform, *others))
     there = f"name the number of a trial, knee, base, aligned or, as {_UNIFORM}0.5, a uniform point{near or '.'}"
     raise UserError(f"There is no point {name!r}; {there}")
 
@@ -100,8 +108,7 @@ def twin(pareto: ParetoSet, point: Trial) -> Trial | None:
 
 def named(pareto: ParetoSet) -> dict[str, Trial]:
     """The trials with a name, by name: knee, base, aligned, best uniform; without those the run lacks."""
-    found = {"knee": knee(pareto), "base": None, "aligned": None, "best uniform": best_uniform(pareto)}
-    for trial in pareto.uniform:
-        if trial.uniform_ratio in (0.0, 1.0):
-            found["aligned" if trial.uniform_ratio else "base"] = trial
+    ends = pareto.trade.ends
+    found = {"knee": knee(pareto), "base": ends.get("base"), "aligned": ends.get("aligned")}
+    found["best uniform"] = best_uniform(pareto)
     return {name: trial for name, trial in found.items() if trial is not None}

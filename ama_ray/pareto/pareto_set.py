@@ -43,9 +43,11 @@ class ParetoSet:
             beats beyond doubt, by rising tax; of trials with identical objectives, the first. A twin is not on it: it
             was chosen by what the front is, for a comparison with a point of it.
         unbeaten: The trials of the front that no other beats (and so, with a single reward, by rising reward).
-        undecided: The numbers of the uniform trials that none beats beyond doubt, as far as that is known.
-        uniform: The baseline trials, by rising ratio; twins are not among them, so that both splits have the same.
-        uniform_front: The ones among `uniform` that satisfy the constraints and, as those of the front, that no other
+        undecided: The numbers of the baseline trials that none beats beyond doubt, as far as that is known.
+        baseline: The baseline trials; twins are not among them, so that both splits have the same.
+        uniform: The ones among these from base to aligned, or to the equal average of several aligned models, by rising
+            ratio.
+        uniform_front: The ones among `baseline` that satisfy the constraints and, as those of the front, that no other
             of them beats, or none of all trials beyond doubt, by rising tax.
         trade: Base and aligned, and what lies between.
         no_front: Why the front is empty: no trial is complete, or none satisfies the constraints; else empty.
@@ -86,10 +88,12 @@ class ParetoSet:
         searched = [trial for trial in self.scored if trial.origin != "twin"]
         self.left_out = tuple(trial for trial in searched if not self._satisfies(trial))
         self.front, self.unbeaten = self._front(searched)
-        baselines = [t for t in self.scored if t.origin == "baseline" and t.uniform_ratio is not None]
-        self.uniform = tuple(sorted(baselines, key=lambda trial: trial.uniform_ratio or 0.0))
-        self.uniform_front, _ = self._front(self.uniform)
-        self.trade = Trade.between(self.uniform, self.objectives, won)
+        self.baseline = tuple(trial for trial in self.scored if trial.origin == "baseline")
+        uniform = [trial for trial in self.baseline if trial.uniform_ratio is not None]
+        self.uniform = tuple(sorted(uniform, key=lambda trial: trial.uniform_ratio or 0.0))
+        others = [trial for trial in self.baseline if trial.uniform_ratio is None]
+        self.uniform_front, _ = self._front([*self.uniform, *others])
+        self.trade = Trade.between(self.baseline, self.objectives, won)
         self.no_front = "" if self.front else self._why_no_front()
         self.no_trade = self.trade.why_none
 

@@ -23,7 +23,7 @@ class Trade:
 
     Attributes:
         objectives: Names: those of the rewards, maximised, then `tax`, minimised.
-        ends: The uniform trials at ratio 0 and 1, as far as they are complete, by `base` and `aligned`.
+        ends: Base and aligned, as far as they are complete, by `base` and `aligned`; see `ends_of`.
         why_none: Why there is nothing to trade, such as an aligned model that costs no tax beyond error; empty where
             there is.
     """
@@ -36,20 +36,19 @@ class Trade:
     def between(
         cls, uniform: Sequence[Trial], objectives: tuple[str, ...], won: Mapping[str, Interval] | None = None
     ) -> Trade:
-        """Finds base and aligned among the uniform trials of a run, seen on one split.
+        """Finds base and aligned among the baseline of a run, seen on one split (`ends_of`).
 
         There is a trade where aligned has more of every reward than base and costs a tax, each beyond error: the whole
         95% interval of the difference is above 0.
 
         Args:
-            uniform: The uniform trials.
+            uniform: The baseline trials.
             objectives: Names: those of the rewards, then `tax`.
             won: By objective, how much more than base aligned has, paired item by item. An objective that it does not
                 name has the errors of both models added as those of independent estimates: wider, as both answered the
                 same prompts; and exact for the tax, which is paired already.
         """
-        by_ratio = {trial.uniform_ratio: trial for trial in uniform}
-        ends = {name: by_ratio[ratio] for name, ratio in (("base", 0.0), ("aligned", 1.0)) if ratio in by_ratio}
+        ends = ends_of(uniform)
         return cls(objectives, ends, _why_none(ends, objectives, won or {}))
 
     @property
@@ -113,6 +112,19 @@ class Trade:
         if name not in self.ends:
             raise UserError(_missing(name))
         return self.ends[name]
+
+
+def ends_of(baseline: Sequence[Trial]) -> dict[str, Trial]:
+    """Base and aligned among the complete baseline trials of a run, seen on one split, as far as they are there.
+
+    Of several aligned models, aligned is the one with the highest first reward, once all of them are there.
+    """
+    base = [trial for trial in baseline if trial.uniform_ratio == 0]
+    aligned = [trial for trial in baseline if trial.alone is not None]
+    found = {"base": base[-1]} if base else {}
+    if aligned and len({trial.alone for trial in aligned}) == aligned[0].models:
+        found["aligned"] = max(reversed(aligned), key=lambda trial: trial.reward)
+    return found
 
 
 def reward_called(name: str) -> str:

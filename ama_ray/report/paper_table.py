@@ -115,6 +115,8 @@ class PaperTable:
         known = {"base": pareto.base, "aligned": pareto.aligned}
         by_ratio = {trial.uniform_ratio: trial for trial in pareto.uniform}
         known |= {f"uniform {ratio:g}": by_ratio[ratio] for ratio in UNIFORM if ratio in by_ratio}
+        ends = [end.number for end in known.values()]
+        known |= {t.title: t for t in pareto.baseline if t.alone and t.number not in ends}
         measures = tuple(_measures(run.objectives))
         shown = {**known, **_merged(picks)}
         rows = [TableRow(label, trial, tuple(_values(run, measures, trial))) for label, trial in shown.items()]

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ama_ray.space.groups import group_and_model
+
 if TYPE_CHECKING:
     from ama_ray.config.data import Split
 
@@ -112,7 +114,8 @@ class Trial:
         state: `complete`; `stopped`, when a part of the items showed that it adds nothing; `failed` with a `reason`.
         origin: `baseline` (base, aligned and the uniform points between), `warm start`, `sampler`, or `twin` (the
             uniform point with the mean ratio of the knee, scored on the report split only).
-        ratios: Share of the aligned model for every group, in the order of the search space; 0 = base, 1 = aligned.
+        ratios: Share of the aligned model for every group, in the order of the search space; 0 = base, 1 = aligned. Of
+            several aligned models, the share of each, as `group@model`.
         search: Scores on the search split; estimates in a stopped trial, None in a failed one and in a twin.
         report: Scores on the report split; None where it was not scored there.
         seconds: Wall seconds by stage: swap (verified, cache reset), generate, score.
@@ -135,15 +138,58 @@ class Trial:
     split: Split = "search"
 
     @property
+    def shares(self) -> dict[str, float] | None:
+        """The share of every aligned model by its name, or None where groups differ; see `Groups.names`."""
+        found: dict[str, float] = {}
+        for number, share in self.ratios.items():
+            if found.setdefault(group_and_model(number)[1], share) != share:
+                return None
+        return found
+
+    @property
+    def models(self) -> int:
+        """How many aligned models there are."""
+        return len({group_and_model(number)[1] for number in self.ratios})
+
+    @property
     def uniform_ratio(self) -> float | None:
-        """The ratio that all groups share, or None where they differ."""
+        """The ratio that all groups share, or None where they differ; of several aligned models, in equal parts."""
         first, *others = self.ratios.values()
-        return first if all(ratio == first for ratio in others) else None
+        return self._in_all(first) if all(ratio == first for ratio in others) else None
+
+    @property
+    def alone(self) -> str | None:
+        """The name of the aligned model that this is, or None where it is none of them."""
+        shares = self.shares or {}
+        used = [model for model, share in shares.items() if share]
+        return used[0] if len(used) == 1 and shares[used[0]] == 1 else None
+
+    @property
+    def title(self) -> str:
+        """What a point with the same shares in all groups is called; empty where groups differ.
+
+        That is `base`, `aligned` or `uniform 0.5`; with several models `math`, `math 0.5` or `soup math+code`.
+        """
+        shares, ratio = self.shares, self.uniform_ratio
+        if shares is None or (ratio in (0.0, 1.0) and self.models == 1):
+            return "" if shares is None else ("aligned" if ratio else "base")
+        if ratio is not None:
+            return f"uniform {ratio:g}" if ratio else "base"
+        used = {model: share for model, share in shares.items() if share}
+        if len(used) == 1:
+            ((model, share),) = used.items()
+            return model if share == 1 else f"{model} {share:g}"
+        return f"soup {'+'.join(used)}"
 
     @property
     def mean_ratio(self) -> float:
-        """Mean over the groups."""
-        return math.fsum(self.ratios.values()) / len(self.ratios)
+        """Mean over the groups; of the sum of the shares, where there are several aligned models."""
+        return self._in_all(math.fsum(self.ratios.values()) / len(self.ratios))
+
+    def _in_all(self, share: float) -> float:
+        """A share of each model, as one of all of them together."""
+        # Rounded, as a third of a ratio three times need not be that ratio.
+        return share if self.models == 1 else round(share * self.models, 9)
 
     @property
     def scores(self) -> Scores | None:

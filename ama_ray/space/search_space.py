@@ -11,9 +11,7 @@ first number after `layers`, `h`, `blocks` or `block` in its name.
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +31,7 @@ from ama_ray.config.fields import Range
 from ama_ray.config.mistakes import mistakes
 from ama_ray.config.yaml_file import YamlFile
 from ama_ray.errors import UserError, did_you_mean
+from ama_ray.space.groups import OF, Groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,6 +77,8 @@ class GroupRule(BaseModel):
 
     @model_validator(mode="after")
     def _placeholders_make_sense(self) -> GroupRule:
+        if OF in self.name:
+            raise ValueError(f"the name {self.name!r} may not hold {OF}, which stands between a group and a model")
         used = _PLACEHOLDER.findall(self.name)
         if used not in ([], ["{layer}"], ["{part}"]):
             raise ValueError(f"the name {self.name!r} may hold one {{layer}} or one {{part}}, and no other braces")
@@ -88,52 +89,6 @@ class GroupRule(BaseModel):
         if self.knots and used != ["{layer}"]:
             raise ValueError(f"the name {self.name!r} needs a {{layer}}: `knots` are for the ratios of layers")
         return self
-
-
-@dataclass(frozen=True)
-class Groups:
-    """A search space applied to the tensors of one model.
-
-    Attributes:
-        names: The groups in order of depth: input side, layers ascending, output side.
-        of: Group name of every tensor that is in one.
-        ranges: Lowest and highest ratio of every group.
-        knots: Of every group whose ratio follows knots: their names, each with its weight; the weights sum to 1, and
-            the knots have the group's range.
-        still: Groups that were left out by `without_still`.
-    """
-
-    names: tuple[str, ...]
-    of: dict[str, str]
-    ranges: dict[str, tuple[float, float]]
-    knots: dict[str, dict[str, float]] = field(default_factory=dict)
-    still: tuple[str, ...] = ()
-
-    def without_still(self, norms: Mapping[str, float]) -> Groups:
-        """Leaves out the groups that are equal in base and aligned, as no ratio of theirs would change a merge.
-
-        Args:
-            norms: How far every tensor is from base to aligned (`Pair.moved`).
-        """
-        moved = self.moved(norms)
-        names = tuple(name for name in self.names if moved[name])
-        return Groups(
-            names,
-            {tensor: group for tensor, group in self.of.items() if moved[group]},
-            {name: self.ranges[name] for name in names},
-            {name: knots for name, knots in self.knots.items() if moved[name]},
-            tuple(name for name in self.names if not moved[name]),
-        )
-
-    def ratio_of(self, ratios: Mapping[str, float]) -> dict[str, float]:
-        """The ratio (share of aligned) of every tensor, from the ratio of every group."""
-        return {tensor: ratios[group] for tensor, group in self.of.items()}
-
-    def moved(self, norms: Mapping[str, float]) -> dict[str, float]:
-        """How far every group is from base to aligned (Euclidean), from how far every tensor is (`Pair.moved`)."""
-        return {
-            group: math.hypot(*(norms[tensor] for tensor, of in self.of.items() if of == group)) for group in self.names
-        }
 
 
 class SearchSpace(BaseModel):

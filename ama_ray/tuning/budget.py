@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
+from ama_ray.config.report import baselines, firsts
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
 from ama_ray.evaluation.evaluation import SPLITS
@@ -31,15 +31,18 @@ class Costs:
     Attributes:
         search: A trial on all of the search split.
         report: A trial on the report split.
+        models: How many aligned models there are.
     """
 
     search: int
     report: int
+    models: int = 1
 
     @classmethod
-    def of(cls, evaluations: Mapping[str, Evaluation]) -> Costs:
+    def of(cls, evaluations: Mapping[str, Evaluation], models: int) -> Costs:
         """Counts the tokens of both splits."""
-        return cls(*(work.tokens_of_trial(evaluations[split]) for split in SPLITS))
+        search, report = (work.tokens_of_trial(evaluations[split]) for split in SPLITS)
+        return cls(search, report, models)
 
     def on(self, split: Split) -> int:
         """A trial on a split."""
@@ -52,8 +55,8 @@ class Costs:
 
     @property
     def least(self) -> int:
-        """What every run takes: base's answers, the first three trials, the uniform points and the knee's twin."""
-        return self.base + len(FIRST_RATIOS) * self.search + (len(BASELINE_RATIOS) + TWINS) * self.report
+        """What every run takes: base's answers, the first trials, the points of the baseline and the knee's twin."""
+        return self.base + firsts(self.models) * self.search + (baselines(self.models) + TWINS) * self.report
 
 
 class Spending:
@@ -86,7 +89,7 @@ class Spending:
         Raises:
             UserError: The budget is less than what every run takes.
         """
-        budget, costs = config.budget, Costs.of(evaluations)
+        budget, costs = config.budget, Costs.of(evaluations, len(config.models))
         if budget and budget.tokens is not None and budget.tokens < costs.least:
             raise UserError(
                 f"budget.tokens: {budget.tokens:,} are too few, as base, aligned and the uniform points between them, "
@@ -111,7 +114,7 @@ class Spending:
             return True
         left = self._left(run, under_way)
         found = sum(trial.origin != "baseline" for trial in run.searched_pareto.front)
-        points = len(BASELINE_RATIOS) + TWINS + min(found, run.config.report.points)
+        points = run.config.baseline_points + TWINS + min(found, run.config.report.points)
         ahead = max(0, points - len(_reported(run)) - under_way.get("report", 0))
         return left >= self.costs.search + ahead * self.costs.report
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
 from ama_ray.rewards.judge import JudgeReward
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
 def estimate(inputs: Inputs) -> Iterator[str]:
     """Yields a line for each thing that is known; of time only where `out` holds trials of the same pair and items."""
     config = inputs.config
-    fewest = len(BASELINE_RATIOS) + 1
+    fewest = config.baseline_points + 1
     report = f"{fewest} to {fewest + config.report.points} on the report split"
     yield f"trials: {config.trials} of the search, then {report}"
     yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
     if config.budget:
-        yield _budget(config, Costs.of(inputs.evaluations))
+        yield _budget(config, Costs.of(inputs.evaluations, len(config.models)))
     on_gpu = uses_gpu(config.engine)
     endpoints, engine = endpoint_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
     free = psutil.virtual_memory().available
@@ -61,7 +60,7 @@ def _budget(config: RunConfig, costs: Costs) -> str:
     always = f"base, aligned and the other uniform points, which every run scores, take {costs.least:,} tokens"
     if config.budget is None or config.budget.tokens is None:
         return f"budget: {config.budget}; {always}; how many more there is time for, the pace of the trials will tell"
-    most = config.trials - len(FIRST_RATIOS)
+    most = config.trials - config.first_points
     left = config.budget.tokens - costs.least
     whole = f"one more trial of the search takes {costs.search:,} and one more point of the report {costs.report:,}"
     needed = costs.least + most * costs.search + config.report.points * costs.report

@@ -65,7 +65,7 @@ def run_trials(
     longest = max((each.timeout for each in config.commands), default=0.0)
     reference = TrialContextReference.of(context, config.engine.timeout + 3 * longest)
     resources = {kind.lower(): amount for kind, amount in slots.want.items()}
-    searcher = RunSearcher(inputs.groups.names, suggester, recorder, slots, spending)
+    searcher = RunSearcher(inputs.groups, suggester, recorder, slots, spending)
     with tempfile.TemporaryDirectory(prefix="ama_ray-tune-") as scratch, no_state_of_tune():
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(trainable, context=reference), resources),

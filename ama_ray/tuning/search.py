@@ -21,7 +21,6 @@ from ama_ray.evaluation.texts import texts
 from ama_ray.evaluation.work import tokens_of_items
 from ama_ray.report.write import write_report
 from ama_ray.run import StoredRun
-from ama_ray.space.parametrization import parametrization
 from ama_ray.storage.given import Given
 from ama_ray.storage.item_texts import ItemTexts
 from ama_ray.storage.log import failure_to_log, log_to
@@ -107,7 +106,7 @@ def _search(
         tell(f"warning: {warning}")
     samplers.check(config.sampler, len(config.objectives), sampler)
     spending = Spending.of(config, inputs.evaluations)
-    shape = parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots)
+    shape = inputs.shape
     config, tokens = inputs.config, tokens_of_items(inputs.evaluations["search"])
     folder = _started(inputs, tokens, resume)
     earlier = kind(config.out, config, inputs.objectives, folder.trials, inputs.test_data, tokens=tokens)

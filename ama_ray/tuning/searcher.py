@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.search import Searcher
 
 from ama_ray.analysis.candidates import candidates
-from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation.evaluation import SPLITS
+from ama_ray.pareto.trade import ends_of
 from ama_ray.scores.trial import Trial
+from ama_ray.space.baseline import average, first_shares, ways_to
 from ama_ray.tuning.recorder import ATTEMPTS
 from ama_ray.tuning.stopping.plateau import HypervolumePlateau
 from ama_ray.tuning.stopping.unclear_trade import UnclearTrade
 from ama_ray.tuning.trial_records import TrialSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from ama_ray.config import Split
     from ama_ray.run import StoredRun
+    from ama_ray.space.groups import Groups
     from ama_ray.tuning.budget import Spending
     from ama_ray.tuning.recorder import Recorder
     from ama_ray.tuning.suggester import StudySuggester
@@ -48,7 +51,7 @@ class RunSearcher(Searcher):
 
     def __init__(
         self,
-        groups: Sequence[str],
+        groups: Groups,
         suggester: StudySuggester,
         recorder: Recorder,
         slots: Callable[[], int],
@@ -57,7 +60,7 @@ class RunSearcher(Searcher):
         """Plans a run.
 
         Args:
-            groups: The names of the groups that have a ratio.
+            groups: The search space, resolved.
             suggester: It chooses the ratios of the search.
             recorder: It knows the run, and what has finished, also in an earlier process.
             slots: Tells how many engines can run side by side now.
@@ -79,9 +82,19 @@ class RunSearcher(Searcher):
         self._ended: deque[tuple[str, bool]] = deque()
         self._asked = {split: recorder.finished(split) for split in SPLITS}
         self._again = {trial.number for trial in recorder.run.trials if trial.report}
-        self._others = self._uniform_beside_the_search()
+        trials = recorder.run.trials
+        beside = len(trials) - recorder.finished("search")  # numbers that the search leaves out
+        self._unused = max([self._config.trials + beside, *(trial.number + 1 for trial in trials)])
+        models = len(groups.models)
+        self._others = self._new(first_shares(models, whole=True))
         self._queue: deque[Trial] = deque()
-        self._steps: list[Callable[[], list[Trial] | None]] = [self._uniform, self._candidates, self._twin]
+        of_several = [self._way_to_best, *[self._soup] * (models - 1)] if models > 1 else []
+        self._steps: list[Callable[[], list[Trial] | None]] = [
+            self._uniform,
+            *of_several,
+            self._candidates,
+            self._twin,
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles it to restore from; a run goes on from its own folder instead.
@@ -117,7 +130,7 @@ class RunSearcher(Searcher):
         return not self.ended
 
     def _budget_is_spent(self) -> str:
-        if self._asked["search"] < len(FIRST_RATIOS) or self._spending.allows_search(*self._spent()):
+        if self._asked["search"] < self._config.first_points or self._spending.allows_search(*self._spent()):
             return ""
         return f"what is left of the budget of {self._spending} is for the report"
 
@@ -161,17 +174,52 @@ class RunSearcher(Searcher):
         ready = [t for t in self._recorder.run.trials if t.origin == "baseline" and t.state == "complete" and t.search]
         return [trial for trial in [*ready, *self._others] if trial.number not in self._again]
 
-    def _uniform_beside_the_search(self) -> list[Trial]:
-        """The uniform points that are scored on the report split only, and have not been."""
-        trials, config = self._recorder.run.trials, self._config
-        done = [trial.uniform_ratio for trial in trials if trial.origin == "baseline" and trial.report]
-        others = [ratio for ratio in BASELINE_RATIOS if ratio not in (*config.first_ratios, *done)]
-        beside = len(trials) - self._recorder.finished("search")  # numbers that the search leaves out
-        start = max([config.trials + beside, *(trial.number + 1 for trial in trials)])
-        return [
-            Trial(number, "complete", "baseline", dict.fromkeys(self._groups, ratio))
-            for number, ratio in enumerate(others, start)
+    def _new(self, shares: Iterable[tuple[float, ...]]) -> list[Trial]:
+        """Points of the baseline that are scored on the report split only, and have not been."""
+        first = first_shares(len(self._groups.models), whole="uniform" in self._config.warm_start)
+        known = [self._groups.everywhere(each) for each in first]
+        known += [t.ratios for t in self._recorder.run.trials if t.origin == "baseline" and (t.report or t.reason)]
+        wanted = [ratios for ratios in map(self._groups.everywhere, shares) if ratios not in known]
+        start, self._unused = self._unused, self._unused + len(wanted)
+        return [Trial(number, "complete", "baseline", ratios) for number, ratios in enumerate(wanted, start)]
+
+    def _alone(self) -> list[int]:
+        """The positions of the aligned models, by falling reward on the search split; empty where one has none."""
+        baseline = [
+            t for t in self._recorder.run.trials if t.origin == "baseline" and t.state == "complete" and t.search
         ]
+        if "aligned" not in ends_of(baseline):
+            return []
+        models = self._groups.models
+        reward = {models.index(trial.alone): trial.reward for trial in baseline if trial.alone is not None}
+        return sorted(reward, key=lambda model: -reward[model])
+
+    def _way_to_best(self) -> list[Trial]:
+        """The points between base and the best of several aligned models."""
+        return [trial for best in self._alone()[:1] for trial in self._new(ways_to(best, len(self._groups.models)))]
+
+    def _soup(self) -> list[Trial] | None:
+        """The next greedy soup: equal parts of aligned models, in the order of their reward, kept where they help.
+
+        What helps is decided on the report split, which flatters this baseline and no point of the search.
+        """
+        if self._recorder.finished("report") < self._asked["report"]:
+            return None
+        scored = {
+            tuple(sorted(trial.ratios.items())): trial.seen_on("report").reward if trial.report else -math.inf
+            for trial in self._recorder.run.trials
+            if trial.origin == "baseline" and (trial.report or trial.reason)
+        }
+        soup: list[int] = []
+        best = -math.inf
+        for model in self._alone():
+            shares = average(1.0, len(self._groups.models), [*soup, model])
+            reward = scored.get(tuple(sorted(self._groups.everywhere(shares).items())))
+            if reward is None:
+                return self._new([shares])
+            if reward > best:
+                soup, best = [*soup, model], reward
+        return []
 
     def _candidates(self) -> list[Trial] | None:
         if self._recorder.finished("search") < self._asked["search"]:
@@ -192,7 +240,7 @@ class RunSearcher(Searcher):
             return []
         if knee.uniform_ratio is not None:
             return []
-        twin = dict.fromkeys(knee.ratios, knee.mean_ratio)
+        twin = self._groups.everywhere(average(knee.mean_ratio, len(self._groups.models)))
         if any(trial.origin == "twin" and trial.ratios == twin for trial in run.trials):
             return []
         number = max(trial.number for trial in run.trials) + 1

@@ -104,7 +104,7 @@ def prepare(
     started = loader.start.remote(subject, again=deep)
     endpoints, attached = _attach(loader, inputs)
     checked = loader.check.remote(attached, answers=plain is not None and plain.known is None)
-    base_ratios = dict.fromkeys(groups.names, 0.0)
+    base_ratios = groups.alone(0)
     base_answers: dict[str, Any] = {
         split: loader.ask.remote(base_ratios, inputs.evaluations[split], checked) for split in SPLITS
     }
@@ -125,7 +125,8 @@ def prepare(
         seconds = time.perf_counter() - start
     if keep:
         endpoints.keep()
-    engines = InProcess(pair.engine_folder, settings, inputs.context_length, endpoints, pair_arguments(pair))
+    models = len(pair.endpoints) - 1
+    engines = InProcess(pair.engine_folder, settings, inputs.context_length, endpoints, pair_arguments(pair), models)
     return Prepared(engines, base_answers, seconds), check
 
 
@@ -141,7 +142,9 @@ def _attach(loader: Any, inputs: Inputs) -> tuple[RunEndpoints, Any]:
 def _start(inputs: Inputs) -> Any:
     settings, pair = inputs.config.engine, inputs.pair
     actor = ray.remote(num_cpus=0, num_gpus=engine_resources(settings)["GPU"])(EngineActor)
-    return actor.remote(pair.engine_folder, settings, inputs.context_length, pair_arguments(pair))
+    return actor.remote(
+        pair.engine_folder, settings, inputs.context_length, pair_arguments(pair), len(pair.endpoints) - 1
+    )
 
 
 def run_deep_check(inputs: Inputs, tell: Callable[[str], None]) -> None:

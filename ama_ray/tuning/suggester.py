@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from ama_ray.pareto.trade import ends_of
+from ama_ray.scores.trial import Trial
 from ama_ray.storage.retry import retry_write
 from ama_ray.tuning import samplers
 from ama_ray.tuning.optuna_internals import live_trial
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
     from ama_ray.scores.constraints import Constraints
     from ama_ray.scores.objectives import Objectives
-    from ama_ray.scores.trial import Scores, Trial
+    from ama_ray.scores.trial import Scores
     from ama_ray.space.parametrization import Parametrization
     from ama_ray.storage.run_folder import RunFolder
 
@@ -92,7 +94,7 @@ class StudySuggester:
         self._study = study
         self._retry = partial(retry_write, what="the study", tell=tell)
         self._score_aware = study.sampler if isinstance(study.sampler, ScoreAware) else None
-        self._ends: dict[float, Scores] = {}
+        self._ends: list[Trial] = []
         self._running: dict[int, optuna.Trial] = {}
         self._asked: Future[_Suggestion] | None = None
         self._again: deque[_Suggestion] = deque()
@@ -132,8 +134,8 @@ class StudySuggester:
             spec: The trial.
             scores: Its scores; None where it failed, which a trial without finite objectives has too.
         """
-        if scores and spec.origin == "baseline" and (ratio := next(iter(spec.ratios.values()))) in (0, 1):
-            self._tell_ends(ratio, scores)
+        if scores:
+            self._tell_ends(Trial(spec.number, "complete", spec.origin, spec.ratios, scores))
         self._tell(self._running.pop(spec.number, None), scores)
 
     def _ask(self, number: int, point: FirstPoint | None) -> _Suggestion:
@@ -176,8 +178,8 @@ class StudySuggester:
         for done in finished.values():
             if done.search and done.number not in stored and self._parametrization.expresses(done.ratios):
                 self._tell(self._ask(done.number, FirstPoint(done.origin, done.ratios)).trial, done.search)
-            if done.search and done.origin == "baseline" and (ratio := done.uniform_ratio) in (0, 1):
-                self._tell_ends(float(ratio), done.search)
+            if done.search:
+                self._tell_ends(done)
 
     def _tell(self, trial: optuna.Trial | None, scores: Scores | None) -> None:
         if trial is None:
@@ -192,10 +194,15 @@ class StudySuggester:
             self._score_aware.tell(trial.number, scores)
         self._retry(partial(self._study.tell, trial, values, skip_if_finished=True))
 
-    def _tell_ends(self, ratio: float, scores: Scores) -> None:
-        self._ends[ratio] = scores
-        if self._score_aware and len(self._ends) == 2:
-            self._score_aware.tell_ends(self._ends[0], self._ends[1])
+    def _tell_ends(self, trial: Trial) -> None:
+        if trial.origin != "baseline" or (trial.uniform_ratio != 0 and trial.alone is None):
+            return
+        self._ends.append(trial)
+        found = ends_of(self._ends)
+        if self._score_aware and len(found) == 2:
+            base, aligned = (found[name].search for name in ("base", "aligned"))
+            assert base and aligned
+            self._score_aware.tell_ends(base, aligned)
 
 
 def study_suggester(
@@ -233,7 +240,7 @@ def study_suggester(
         first=sum(shape.expresses(point.ratios) for point in first),
         seed=config.seed,
         known=len(run.trials),
-        moved=shape.moved(inputs.groups.moved(inputs.pair.moved)),
+        moved=shape.moved(inputs.groups.moved(inputs.pair.moves)),
         constraints=run.constraints,
         reference=config.reference,
     )

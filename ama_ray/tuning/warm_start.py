@@ -7,9 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.run import StoredRun
+from ama_ray.space.baseline import first_shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +42,7 @@ def first_points(
     """What is scored before the sampler chooses: the uniform baseline, then the warm starts that the run asks for.
 
     - Base and aligned come first, then the uniform point between: whole, also where a range is narrower, and
-      whatever `mean_ratio` is.
+      whatever `mean_ratio` is. Of several aligned models each comes alone, and then half of their equal average.
     - `uniform`: the other eight of the baseline, too, which are scored on the report split only otherwise; and the
       uniform point of `mean_ratio`.
     - `parts`: one part at a time at ratio 0.5, the rest aligned; the paper (arXiv 2309.06256) finds that averaging only
@@ -63,9 +63,9 @@ def first_points(
     Raises:
         UserError: An earlier run cannot be read or has other groups, or there are more first points than trials.
     """
-    config, groups = inputs.config, inputs.groups.names
-    whole = BASELINE_RATIOS if "uniform" in config.warm_start else ()
-    baseline = [dict.fromkeys(groups, ratio) for ratio in dict.fromkeys((*FIRST_RATIOS, *whole))]
+    config = inputs.config
+    shares = first_shares(len(config.models), whole="uniform" in config.warm_start)
+    baseline = [inputs.groups.everywhere(each) for each in shares]
     # What costs nothing is looked at before what takes long.
     found: dict[WarmStart, list[dict[str, float]]] = {
         entry: _cheap(entry, inputs, parametrization, baseline) for entry in config.warm_start if entry != "distill"

@@ -106,7 +106,7 @@ def _answered(inputs: Inputs, folder: Path) -> list[Items]:
     measured = [evaluation.measure(base, base)]
     for ratio in RATIOS:
         merge = folder / f"merge-{ratio}"
-        merging.export(inputs.pair, inputs.groups.ratio_of(dict.fromkeys(inputs.groups.names, ratio)), merge)
+        merging.export(inputs.pair, inputs.groups.shares_of(dict.fromkeys(inputs.groups.names, ratio)), merge)
         engine.load_checkpoint(Checkpoint(merge, read_tensors(str(merge)), {}))
         measured.append(evaluation.measure(evaluation.ask(engine), base))
     return [each.items for each in measured]

@@ -126,12 +126,12 @@ def _inputs(aligned: str, space: str, depth: int) -> tuple[dict[str, NDArray[np.
     far = {name: pair.moved[of] / (depth if _LAYER.search(of) else 1) ** 0.5 for name, of in deep.items()}
     inputs = {}
     for each in shape.ranges:
-        ratios = groups.ratio_of(shape.to_ratios({name: float(name == each) for name in shape.ranges}))
+        ratios = groups.shares_of(shape.to_ratios({name: float(name == each) for name in shape.ranges}))
         by_finest: dict[str, list[float]] = {name: [] for name in finest.names}
         for name, of in deep.items():
-            by_finest[finest.of[of]].append(ratios[name])
+            by_finest[finest.of[of]].extend(ratios[name])
         inputs[each] = np.array([np.mean(values) for values in by_finest.values()])
-    return inputs, shape.moved(groups.moved(far))
+    return inputs, shape.moved(groups.moved([far]))
 
 
 def main(aligned: str = "rsf", folder: Path = Path("runs/benchmark-search"), processes: int = 2) -> None:

@@ -65,7 +65,7 @@ def _swapped(base: Path, aligned: Path, merge: Path) -> Outputs:
     ratios = live.ratios(0.25, 0.75)
     live.engine.swap(ratios)
     answers = live.engine.greedy_logprobs(live.prompts(), NEW_TOKENS)
-    merging.export(live.pair, live.groups.ratio_of(ratios), merge)
+    merging.export(live.pair, live.groups.shares_of(ratios), merge)
     return answers
 
 

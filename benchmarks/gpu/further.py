@@ -90,7 +90,7 @@ def _experts(base: Path, aligned: Path) -> tuple[list[str], int]:
     settings = EngineSettings(kv_cache_gib=0.1, gpu_memory_utilization=0.5, vllm=arguments())
     live = Live(base, aligned, settings, 64)
     ratios = live.ratios(0.25, 0.75)
-    merge = str(base), str(aligned), live.groups.ratio_of(ratios)
+    merge = [str(base), str(aligned)], live.groups.shares_of(ratios)
     odd, _, count = live.ask(swap_and_load, ratios, merge)
     return odd, count
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ama_ray.engine.endpoints import Endpoints
     from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.engine.placement import Place
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 NOT_WEIGHTS = ("kv_cache",)
 """Tensors of layers that are no weights, by a part of their names."""
@@ -58,7 +58,7 @@ class Live:
         from ama_ray.space.search_space import SearchSpace
 
         read = Pair.read(str(base), str(aligned))
-        self.pair: Pair = replace(read, moved=dict.fromkeys(read.names, 1.0))
+        self.pair: Pair = replace(read, moves=(dict.fromkeys(read.names, 1.0),))
         self.groups: Groups = SearchSpace.load("per-layer").resolve(self.pair.names)
         self.engine: InProcessEngine = InProcessEngine(aligned, resolved(settings, self.pair), context)
         self.endpoints: Endpoints = endpoints(self.engine, self.pair, self.groups)
@@ -119,7 +119,9 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return torch.equal(*(each.contiguous().flatten().view(torch.uint8) for each in (one, other)))
 
 
-def swap_and_load(worker: Any, ratios: Mapping[str, float], merge: tuple[str, str, Mapping[str, float]]) -> Any:
+def swap_and_load(
+    worker: Any, ratios: Mapping[str, float], merge: tuple[list[str], Mapping[str, tuple[float, ...]]]
+) -> Any:
     """Swaps, then has vLLM load the same merge.
 
     Returns:

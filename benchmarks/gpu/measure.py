@@ -49,7 +49,7 @@ def seconds(call: Callable[[], object], repeats: int = REPEATS) -> float:
 
 def writing(pieces: list[Piece], ratio: float, *, locked: bool) -> Callable[[], None]:
     """A call that swaps pieces in."""
-    return lambda: write([(piece, ratio) for piece in pieces], locked=locked)
+    return lambda: write([(piece, (ratio,)) for piece in pieces], locked=locked)
 
 
 def copying(into: list[torch.Tensor], source: list[torch.Tensor]) -> Callable[[], None]:

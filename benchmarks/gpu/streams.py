@@ -42,7 +42,7 @@ def main() -> None:
 def _on_cpu(outcome: Outcome) -> None:
     outcome.left_out.append("copies between host and GPU")
     base, aligned, live = (drawn((BUFFER // 4,), torch.bfloat16) for _ in range(3))
-    taken = seconds(writing([Piece("all", base, aligned, live)], RATIO, locked=False))
+    taken = seconds(writing([Piece(("all",), base, (aligned,), live)], RATIO, locked=False))
     outcome.figures["GB/s"] = 3 * live.nbytes / taken / 1e9
     outcome.check("what is written", torch.equal(live, torch.lerp(base, aligned, RATIO)), "equal to one interpolation")
 
@@ -83,7 +83,8 @@ def _in_place(
         [tensor.cuda() for tensor in end] if is_on_it else end
         for end, is_on_it in zip(ends, ON_ACCELERATOR[place], strict=True)
     ]
-    taken = seconds(writing([Piece("all", *each) for each in zip(*here, live, strict=True)], RATIO, locked=locked))
+    pieces = [Piece(("all",), base, (aligned,), flat) for base, aligned, flat in zip(*here, live, strict=True)]
+    taken = seconds(writing(pieces, RATIO, locked=locked))
     outcome.figures[f"{name}, ms"] = 1000 * taken
     streamed = ON_ACCELERATOR[place].count(False)
     if streamed:

@@ -156,14 +156,14 @@ def _pieces(place: Place, ends: list[list[torch.Tensor]], live: list[torch.Tenso
     of_base, of_aligned = ON_ACCELERATOR[place]
     there = live[0].device
     return [
-        Piece("all", base.to(there) if of_base else base, aligned.to(there) if of_aligned else aligned, flat)
+        Piece(("all",), base.to(there) if of_base else base, (aligned.to(there) if of_aligned else aligned,), flat)
         for base, aligned, flat in zip(*ends, live, strict=True)
     ]
 
 
 def _ends(pieces: list[Piece]) -> Iterator[torch.Tensor]:
     for piece in pieces:
-        yield from (piece.base, piece.aligned)
+        yield from piece.ends
 
 
 def _verification(
@@ -187,8 +187,8 @@ def _verification(
     }
     for flat, end in zip(live, ends[1], strict=True):
         flat.copy_(end)  # an engine starts on aligned
-    extension.attach(Endpoints(base, aligned, spans), "object_store")
-    ratios = dict.fromkeys({span.group for parts in spans.values() for span in parts}, RATIO)
+    extension.attach(Endpoints(base, (aligned,), (spans,)), "object_store")
+    ratios = dict.fromkeys({span.number for parts in spans.values() for span in parts}, RATIO)
     extension.swap(ratios)
     outcome.figures["verification ms"] = 1000 * seconds(lambda: extension.verify(ratios))
     live[0][0] += 1

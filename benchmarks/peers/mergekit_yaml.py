@@ -108,7 +108,7 @@ def export(case: Case, out: Path, draw: np.random.Generator) -> None:
 def compare(case: Case, ours: Path) -> Result:
     theirs = ours / "by-mergekit"
     expected, found = stored(ours), stored(theirs)
-    ends = {name: (base, aligned) for name, base, aligned in Pair.read(str(case.base), str(case.aligned)).tensors()}
+    ends = {name: (base, aligned) for name, base, (aligned,) in Pair.read(str(case.base), str(case.aligned)).tensors()}
     if expected.keys() != found.keys():
         # mergekit saves the tensors of experts joined, as transformers has them once they are loaded.
         expected, found, base, aligned = map(loaded, (ours, theirs, case.base, case.aligned))

@@ -32,7 +32,7 @@ def make(run_file: Path, folder: Path, most: int | None, minutes: float) -> None
     began = time.perf_counter()
     live = Live.open(_config(run_file))
     folder.mkdir(exist_ok=True)
-    moved = live.inputs.groups.moved(live.inputs.pair.moved)
+    moved = live.inputs.groups.moved(live.inputs.pair.moves)
     live.ask_base(["report"])
     live.attach()
     print(f"ready after {time.perf_counter() - began:.0f} s", flush=True)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ama_ray.config import EngineSettings
     from ama_ray.engine.endpoints import Endpoints, Span, StoredTensor
     from ama_ray.engine.in_process import InProcessEngine
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -153,7 +153,7 @@ def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: in
         "swap_gb_per_s": 3 * size / swap / 1e9,
     } | _bound(min(size, BOUND_BYTES), pair.dtype, repeats)
     start = time.perf_counter()
-    merging.export(pair, groups.ratio_of(dict.fromkeys(groups.names, 0.5)), merge)
+    merging.export(pair, groups.shares_of(dict.fromkeys(groups.names, 0.5)), merge)
     row["write_s"] = time.perf_counter() - start
     engine._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(merge)})
     row["reload_s"] = time.perf_counter() - start
@@ -161,11 +161,10 @@ def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: in
 
 
 def endpoints(engine: InProcessEngine, pair: Pair, groups: Groups) -> Endpoints:
-    """Both endpoints as a run gets them, in memory of this process. Leaves aligned live."""
+    """The endpoints as a run gets them, in memory of this process. Leaves the last aligned model live."""
     from ama_ray.engine.endpoints import Endpoints
 
-    moved = {name: groups.of[name] for name in pair.names if pair.moved[name]}
-    spans = engine.find_spans(pair.shapes, pair.dtypes, moved)
+    spans = engine.find_spans(pair.shapes, pair.dtypes, pair.numbers(groups))
 
     def endpoint(checkpoint: Checkpoint, of: Mapping[str, tuple[Span, ...]] | None) -> dict[str, StoredTensor]:
         engine.load_checkpoint(checkpoint)
@@ -173,7 +172,8 @@ def endpoints(engine: InProcessEngine, pair: Pair, groups: Groups) -> Endpoints:
         # Copies, as the object store makes them: a snapshot is a view of the live weights.
         return {name: replace(each, array=each.array.copy()) for name, each in parameters.items()}
 
-    return Endpoints(endpoint(pair.base, None), endpoint(pair.aligned, spans), spans)
+    base, *aligned = (endpoint(each, of) for each, of in zip(pair.endpoints, (None, *spans), strict=True))
+    return Endpoints(base, aligned, spans)
 
 
 def time_start(folder: Path, threads: int) -> float:

@@ -73,7 +73,7 @@ def time_loop(folder: Path, threads: int) -> dict[str, Any]:
     inputs = _inputs(folder, threads, replies=1)
     start = time.perf_counter()
     halves = dict.fromkeys(inputs.groups.names, 0.5)
-    merging.export(inputs.pair, inputs.groups.ratio_of(halves), folder / "merge")
+    merging.export(inputs.pair, inputs.groups.shares_of(halves), folder / "merge")
     engine = InProcessEngine(folder / "merge", inputs.config.engine, inputs.context_length)
     evaluation = inputs.evaluations["search"]
     answers = evaluation.ask(engine)

@@ -34,7 +34,7 @@ def make(base: Path, aligned: Path, out: Path) -> float:
     """
     kept, whole = 0.0, 0.0
     tensors: dict[str, torch.Tensor] = {}
-    for name, before, after in Pair.open(str(base), str(aligned)).tensors():
+    for name, before, (after,) in Pair.open(str(base), str(aligned)).tensors():
         change = after.float() - before.float()
         whole += float(change.square().sum())
         module = name.removesuffix(".weight")

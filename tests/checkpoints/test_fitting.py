@@ -24,7 +24,7 @@ EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 def merged(base: Path, aligned: Path, out: Path) -> tuple[Pair, dict[str, torch.Tensor]]:
     """The pair, and the weights of a merge as transformers loads its export."""
     pair = Pair.open(str(base), str(aligned))
-    merging.export(pair, dict.fromkeys(pair.names, RATIO), out)
+    merging.export(pair, dict.fromkeys(pair.names, (RATIO,)), out)
     model, info = transformers.AutoModelForCausalLM.from_pretrained(out, output_loading_info=True)
     assert not any(info.values())
     return pair, model.state_dict()
@@ -51,7 +51,7 @@ def test_tokens_that_aligned_adds_keep_its_rows(tied: bool, multiple_of: int | N
         assert torch.equal(made[name][300:], after[name][300:])
     assert any("'<|im_start|>', '<|im_end|>' are in aligned's vocabulary alone" in told for told in pair.warnings)
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "merge").encode("<|im_end|>") == [301]
-    assert "tokens" in why_not(pair, dict.fromkeys(pair.names, RATIO))
+    assert "tokens" in why_not(pair, dict.fromkeys(pair.names, (RATIO,)))
 
 
 @pytest.mark.parametrize("side", ["base", "aligned"])

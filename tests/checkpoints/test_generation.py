@@ -36,7 +36,7 @@ def opened(paths: Paths) -> Pair:
 
 def exported_ends(pair: Pair, out: Path) -> set[int]:
     """What ends a reply of transformers' on an export."""
-    merging.export(pair, dict.fromkeys(pair.names, 0.5), out)
+    merging.export(pair, dict.fromkeys(pair.names, (0.5,)), out)
     model = transformers.AutoModelForCausalLM.from_pretrained(out)
     ends = model.generation_config.eos_token_id
     return set(ends if isinstance(ends, list) else [ends])

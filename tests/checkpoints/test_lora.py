@@ -53,7 +53,7 @@ def test_a_pair_with_an_adapter_is_peft_s_merge(form: str, dtype: torch.dtype, t
     merged = write_adapter(base, tmp_path / "adapter", **settings)
     pair: Pair = pickle.loads(pickle.dumps(Pair.open(str(base), str(tmp_path / "adapter"))))
     assert pair.dtype == dtype
-    streamed = {name: (ours, theirs) for name, ours, theirs in pair.tensors()}
+    streamed = {name: (ours, theirs) for name, ours, (theirs,) in pair.tensors()}
     stored = load_file(base / "model.safetensors")
     assert streamed.keys() == stored.keys()
     for name, (ours, theirs) in streamed.items():
@@ -66,8 +66,7 @@ def test_a_pair_with_an_adapter_is_peft_s_merge(form: str, dtype: torch.dtype, t
     touched = [name for name, distance in pair.moved.items() if distance]
     assert 0 < len(touched) < len(streamed)
 
-    ratio = dict.fromkeys(pair.names, 0.5)
-    merging.export(pair, ratio, tmp_path / "merge")
+    merging.export(pair, dict.fromkeys(pair.names, (0.5,)), tmp_path / "merge")
     exported = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merge").state_dict()
     for name, (ours, theirs) in streamed.items():
         assert torch.equal(exported[name], interpolate(ours, theirs, 0.5))
@@ -84,7 +83,7 @@ def test_the_adapter_s_own_tokenizer_and_chat_template_are_used(tmp_path: Path) 
     tokenizer.save_pretrained(tmp_path / "adapter")
     pair = Pair.open(str(base), str(tmp_path / "adapter"))
     assert (pair.engine_folder, pair.tokenizer_folder) == (base, tmp_path / "adapter")
-    merging.export(pair, dict.fromkeys(pair.names, 1.0), tmp_path / "merge")
+    merging.export(pair, dict.fromkeys(pair.names, (1.0,)), tmp_path / "merge")
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "merge").chat_template == "{{ messages }}"
 
 
@@ -92,8 +91,8 @@ def test_an_adapter_may_add_tokens(tmp_path: Path) -> None:
     base, _ = make_pair(tmp_path, layers=1)
     whole = write_adapter(base, tmp_path / "adapter", "<|im_start|>", "<|im_end|>", **LORA)
     pair = Pair.open(str(base), str(tmp_path / "adapter"))
-    assert (pair.vocabulary_size, pair.engine_ratio, pair.is_streamed) == (302, 1.0, True)
-    merging.export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merge")
+    assert (pair.vocabulary_size, pair.starts_on, pair.is_streamed) == (302, 1, True)
+    merging.export(pair, dict.fromkeys(pair.names, (0.5,)), tmp_path / "merge")
     merged = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merge").state_dict()
     stored = load_file(base / "model.safetensors")
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
@@ -110,7 +109,7 @@ def test_new_tokens_of_an_adapter_in_padding_of_base_are_its_own(tmp_path: Path)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_end|>"]})
     tokenizer.save_pretrained(tmp_path / "adapter")
     pair = Pair.open(str(base), str(tmp_path / "adapter"))
-    ours, theirs = next((ours, theirs) for name, ours, theirs in pair.tensors() if name == "lm_head.weight")
+    ours, theirs = next((ours, theirs) for name, ours, (theirs,) in pair.tensors() if name == "lm_head.weight")
     assert torch.equal(ours[300], whole["lm_head.weight"][300])
     assert torch.equal(theirs, whole["lm_head.weight"])
     assert torch.equal(ours[:300], load_file(base / "model.safetensors")["lm_head.weight"][:300])

@@ -81,14 +81,14 @@ def test_towers_are_not_searched(paths: tuple[Path, Path]) -> None:
 @pytest.mark.parametrize("ratio", [None, 0.0, 0.5])
 def test_a_merge_has_the_towers_of_the_side_that_is_asked_for(paths: tuple[Path, Path], ratio: float | None) -> None:
     pair = opened(paths)
-    ratio_of = dict.fromkeys(pair.names, 0.25)
+    shares_of = dict.fromkeys(pair.names, (0.25,))
     if ratio is not None:
-        ratio_of |= dict.fromkeys(pair.beside, ratio)
-    merging.export(pair, ratio_of, paths[0].parent / "merge")
+        shares_of |= dict.fromkeys(pair.beside, (ratio,))
+    merging.export(pair, shares_of, paths[0].parent / "merge")
     base, aligned, merge = (stored(paths[0].parent / each) for each in ("base", "aligned", "merge"))
     assert merge.keys() == aligned.keys()
     for name, tensor in merge.items():
-        share = ratio_of.get(name, 1.0)
+        (share,) = shares_of.get(name, (1.0,))
         exact = (1 - share) * base[name].double() + share * aligned[name].double()
         torch.testing.assert_close(tensor.double(), exact, rtol=1e-6, atol=1e-7)
     assert (paths[0].parent / "merge" / "preprocessor_config.json").is_file()
@@ -98,7 +98,7 @@ def test_towers_may_hold_infinite_bounds(paths: tuple[Path, Path]) -> None:
     for path in paths:
         edit_weights(path, lambda t: t.update({"vision_tower.input_max": torch.tensor(float("inf"))}))
     pair = opened(paths)
-    merging.export(pair, dict.fromkeys([*pair.names, *pair.beside], 0.5), paths[0].parent / "merge")
+    merging.export(pair, dict.fromkeys([*pair.names, *pair.beside], (0.5,)), paths[0].parent / "merge")
     assert stored(paths[0].parent / "merge")["vision_tower.input_max"].item() == float("inf")
 
 
@@ -106,7 +106,7 @@ def test_a_processor_that_aligned_lacks_is_bases(paths: tuple[Path, Path]) -> No
     (paths[1] / "preprocessor_config.json").unlink()
     edit(paths[0] / "preprocessor_config.json", lambda fields: fields.update(mark=7))
     pair = opened(paths)
-    merging.export(pair, dict.fromkeys(pair.names, 0.5), paths[0].parent / "merge")
+    merging.export(pair, dict.fromkeys(pair.names, (0.5,)), paths[0].parent / "merge")
     written = json.loads((paths[0].parent / "merge" / "preprocessor_config.json").read_text())
     assert written["mark"] == 7
 
@@ -142,7 +142,7 @@ def test_text_alone_as_base_of_a_wrapper(paths: tuple[Path, Path]) -> None:
     make_text_alone(paths[0])
     pair = opened(paths)
     assert all("language_model" in name for name in pair.names)
-    merging.export(pair, dict.fromkeys(pair.names, 0.0), paths[0].parent / "merge")
+    merging.export(pair, dict.fromkeys(pair.names, (0.0,)), paths[0].parent / "merge")
     base, aligned, merge = (stored(paths[0].parent / each) for each in ("base", "aligned", "merge"))
     assert merge.keys() == aligned.keys()
     assert all(torch.equal(tensor, aligned[name]) for name, tensor in merge.items() if name in pair.beside)
@@ -178,7 +178,7 @@ def test_tokens_that_an_adapter_adds_to_a_wrapper(tmp_path: Path) -> None:
     pair = opened((base, adapter))
     assert pair.vocabulary_size == 301
     assert pair_arguments(pair)["hf_overrides"] == {"text_config": {"vocab_size": 301}}
-    merging.export(pair, dict.fromkeys(pair.names, 0.5), merge)
+    merging.export(pair, dict.fromkeys(pair.names, (0.5,)), merge)
     model, info = auto.from_pretrained(merge, output_loading_info=True)
     assert not any(info.values())
     for name in ("model.language_model.embed_tokens.weight", "lm_head.weight"):
@@ -193,7 +193,7 @@ def test_tokens_that_a_wrapper_adds_to_text_alone_whose_head_is_tied(paths: tupl
     edit(paths[1] / "config.json", lambda config: config.update(tie_word_embeddings=False))
     pair = opened(paths)
     base, aligned = stored(paths[0])["model.embed_tokens.weight"], stored(paths[1])
-    for name, ours, theirs in pair.tensors():
+    for name, ours, (theirs,) in pair.tensors():
         if name.endswith(("embed_tokens.weight", "lm_head.weight")):
             assert torch.equal(ours, torch.cat([base, aligned[name][300:]]))
             assert torch.equal(theirs, aligned[name])
@@ -217,7 +217,7 @@ def test_layers_for_further_tokens_may_be_on_one_side(
     assert pair.beside == dict.fromkeys(tensors, FURTHER)
     assert not tensors.keys() & set(pair.names)
     assert any(f"only in {('base', 'aligned')[side]}, and so taken from there" in warning for warning in pair.warnings)
-    merging.export(pair, dict.fromkeys(pair.names, 0.5), text_paths[0].parent / "merge")
+    merging.export(pair, dict.fromkeys(pair.names, (0.5,)), text_paths[0].parent / "merge")
     merge = stored(text_paths[0].parent / "merge")
     assert all(torch.equal(merge[name], tensor) for name, tensor in tensors.items())
 
@@ -228,7 +228,7 @@ def test_a_merge_of_shards_has_bases_further_layers_in_the_last(sound: Path, tmp
     shutil.copytree(sound / "text" / "base", tmp_path / "base")
     edit_weights(tmp_path / "base", lambda t: t.update(MTP))
     pair = opened((tmp_path / "base", tmp_path / "aligned"))
-    merging.export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merge")
+    merging.export(pair, dict.fromkeys(pair.names, (0.5,)), tmp_path / "merge")
     assert {file.name for file in (tmp_path / "merge").glob("*.safetensors")} == {
         file.name for file in (tmp_path / "aligned").glob("*.safetensors")
     }

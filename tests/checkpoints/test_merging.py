@@ -79,13 +79,14 @@ def test_export_equals_float64_and_loads(architecture: str, tied: bool, tmp_path
     paths = make_pair(tmp_path, architecture, layers=3, tied=tied)
     pair = opened(paths)
     groups = SearchSpace.load("attention-mlp").resolve(pair.names)
-    ratio_of = groups.ratio_of({name: i / (len(groups.names) - 1) for i, name in enumerate(groups.names)})
-    export(pair, ratio_of, tmp_path / "merged")
+    shares_of = groups.shares_of({name: i / (len(groups.names) - 1) for i, name in enumerate(groups.names)})
+    export(pair, shares_of, tmp_path / "merged")
 
     base, aligned, merged = (stored(folder) for folder in (*paths, tmp_path / "merged"))
     assert merged.keys() == aligned.keys()
     for name, tensor in merged.items():
-        exact = (1 - ratio_of[name]) * base[name].double() + ratio_of[name] * aligned[name].double()
+        (ratio,) = shares_of[name]
+        exact = (1 - ratio) * base[name].double() + ratio * aligned[name].double()
         torch.testing.assert_close(tensor, exact.float(), rtol=1e-6, atol=1e-7)
 
     model, report = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged", output_loading_info=True)
@@ -106,7 +107,7 @@ def test_export_at_the_ends_is_bit_identical(dtype: torch.dtype, shard: str | No
     pair = opened(paths)
     for ratio, path in zip((0.0, 1.0), paths, strict=True):
         out = tmp_path / str(ratio)
-        export(pair, dict.fromkeys(pair.names, ratio), out)
+        export(pair, dict.fromkeys(pair.names, (ratio,)), out)
         expected, merged = stored(path), stored(out)
         assert {name: t.dtype for name, t in merged.items()} == {name: t.dtype for name, t in expected.items()}
         assert all(torch.equal(merged[name], tensor) for name, tensor in expected.items())
@@ -116,7 +117,7 @@ def test_export_keeps_the_shards_of_aligned(tmp_path: Path) -> None:
     make_pair(tmp_path / "one-file", layers=3)
     _, aligned = make_pair(tmp_path, layers=3, max_shard_size="50KB")
     pair = opened((tmp_path / "one-file" / "base", aligned))
-    export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merged")
+    export(pair, dict.fromkeys(pair.names, (0.5,)), tmp_path / "merged")
     assert sorted(p.name for p in (tmp_path / "merged").iterdir()) == sorted(p.name for p in aligned.iterdir())
     index, expected = (
         json.loads((folder / "model.safetensors.index.json").read_text()) for folder in (tmp_path / "merged", aligned)
@@ -134,7 +135,7 @@ def test_export_copies_small_files_of_aligned_and_no_code(tmp_path: Path) -> Non
     for name in ("pytorch_model.bin", "training_args.bin", "modeling_custom.py", "optimizer.pt", "README.md"):
         (aligned / name).write_text("not to be copied")
     pair = opened((base, aligned))
-    export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merged")
+    export(pair, dict.fromkeys(pair.names, (0.5,)), tmp_path / "merged")
     assert sorted(p.name for p in (tmp_path / "merged").iterdir()) == [
         "chat_template.jinja",
         "config.json",
@@ -156,7 +157,7 @@ def test_export_has_what_goes_with_a_model(tmp_path: Path) -> None:
     for name in names:
         write(aligned / name, "{}" if name.endswith(".json") else name)
     pair = opened((base, aligned))
-    export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merged")
+    export(pair, dict.fromkeys(pair.names, (0.5,)), tmp_path / "merged")
     for name in names:
         assert (tmp_path / "merged" / name).read_bytes() == (aligned / name).read_bytes()
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "merged")
@@ -168,7 +169,7 @@ def test_shards_without_an_index_are_exported_with_one(tmp_path: Path) -> None:
     for path in paths:
         (path / "model.safetensors.index.json").unlink()
     pair = opened(paths)
-    export(pair, dict.fromkeys(pair.names, 1.0), tmp_path / "merged")
+    export(pair, dict.fromkeys(pair.names, (1.0,)), tmp_path / "merged")
     loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged").state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in stored(paths[1]).items())
 
@@ -181,7 +182,7 @@ def test_export_leaves_buffers_and_drops_copies_of_tied_weights(tmp_path: Path) 
         edit_weights(path, lambda t: t.update({"model.layers.1.mask": torch.arange(3)}))
     pair = opened(paths)
     assert not {"lm_head.weight", "model.layers.0.mask"} & set(pair.names)
-    export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merged")
+    export(pair, dict.fromkeys(pair.names, (0.5,)), tmp_path / "merged")
     merged = stored(tmp_path / "merged")
     assert "lm_head.weight" not in merged
     assert merged["model.layers.0.mask"].tolist() == [True, False]
@@ -190,19 +191,19 @@ def test_export_leaves_buffers_and_drops_copies_of_tied_weights(tmp_path: Path) 
 
 def test_export_refuses_a_folder_with_content(tmp_path: Path) -> None:
     pair = opened(make_pair(tmp_path, layers=1))
-    ratio_of = dict.fromkeys(pair.names, 0.5)
+    shares_of = dict.fromkeys(pair.names, (0.5,))
     for taken in (tmp_path / "base", tmp_path / "base" / "config.json"):
         with pytest.raises(UserError, match="there is something here already"):
-            export(pair, ratio_of, taken)
+            export(pair, shares_of, taken)
     (tmp_path / "empty").mkdir()
-    export(pair, ratio_of, tmp_path / "empty")
+    export(pair, shares_of, tmp_path / "empty")
     assert (tmp_path / "empty" / "config.json").is_file()
 
 
 def test_export_names_a_tensor_without_a_ratio(tmp_path: Path) -> None:
     pair = opened(make_pair(tmp_path, layers=1))
     with pytest.raises(UserError, match=r"the tensor model\.norm\.weight has no ratio"):
-        export(pair, dict.fromkeys(set(pair.names) - {"model.norm.weight"}, 0.5), tmp_path / "merged")
+        export(pair, dict.fromkeys(set(pair.names) - {"model.norm.weight"}, (0.5,)), tmp_path / "merged")
 
 
 def test_a_failed_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +215,7 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("shutil.copyfile", full)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(OSError, match="No space"):
-        export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "merged")
+        export(pair, dict.fromkeys(pair.names, (0.5,)), tmp_path / "merged")
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -224,7 +225,7 @@ def test_every_file_of_an_export_follows_the_umask(umask: int, tmp_path: Path) -
     pair = Pair.open(str(tmp_path / "base"), str(tmp_path / "aligned"))
     before = os.umask(umask)
     try:
-        export(pair, dict.fromkeys(pair.names, 0.5), tmp_path / "out")
+        export(pair, dict.fromkeys(pair.names, (0.5,)), tmp_path / "out")
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}

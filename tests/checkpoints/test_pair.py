@@ -54,7 +54,7 @@ def test_what_is_averaged(paths: Paths) -> None:
     assert pair.warnings == ()
     assert set(pair.names) == aligned.keys()
     assert pair.num_bytes == 2 * sum(tensor.nbytes for tensor in aligned.values())
-    streamed = {name: (ours, theirs) for name, ours, theirs in pair.tensors()}
+    streamed = {name: (ours, theirs) for name, ours, (theirs,) in pair.tensors()}
     assert tuple(streamed) == pair.names
     assert all(torch.equal(streamed[name][0], tensor) for name, tensor in base.items())
     assert all(torch.equal(streamed[name][1], tensor) for name, tensor in aligned.items())
@@ -93,7 +93,7 @@ def test_base_is_converted_to_aligneds_dtype_with_a_warning(paths: Paths) -> Non
     (warning,) = pair.warnings
     assert "21 tensors of base" in warning
     assert "from float32 to bfloat16" in warning
-    assert all(base.dtype == aligned.dtype == torch.bfloat16 for _, base, aligned in pair.tensors())
+    assert all(base.dtype == aligned.dtype == torch.bfloat16 for _, base, (aligned,) in pair.tensors())
 
 
 def test_harmless_differences_of_the_configuration(paths: Paths) -> None:
@@ -122,7 +122,7 @@ def test_a_pair_in_float32_can_be_searched_and_written_in_16_bits(paths: Paths, 
     edit_weights(paths[0], lambda t: t.update({name: tensor.bfloat16() for name, tensor in t.items()}))
     pair = Pair.open(str(paths[0]), str(paths[1]), "bfloat16")
     assert "converted from float32 to bfloat16" in pair.warnings[-1]
-    merging.export(pair, dict.fromkeys(pair.names, 0.25), tmp_path / "merge")
+    merging.export(pair, dict.fromkeys(pair.names, (0.25,)), tmp_path / "merge")
     assert read_config(tmp_path / "merge")["dtype"] == "bfloat16"
     base, aligned, merged = (load_file(folder / WEIGHTS) for folder in (*paths, tmp_path / "merge"))
     for name, tensor in merged.items():

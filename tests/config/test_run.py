@@ -33,7 +33,7 @@ def write(folder: Path, **changes: Any) -> Path:
 def test_paths_are_relative_to_the_run_file_and_hub_ids_stay(tmp_path: Path) -> None:
     config = RunConfig.load(write(tmp_path))
     assert config.base == "org/base-model"
-    assert Path(config.aligned) == tmp_path / "aligned"
+    assert Path(config.sources[1]) == tmp_path / "aligned"
     (reward,) = config.reward
     assert isinstance(reward, FunctionReward)
     assert reward.prompts.file == tmp_path / "prompts.jsonl"

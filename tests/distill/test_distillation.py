@@ -183,7 +183,7 @@ def test_the_losses_are_those_of_the_exported_points_and_the_same_every_time(
 
     def loss(ratios: dict[str, float]) -> float:
         folder = tmp_path / uuid4().hex
-        merging.export(inputs.pair, inputs.groups.ratio_of(ratios), folder)
+        merging.export(inputs.pair, inputs.groups.shares_of(ratios), folder)
         return nll(folder, responses)
 
     for mean, point in zip((0.3, 0.5), points, strict=True):
@@ -206,7 +206,7 @@ def test_the_best_ratios_with_a_mean_are_found_on_the_miniature(tmp_path: Path) 
 
     def loss(one: float) -> float:
         folder = tmp_path / uuid4().hex
-        merging.export(inputs.pair, inputs.groups.ratio_of({"one": one, "two": 1 - one}), folder)
+        merging.export(inputs.pair, inputs.groups.shares_of({"one": one, "two": 1 - one}), folder)
         return nll(folder, responses)
 
     best = min(loss(step / 20) for step in range(10, 21, 2))

@@ -17,12 +17,14 @@ from ama_ray.distill.batches import Batch, Response
 from ama_ray.distill.layout import layout_of, load_model
 from ama_ray.distill.merged_model import MergedModel
 from ama_ray.errors import UserError
-from ama_ray.space.search_space import Groups, SearchSpace
+from ama_ray.space.search_space import SearchSpace
 from testing.checkpoints import ARCHITECTURES, make_pair
 from tests.support.wrappers import make_wrapper_pair
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ama_ray.space.groups import Groups
 
 BATCH = [Response((1, 5, 6), (7, 8, 2)), Response((1, 9), (10, 11, 12, 13, 2)), Response((1, 5, 20, 30), (2,))]
 RATIOS = [0.1, 0.9, 0.35, 0.6]
@@ -99,7 +101,7 @@ def test_large_tensors_are_merged_in_chunks_in_the_precision_of_the_model(
     with layout_of(pair, groups, model) as layout:
         MergedModel(model, layout, groups.names).merge(torch.tensor(RATIOS))
     live = dict(model.named_parameters())
-    for name, base, aligned in pair.tensors():
+    for name, base, (aligned,) in pair.tensors():
         ratio = RATIOS[groups.names.index(groups.of[name])]
         exact = (1 - ratio) * base.double() + ratio * aligned.double()
         assert torch.allclose(live[name].double(), exact, rtol=1e-6 if dtype == torch.float32 else 2**-8, atol=1e-7)

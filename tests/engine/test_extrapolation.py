@@ -21,7 +21,7 @@ def attached(base: torch.Tensor, aligned: torch.Tensor, live: torch.dtype) -> tu
     extension.device = torch.device("cpu")
     extension.model_runner = SimpleNamespace(get_model=lambda: model)
     stored_base, stored_aligned = ({"weight": StoredTensor.of(each, each.dtype)} for each in (base, aligned))
-    extension.attach(Endpoints(stored_base, stored_aligned, {"weight": SPANS}), "object_store")
+    extension.attach(Endpoints(stored_base, (stored_aligned,), ({"weight": SPANS},)), "object_store")
     return extension, model.weight.data.view(-1)
 
 

@@ -73,8 +73,10 @@ def test_it_is_asked_about_the_export_of_the_checked_merge_and_kept(
     assert verdict.equal == PROMPTS
     assert verdict.largest_difference == pytest.approx(1e-4)
     merge, base, aligned = (stored(folder) for folder in (seen, pair.base.folder, pair.aligned.folder))
-    ratio_of = subject.groups.ratio_of(subject.ratios[0])
-    assert all(tensor.equal(interpolate(base[name], aligned[name], ratio_of[name])) for name, tensor in merge.items())
+    shares_of = subject.groups.shares_of(subject.ratios[0])
+    assert all(
+        tensor.equal(interpolate(base[name], aligned[name], shares_of[name][0])) for name, tensor in merge.items()
+    )
     known = plain(pair)[0].known
     assert known is not None
     assert known.cached

@@ -76,7 +76,7 @@ def keep_a_copy() -> None:
 def swap_experts(ends: Endpoints) -> None:
     """Two experts of a layer have changed places, as the endpoints are from an engine with another layout."""
     (name,) = (name for name in ends.base if "layers.1" in name and "w2_weight" in name)
-    for side in (ends.base, ends.aligned):
+    for side in (ends.base, *ends.aligned):
         experts = side[name].tensor().view(4, -1)
         experts[[0, 1]] = experts[[1, 0]]
 
@@ -113,10 +113,10 @@ def seen(
     if after:
         engine.call_workers(after)  # type: ignore[arg-type]
     trouble = deep_check.check(engine, subject).verdict.trouble
-    engine.call_workers("load_merge", subject.base, subject.aligned, groups.ratio_of(subject.ratios[1]))
+    engine.call_workers("load_merge", subject.sources, groups.shares_of(subject.ratios[1]))
     engine.swap(subject.ratios[0])
     swapped = _ask(engine, subject)
-    engine.call_workers("load_merge", subject.base, subject.aligned, groups.ratio_of(subject.ratios[0]))
+    engine.call_workers("load_merge", subject.sources, groups.shares_of(subject.ratios[0]))
     return Found(attach, trouble, compare(swapped, _ask(engine, subject)))
 
 

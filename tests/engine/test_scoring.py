@@ -65,7 +65,7 @@ def references(folder: Path, engine: Live) -> dict[str, Any]:
     """Base and the merge in transformers, which a process must not load beside vllm."""
     assert "vllm" not in sys.modules
     pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
-    ratio_of = SearchSpace.load(SPACE).resolve(pair.names).ratio_of(engine.merge)
+    ratio_of = SearchSpace.load(SPACE).resolve(pair.names).shares_of(engine.merge)
     merging.export(pair, ratio_of, folder / "merge")
     return {
         name: transformers.AutoModelForCausalLM.from_pretrained(folder / name, dtype=torch.float32).eval()

@@ -56,7 +56,7 @@ def engine(folder: Path) -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def merge(folder: Path, engine: Live) -> Any:
     pair = Pair.open(str(folder / "base"), str(folder / "aligned"))
-    merging.export(pair, SearchSpace.load(SPACE).resolve(pair.names).ratio_of(engine.merge), folder / "merge")
+    merging.export(pair, SearchSpace.load(SPACE).resolve(pair.names).shares_of(engine.merge), folder / "merge")
     return transformers.AutoModelForCausalLM.from_pretrained(folder / "merge", dtype=torch.float32).eval()
 
 

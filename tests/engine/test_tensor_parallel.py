@@ -115,7 +115,7 @@ def test_it_answers_as_one_process_and_as_a_fresh_engine_on_the_export(live: Liv
         sizes = process.run(live_engine.parameter_bytes)
     finally:
         process.close()
-    merging.export(live.pair, live.subject.groups.ratio_of(ratios), live.folder / "merge")
+    merging.export(live.pair, live.subject.groups.shares_of(ratios), live.folder / "merge")
     fresh = in_own_process(plain_greedy_logprobs, live.folder / "merge", ONE, deep_check.CONTEXT, *asked[1:])
     for other in (in_one, fresh):
         equal, largest = compare(ours, other)

@@ -31,7 +31,7 @@ NEW = [((1, 300, *context[1:]), (*continuation, 301)) for context, continuation 
 
 def export(base: Path, aligned: Path, out: Path) -> Path:
     pair = Pair.open(str(base), str(aligned))
-    merging.export(pair, dict.fromkeys(pair.names, RATIO), out)
+    merging.export(pair, dict.fromkeys(pair.names, (RATIO,)), out)
     return out
 
 

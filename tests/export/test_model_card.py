@@ -135,7 +135,7 @@ def test_a_licence_is_read_from_a_parent_s_card(form: str, make_export_run: Make
     out = Run.open(run).export(3, tmp_path / "out")
     parents = MergeFile.load(out / "merge.json")
     assert parents.base.licence is None
-    assert parents.aligned.licence == (Licence(id=expected) if expected else None)
+    assert parents.parents[1].licence == (Licence(id=expected) if expected else None)
 
 
 def test_a_parent_at_a_revision_is_linked_by_its_id() -> None:

@@ -73,7 +73,7 @@ def test_so_are_those_of_an_adapter(make_export_run: MakeRun, tmp_path: Path) ->
     first = Run.open(make_export_run((base, tmp_path / "adapter"))).export(3, tmp_path / "first")
     again = reproduce(first / "merge.json", tmp_path / "again")
     assert digests(again) == digests(first)
-    assert MergeFile.load(first / "merge.json").aligned.adapter
+    assert MergeFile.load(first / "merge.json").parents[1].adapter
 
     edit(tmp_path / "adapter" / CONFIG, lambda fields: fields.update(lora_alpha=7))
     with pytest.raises(UserError, match=r"adapter: not the aligned that .*merge\.json was made of"):
@@ -86,10 +86,11 @@ def test_an_export_is_the_average_that_the_run_asked_for(make_export_run: MakeRu
     out = opened.export("knee", tmp_path / "out")
     base, aligned, merged = (stored(tmp_path / folder) for folder in ("pair/base", "pair/aligned", "out"))
     groups = SearchSpace.load("per-layer").resolve(tuple(aligned))
-    expected = groups.ratio_of(opened.pick("knee").ratios)
-    assert MergeFile.load(out / "merge.json").ratio_of == expected
+    expected = groups.shares_of(opened.pick("knee").ratios)
+    assert MergeFile.load(out / "merge.json").shares_of == expected
     for name, tensor in merged.items():
-        exact = (1 - expected[name]) * base[name].double() + expected[name] * aligned[name].double()
+        (ratio,) = expected[name]
+        exact = (1 - ratio) * base[name].double() + ratio * aligned[name].double()
         torch.testing.assert_close(tensor, exact.float(), rtol=1e-6, atol=1e-7)
 
 
@@ -103,14 +104,14 @@ def test_parents_may_lie_elsewhere_and_in_other_files_but_hold_the_same_values(
     with pytest.raises(UserError, match="base: base is not here; name its folder or hub id with --base"):
         reproduce(file, tmp_path / "again")
     base, aligned = str(tmp_path / "base"), str(tmp_path / "aligned")
-    assert digests(reproduce(file, tmp_path / "again", base, aligned)) == digests(first)
+    assert digests(reproduce(file, tmp_path / "again", base, [aligned])) == digests(first)
     moved = MergeFile.load(tmp_path / "again" / "merge.json")
-    assert (moved.base.source, moved.aligned.source) == (base, aligned)
+    assert [parent.source for parent in moved.parents] == [base, aligned]
     with pytest.raises(UserError, match=r"aligned: not the base that .*, as the checksums of their values differ"):
-        reproduce(file, tmp_path / "swapped", aligned, base)
+        reproduce(file, tmp_path / "swapped", aligned, [base])
     edit_weights(tmp_path / "aligned", lambda tensors: tensors["model.norm.weight"].add_(1e-3))
     with pytest.raises(UserError, match="not the aligned that"):
-        reproduce(file, tmp_path / "other", base, aligned)
+        reproduce(file, tmp_path / "other", base, [aligned])
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(("swapped", "other", "."))]
 
 
@@ -139,7 +140,7 @@ def test_what_comes_out_otherwise_is_not_kept(make_export_run: MakeRun, tmp_path
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda fields: fields.update(version=2), "version: this is 2 and must be one of 1"),
+        (lambda fields: fields.update(version=3), "version: this is 3 and must be one of 1, 2"),
         (lambda fields: fields.pop("groups"), "groups: this field is missing"),
         (lambda fields: fields.update(seed=1), "seed: there is no such field"),
         (

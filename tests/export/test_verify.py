@@ -30,7 +30,7 @@ def export(make_export_run: MakeRun, tmp_path: Path) -> Path:
 
 def told(folder: Path, base: Path | None = None, aligned: Path | None = None) -> list[str]:
     lines: list[str] = []
-    verify(folder, lines.append, str(base) if base else None, str(aligned) if aligned else None)
+    verify(folder, lines.append, str(base) if base else None, [str(aligned)] if aligned else ())
     return lines
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def test_an_adapter_of_full_rank_is_aligned_but_for_norms_and_embeddings(tmp_path: Path) -> None:
     base, aligned = make_pair(tmp_path, tied=True)
     share = adapter.make(base, aligned, tmp_path / "adapter")
-    whole = {name: after for name, _, after in Pair.open(str(base), str(aligned)).tensors()}
+    whole = {name: after for name, _, (after,) in Pair.open(str(base), str(aligned)).tensors()}
     adapted = Pair.open(str(base), str(tmp_path / "adapter"))
-    for name, before, after in adapted.tensors():
+    for name, before, (after,) in adapted.tensors():
         expected = whole[name] if "proj" in name else before
         assert torch.allclose(after, expected, atol=1e-5), name
     assert 0.3 < share < 1

@@ -91,7 +91,7 @@ def test_every_tensor_is_in_exactly_one_group(tensors: list[str], space: str) ->
     assert set(groups.of.values()) == set(groups.names) == set(groups.ranges)
     assert len(set(groups.names)) == len(groups.names)
     ratios = {name: i / len(groups.names) for i, name in enumerate(groups.names)}
-    assert groups.ratio_of(ratios) == {tensor: ratios[groups.of[tensor]] for tensor in tensors}
+    assert groups.shares_of(ratios) == {tensor: (ratios[groups.of[tensor]],) for tensor in tensors}
 
 
 @given(st.integers(1, 60), st.integers(1, 60))
@@ -176,7 +176,7 @@ def test_groups_that_are_equal_in_both_checkpoints_have_no_ratio() -> None:
     attention = tuple(f"layer-{layer}-attention" for layer in range(4))
     assert groups.names == tuple(groups.ranges) == tuple(groups.knots) == attention
     assert groups.still == ("embed", *(f"layer-{layer}-mlp" for layer in range(4)), "head")
-    assert set(groups.ratio_of(dict.fromkeys(attention, 0.5))) == {
+    assert set(groups.shares_of(dict.fromkeys(attention, 0.5))) == {
         name for name in tensors if "self_attn" in name or "input_layernorm" in name
     }
 

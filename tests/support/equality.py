@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ama_ray.config import EngineSettings
     from ama_ray.engine.deep_check import Checked
     from ama_ray.engine.verdict import Outputs, Verdict
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ def kept(parameters: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
 
 
 def endpoints(engine: InProcessEngine, pair: Pair, groups: Groups) -> Endpoints:
-    """Both endpoints, got from one engine as in a run. Leaves aligned live."""
-    moved = {name: groups.of[name] for name in pair.names if pair.moved[name]}
-    spans = engine.find_spans(pair.shapes, pair.dtypes, moved)
+    """The endpoints, got from one engine as in a run. Leaves the last aligned model live."""
+    spans = engine.find_spans(pair.shapes, pair.dtypes, pair.numbers(groups))
     names = engine.parameter_bytes
-    engine.load_checkpoint(pair.base)
-    base = kept(engine.snapshot(names, pair.dtype))
-    engine.load_checkpoint(pair.aligned)
-    return Endpoints(base, kept(engine.snapshot(names, pair.dtype, spans)), spans)
+    found = []
+    for checkpoint, of_each in zip(pair.endpoints, (None, *spans), strict=True):
+        engine.load_checkpoint(checkpoint)
+        found.append(kept(engine.snapshot(names, pair.dtype, of_each)))
+    return Endpoints(found[0], found[1:], spans)
 
 
 def drop(engine: InProcessEngine) -> None:
@@ -106,8 +106,7 @@ def checked(
     engine = InProcessEngine(pair.engine_folder, settings, deep_check.CONTEXT, pair_arguments(pair))
     engine.call_workers("keep", deep_check.START)
     if by_workers:
-        group_of = {name: groups.of[name] for name in pair.names if pair.moved[name]}
-        engine.attach_pair(subject.base, subject.aligned, pair.checksum, group_of)
+        engine.attach_pair(subject.sources, pair.checksum, pair.numbers(groups))
     else:
         engine.attach(endpoints(engine, pair, groups))
     return deep_check.check(engine, subject), subject.prompts
@@ -141,7 +140,7 @@ def plain_answers(
     pair = Pair.open(str(folder / "base"), str(folder / "aligned"), settings.dtype)
     groups = SearchSpace.load(space).resolve(pair.names)
     ratios, _ = deep_check.check_ratios(groups.names)
-    merging.export(pair, groups.ratio_of(ratios), folder / "merge")
+    merging.export(pair, groups.shares_of(ratios), folder / "merge")
     return in_own_process(
         plain_greedy_logprobs, folder / "merge", settings, deep_check.CONTEXT, prompts, deep_check.NEW_TOKENS
     )

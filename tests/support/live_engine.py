@@ -53,7 +53,7 @@ def parameter_bytes() -> dict[str, int]:
 
 def spans() -> dict[str, tuple[Span, ...]]:
     """Which elements of the engine's parameters belong to which group."""
-    return _engines[0][1].spans
+    return dict(_engines[0][1].spans[0])
 
 
 def cached_tokens(prompts: Sequence[Sequence[int]]) -> list[int]:

@@ -12,6 +12,7 @@ from ama_ray.miniature import ROOT
 from ama_ray.run import StoredRun
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
+from ama_ray.space.groups import Groups
 from ama_ray.space.parametrization import Box
 from ama_ray.storage.records import read_trials
 from ama_ray.storage.run_folder import RunFolder
@@ -94,7 +95,9 @@ class Run:
         patched.suggest = lambda wait=in_time: suggest(wait)
         self.now = 0.0
         spending = Spending(run.config.budget, Costs(search=SEARCH_COST, report=REPORT_COST), lambda: self.now)
-        self.searcher = RunSearcher(tuple(RANGES), self.suggester, self.recorder, lambda: self.slots, spending)
+        self.searcher = RunSearcher(
+            Groups(tuple(RANGES), {}, RANGES), self.suggester, self.recorder, lambda: self.slots, spending
+        )
         self.slots = slots
         self.asked: list[dict[str, Any]] = []
 

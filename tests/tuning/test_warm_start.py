@@ -11,6 +11,7 @@ from ama_ray.errors import UserError
 from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.scores.trial import Trial
+from ama_ray.space.groups import Groups
 from ama_ray.space.parametrization import parametrization
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import write_trials
@@ -29,7 +30,7 @@ def points(
     """The baseline and the others."""
     ranges = groups if isinstance(groups, dict) else dict.fromkeys(groups, (0.0, 1.0))
     config = RunConfig.load(ROOT / "run.yaml", out="unused", **fields)
-    inputs: Any = SimpleNamespace(config=config, groups=SimpleNamespace(names=tuple(ranges), ranges=ranges))
+    inputs: Any = SimpleNamespace(config=config, groups=Groups(tuple(ranges), {}, ranges))
     found = first_points(inputs, parametrization(ranges, config.mean_ratio))
     baseline = [point for point in found if point.origin == "baseline"]
     assert found[: len(baseline)] == baseline

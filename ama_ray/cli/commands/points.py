@@ -71,7 +71,9 @@ def export(  # noqa: PLR0917
         typer.Option("--from", metavar="MERGE.JSON", help="Make the merge of an earlier export again, bit for bit."),
     ] = None,
     base: Annotated[str | None, typer.Option(help="With --from: base, where it is not where it was.")] = None,
-    aligned: Annotated[str | None, typer.Option(help="With --from: aligned, likewise.")] = None,
+    aligned: Annotated[
+        list[str] | None, typer.Option(help="With --from: aligned, likewise; of several, each in its order.")
+    ] = None,
     repo_id: Annotated[
         str | None, typer.Option("--push", metavar="NAME", help="Upload it to the Hugging Face hub, too.")
     ] = None,
@@ -92,7 +94,7 @@ def export(  # noqa: PLR0917
     if repo_id:
         exporting.check_repo_id(repo_id)
     if merge_file:
-        folder = exporting.reproduce(merge_file, out, base, aligned)
+        folder = exporting.reproduce(merge_file, out, base, aligned or ())
         say(f"{folder} holds the merged checkpoint, bit for bit that of {merge_file}.")
     else:
         assert point is not None
@@ -105,9 +107,9 @@ def export(  # noqa: PLR0917
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An export.", show_default=False)],
     base: Annotated[str | None, typer.Option(help="Base, where it is not where it was.")] = None,
-    aligned: Annotated[str | None, typer.Option(help="Aligned, likewise.")] = None,
+    aligned: Annotated[list[str] | None, typer.Option(help="Aligned, likewise; of several, each in its order.")] = None,
 ) -> None:
     """Check an export against its merge.json and its parents. Example: ama-ray verify merged."""
     from ama_ray import export as exporting
 
-    exporting.verify(folder, say, base, aligned)
+    exporting.verify(folder, say, base, aligned or ())

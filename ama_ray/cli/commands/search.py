@@ -130,7 +130,6 @@ def check(
     from ama_ray.evaluation.inputs import Inputs
     from ama_ray.report.json_fields import expected_fields
     from ama_ray.report.text.trade_tables import before
-    from ama_ray.space.parametrization import parametrization
     from ama_ray.tuning import callbacks, samplers
     from ama_ray.tuning.budget import Spending
     from ama_ray.tuning.cluster.node_types import fits
@@ -142,7 +141,7 @@ def check(
     samplers.check(config.sampler, len(config.objectives))
     callbacks.make(config)
     Spending.of(config, inputs.evaluations)  # which refuses a budget that is too small
-    check_first_points(inputs, parametrization(inputs.groups.ranges, config.mean_ratio, inputs.groups.knots))
+    check_first_points(inputs, inputs.shape)
     searched = inputs.evaluations["search"]
     said = [*(reward.findings() for reward in searched.rewards), *(probe.findings() for probe in searched.probes)]
     said += [command.findings() for command in searched.commands.each]

@@ -7,7 +7,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ama_ray.cli.live.time_left import TimeLeft
-from ama_ray.config import BASELINE_RATIOS
 from ama_ray.tuning.events import RunOpened, StageStarted, StopRequested, TrialFinished, TrialStarted
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ class Watched:
         others = sum(trial.origin != "baseline" for trial in self.so_far.front) if self.so_far else 0
         most = self.config.report.points
         search = self.config.trials - self.searched
-        uniform = len(BASELINE_RATIOS) + 1
+        uniform = self.config.baseline_points + 1
         fewest_left, most_left = (
             max(0, search) + max(0, uniform + points - self.reported) for points in (min(others, most), most)
         )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ama_ray.checkpoints.pair import Pair
     from ama_ray.config import RunConfig
     from ama_ray.engine.server.settings import ServerSettings
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 Ratios = dict[str, float]
 
@@ -47,11 +47,11 @@ def serve_points(
     """
     listening = settings.listen()
     pair = open_pair(config)
-    groups = pair.groups(SearchSpace.load(config.space, config.range))
+    groups = pair.groups(SearchSpace.load(config.space, config.range), config.models)
     for name, ratios in points.items():
         if ratios.keys() != set(groups.names):
             raise UserError(f"{config.out}: the groups of {name} are not those of this pair's search space any more.")
-    server = PairServer(pair, (config.base, config.aligned), settings, listening, tell, tuple(points))
+    server = PairServer(pair, config.sources, settings, listening, tell, tuple(points))
     serving = _Serving(pair, groups, points, settings, tell)
     try:
         server.run(serving.guard)
@@ -112,7 +112,7 @@ class _Serving:
         """
         pair, groups, settings = self.pair, self.groups, resolved(self.settings.engine, self.pair)
         engine = InLoopEngine(application.control, application.facts, loop)
-        engine.attach_pair({name: groups.of[name] for name in pair.names if pair.moved[name]})
+        engine.attach_pair(pair.numbers(groups))
         verdict = engine.deep_check(pair, groups, settings)
         if not verdict.passed:
             raise deep_check.refusal(verdict, pair, settings)

@@ -24,8 +24,7 @@ class Facts(BaseModel):
     """What a server says of itself.
 
     Attributes:
-        base: Folder or hub id, as it was started with.
-        aligned: The same of aligned.
+        sources: Folders or hub ids, as it was started with: of base, then of the aligned models.
         checksum: `Pair.checksum`.
         dtype: Precision of the engine.
         context_length: Tokens of context it takes.
@@ -35,8 +34,7 @@ class Facts(BaseModel):
         patched: Whether this project has changed vLLM itself, as it does on a CPU.
     """
 
-    base: str
-    aligned: str
+    sources: list[str]
     checksum: str
     dtype: str
     context_length: int

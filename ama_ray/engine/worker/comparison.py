@@ -7,31 +7,26 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ama_ray.engine.endpoints import Span
+    from ama_ray.engine.worker.aligned_parameter import AlignedParameter
 
 AT_ONCE = 2**25
 """Elements that are compared together, and copied to where the live weights are."""
 
 
-def is_endpoint(live: torch.Tensor, base: torch.Tensor, aligned: torch.Tensor | None, spans: Sequence[Span]) -> bool:
+def is_endpoint(live: torch.Tensor, base: torch.Tensor, side: AlignedParameter | None) -> bool:
     """Whether a flat parameter is one endpoint to the last bit.
 
     Args:
         live: All of it.
         base: The same of base.
-        aligned: The elements of aligned that lie in the spans; None to compare with base.
-        spans: Where they lie.
+        side: What an aligned model has of it; None to compare with base.
     """
-    if aligned is None:
+    if side is None:
         return _equal(live, base)
-    parts, end, first = [], 0, 0
-    for span in spans:
-        length = span.end - span.start
-        parts += [(live[end : span.start], base[end : span.start])]
-        parts += [(live[span.start : span.end], aligned[first : first + length])]
-        end, first = span.end, first + length
+    parts, end = [], 0
+    for span, values in side.parts:
+        parts += [(live[end : span.start], base[end : span.start]), (live[span.start : span.end], values)]
+        end = span.end
     return all(_equal(one, other) for one, other in [*parts, (live[end:], base[end:])])
 
 

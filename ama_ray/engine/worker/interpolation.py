@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ama_ray.checkpoints.arithmetic import interpolate
+from ama_ray.checkpoints.arithmetic import merge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 IN_CACHE = 2**18
 """Elements of a block that a CPU interpolates in one precision and writes in another: it stays in a core's cache."""
@@ -20,56 +20,67 @@ STAGED = 2**25
 
 @dataclass(frozen=True)
 class Piece:
-    """Elements of one parameter that share a group: both endpoints and the live weights, flat views of one length."""
+    """Elements of one parameter that share their numbers: the endpoints and the live weights, flat, of one length.
 
-    group: str
+    Attributes:
+        numbers: Whose values are the shares of the aligned models that differ from base here.
+        base: Of base.
+        aligned: Of each of these models.
+        live: What is written.
+    """
+
+    numbers: tuple[str, ...]
     base: torch.Tensor
-    aligned: torch.Tensor
+    aligned: tuple[torch.Tensor, ...]
     live: torch.Tensor
+
+    @property
+    def ends(self) -> tuple[torch.Tensor, ...]:
+        """All that is read."""
+        return self.base, *self.aligned
 
     @property
     def is_staged(self) -> bool:
         """Whether an endpoint is to be copied to where the live weights are."""
-        return _is_away(self.base, self.live) or _is_away(self.aligned, self.live)
+        return bool(_away(self))
 
     def blocks(self, size: int) -> Iterator[Piece]:
         """The piece in consecutive parts of `size` elements."""
-        parts = (torch.split(tensor, size) for tensor in (self.base, self.aligned, self.live))
-        return (Piece(self.group, base, aligned, live) for base, aligned, live in zip(*parts, strict=True))
+        parts = (torch.split(tensor, size) for tensor in (self.live, *self.ends))
+        return (Piece(self.numbers, base, tuple(aligned), live) for live, base, *aligned in zip(*parts, strict=True))
 
-    def write(self, ratio: float) -> None:
-        """Interpolates into the live weights in one pass, where everything is in one place."""
+    def write(self, shares: Sequence[float]) -> None:
+        """Merges into the live weights in one pass, where everything is in one place."""
         if self.live.dtype == self.base.dtype:
-            interpolate(self.base, self.aligned, ratio, out=self.live)
+            merge(self.base, self.aligned, shares, out=self.live)
             return
         # An accelerator is kept busy by large blocks: starting its arithmetic takes longer than a small one does.
         size = IN_CACHE if self.live.is_cpu else STAGED
         scratch = torch.empty(min(size, len(self.live)), dtype=self.base.dtype, device=self.live.device)
         for block in self.blocks(size):
-            merged = scratch[: len(block.live)]
-            block.live.copy_(interpolate(block.base, block.aligned, ratio, out=merged))
+            block.live.copy_(merge(block.base, block.aligned, shares, out=scratch[: len(block.live)]))
 
 
-def write(pieces: Iterable[tuple[Piece, float]], *, locked: bool = False) -> None:
-    """Interpolates pieces into their live weights, each to its ratio.
+def write(pieces: Iterable[tuple[Piece, Sequence[float]]], *, locked: bool = False) -> None:
+    """Merges pieces into their live weights, each by its shares.
 
     Endpoints in host memory go to an accelerator block by block, the copy of one beside the arithmetic of the last.
 
     Args:
-        pieces: With their ratios.
+        pieces: With their shares.
         locked: Whether endpoints in host memory are locked (`HostLock`); else they go through a buffer that is.
     """
     staged = []
-    for piece, ratio in pieces:
+    for piece, shares in pieces:
         if piece.is_staged:
-            staged += [(block, ratio) for block in piece.blocks(STAGED)]
+            staged += [(block, shares) for block in piece.blocks(STAGED)]
         else:
-            piece.write(ratio)
+            piece.write(shares)
     if staged:
         _write_staged(staged, locked=locked)
 
 
-def _write_staged(blocks: list[tuple[Piece, float]], *, locked: bool) -> None:
+def _write_staged(blocks: list[tuple[Piece, Sequence[float]]], *, locked: bool) -> None:
     device = blocks[0][0].live.device
     most = max(block.base.nbytes for block, _ in blocks)
     ways = max(len(_away(block)) for block, _ in blocks)
@@ -79,7 +90,7 @@ def _write_staged(blocks: list[tuple[Piece, float]], *, locked: bool) -> None:
     copies.wait_stream(arithmetic)
     # An event that was never recorded lets everybody pass at once.
     arrived, free = ([torch.cuda.Event() for _ in rooms] for _ in range(2))  # type: ignore[no-untyped-call]
-    for number, (block, ratio) in enumerate(blocks):
+    for number, (block, shares) in enumerate(blocks):
         turn = number % 2
         away = _away(block)
         if detours is not None:
@@ -92,8 +103,8 @@ def _write_staged(blocks: list[tuple[Piece, float]], *, locked: bool) -> None:
             )
             arrived[turn].record(copies)
         arithmetic.wait_event(arrived[turn])
-        base, aligned = (next(here) if _is_away(end, block.live) else end for end in (block.base, block.aligned))
-        Piece(block.group, base, aligned, block.live).write(ratio)
+        base, *aligned = (next(here) if _is_away(end, block.live) else end for end in block.ends)
+        Piece(block.numbers, base, tuple(aligned), block.live).write(shares)
         free[turn].record(arithmetic)
     copies.synchronize()
     arithmetic.synchronize()
@@ -105,7 +116,7 @@ def _is_away(end: torch.Tensor, live: torch.Tensor) -> bool:
 
 def _away(piece: Piece) -> list[torch.Tensor]:
     """The endpoints of a piece that are to be copied."""
-    return [end for end in (piece.base, piece.aligned) if _is_away(end, piece.live)]
+    return [end for end in piece.ends if _is_away(end, piece.live)]
 
 
 def _view(room: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

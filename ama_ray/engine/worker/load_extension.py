@@ -73,23 +73,27 @@ class LoadExtension:
         self,
         shapes: Mapping[str, Sequence[int]],
         dtypes: Mapping[str, torch.dtype],
-        group_of: Mapping[str, str],
-    ) -> dict[str, tuple[Span, ...]]:
-        """Finds which elements of the engine's parameters belong to which group.
+        numbers: Sequence[Mapping[str, str]],
+    ) -> list[dict[str, tuple[Span, ...]]]:
+        """Finds which elements of the engine's parameters are merged by which numbers.
 
         The engine fuses, shards, transposes and pads the tensors of a checkpoint in its own way. Rather than
-        repeating that, this loads a checkpoint whose tensors hold the number of their group, and reads the result.
+        repeating that, this loads a checkpoint whose tensors hold labels of their numbers, and reads the result.
         Destroys the live weights.
 
         Args:
             shapes: Shape by tensor name of the checkpoint.
-            dtypes: Precision by tensor name of the checkpoint.
-            group_of: Group by tensor name of the checkpoint; tensors that have none are in no span.
+            dtypes: Precision, likewise.
+            numbers: Of every aligned model, the number of each tensor, likewise; those that have none are in no span.
+
+        Returns:
+            The spans of every aligned model.
 
         Raises:
-            SwapError: A parameter holds something else than these numbers and zeros, and is not made of tensors that
+            SwapError: A parameter holds something else than these labels and zeros, and is not made of tensors that
                 can be handed over.
         """
+        group_of = {name: tuple(each.get(name, "") for each in numbers) for of_model in numbers for name in of_model}
         groups = sorted(set(group_of.values()))
         label = {group: index + 1 for index, group in enumerate(groups)}
         dtype = self.model_runner.model_config.dtype
@@ -99,7 +103,10 @@ class LoadExtension:
 
         def labelled() -> Iterator[tuple[str, torch.Tensor]]:
             for name, shape in shapes.items():
-                yield name, torch.full(tuple(shape), float(label.get(group_of.get(name, ""), 0)), dtype=dtype)
+                yield (
+                    name,
+                    torch.full(tuple(shape), float(label[group_of[name]] if name in group_of else 0), dtype=dtype),
+                )
 
         def holds_labels(tensor: torch.Tensor) -> bool:
             return labels.issuperset(value for value, _, _ in runs(tensor))
@@ -118,17 +125,21 @@ class LoadExtension:
             raise SwapError(f"vLLM transforms {odd[0]} at loading, so that its groups cannot be told apart")
         if has_tried:
             self._load(labelled)
-        # Zero is what no group has: tensors without one, and padding of the engine's own, equal in both endpoints.
-        return {
-            name: tuple(Span(start, end, groups[int(value) - 1]) for value, start, end in runs(weight) if value)
+        # Zero is what no group has: tensors without one, and padding of the engine's own, equal in all endpoints.
+        found = {
+            name: [(start, end, groups[int(value) - 1]) for value, start, end in runs(weight) if value]
             for name, weight in self._weights().items()
         }
+        return [
+            {name: tuple(Span(a, b, group[model]) for a, b, group in of if group[model]) for name, of in found.items()}
+            for model in range(len(numbers))
+        ]
 
     def _hand_over_what_is_not_held(
         self,
         shapes: Mapping[str, Sequence[int]],
         dtypes: Mapping[str, torch.dtype],
-        group_of: Mapping[str, str],
+        group_of: Collection[str],
         transformed: Collection[str],
     ) -> bool:
         """Decides which tensors are handed over: those of transformed parameters, and those of more precision.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,10 +13,8 @@ from ama_ray.engine.endpoints import AS_INTEGERS, Endpoints, Span, StoredTensor
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import BinaryIO
-
-End = Literal["base", "aligned"]
 
 ALIGNMENT = 64
 """Bytes at whose multiples tensors begin."""
@@ -25,22 +23,24 @@ LENGTH = 8
 
 
 def write(
-    file: BinaryIO, spans: Mapping[str, tuple[Span, ...]], tensors: Iterable[tuple[End, str, StoredTensor]]
+    file: BinaryIO,
+    spans: Sequence[Mapping[str, tuple[Span, ...]]],
+    tensors: Iterable[tuple[int, str, StoredTensor]],
 ) -> None:
     """Writes tensors one after another, as they come, then an index of them.
 
     Args:
         file: At its beginning.
         spans: `Endpoints.spans`.
-        tensors: Each with the endpoint that it is of, and its name.
+        tensors: Each with the endpoint that it is of, 0 for base and from 1 on the aligned models, and its name.
     """
-    index: dict[End, dict[str, tuple[str, int, int]]] = {"base": {}, "aligned": {}}
+    index: list[dict[str, tuple[str, int, int]]] = [{} for _ in (0, *spans)]
     for end, name, stored in tensors:
         file.write(bytes(-file.tell() % ALIGNMENT))
         index[end][name] = str(stored.dtype).removeprefix("torch."), file.tell(), stored.array.size
         file.write(stored.array.data)
-    of_spans = {name: [astuple(span) for span in of_one] for name, of_one in spans.items()}
-    encoded = json.dumps({"spans": of_spans, **index}).encode()
+    of_spans = [{name: [astuple(span) for span in of_one] for name, of_one in of.items()} for of in spans]
+    encoded = json.dumps({"spans": of_spans, "tensors": index}).encode()
     file.write(encoded + len(encoded).to_bytes(LENGTH))
 
 
@@ -49,11 +49,9 @@ def read(memory: mmap.mmap) -> Endpoints:
     stop = len(memory) - LENGTH
     index: dict[str, Any] = json.loads(memory[stop - int.from_bytes(memory[stop:]) : stop])
 
-    def tensors(end: End) -> dict[str, StoredTensor]:
-        return {name: _view(memory, *where) for name, where in index[end].items()}
-
-    spans = {name: tuple(Span(*span) for span in of_one) for name, of_one in index["spans"].items()}
-    return Endpoints(tensors("base"), tensors("aligned"), spans)
+    base, *aligned = ({name: _view(memory, *where) for name, where in of.items()} for of in index["tensors"])
+    spans = [{name: tuple(Span(*span) for span in of_one) for name, of_one in of.items()} for of in index["spans"]]
+    return Endpoints(base, aligned, spans)
 
 
 def _view(memory: mmap.mmap, name: str, offset: int, size: int) -> StoredTensor:

@@ -129,14 +129,12 @@ def page(run: StoredRun, steps: Sequence[Step], effects: Sequence[Importance] | 
     pareto = run.pareto
     sets: dict[str, ParetoSet] = {each.split: each for each in (pareto, run.searched_pareto) if each.scored}
     described = _Described(run, sets)
-    shown = (*pareto.front, *pareto.uniform)
+    shown = (*pareto.front, *pareto.baseline)
     named: dict[str, int | None] = {"base": None, "aligned": None}
     for split, each in sets.items():
         top = knee(each)
         named[f"knee.{split}"] = top.number if top else None
-    for trial in pareto.uniform:
-        if trial.uniform_ratio in (0.0, 1.0):
-            named["aligned" if trial.uniform_ratio else "base"] = trial.number
+    named |= {name: trial.number for name, trial in pareto.trade.ends.items()}
     return Page(
         split=pareto.split,
         splits=list(sets),
@@ -180,7 +178,7 @@ class _Described:
 
     def point(self, trial: Trial) -> PagePoint:
         uniform = trial.uniform_ratio if trial.origin in ("baseline", "twin") else None
-        name = {0.0: "base", 1.0: "aligned"}.get(uniform, f"uniform {uniform:.3g}") if uniform is not None else ""
+        name = trial.title if trial.origin == "baseline" else ""
         return PagePoint(
             number=trial.number,
             name=name if trial.origin != "twin" else f"twin of the knee, uniform {uniform:.3g}",

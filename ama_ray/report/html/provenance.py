@@ -61,7 +61,8 @@ def _run(run: StoredRun, identity: Mapping[str, Any]) -> Iterator[tuple[str, str
     yield "folder", str(run.folder.resolve())
     config = run.config
     yield "base", str(config.base)
-    yield "aligned", str(config.aligned)
+    for model, source in zip(config.models, config.sources[1:], strict=True):
+        yield (f"aligned: {model}" if model else "aligned"), source
     if isinstance(config.space, str | Path):
         yield "search space", str(config.space)
     yield "sampler", str(config.sampler)

@@ -61,7 +61,7 @@ def _draw(axes: Axes, steps: Sequence[Step], run: StoredRun) -> None:
         axes.step(trials, held_out, where="post", color=BLUE, linewidth=1, linestyle="--", label=label, zorder=3)
         axes.fill_between(trials, low, high, step="post", color=BLUE, alpha=0.15, linewidth=0, zorder=2)
         shown += [end for end in high[-1:] if not math.isnan(end)]
-    uniform, label = searched.uniform_hypervolume, f"the {len(searched.uniform)} uniform points of the search"
+    uniform, label = searched.uniform_hypervolume, f"the {len(searched.baseline)} uniform points of the search"
     axes.axhline(uniform, color=VERMILION, linewidth=1.2, linestyle=":", label=label, zorder=3)
     if not math.isnan(run.optimism.value):
         again = searched.hypervolume - run.optimism.value

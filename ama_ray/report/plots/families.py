@@ -42,7 +42,7 @@ def plot_families(run: StoredRun, *paths: Path) -> None:
 
     figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    aligned = [trial for trial in pareto.uniform if trial.uniform_ratio == 1.0]
+    aligned = [trial for name, trial in pareto.trade.ends.items() if name == "aligned"]
     for position, (family, probes) in enumerate(by_family.items()):
         colour, marker = COLOURS[position % len(COLOURS)], _MARKERS[position % len(_MARKERS)]
         style: dict[str, Any] = {"color": colour, "marker": marker}

@@ -104,7 +104,9 @@ def _that_fit(probes: dict[str, list[str]], room: int) -> dict[str, list[str]]:
 
 
 def _origin(trial: Trial, picks: list[str]) -> str:
-    origin = f"uniform {trial.uniform_ratio:g}" if trial.origin == "baseline" else trial.origin
+    origin: str = trial.origin
+    if origin == "baseline":
+        origin = trial.title if trial.models > 1 else f"uniform {trial.uniform_ratio:g}"
     if "knee" in picks:
         return "knee"
     ends = [name for name in picks if name in ("base", "aligned")]

@@ -29,7 +29,7 @@ def point_table(pareto: ParetoSet, trial: Trial) -> Table:
     )
     for column in ("", "value", "from base (0%) to aligned (100%)"):
         table.add_column(column, justify="right" if column else "left")
-    ends = (*pareto.front, *pareto.uniform)
+    ends = (*pareto.front, *pareto.baseline)
     for name, estimate in trial.objectives.items():
         places = decimals(other.objectives[name].value for other in ends)
         share = "" if pareto.no_trade else f"{pareto.trade.share(trial, name):.0%}{' saved' * (name == TOKENS)}"

@@ -65,7 +65,7 @@ class _Told:
         self.run = run
         self.pareto = pareto = run.pareto
         self.rewards = rewards_of(pareto.objectives)
-        shown = (*pareto.front, *pareto.uniform)
+        shown = (*pareto.front, *pareto.baseline)
         self.places = {name: decimals(trial.objectives[name].value for trial in shown) for name in pareto.objectives}
 
     def value(self, trial: Trial, name: str) -> str:
@@ -139,7 +139,7 @@ class _Told:
             which = " that satisfies the constraints" if self.pareto.constraints else ""
             return f"no uniform point{which} has as little tax"
         if best.number == knee.number:
-            return f"it is the uniform point at ratio {best.uniform_ratio:g}"
+            return f"it is the {_called(best)}"
         several = len(self.rewards) > 1
         beside = self.run.claims.beside
         kept = self._listed(
@@ -147,7 +147,7 @@ class _Told:
             for name in self.rewards
         )
         return (
-            f"the best uniform point at no more tax (ratio {best.uniform_ratio:g}) keeps {kept} at "
+            f"the best {_point(best)} at no more tax ({_ratio(best)}) keeps {kept} at "
             f"{self._cost(best, beside)} ({self.value(best, 'tax')}){self._gain()}"
         )
 
@@ -161,3 +161,18 @@ class _Told:
         mean += " and the tokens saved" * with_tokens
         doubt = ", not beyond error" * (not gain.significant)
         return f", {with_interval(gain, 'z.0%')} less than the knee{mean}{doubt}"
+
+
+def _called(best: Trial) -> str:
+    """A point of the baseline."""
+    return (
+        f"uniform point at ratio {best.uniform_ratio:g}" if best.models == 1 else f"point {best.title} of the baseline"
+    )
+
+
+def _point(best: Trial) -> str:
+    return "uniform point" if best.models == 1 else "point of the baseline"
+
+
+def _ratio(best: Trial) -> str:
+    return f"ratio {best.uniform_ratio:g}" if best.models == 1 else best.title

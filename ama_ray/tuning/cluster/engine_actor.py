@@ -10,7 +10,7 @@ from ama_ray.engine.verdict import Verdict, VerdictCache
 from ama_ray.engine.worker.swap_extension import SwapError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 class EngineActor:
     """An engine in a Ray process of its own. What its methods return belongs to the caller and outlives the actor."""
 
-    def __init__(self, folder: Path, settings: EngineSettings, context_length: int, of_pair: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, settings: EngineSettings, context_length: int, of_pair: Mapping[str, Any], models: int = 1
+    ) -> None:
         from ama_ray.engine.start import start_engine
 
-        self._engine = start_engine(folder, settings, context_length, of_pair)
+        self._engine = start_engine(folder, settings, context_length, of_pair, models)
 
     def start(self, subject: Subject | None = None, *, again: bool = False) -> None:
         """Returns once the engine has started.
@@ -71,11 +73,19 @@ class EngineActor:
         checkpoint: Checkpoint,
         narrow: torch.dtype,
         parts: int,
-        spans: Mapping[str, tuple[Span, ...]] | None = None,
+        spans: Sequence[Mapping[str, tuple[Span, ...]]] | None = None,
+        model: int = 0,
     ) -> Iterator[dict[str, StoredTensor]]:
         """Loads one endpoint; yields it in the engine's layout, whole or by spans, in parts of about equal size.
 
         Each is written to the object store, from the live weights where it is a view of them, before the next is made.
+
+        Args:
+            checkpoint: Of the endpoint.
+            narrow: See `StoredTensor.of`.
+            parts: How many.
+            spans: Of every aligned model; None for base, which is stored whole.
+            model: Which of them it is.
         """
         self._engine.load_checkpoint(checkpoint)
         sizes = self._engine.parameter_bytes
@@ -85,17 +95,20 @@ class EngineActor:
             names[before * parts // whole].append(name)
             before += size
         for some in names:
-            yield self._engine.snapshot(some, narrow, spans)
+            yield self._engine.snapshot(some, narrow, spans[model] if spans else None)
 
     def find_spans(
-        self, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, torch.dtype], group_of: Mapping[str, str]
-    ) -> dict[str, tuple[Span, ...]]:
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        dtypes: Mapping[str, torch.dtype],
+        numbers: Sequence[Mapping[str, str]],
+    ) -> list[dict[str, tuple[Span, ...]]]:
         """See `LoadExtension.find_spans`."""
-        return self._engine.find_spans(shapes, dtypes, group_of)
+        return self._engine.find_spans(shapes, dtypes, numbers)
 
     def attach(self, endpoints: StoredEndpoints) -> None:
-        """Maps the endpoints, so that `swap` can interpolate them."""
-        self._engine.attach(endpoints.get())
+        """Maps the endpoints, so that `swap` can merge them; the one that was loaded last is live."""
+        self._engine.attach(endpoints.get(), len(endpoints.aligned))
 
     def attach_pair(self, endpoints: EndpointsByRank) -> None:
         """Has every process of an engine on several GPUs get its part of the endpoints."""

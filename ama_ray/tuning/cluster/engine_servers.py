@@ -44,8 +44,8 @@ def check_servers(inputs: Inputs, context_length: int) -> None:
             )
         if known.checksum != inputs.pair.checksum:
             raise UserError(
-                f"engine.url: the server at {url} has another pair ({known.base} and {known.aligned}); start one with "
-                f"`ama-ray engine --pair {inputs.config.base} {inputs.config.aligned}`."
+                f"engine.url: the server at {url} has another pair ({' and '.join(known.sources)}); start one with "
+                f"`ama-ray engine --pair {' '.join(inputs.config.sources)}`."
             )
         if known.context_length < context_length:
             raise UserError(
@@ -65,14 +65,13 @@ def prepare_served(inputs: Inputs) -> tuple[Served, dict[str, Any], float, Verdi
     """
     start = time.perf_counter()
     config, groups = inputs.config, inputs.groups
-    moved = {name: groups.of[name] for name in inputs.pair.names if inputs.pair.moved[name]}
-    source = Served(config.engine.url, moved, _key(config.engine))
+    source = Served(config.engine.url, inputs.pair.numbers(groups), _key(config.engine))
     try:
         with closing(source.get()) as engine:
             verdict = engine.deep_check(inputs.pair, groups, config.engine)
             if not verdict.passed:
                 raise deep_check.refusal(verdict, inputs.pair, config.engine)
-            engine.swap(dict.fromkeys(groups.names, 0.0))
+            engine.swap(groups.alone(0))
             answers: dict[str, Any] = {split: ray.put(inputs.evaluations[split].ask(engine)) for split in SPLITS}
     except (ServerError, ScoringError) as error:
         raise UserError(f"engine.url: {error}.") from error

@@ -1,4 +1,4 @@
-"""Where trials get their engines, with both endpoints: in Ray's object store, read by every rank, or on a server."""
+"""Where trials get their engines, with their endpoints: in Ray's object store, read by every rank, or on a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import ray
 from ama_ray.engine.endpoints import Endpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ama_ray.checkpoints.pair import Pair
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ama_ray.engine.engine import Engine
     from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.engine.remote import RemoteEngine
-    from ama_ray.space.search_space import Groups
+    from ama_ray.space.groups import Groups
 
 PART = 2**28
 """Bytes, about, that an endpoint comes in: what a copy that is no view takes while it is stored."""
 
 
 class RunEndpoints(Protocol):
-    """Both endpoints of a run, as every engine of it gets them."""
+    """The endpoints of a run, as every engine of it gets them."""
 
     def attach_to(self, engine: InProcessEngine) -> None:
         """Attaches them to an engine that still is as it started."""
@@ -42,36 +42,44 @@ class RunEndpoints(Protocol):
 
 @dataclass(frozen=True)
 class StoredEndpoints:
-    """References to both endpoints in an engine's layout, some of them still under way.
+    """References to the endpoints in an engine's layout, some of them still under way.
 
     Attributes:
         base: Parts of `Endpoints.base`.
-        aligned: Parts of `Endpoints.aligned`.
+        aligned: The same of each of `Endpoints.aligned`.
         spans: `Endpoints.spans`.
-        starts_at: Ratio of the checkpoint that engines start on: 0 for base, 1 for aligned.
+        starts_on: The endpoint that engines start on: 0 for base, 1 for the first aligned model.
     """
 
     base: tuple[Any, ...]
-    aligned: tuple[Any, ...]
+    aligned: tuple[tuple[Any, ...], ...]
     spans: Any
-    starts_at: float
+    starts_on: int
 
     @classmethod
     def by(cls, loader: Any, pair: Pair, groups: Groups) -> StoredEndpoints:
-        """Has an `EngineActor` load and store both, which leaves aligned live in it.
+        """Has an `EngineActor` load and store them, which leaves the last aligned model live in it.
 
-        Tensors that are equal in both checkpoints are stored once, and no swap touches them.
+        Tensors of an aligned model that are equal in base are stored once, and no swap touches them.
         """
-        parts = 2 + pair.num_bytes // 2 // PART
-        moved = {name: groups.of[name] for name in pair.names if pair.moved[name]}
-        spans = loader.find_spans.remote(pair.shapes, pair.dtypes, moved)
+        parts = 2 + pair.num_bytes // len(pair.endpoints) // PART
+        spans = loader.find_spans.remote(pair.shapes, pair.dtypes, pair.numbers(groups))
         load = loader.load.options(num_returns=parts).remote
-        base, aligned = load(pair.base, pair.dtype, parts), load(pair.aligned, pair.dtype, parts, spans)
-        return cls(tuple(base), tuple(aligned), spans, pair.engine_ratio)
+        base, *aligned = pair.endpoints
+        return cls(
+            tuple(load(base, pair.dtype, parts)),
+            tuple(tuple(load(each, pair.dtype, parts, spans, model)) for model, each in enumerate(aligned)),
+            spans,
+            pair.starts_on,
+        )
+
+    @property
+    def _parts(self) -> list[Any]:
+        return [*self.base, *(part for of_model in self.aligned for part in of_model)]
 
     def follow(self, tell: Callable[[float], None]) -> None:
         """Waits until all is stored, or failed; tells the share of it after every part."""
-        waiting = [*self.base, *self.aligned]
+        waiting = self._parts
         whole = len(waiting)
         while waiting:
             _, waiting = ray.wait(waiting)
@@ -86,18 +94,18 @@ class StoredEndpoints:
 
     def _hold(self) -> None:
         with suppress(ray.exceptions.RayError):  # whoever needs them says so
-            held = [ray.get(part) for part in (*self.base, *self.aligned)]
+            held = [ray.get(part) for part in self._parts]
             threading.Event().wait()
             del held
 
     def attach_to(self, engine: InProcessEngine) -> None:
         """Waits for them and maps them."""
-        engine.attach(self.get(), self.starts_at)
+        engine.attach(self.get(), self.starts_on)
 
     def get(self) -> Endpoints:
         """Waits for the endpoints and maps them into this process; on a node that holds them, without a copy."""
-        spans: dict[str, tuple[Span, ...]] = ray.get(self.spans)
-        return Endpoints(_whole(self.base), _whole(self.aligned), spans)
+        spans: list[dict[str, tuple[Span, ...]]] = ray.get(self.spans)
+        return Endpoints(_whole(self.base), [_whole(parts) for parts in self.aligned], spans)
 
 
 def _whole(parts: tuple[Any, ...]) -> dict[str, StoredTensor]:
@@ -109,26 +117,23 @@ class EndpointsByRank:
     """What the processes of an engine on several GPUs need, to read each its part of the pair.
 
     Attributes:
-        base: Folder of base, the same on every node.
-        aligned: The same of aligned.
+        sources: The folders, the same on every node: of base, then of the aligned models.
         checksum: `Pair.checksum`.
-        group_of: Group by name of every tensor that differs between base and aligned.
+        numbers: Of every aligned model, the number of each tensor that differs from base.
     """
 
-    base: str
-    aligned: str
+    sources: Sequence[str]
     checksum: str
-    group_of: Mapping[str, str]
+    numbers: Sequence[Mapping[str, str]]
 
     @classmethod
     def of(cls, pair: Pair, groups: Groups) -> EndpointsByRank:
         """Of an opened pair and the search space that was resolved for it."""
-        group_of = {name: groups.of[name] for name in pair.names if pair.moved[name]}
-        return cls(str(pair.base.folder), str(pair.aligned.folder), pair.checksum, group_of)
+        return cls(pair.folders, pair.checksum, pair.numbers(groups))
 
     def attach_to(self, engine: InProcessEngine) -> None:
         """Has each of its processes attach its part."""
-        engine.attach_pair(self.base, self.aligned, self.checksum, self.group_of)
+        engine.attach_pair(self.sources, self.checksum, self.numbers)
 
     def follow(self, tell: Callable[[float], None]) -> None:
         """Nothing to wait for: what engines share is there once the first has attached it."""
@@ -138,7 +143,7 @@ class EndpointsByRank:
 
 
 class EngineSource(Protocol):
-    """Gives this process an engine with both endpoints attached."""
+    """Gives this process an engine with its endpoints attached."""
 
     def get(self) -> Engine:
         """Starts or leases it."""
@@ -152,8 +157,9 @@ class InProcess:
         folder: The checkpoint that vLLM starts on.
         settings: The precision and the resources of the engine.
         context_length: How many tokens of context the engine must take.
-        endpoints: Both endpoints, of which some parts may still be under way.
+        endpoints: The endpoints, of which some parts may still be under way.
         of_pair: Arguments of vLLM by which it starts on the pair (`pair_arguments`).
+        models: How many aligned models there are.
     """
 
     folder: Path
@@ -161,12 +167,13 @@ class InProcess:
     context_length: int
     endpoints: RunEndpoints
     of_pair: Mapping[str, Any]
+    models: int = 1
 
     def get(self) -> Engine:
         """Starts it, and waits for the endpoints."""
         from ama_ray.engine.start import start_engine
 
-        engine = start_engine(self.folder, self.settings, self.context_length, self.of_pair)
+        engine = start_engine(self.folder, self.settings, self.context_length, self.of_pair, self.models)
         self.endpoints.attach_to(engine)
         return engine
 
@@ -177,12 +184,12 @@ class Served:
 
     Attributes:
         urls: The addresses of the servers, any of which will do.
-        group_of: Group by name of every tensor that differs between base and aligned.
+        numbers: Of every aligned model, the number of each tensor that differs from base.
         key: The key that the servers ask for; it is in no `repr`, so in no log.
     """
 
     urls: tuple[str, ...]
-    group_of: Mapping[str, str]
+    numbers: Sequence[Mapping[str, str]]
     key: str | None = field(repr=False)
 
     def get(self) -> RemoteEngine:
@@ -190,5 +197,5 @@ class Served:
         from ama_ray.engine.remote import RemoteEngine
 
         engine = RemoteEngine(self.urls, self.key)
-        engine.attach_pair(self.group_of)
+        engine.attach_pair(self.numbers)
         return engine

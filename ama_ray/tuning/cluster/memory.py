@@ -43,12 +43,12 @@ def engine_bytes(inputs: Inputs, *, on_gpu: bool) -> int:
     processes = 1 if settings.ranks == 1 else settings.ranks + 1
     if on_gpu:
         return RUNTIME_ON_GPU * processes
-    weights = pair.num_bytes // 2 // pair.dtype.itemsize * getattr(torch, settings.dtype).itemsize
+    weights = pair.num_bytes // len(pair.endpoints) // pair.dtype.itemsize * getattr(torch, settings.dtype).itemsize
     return int(weights + settings.kv_cache_gib * 2**30) + RUNTIME * processes
 
 
 def endpoint_bytes(inputs: Inputs) -> int:
-    """Host memory of every node for both endpoints, as far as this machine can tell, and for what is small.
+    """Host memory of every node for the endpoints, as far as this machine can tell, and for what is small.
 
     Servers have their own, and what several GPUs share may lie on these.
 
@@ -57,7 +57,7 @@ def endpoint_bytes(inputs: Inputs) -> int:
     """
     settings, pair = inputs.config.engine, inputs.pair
     if settings.ranks > 1 and uses_gpu(settings) and not settings.url:
-        where, _ = place(settings, pair.engine_folder, inputs.context_length)
+        where, _ = place(settings, pair.engine_folder, inputs.context_length, len(pair.endpoints) - 1)
         return SLACK + (0 if where == "accelerator" else pair.num_bytes)
     return SLACK + (0 if settings.url else pair.num_bytes)
 
@@ -78,14 +78,14 @@ def own_store(inputs: Inputs) -> int | None:
     engine = engine_bytes(inputs, on_gpu=uses_gpu(inputs.config.engine))
     if endpoints + engine > free:
         raise UserError(
-            f"{inputs.pair.aligned.folder}: both endpoints take {_gb(endpoints)} and an engine takes {_gb(engine)}, "
-            f"and this machine has {_gb(free)} of memory free; use a larger one, or a smaller pair."
+            f"{inputs.pair.aligned.folder}: {_all(inputs)} endpoints take {_gb(endpoints)} and an engine takes "
+            f"{_gb(engine)}, and this machine has {_gb(free)} of memory free; use a larger one, or a smaller pair."
         )
     shared = shutil.disk_usage(SHARED).free if SHARED.is_dir() else free
     if store > max(shared, WITHOUT_SHARED):
         raise UserError(
-            f"{SHARED}: both endpoints of {inputs.pair.aligned.folder} take {_gb(store)}, and {_gb(shared)} are free "
-            "there; make it larger (docker run: --shm-size)."
+            f"{SHARED}: {_all(inputs)} endpoints of {inputs.pair.aligned.folder} take {_gb(store)}, and {_gb(shared)} "
+            "are free there; make it larger (docker run: --shm-size)."
         )
     return None if store <= SHARE * free else store
 
@@ -102,9 +102,13 @@ def check_stores(inputs: Inputs) -> None:
     largest = max(node["Resources"].get("object_store_memory", 0) for node in ray.nodes() if node["Alive"])
     if store > largest:
         raise UserError(
-            f"{inputs.pair.aligned.folder}: both endpoints take {_gb(store)} of Ray's object store, and the largest of "
-            f"a node has {_gb(largest)}; start Ray with --object-store-memory={store}."
+            f"{inputs.pair.aligned.folder}: {_all(inputs)} endpoints take {_gb(store)} of Ray's object store, and the "
+            f"largest of a node has {_gb(largest)}; start Ray with --object-store-memory={store}."
         )
+
+
+def _all(inputs: Inputs) -> str:
+    return f"all {len(inputs.pair.endpoints)}" if inputs.pair.further else "both"
 
 
 def _gb(size: float) -> str:

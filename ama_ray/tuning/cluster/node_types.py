@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.config import BASELINE_RATIOS
 from ama_ray.config.yaml_file import YamlFile
 from ama_ray.engine.placement import ON_ACCELERATOR, WORKING, Load, Place, decide
 from ama_ray.engine.requests import Generation
@@ -239,7 +238,8 @@ def _told(inputs: Inputs, node: NodeType, load: Load) -> str:
     engine = PlannedEngine.on(DEVICES[node.device], load, settings)
     search, report = (engine.seconds(Asked.of(inputs.evaluations[split].requests)) for split in SPLITS)
     # Base's answers come first on both splits.
-    searched, reported = 1 + inputs.config.trials, 1 + len(BASELINE_RATIOS) + TWINS + inputs.config.report.points
+    config = inputs.config
+    searched, reported = 1 + config.trials, 1 + config.baseline_points + TWINS + config.report.points
     hours = (searched * search + reported * report) / engines / 3600
     start = f"{node.most} may start" if node.most else "none starts, as its max_workers is 0"
     return (

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import ray
 
-from ama_ray.config import FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.rewards.model import ModelReward
 from ama_ray.tuning.cluster.autoscaling import wait_for_node
@@ -70,7 +69,7 @@ class Slots:
         models = [reward for reward in config.reward if isinstance(reward, ModelReward)]
         self._taken = {"CPU": sum(r.replicas * r.cpus for r in models), "GPU": sum(r.replicas * r.gpus for r in models)}
         servers = len(config.engine.url)
-        self.most = min(max(2, (config.trials - len(FIRST_RATIOS)) // 4), servers or config.trials)
+        self.most = min(max(2, (config.trials - config.first_points) // 4), servers or config.trials)
         self.waiting = 0 if servers else 1
         self.nodes = 1
         self._looked = -math.inf

@@ -42,4 +42,6 @@ class UnclearTrade:
         return ending(test, run)
 
     def _both_ended(self) -> bool:
-        return {0.0, 1.0} <= {t.uniform_ratio for t in self._recorder.run.trials if t.origin == "baseline"}
+        ended = [trial for trial in self._recorder.run.trials if trial.origin == "baseline"]
+        alone = {trial.alone for trial in ended if trial.alone is not None}
+        return any(trial.uniform_ratio == 0 for trial in ended) and len(alone) == len(self._recorder.run.config.models)

@@ -83,7 +83,7 @@ def in_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnProcess]
 def attach(engine: RemoteEngine) -> tuple[str, ...]:
     pair = Pair.open(str(ROOT / "base"), str(ROOT / "rsf"))
     groups = SearchSpace.load("per-layer").resolve(pair.names)
-    engine.attach_pair({name: groups.of[name] for name in pair.names if pair.moved[name]})
+    engine.attach_pair(pair.numbers(groups))
     return groups.names
 
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 KEY = "a-key-for-tests"
 FACTS_HERE = Facts(
-    base="base",
-    aligned="aligned",
+    sources=["base", "aligned"],
     checksum="",
     dtype="float32",
     context_length=64,

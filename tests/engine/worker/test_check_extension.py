@@ -61,7 +61,7 @@ def endpoint(seed: int) -> dict[str, torch.Tensor]:
 
 def attached(worker: Worker) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Attaches two random endpoints, got as in a run; returns their tensors."""
-    spans = worker.find_spans(SHAPES, DTYPES, GROUP_OF)
+    (spans,) = worker.find_spans(SHAPES, DTYPES, [GROUP_OF])
     base, aligned = endpoint(0), endpoint(1)
     worker._load(base.items)
     of_base = {name: StoredTensor.of(t.clone(), torch.bfloat16) for name, t in worker._weights().items()}
@@ -69,7 +69,7 @@ def attached(worker: Worker) -> tuple[dict[str, torch.Tensor], dict[str, torch.T
     of_aligned = {
         name: StoredTensor.of(t.clone(), torch.bfloat16, spans[name]) for name, t in worker._weights().items()
     }
-    worker.attach(Endpoints(of_base, of_aligned, spans), "object_store")
+    worker.attach(Endpoints(of_base, (of_aligned,), (spans,)), "object_store")
     return base, aligned
 
 
@@ -134,12 +134,12 @@ def test_a_model_is_compared_with_what_it_was() -> None:
     assert worker.differing("then") == ["qk"]
 
 
-@pytest.mark.parametrize("holds", [0.0, 1.0])
+@pytest.mark.parametrize("holds", [0, 1])
 @pytest.mark.parametrize("place", ["qk", "norm", "layer_scalar"])
-def test_endpoints_are_attached_only_to_the_weights_that_they_are(holds: float, place: str) -> None:
+def test_endpoints_are_attached_only_to_the_weights_that_they_are(holds: int, place: str) -> None:
     """In another layout, as on another GPU, sizes are the same, and every value is there."""
     worker = Worker()
-    spans = worker.find_spans(SHAPES, DTYPES, GROUP_OF)
+    (spans,) = worker.find_spans(SHAPES, DTYPES, [GROUP_OF])
     base, aligned = endpoint(0), endpoint(1)
     base["q"][0] = aligned["q"][0]  # equal rows, which are in no span of their own
     worker._load(base.items)
@@ -148,9 +148,9 @@ def test_endpoints_are_attached_only_to_the_weights_that_they_are(holds: float, 
     of_aligned = {
         name: StoredTensor.of(t.clone(), torch.bfloat16, spans[name]) for name, t in worker._weights().items()
     }
-    endpoints = Endpoints(of_base, of_aligned, spans)
+    endpoints = Endpoints(of_base, (of_aligned,), (spans,))
     with pytest.raises(SwapError, match="another layout"):
-        worker.attach(endpoints, "object_store", 0.0)
+        worker.attach(endpoints, "object_store", 0)
     worker._load((aligned if holds else base).items)
     worker.attach(endpoints, "object_store", holds)
     live = worker._weights()[place]

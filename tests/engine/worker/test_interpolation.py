@@ -17,7 +17,7 @@ from ama_ray.engine.worker.swap_extension import SwapError, SwapExtension
 from tests.support.lazy_streams import LazyCuda
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ama_ray.engine.placement import Place
 
@@ -38,7 +38,9 @@ def attached(dtype: torch.dtype, live: torch.dtype) -> tuple[SwapExtension, torc
     extension.device = torch.device("cpu")
     extension.model_runner = SimpleNamespace(get_model=lambda: model)
     endpoints = Endpoints(
-        {"weight": StoredTensor.of(base, dtype)}, {"weight": StoredTensor.of(aligned, dtype, SPANS)}, {"weight": SPANS}
+        {"weight": StoredTensor.of(base, dtype)},
+        ({"weight": StoredTensor.of(aligned, dtype, SPANS)},),
+        ({"weight": SPANS},),
     )
     assert endpoints.num_bytes == (32 + 8 + 12) * dtype.itemsize
     extension.attach(endpoints, "object_store")
@@ -55,7 +57,7 @@ def test_equal_tensors_are_stored_once_and_never_written(dtype: torch.dtype, liv
     expected = base.clone()
     for span in SPANS:
         here = slice(span.start, span.end)
-        expected[here] = torch.lerp(base[here], aligned[here], ratios[span.group])
+        expected[here] = torch.lerp(base[here], aligned[here], ratios[span.number])
     assert torch.equal(weights, expected.to(live))
     # What no span holds is verified all the same.
     weights[0] += 1
@@ -63,13 +65,55 @@ def test_equal_tensors_are_stored_once_and_never_written(dtype: torch.dtype, liv
         extension.verify(ratios)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "live"), [(torch.float32,) * 2, (torch.bfloat16,) * 2, (torch.bfloat16, torch.float32)]
+)
+def test_several_models_are_written_in_one_pass_each_where_it_differs(dtype: torch.dtype, live: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    base = torch.randn(32, generator=draw).to(dtype)
+    spans = [(Span(8, 16, "a@x"), Span(20, 32, "b@x")), (Span(20, 32, "b@y"),), (Span(8, 16, "a@z"),)]
+    models = [base.clone() for _ in spans]
+    for model, of_model in zip(models, spans, strict=True):
+        for span in of_model:
+            model[span.start : span.end] = torch.randn(span.end - span.start, generator=draw).to(dtype)
+    module = torch.nn.Linear(32, 1, bias=False, dtype=live)
+    module.weight.data.copy_(models[2])
+    extension = SwapExtension()
+    extension.device = torch.device("cpu")
+    extension.model_runner = SimpleNamespace(get_model=lambda: module)
+    endpoints = Endpoints(
+        {"weight": StoredTensor.of(base, dtype)},
+        [{"weight": StoredTensor.of(m, dtype, of)} for m, of in zip(models, spans, strict=True)],
+        [{"weight": of} for of in spans],
+    )
+    assert endpoints.num_bytes == (32 + 20 + 12 + 8) * dtype.itemsize
+    with pytest.raises(SwapError, match="another layout"):
+        extension.attach(endpoints, "object_store", 2)
+    extension.attach(endpoints, "object_store", 3)
+    assert len(extension._pieces) == 2
+    shares = {"a@x": 0.25, "b@x": 0.5, "b@y": 0.125, "a@z": 0.625}
+    extension.swap(shares)
+    exact = base.double()
+    for model, of_model in zip(models, spans, strict=True):
+        for span in of_model:
+            here = slice(span.start, span.end)
+            exact[here] += shares[span.number] * (model[here].double() - base[here].double())
+    torch.testing.assert_close(module.weight.data.view(-1).double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-6)
+    module.weight.data[0, 9] += 1
+    with pytest.raises(SwapError, match="weight"):
+        extension.verify(shares)
+    extension._live_ratios = {}
+    extension.swap(dict.fromkeys(shares, 0.0) | {"b@y": 1.0})
+    assert torch.equal(module.weight.data.view(-1), models[1].to(live))
+
+
 def test_a_group_that_has_its_ratio_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     extension, _, _, weights = attached(torch.float32, torch.float32)
     written: list[str] = []
 
-    def listed(pieces: Iterable[tuple[Piece, float]], *, locked: bool) -> None:
+    def listed(pieces: Iterable[tuple[Piece, Sequence[float]]], *, locked: bool) -> None:
         pairs = list(pieces)
-        written.extend(piece.group for piece, _ in pairs)
+        written.extend(number for piece, _ in pairs for number in piece.numbers)
         write(pairs, locked=locked)
 
     monkeypatch.setattr("ama_ray.engine.worker.swap_extension.write", listed)
@@ -96,7 +140,7 @@ def test_a_group_that_has_its_ratio_is_left_alone(monkeypatch: pytest.MonkeyPatc
 def test_another_precision_is_written_in_blocks(size: int) -> None:
     base, aligned = torch.randn(2, size, generator=torch.Generator().manual_seed(0)).bfloat16()
     live = torch.empty(size)
-    write([(Piece("all", base, aligned, live), 0.3)])
+    write([(Piece(("all",), base, (aligned,), live), (0.3,))])
     assert torch.equal(live, torch.lerp(base, aligned, 0.3).float())
 
 
@@ -112,11 +156,11 @@ def test_endpoints_lie_where_they_are_to(place: Place, monkeypatch: pytest.Monke
     stored = {"weight": StoredTensor.of(torch.zeros(32), torch.float32)}
     monkeypatch.setattr(extension, "_sample", lambda *args: (torch.zeros(1),) * 4)
     monkeypatch.setattr(swap_extension, "is_endpoint", lambda *args: True)
-    extension.attach(Endpoints(stored, stored, {"weight": (Span(0, 32, "all"),)}), place)
+    extension.attach(Endpoints(stored, (stored,), ({"weight": (Span(0, 32, "all"),)},)), place)
     (piece,) = extension._pieces
-    assert (piece.base.is_meta, piece.aligned.is_meta) == ON_ACCELERATOR[place]
+    assert (piece.base.is_meta, piece.aligned[0].is_meta) == ON_ACCELERATOR[place]
     assert piece.is_staged == (place != "accelerator")
-    ends = [end.data_ptr() for end in (piece.base, piece.aligned) if end.is_cpu]
+    ends = [end.data_ptr() for end in piece.ends if end.is_cpu]
     assert [end.data_ptr() for end in locked] == (ends if place in LOCKED else [])
 
 
@@ -125,14 +169,16 @@ def test_an_accelerator_gets_large_blocks(device: str, size: int, monkeypatch: p
     """A float32 engine on bfloat16 endpoints; the accelerator is PyTorch's device without values."""
     lengths: list[int] = []
 
-    def counted(base: torch.Tensor, aligned: torch.Tensor, ratio: float, out: torch.Tensor) -> torch.Tensor:
+    def counted(
+        base: torch.Tensor, aligned: Sequence[torch.Tensor], shares: Sequence[float], out: torch.Tensor
+    ) -> torch.Tensor:
         lengths.append(len(out))
         return out
 
-    monkeypatch.setattr(interpolation, "interpolate", counted)
+    monkeypatch.setattr(interpolation, "merge", counted)
     elements = 2**25 + 5 if device == "meta" else 2**18 + 5
     base, aligned = (torch.empty(elements, dtype=torch.bfloat16, device=device) for _ in range(2))
-    write([(Piece("all", base, aligned, torch.empty(elements, device=device)), 0.3)])
+    write([(Piece(("all",), base, (aligned,), torch.empty(elements, device=device)), (0.3,))])
     assert lengths == [size, 5]
 
 
@@ -155,7 +201,10 @@ def test_what_is_streamed_arrives_before_it_is_used(
     monkeypatch.setattr(interpolation, "STAGED", 64)
     ratios = (0.3, 0.7, 0.0, 1.0)
     expected = [torch.lerp(base, aligned, ratio) for (base, aligned, _), ratio in zip(triples, ratios, strict=True)]
-    pieces = [(Piece("all", *each), ratio) for each, ratio in zip(triples, ratios, strict=True)]
+    pieces = [
+        (Piece(("all",), base, (aligned,), live), (ratio,))
+        for (base, aligned, live), ratio in zip(triples, ratios, strict=True)
+    ]
     with LazyCuda(monkeypatch, eager_copies=eager[0], eager_arithmetic=eager[1]):
         write(pieces, locked=locked)
     for (_, _, live), right in zip(triples, expected, strict=True):

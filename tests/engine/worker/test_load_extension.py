@@ -74,7 +74,7 @@ def ends() -> tuple[Tensors, Tensors]:
 
 
 def attached(worker: Worker, dtypes: Mapping[str, torch.dtype] = DTYPES) -> tuple[Tensors, Tensors, Endpoints]:
-    spans = worker.find_spans(SHAPES, dtypes, GROUP_OF)
+    (spans,) = worker.find_spans(SHAPES, dtypes, [GROUP_OF])
     base, aligned = ends()
     worker._load(base.items)
     of_base = worker.snapshot(worker.parameter_bytes(), BF16, None)
@@ -82,7 +82,7 @@ def attached(worker: Worker, dtypes: Mapping[str, torch.dtype] = DTYPES) -> tupl
     worker._load(aligned.items)
     of_aligned = worker.snapshot(worker.parameter_bytes(), BF16, spans)
     of_aligned = {name: StoredTensor(end.array.copy(), end.dtype) for name, end in of_aligned.items()}
-    endpoints = Endpoints(of_base, of_aligned, spans)
+    endpoints = Endpoints(of_base, (of_aligned,), (spans,))
     worker.attach(endpoints, "object_store")
     return base, aligned, endpoints
 
@@ -91,7 +91,7 @@ def test_a_swap_leaves_what_loading_the_merge_leaves() -> None:
     worker, plain = Worker(), Worker()
     base, aligned, endpoints = attached(worker)
     assert endpoints.base.keys() == {"w", "both", f"{STORED}A_log:3", f"{STORED}norm:64"}
-    assert endpoints.spans[f"{STORED}norm:64"] == (Span(0, 64, "second"),)
+    assert endpoints.spans[0][f"{STORED}norm:64"] == (Span(0, 64, "second"),)
     for ratios in ({"first": 0.3, "second": 0.7}, {"first": 0.3, "second": 0.1}, {"first": 0.9, "second": 0.1}):
         worker.swap(ratios)
         plain.write((n, interpolate(base[n], aligned[n], ratios[GROUP_OF[n]])) for n in SHAPES)
@@ -130,7 +130,7 @@ def test_what_the_model_does_not_take_again_is_found() -> None:
 
 def test_a_transformed_parameter_that_nothing_is_known_to_make_is_refused() -> None:
     with pytest.raises(SwapError, match="vLLM transforms A at loading"):
-        Worker(unfilled=("A_log",)).find_spans(SHAPES, DTYPES, GROUP_OF)
+        Worker(unfilled=("A_log",)).find_spans(SHAPES, DTYPES, [GROUP_OF])
 
 
 def test_a_parameter_that_others_make_up_besides_is_interpolated_where_it_lies() -> None:
@@ -146,7 +146,7 @@ def test_what_is_tried_for_nothing_is_loaded_again() -> None:
     del worker.model.A  # which is handed over
     shapes = {name: SHAPES[name] for name in ("w", "norm", "gate", "up")}
     group_of = {"w": "first", "norm": "first", "gate": "second", "up": "first"}
-    spans = worker.find_spans(shapes, dict.fromkeys(shapes, BF16) | {"up": FP32}, group_of)
+    (spans,) = worker.find_spans(shapes, dict.fromkeys(shapes, BF16) | {"up": FP32}, [group_of])
     assert spans["both"] == (Span(0, 12, "second"), Span(12, 24, "first"))
 
 
@@ -187,3 +187,16 @@ def test_a_second_set_of_weights_that_does_not_fit_is_refused(monkeypatch: pytes
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=size))
     LoadExtension._load_anew(worker, iter(()))
     assert loaded
+
+
+def test_tensors_of_one_parameter_may_differ_from_base_in_some_models_only() -> None:
+    worker = Worker()
+    del worker.model.A
+    shapes = {name: SHAPES[name] for name in ("w", "norm", "gate", "up")}
+    numbers = [dict.fromkeys(shapes, "all@x"), {"up": "all@y"}, {"gate": "all@z", "up": "all@z"}]
+    first, second, third = worker.find_spans(shapes, dict.fromkeys(shapes, BF16), numbers)
+    assert first["both"] == (Span(0, 12, "all@x"), Span(12, 24, "all@x"))
+    assert second["both"] == (Span(12, 24, "all@y"),)
+    assert third["both"] == (Span(0, 12, "all@z"), Span(12, 24, "all@z"))
+    assert not second["w"]
+    assert not third["w"]

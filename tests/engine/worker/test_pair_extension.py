@@ -16,7 +16,8 @@ from ama_ray.engine.worker.pair_extension import PairExtension
 from ama_ray.engine.worker.swap_extension import SwapError
 
 BASE, ALIGNED = 1.0, 3.0
-ASKED: tuple[Any, ...] = ("base", "aligned", "sum", {"w": "all"}, "object_store")
+SOURCES = ["base", "aligned"]
+ASKED: tuple[Any, ...] = (SOURCES, "sum", [{"w": "all"}], "object_store")
 
 
 class Worker(PairExtension):
@@ -35,9 +36,9 @@ class Worker(PairExtension):
     def layout(self) -> dict[str, str]:
         return {"device": "a stand-in"}
 
-    def find_spans(self, shapes: Any, dtypes: Any, group_of: Any) -> dict[str, tuple[Span, ...]]:
+    def find_spans(self, shapes: Any, dtypes: Any, numbers: Any) -> list[dict[str, tuple[Span, ...]]]:
         self.model.weight.data.zero_()
-        return {"weight": (Span(0, 4, "all"),)}
+        return [{"weight": (Span(0, 4, "all"),)}]
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         assert not getattr(self, "_pieces", [])  # the last endpoints are gone, and memory is not needed twice
@@ -47,7 +48,7 @@ class Worker(PairExtension):
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
-    pair = SimpleNamespace(base=BASE, aligned=ALIGNED, shapes={}, dtypes={}, dtype=torch.float32, engine_ratio=1.0)
+    pair = SimpleNamespace(endpoints=(BASE, ALIGNED), shapes={}, dtypes={}, dtype=torch.float32, starts_on=1)
     gc.collect()  # workers of the last test, which would share what they have
     monkeypatch.setattr(Pair, "read", lambda base, aligned, dtype: pair)
     return Worker()
@@ -61,12 +62,12 @@ def test_the_next_client_finds_the_endpoints_attached(worker: Worker) -> None:
     worker.verify({"all": 0.5})
 
 
-@pytest.mark.parametrize("other", [("other", {"w": "all"}), ("sum", {"w": "rest"})], ids=["pair", "groups"])
-def test_other_endpoints_take_the_place_of_the_first(other: tuple[str, dict[str, str]], worker: Worker) -> None:
+@pytest.mark.parametrize("other", [("other", [{"w": "all"}]), ("sum", [{"w": "rest"}])], ids=["pair", "groups"])
+def test_other_endpoints_take_the_place_of_the_first(other: tuple[str, list[dict[str, str]]], worker: Worker) -> None:
     released: list[bool] = []
-    worker.attach_pair("base", "aligned", "sum", {"w": "all"}, "object_store")
+    worker.attach_pair(SOURCES, "sum", [{"w": "all"}], "object_store")
     worker._lock = SimpleNamespace(release=lambda: released.append(True))  # type: ignore[assignment]
-    worker.attach_pair("base", "aligned", *other, "object_store")
+    worker.attach_pair(SOURCES, *other, "object_store")
     assert worker.loads == 4
     assert released == [True]
     worker.swap({"all": 0.5})
@@ -75,13 +76,13 @@ def test_other_endpoints_take_the_place_of_the_first(other: tuple[str, dict[str,
 def test_a_load_that_failed_is_not_taken_for_an_attachment(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     worker.attach_pair(*ASKED)
 
-    def fail(endpoints: Any, place: str, holds: float) -> None:
+    def fail(endpoints: Any, place: str, holds: int) -> None:
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patch:
         patch.setattr(worker, "attach", fail)
         with pytest.raises(RuntimeError):
-            worker.attach_pair("base", "aligned", "other", {"w": "all"}, "object_store")
+            worker.attach_pair(SOURCES, "other", [{"w": "all"}], "object_store")
     worker.attach_pair(*ASKED)
     assert worker.loads == 6
     assert pair_extension.PairExtension._attached is None
@@ -98,7 +99,7 @@ def test_the_next_engine_of_the_node_finds_the_endpoints(worker: Worker) -> None
     worker._pieces[0].base.fill_(7)
     assert second._pieces[0].base.tolist() == [7.0] * 4
     for changed in (Worker(rank=1), worker):
-        changed.attach_pair("base", "aligned", "other" if changed is worker else "sum", {"w": "all"}, "object_store")
+        changed.attach_pair(SOURCES, "other" if changed is worker else "sum", [{"w": "all"}], "object_store")
         changed.swap({"all": 0.5})
         assert changed.model.weight.tolist() == [[2.0] * 4]
 
@@ -107,7 +108,7 @@ def test_a_worker_that_has_swapped_loads_aligned_before_it_takes_what_others_hav
     """What is live must be an endpoint when they are attached, as that shows that the layouts are the same."""
     worker.attach_pair(*ASKED)
     second = Worker()
-    second.attach_pair("base", "aligned", "other", {"w": "all"}, "object_store")
+    second.attach_pair(SOURCES, "other", [{"w": "all"}], "object_store")
     second.swap({"all": 0.25})
     second.attach_pair(*ASKED)
     assert second.loads == 3
@@ -116,17 +117,17 @@ def test_a_worker_that_has_swapped_loads_aligned_before_it_takes_what_others_hav
 
 def test_the_pair_is_read_in_the_precision_of_the_engine(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both checkpoints are converted to that where they are stored in more."""
-    read: list[tuple[str, ...]] = []
+    read: list[tuple[Any, ...]] = []
     pair = Pair.read("", "", "")
 
-    def note(*asked: str) -> Pair:
+    def note(*asked: Any) -> Pair:
         read.append(asked)
         return pair
 
     monkeypatch.setattr(Pair, "read", note)
     worker.model_runner.model_config.dtype = torch.bfloat16
     worker.attach_pair(*ASKED)
-    assert read == [("base", "aligned", "bfloat16")]
+    assert read == [("base", ["aligned"], "bfloat16")]
 
 
 def test_what_another_engine_laid_out_in_another_way_is_refused(worker: Worker) -> None:
@@ -139,7 +140,7 @@ def test_what_another_engine_laid_out_in_another_way_is_refused(worker: Worker) 
 
 def test_on_the_accelerator_every_engine_has_its_own(worker: Worker) -> None:
     for each in (worker, Worker()):
-        each.attach_pair("base", "aligned", "sum", {"w": "all"}, "accelerator")
+        each.attach_pair(SOURCES, "sum", [{"w": "all"}], "accelerator")
         assert each.loads == 2
         each.swap({"all": 0.5})
         assert each.model.weight.tolist() == [[2.0] * 4]
