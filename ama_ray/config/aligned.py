@@ -118,7 +118,7 @@ def misfits(models: int, given: Mapping[str, Any]) -> Iterator[str]:
 
     Args:
         models: The number.
-        given: What the run file says of `mix`, `mean_ratio`, `range`, `trials` and `warm_start`.
+        given: What the run file says of `mix`, `mean_ratio`, `range`, `trials`, `warm_start` and `engine`.
     """
     if models == 1:
         if given["mix"]:
@@ -126,6 +126,8 @@ def misfits(models: int, given: Mapping[str, Any]) -> Iterator[str]:
         return
     if given["trials"] < firsts(models):
         yield f"trials: base, {models} aligned models and half of their average are more than {given['trials']} trials"
+    if given["engine"].url:
+        yield "engine.url: servers hold one aligned model; leave it out, or name one in `aligned`"
     if given["mean_ratio"] is not None:
         yield "mean_ratio: it is for one aligned model; leave it out, or name one in `aligned`"
     if given["range"] is not None and given["mix"] != "free":

@@ -74,7 +74,9 @@ def distill(inputs: Inputs, progress: Callable[[str], None] | None = None) -> li
 
 def _points(inputs: Inputs, tell: Callable[[str], None]) -> list[Distilled]:
     settings = inputs.config.distill
-    base, aligned = inputs.pair.endpoints
+    base, aligned = inputs.pair.base, inputs.pair.aligned
+    if inputs.pair.further:
+        raise UserError("aligned: distillation is for one aligned model; name one in `aligned`.")
     if base.fits or any(each(base.config) != each(aligned.config) for each in (is_tied, is_wrapper)):
         raise UserError(
             f"{base.folder}: distillation needs two checkpoints with the same tokens and the same parts, both with "

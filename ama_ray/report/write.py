@@ -16,6 +16,7 @@ from ama_ray.report.plots.convergence import plot_convergence
 from ama_ray.report.plots.families import plot_families
 from ama_ray.report.plots.front import plot_front
 from ama_ray.report.plots.importance import plot_importance
+from ama_ray.report.plots.mixture import plot_mixture
 from ama_ray.report.text.trade import why_unclear
 from ama_ray.scores.interval import Interval
 from ama_ray.scores.trial import Estimate
@@ -43,7 +44,8 @@ def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, 
     null. `trade` is the paired test of base against aligned on the search split; where it ended the search,
     `unclear_trade` says why. With constraints it also holds these and how many trials they left out; with a reference
     point, that. `families.png` is what every family of probes costs along the front, `importance.png` which groups
-    matter for which objective; they are left out where there is no front, or too few trials.
+    matter for which objective; they are left out where there is no front, or too few trials. `mixture.png` has the
+    shares of several aligned models over depth.
     `convergence.png` and `convergence.csv` are the hypervolume on the search split after every trial, and what of it
     holds on other items (`held_out`, with its 95% interval; see `ama_ray.analysis.convergence.SplitHalves`), which is
     known where the run folder has `items/`.
@@ -61,6 +63,7 @@ def write_report(run: StoredRun, timing: Mapping[str, Any], ended: str = "", *, 
     plot_front(run, *_pictures(out, "front"))
     plot_convergence(steps, run, *_pictures(out, "convergence"))
     plot_families(run, *_pictures(out, "families"))
+    plot_mixture(run, *_pictures(out, "mixture"))
     effects = run.importance()
     if effects:
         plot_importance(effects, list(run.trials[0].ratios), *_pictures(out, "importance"))

@@ -139,7 +139,7 @@ class RunSearcher(Searcher):
 
     def _search(self) -> TrialSpec | None:
         # Short trials would otherwise be over before a slow engine has scored base or aligned.
-        if self._trade.pending and self._asked["search"] >= max(2, self._slots() + 1):
+        if self._trade.pending and self._asked["search"] >= max(1 + len(self._groups.models), self._slots() + 1):
             return None
         spec = self._suggester.suggest()
         if spec is None and len(self._in_flight) < self._slots():

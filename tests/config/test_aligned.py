@@ -56,6 +56,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"mix": "simplex"}, "mix: there is one aligned model, and nothing to mix"),
     ({"aligned": TWO, "mean_ratio": 0.5}, "mean_ratio: it is for one aligned model"),
     ({"aligned": TWO, "range": [0, 1.2]}, "range: with mix: simplex"),
+    ({"aligned": TWO, "engine": {"url": "http://here:1"}}, "engine.url: servers hold one aligned model"),
     ({"aligned": TWO, "warm_start": ["parts"]}, "warm_start: parts is for one aligned model"),
     ({"aligned": [f"org/m{i}" for i in range(9)], "trials": 10}, "trials: base, 9 aligned models"),
 ]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ray.tune.search import Searcher
 
-from ama_ray.config import FIRST_RATIOS, RunConfig
+from ama_ray.config import RunConfig
 from ama_ray.miniature import ROOT
 from ama_ray.run import StoredRun
 from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
+from ama_ray.space.baseline import first_shares
 from ama_ray.space.groups import Groups
 from ama_ray.space.parametrization import Box
 from ama_ray.storage.records import read_trials
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ama_ray.scores.objectives import Items
+    from ama_ray.space.parametrization import Parametrization
 
 OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("facts", "f", "mean"),))
 RANGES = {"a": (0.0, 1.0), "b": (0.0, 1.0)}
+GROUPS = Groups(tuple(RANGES), {}, RANGES)
 TRIALS, POINTS = 15, 3
 SEARCH_COST, REPORT_COST = 100, 150
 """Tokens of a trial."""
@@ -74,6 +77,8 @@ class Run:
         *,
         resumed: bool = False,
         model: Callable[[dict[str, float]], Items] = model,
+        groups: Groups = GROUPS,
+        shape: Parametrization | None = None,
         **given: Any,
     ) -> None:
         folder.mkdir(exist_ok=True)
@@ -83,21 +88,22 @@ class Run:
         earlier = read_trials(folder / "trials.csv") if resumed else []
         run = StoredRun(folder, RunConfig.load(ROOT / "run.yaml", **fields), OBJECTIVES, earlier)
         self.recorder = Recorder(run, lambda trial: None, self.said.append)
-        first = [FirstPoint("baseline", dict.fromkeys(RANGES, ratio)) for ratio in FIRST_RATIOS]
-        context = SamplerContext(RANGES, OBJECTIVES, trials, 1, len(first), seed=0, known=len(earlier))
+        shape = shape or Box(groups.ranges)
+        shares = first_shares(len(groups.models), whole=False)
+        first = [FirstPoint("baseline", groups.everywhere(each)) for each in shares]
+        context = SamplerContext(shape.ranges, OBJECTIVES, trials, 1, len(first), seed=0, known=len(earlier))
         sampler, _ = samplers.make("tpe", context)
         study = open_study(RunFolder(folder, "study", ()), None, OBJECTIVES.names, sampler)
         self.study = study
-        self.suggester = StudySuggester(Box(RANGES), OBJECTIVES, study, first, finished=earlier)
+        self.suggester = StudySuggester(shape, OBJECTIVES, study, first, finished=earlier)
         # On a busy machine the sampler of these tests, which has next to nothing to do, may need its time all the same.
         suggest, in_time = self.suggester.suggest, 30.0
         patched: Any = self.suggester
         patched.suggest = lambda wait=in_time: suggest(wait)
         self.now = 0.0
         spending = Spending(run.config.budget, Costs(search=SEARCH_COST, report=REPORT_COST), lambda: self.now)
-        self.searcher = RunSearcher(
-            Groups(tuple(RANGES), {}, RANGES), self.suggester, self.recorder, lambda: self.slots, spending
-        )
+        self.searcher = RunSearcher(groups, self.suggester, self.recorder, lambda: self.slots, spending)
+        self._groups = groups
         self.slots = slots
         self.asked: list[dict[str, Any]] = []
 
@@ -113,7 +119,7 @@ class Run:
     def finish(self, position: int, error: bool = False) -> None:
         config = self.asked[position]
         items = self._model(config["ratios"])
-        scores = OBJECTIVES.scores(items, self._model(dict.fromkeys(RANGES, 0.0)))
+        scores = OBJECTIVES.scores(items, self._model(self._groups.alone(0)))
         spec = TrialSpec.from_config(config)
         result = TrialResult(spec, "e", 1.0, {}, state="complete", items=items, scores=scores).to_tune()
         self.searcher.on_trial_complete(str(position), None if error else result, error)

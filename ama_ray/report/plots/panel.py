@@ -69,7 +69,7 @@ class Panel:
 
     def _others(self) -> None:
         """Draws the trials that are neither on the front nor uniform, and sets the view."""
-        shown = (*self.pareto.front, *self.pareto.uniform)
+        shown = (*self.pareto.front, *self.pareto.baseline)
         if shown:
             self.axes.set_xlim(*_view(self._x(shown), self._errors(shown, self.across)))
             self.axes.set_ylim(*_view(self._y(shown), self._errors(shown, self.up)))
@@ -91,10 +91,16 @@ class Panel:
         # Larger than the front's points, so that a uniform point on the front shows both.
         self._points(trials, "uniform averaging, with its ratio", color=VERMILION, marker="s", markersize=8, zorder=3)
         self.axes.plot(self._x(trials), self._y(trials), color=VERMILION, linewidth=1, linestyle=":", zorder=3)
+        others = [trial for trial in self.pareto.baseline if trial.alone and trial.uniform_ratio is None]
+        if others:
+            self._points(others, "aligned models alone", color=VERMILION, marker="D", markersize=7, zorder=3)
+        for trial, x, y in zip(others, self._x(others), self._y(others), strict=True):
+            self.axes.annotate(trial.title, (x, y), xytext=(6, -13), textcoords="offset points", color=VERMILION)
+        end = "aligned (1)" if trials[0].models == 1 else "equal average (1)"
         for trial, x, y in zip(trials, self._x(trials), self._y(trials), strict=True):
             ratio = trial.uniform_ratio or 0.0
             self.axes.annotate(
-                {0.0: "base (0)", 1.0: "aligned (1)"}.get(ratio, f"{ratio:g}"),
+                {0.0: "base (0)", 1.0: end}.get(ratio, f"{ratio:g}"),
                 (x, y),
                 xytext=(0, -17) if ratio == 1.0 else (6, -13),
                 textcoords="offset points",
