@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ama_ray.config.distill import Distill
     from ama_ray.config.engine import EngineSettings
     from ama_ray.config.fields import Towers
-    from ama_ray.config.run import Report
+    from ama_ray.config.report import Report
     from ama_ray.config.search import Budget, Stop, TokenCost
 
     Mapped = Mapping[str, Any]
