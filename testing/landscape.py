@@ -86,20 +86,6 @@ class Landscape:
             self._cache[key] = items
         return items
 
-    def noisy_base(self, share: float, seed: int, split: Split) -> Items:
-        """The items of base with random noise in its weights: another model, and no better one.
-
-        Args:
-            share: The standard deviation of the noise, in those of each tensor.
-            seed: Of the noise.
-            split: Whose items.
-        """
-        draw = torch.Generator().manual_seed(seed)
-        weights = {}
-        for name, (base, _) in self._ends.items():
-            weights[name] = base + share * base.std(correction=0) * torch.randn(base.shape, generator=draw)
-        return self._tests[split].items(weights)
-
     @cached_property
     def _ends(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         # As in an engine that computes in float32: merged there, not in the bfloat16 of the files.

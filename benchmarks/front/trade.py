@@ -7,7 +7,7 @@ A search tests base against aligned once both are scored, and ends there where t
 that was wrong: a false alarm stops a pair that has one, a miss lets a pair pass that has none. Made-up pairs have
 items that are drawn anew each time: 16 to 200 prompts, and as many items of each of three probes, of which base and
 aligned answer one in ten differently. The miniature's aligned models are tested on random parts of their items; its
-base also against itself with random noise in every weight, whose scores are computed anew for each noise.
+base also against itself with random noise in every weight, each copy scored by a live engine.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ama_ray.analysis.trade_test import TradeTest
+from ama_ray.config import RunConfig
+from ama_ray.evaluation.terms import objectives_of
+from ama_ray.miniature import ROOT
 from ama_ray.scores.objectives import Items, Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
+from benchmarks.front.noisy_base import NoisyBase
 from testing.landscape import Landscape
 
 PROBES = ("piqa", "arc", "squad")
@@ -44,14 +48,14 @@ Test = Callable[..., TradeTest]
 
 def main(
     repetitions: int = 200,
-    noises: Annotated[list[float], typer.Option(help="In standard deviations of each weight.")] = [0.1],  # noqa: B006
+    noise: Annotated[list[float], typer.Option(help="In standard deviations of each tensor.")] = [0.01, 0.03, 0.1, 0.3],  # noqa: B006
     folder: Annotated[Path, typer.Option(help="Keeps what the miniature scores.")] = Path(
         "runs/benchmark-search/cache"
     ),
 ) -> None:
     """Prints a table and a JSON object."""
     rows = []
-    for name, trade, test in [*made_up(), *of_the_miniature(folder), *with_noise(folder, noises)]:
+    for name, trade, test in [*made_up(), *of_the_miniature(folder), *with_noise(folder, noise)]:
         tests = [test(seed) for seed in range(repetitions)]
         told = sum(not each.clear for each in tests)
         rows.append(
@@ -115,12 +119,12 @@ def of_the_miniature(folder: Path) -> Iterator[tuple[str, bool, Test]]:
 
 
 def with_noise(folder: Path, noises: list[float]) -> Iterator[tuple[str, bool, Test]]:
-    """The miniature's base against itself with random noise in its weights."""
-    landscape = Landscape("rsf", "uniform", folder)
-    base = landscape.items(dict.fromkeys(landscape.groups, 0.0), "search")
+    """The miniature's base against itself with random noise in its weights, on parts of their items."""
+    copies, objectives = NoisyBase(folder / "noisy-base"), objectives_of(RunConfig.load(ROOT / "run.yaml"))
     for noise in noises:
-        test = partial(_noisy, landscape=landscape, base=base, noise=noise)
-        yield f"miniature, base with {noise:.0%} of noise, 100 items", False, test
+        for count in (12, 25, 50, 100):
+            test = partial(_noisy, objectives=objectives, copies=copies, noise=noise, count=count)
+            yield f"miniature, base with {noise:.0%} of noise, {count} items", False, test
 
 
 def _on_part(seed: int, objectives: Objectives, ends: list[Items], count: int) -> TradeTest:
@@ -130,8 +134,8 @@ def _on_part(seed: int, objectives: Objectives, ends: list[Items], count: int) -
     return TradeTest.of(objectives, base, aligned)
 
 
-def _noisy(seed: int, landscape: Landscape, base: Items, noise: float) -> TradeTest:
-    return TradeTest.of(landscape.objectives, base, landscape.noisy_base(noise, seed, "search"))
+def _noisy(seed: int, objectives: Objectives, copies: NoisyBase, noise: float, count: int) -> TradeTest:
+    return _on_part(seed, objectives, [copies.items(0.0, 0), copies.items(noise, seed)], count)
 
 
 def _mean_size(tests: list[TradeTest], name: str) -> float:
