@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from optuna.samplers import BaseSampler
 
+    from ama_ray.config.aligned import Mix
     from ama_ray.config.distill import Distill
     from ama_ray.config.engine import EngineSettings
     from ama_ray.config.fields import Towers
@@ -26,7 +27,8 @@ class Keywords(TypedDict, total=False):
     """Fields of `RunConfig`; mappings stand for parts of it."""
 
     base: str | Path
-    aligned: str | Path
+    aligned: str | Path | Mapped | Sequence[str | Path | Mapped]
+    mix: Mix | None
     space: str | Path | Mapped
     range: tuple[float, float] | None
     towers: Towers

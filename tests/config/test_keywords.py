@@ -5,6 +5,7 @@ from typing import Any, Literal, get_type_hints
 import pytest
 
 from ama_ray.config import RunConfig
+from ama_ray.config.aligned import Mix
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
 from ama_ray.config.fields import Towers
@@ -13,7 +14,7 @@ from ama_ray.config.report import Report
 from ama_ray.config.search import Budget, Stop, TokenCost
 
 SAME = (
-    *("towers", "allow_test_split", "trials", "mean_ratio", "unclear_trade", "early_stopping", "seed"),
+    *("mix", "towers", "allow_test_split", "trials", "mean_ratio", "unclear_trade", "early_stopping", "seed"),
     *("report", "stop", "budget", "tokens", "distill", "engine"),
 )
 """Those of which a file can say as much as Python, but for mappings in place of parts."""
@@ -27,6 +28,7 @@ def hints() -> dict[str, Any]:
 
     names = {
         **{"Mapping": Mapping, "Sequence": Sequence, "Path": Path, "BaseSampler": BaseSampler, "Towers": Towers},
+        "Mix": Mix,
         **{"Distill": Distill, "EngineSettings": EngineSettings, "Report": Report, "Budget": Budget, "Stop": Stop},
         **{"TokenCost": TokenCost, "Mapped": Mapping[str, Any], "Any": Any, "Literal": Literal},
     }
@@ -42,4 +44,4 @@ def test_the_types_are_those_of_a_run_file(name: str) -> None:
     from collections.abc import Mapping
 
     field = RunConfig.model_fields[name].annotation
-    assert hints()[name] in (field, field | Mapping[str, Any] if name in SAME[7:] else field)
+    assert hints()[name] in (field, field | Mapping[str, Any] if name in SAME[8:] else field)
