@@ -36,9 +36,10 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     on_gpu = uses_gpu(config.engine)
     endpoints, engine = endpoint_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
     free = psutil.virtual_memory().available
+    several = f"all {len(inputs.pair.endpoints)}" if inputs.pair.further else "both"
     yield (
-        f"memory of each node: {endpoints / 1e9:.1f} GB for both endpoints, and {engine / 1e9:.1f} GB for each engine"
-        f"{' besides that of its GPUs' if on_gpu else ''}; this machine has {free / 1e9:.1f} GB free"
+        f"memory of each node: {endpoints / 1e9:.1f} GB for {several} endpoints, and {engine / 1e9:.1f} GB for each "
+        f"engine{' besides that of its GPUs' if on_gpu else ''}; this machine has {free / 1e9:.1f} GB free"
     )
     judged = [
         sum(request.n for request in reward.requests)

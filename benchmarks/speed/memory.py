@@ -37,7 +37,7 @@ from ama_ray.tuning.cluster.engine_source import InProcess, StoredEndpoints
 from ama_ray.tuning.cluster.memory import own_store
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
 from ama_ray.tuning.setup import prepare
-from benchmarks.speed.swap import SHAPES, make_pair
+from benchmarks.speed.swap import SHAPES, make_set
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -95,7 +95,7 @@ def main(
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        make_pair(folder, SHAPES[model])
+        make_set(folder, SHAPES[model], 1)
         config = _config(folder)
         with Watch() as opening:
             inputs = Inputs.open(config)
@@ -154,7 +154,7 @@ def _config(folder: Path) -> RunConfig:
     config = RunConfig.load(
         ROOT / "run.yaml",
         base=folder / "base",
-        aligned=folder / "aligned",
+        aligned=folder / "aligned-0",
         out=folder / "out",
         early_stopping=False,
         engine={"cpus": 2, "kv_cache_gib": 0.25},

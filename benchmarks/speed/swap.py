@@ -1,13 +1,15 @@
 """How fast is a swap? Against the memory of this machine, and against the other ways to get a merge into an engine.
 
     python -m benchmarks.speed.swap --model miniature --model 150m --model 1.1b --threads 2
+    python -m benchmarks.speed.swap --model 1.1b --aligned 3
 
 Random bfloat16 weights of a Llama shape (1.1b: TinyLlama's, arXiv 2401.02385), or the miniature's own float32 ones. In
 one process, with the same threads throughout: `Engine.swap`, its checks and the reset of the cache included; one
 `torch.lerp` over plain buffers, which is the bound; and a merge written to disk and read by vLLM's `reload_weights`. In
 processes of their own, imports not counted: a new engine on that file, and mergekit's linear merge to disk. Ratios
-differ from swap to swap in every group. Prints a table and a JSON object, with the largest error of the arithmetic
-against float64.
+differ from swap to swap in every group. With several aligned models, the bound is what reading all endpoints and
+writing one takes at the speed of that `torch.lerp`, and mergekit and new engines are left out. Prints a table and a
+JSON object, with the largest error of the arithmetic against float64.
 """
 
 from __future__ import annotations
@@ -72,26 +74,28 @@ def main(
     model: Annotated[list[str], typer.Option(help=f"miniature, {', '.join(SHAPES)}")] = ["miniature", "150m"],  # noqa: B006
     threads: Annotated[int, typer.Option(min=1, help="PyTorch threads of everything")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="timed turns of swap and bound")] = 9,
+    models: Annotated[int, typer.Option("--aligned", min=1, help="aligned models, of random weights")] = 1,
 ) -> None:
     """Times every model and prints a row for each."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(threads)}
     rows = []
     for name in model:
         with tempfile.TemporaryDirectory() as folder:
-            base, aligned = ROOT / "base", ROOT / "rsf"
+            base, aligned = ROOT / "base", [ROOT / each for each in ("rsf", "dpo", "rloo")[:models]]
             if name != "miniature":
-                base, aligned = in_process(make_pair, Path(folder), SHAPES[name])
+                base, aligned = in_process(make_set, Path(folder), SHAPES[name], models)
             merge = Path(folder) / "merge"
             row = in_process(time_swaps, base, aligned, merge, threads, repeats)
-            row["new_engine_s"] = in_process(time_start, merge, threads) + row["write_s"]
-            printed = environments.run(
-                "linear", base, aligned, Path(folder) / "linear", folder=Path(folder), threads=threads
-            )
-            row["mergekit_s"] = float(printed.splitlines()[-1])
+            if models == 1:
+                row["new_engine_s"] = in_process(time_start, merge, threads) + row["write_s"]
+                printed = environments.run(
+                    "linear", base, aligned[0], Path(folder) / "linear", folder=Path(folder), threads=threads
+                )
+                row["mergekit_s"] = float(printed.splitlines()[-1])
+                row["times_mergekit"] = row["mergekit_s"] / row["swap_s"]
+                row["times_new_engine"] = row["new_engine_s"] / row["swap_s"]
         row["of_bound"] = row["swap_gb_per_s"] / row["bound_gb_per_s"]
         row["times_reload"] = row["reload_s"] / row["swap_s"]
-        row["times_mergekit"] = row["mergekit_s"] / row["swap_s"]
-        row["times_new_engine"] = row["new_engine_s"] / row["swap_s"]
         rows.append({"model": name} | row)
     table = Table(title=f"a swap, {threads} threads; reload and new engine include writing the merge")
     for column in rows[0]:
@@ -102,11 +106,11 @@ def main(
     print(json.dumps(rows))
 
 
-def make_pair(folder: Path, shape: dict[str, int]) -> tuple[Path, Path]:
-    """Writes two checkpoints of random bfloat16 weights, with the miniature's tokenizer.
+def make_set(folder: Path, shape: dict[str, int], models: int) -> tuple[Path, list[Path]]:
+    """Writes checkpoints of random bfloat16 weights, with the miniature's tokenizer.
 
     Returns:
-        The folders of base and of aligned.
+        The folders of base and of the aligned models.
     """
     import torch
     from safetensors.torch import save_file
@@ -118,42 +122,44 @@ def make_pair(folder: Path, shape: dict[str, int]) -> tuple[Path, Path]:
     with torch.device("meta"):
         shapes = {key: tensor.shape for key, tensor in LlamaForCausalLM(config).state_dict().items()}
     tokenizer = AutoTokenizer.from_pretrained(ROOT / "base")
-    for seed, name in enumerate(("base", "aligned")):
+    aligned = [folder / f"aligned-{number}" for number in range(models)]
+    for seed, path in enumerate((folder / "base", *aligned)):
         generator = torch.Generator().manual_seed(seed)
         tensors = {
             key: torch.empty(size, dtype=torch.bfloat16).normal_(0, 0.02, generator=generator)
             for key, size in shapes.items()
         }
-        (folder / name).mkdir()
-        save_file(tensors, folder / name / "model.safetensors", metadata={"format": "pt"})
-        config.save_pretrained(folder / name)
-        tokenizer.save_pretrained(folder / name)
-    return folder / "base", folder / "aligned"
+        path.mkdir()
+        save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+        config.save_pretrained(path)
+        tokenizer.save_pretrained(path)
+    return folder / "base", aligned
 
 
-def time_swaps(base: Path, aligned: Path, merge: Path, threads: int, repeats: int) -> dict[str, Any]:
-    """Starts an engine on aligned, attaches both endpoints and times; leaves the merge at ratio 0.5 in `merge`."""
+def time_swaps(base: Path, aligned: list[Path], merge: Path, threads: int, repeats: int) -> dict[str, Any]:
+    """Starts an engine on the first aligned, attaches all endpoints and times; leaves the merge at 0.5 in `merge`."""
     from ama_ray.checkpoints import merging
     from ama_ray.checkpoints.pair import Pair
     from ama_ray.engine.in_process import InProcessEngine
     from ama_ray.space.search_space import SearchSpace
 
-    pair = Pair.open(str(base), str(aligned))
-    groups = SearchSpace.load("per-layer").resolve(pair.names)
-    engine = InProcessEngine(aligned, _settings(threads), CONTEXT)
+    pair = Pair.open(str(base), list(map(str, aligned)))
+    models = len(aligned)
+    groups = pair.groups(SearchSpace.load("per-layer"), [f"m{model}" for model in range(models)])
+    engine = InProcessEngine(aligned[0], _settings(threads), CONTEXT)
     ends = endpoints(engine, pair, groups)
-    engine.attach(ends)
+    engine.attach(ends, models)
 
     ratio = itertools.cycle((0.3, 0.6))
-    swap = _seconds(lambda: engine.swap(dict.fromkeys(groups.names, next(ratio))), repeats)
-    size = ends.num_bytes // 2
+    swap = _seconds(lambda: engine.swap(dict.fromkeys(groups.names, next(ratio) / models)), repeats)
+    size = ends.num_bytes // (models + 1)
     row = {
-        "endpoints_gb": 2 * size / 1e9,
+        "endpoints_gb": ends.num_bytes / 1e9,
         "swap_s": swap,
-        "swap_gb_per_s": 3 * size / swap / 1e9,
+        "swap_gb_per_s": (ends.num_bytes + size) / swap / 1e9,
     } | _bound(min(size, BOUND_BYTES), pair.dtype, repeats)
     start = time.perf_counter()
-    merging.export(pair, groups.shares_of(dict.fromkeys(groups.names, 0.5)), merge)
+    merging.export(pair, groups.shares_of(dict.fromkeys(groups.names, 0.5 / models)), merge)
     row["write_s"] = time.perf_counter() - start
     engine._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(merge)})
     row["reload_s"] = time.perf_counter() - start
