@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from ama_ray.config.data import Split
-from ama_ray.config.fields import HIGHEST_RATIO, Called, Model, id_and_revision, is_hub_id
+from ama_ray.config.fields import HIGHEST_RATIO, Model, id_and_revision, is_hub_id
 from ama_ray.config.mistakes import mistakes
 from ama_ray.errors import UserError
 from ama_ray.reading import read_text
@@ -59,16 +59,18 @@ class Parent(Model):
         return id_and_revision(self.source)[1] if self.on_hub else None
 
 
-Ratio = Annotated[float, Field(ge=0, le=HIGHEST_RATIO), Called("number from 0 to 2")]
+Ratio = Annotated[float, Field(ge=0, le=HIGHEST_RATIO)]
 
 
 class Group(Model):
     """Tensors that share a ratio."""
 
     name: str
-    ratio: Ratio | tuple[Ratio, ...] = Field(
-        description="share of aligned: 0 is base, 1 is aligned; of several aligned models, the share of each"
-    )
+    ratio: Annotated[
+        Annotated[Ratio, Tag("one")] | Annotated[tuple[Ratio, ...], Tag("several")],
+        # Without it, a mistake would be told as one of both.
+        Discriminator(lambda value: "several" if isinstance(value, list | tuple) else "one"),
+    ] = Field(description="share of aligned: 0 is base, 1 is aligned; of several aligned models, the share of each")
     tensors: tuple[str, ...] = Field(min_length=1, description="full names")
 
 
