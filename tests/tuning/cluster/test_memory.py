@@ -22,6 +22,8 @@ def inputs(gigabytes: float, dtype: str = "bfloat16", **fields: Any) -> Any:
         num_bytes=int(gigabytes * GB),
         dtype=torch.bfloat16,
         aligned=SimpleNamespace(folder=folder),
+        further=(),
+        endpoints=(folder, folder),
         engine_folder=folder,
     )
     settings = EngineSettings(dtype=dtype, kv_cache_gib=1, **fields)
@@ -71,7 +73,7 @@ def test_endpoints_that_several_gpus_read_are_not_in_the_object_store(
     monkeypatch.setattr(memory, "place", place)
     shared = inputs(32, gpus=2)
     assert memory.endpoint_bytes(shared) == size * GB + memory.SLACK
-    assert asked == [(shared.config.engine, Path("my/aligned"), 64)]
+    assert asked == [(shared.config.engine, Path("my/aligned"), 64, 1)]
     assert memory.store_bytes(shared) == memory.SLACK
     machine(free=100, shared=0.064)
     assert memory.own_store(shared) is None
