@@ -67,6 +67,6 @@ def test_a_function_that_fails_later_costs_its_trial(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    made = probe(tmp_path, "function", ITEMS, ITEMS[:1], scorer=f"{tmp_path}/none.py:score")
+    made = probe(tmp_path, "function", ITEMS, [{"prompt": "c", "most": 1}], scorer=f"{tmp_path}/none.py:score")
     with pytest.raises(UserError, match=r"tax\.scorer: there is no file .*none\.py"):
         prepare(made)
