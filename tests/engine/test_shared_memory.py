@@ -68,6 +68,10 @@ class ByValue:
 
     endpoints: Endpoints
 
+    @property
+    def aligned(self) -> tuple[Any, ...]:
+        return tuple(self.endpoints.aligned)
+
     def get(self) -> Endpoints:
         return self.endpoints
 

@@ -149,8 +149,8 @@ def test_the_run_folder_holds_the_result_and_no_weights(run: Searched) -> None:
     names = {path.name for path in run.out.iterdir()}
     assert names == {
         *(f"{name}.{ending}" for name in ("convergence", "families", "front") for ending in ("png", "svg")),
-        *("convergence.csv", "front.csv", "replies.jsonl", "report.html"),
-        *("items", "run.yaml", "summary.json", "trials.csv", "identity.json", "objectives.json"),
+        *("convergence.csv", "front.csv", "replies.jsonl", "report.html", "items.html"),
+        *("items", "texts", "run.yaml", "summary.json", "trials.csv", "identity.json", "objectives.json"),
         *("study.journal", "log.txt", ".lock"),
     }
     assert not [path for path in run.out.rglob("*") if path.suffix in (".safetensors", ".bin", ".pt")]
