@@ -139,8 +139,9 @@ def _noisy(seed: int, objectives: Objectives, copies: NoisyBase, noise: float, c
 
 
 def _mean_size(tests: list[TradeTest], name: str) -> float:
-    """The mean of an estimate, in its standard errors."""
-    return float(np.mean([part.value / part.se for test in tests for part in test.parts if part.name == name]))
+    """The mean of an estimate, in its standard errors; 0 where all items are as before."""
+    parts = [part for test in tests for part in test.parts if part.name == name]
+    return float(np.mean([part.value / part.se if part.se else 0.0 for part in parts]))
 
 
 if __name__ == "__main__":
