@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-IN_CACHE = 2**17
+IN_CACHE = 2**18
 """Elements of a block of several sources on a CPU, in a scratch of float32 each: they stay in a core's cache."""
 ON_ACCELERATOR = 2**25
 """The same elsewhere: starting the arithmetic of a small block takes longer than the arithmetic."""
