@@ -54,12 +54,18 @@ def recommended(landscape: Reported, tried: Sequence[Mapping[str, float]]) -> Pa
     done = {trial.uniform_ratio for trial in uniform}
     others = [dict.fromkeys(landscape.groups, ratio) for ratio in BASELINE_RATIOS if ratio not in done]
     uniform += [_trial(number, ratios) for number, ratios in enumerate(others, len(tried))]
-    return _reported(landscape, [*uniform, *chosen])
+    trials = [*uniform, *chosen]
+    return reported(objectives, trials, {trial.number: landscape.items(trial.ratios, "report") for trial in trials})
 
 
-def _reported(landscape: Reported, trials: Sequence[Trial]) -> ParetoSet:
-    objectives = landscape.objectives
-    items = {trial.number: landscape.items(trial.ratios, "report") for trial in trials}
+def reported(objectives: Objectives, trials: Sequence[Trial], items: Mapping[int, Items]) -> ParetoSet:
+    """The front on the report split.
+
+    Args:
+        objectives: What is traded.
+        trials: Those that the report scores, base and aligned among them.
+        items: What each scored there, by its number.
+    """
     ends = {trial.uniform_ratio: items[trial.number] for trial in trials if trial.origin == "baseline"}
     scored = [replace(trial, report=objectives.scores(items[trial.number], ends[0.0])) for trial in trials]
     pareto = ParetoSet(scored, split="report", won=TradeTest.of(objectives, ends[0.0], ends[1.0]).intervals)

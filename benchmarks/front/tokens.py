@@ -40,6 +40,7 @@ from ama_ray.tuning.trial_records import TrialResult, TrialSpec
 from benchmarks.front.contestants import CONTESTANTS
 from benchmarks.front.modelled import Modelled
 from benchmarks.front.search import read, result_file, run_all, write
+from testing.recommendation import reported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,9 +71,7 @@ class Policy:
 POLICIES = {
     "all items": Policy((1.0,), 20),
     "parts": Policy((0.1, 0.2, 0.35, 0.6, 1.0), 10),
-    "half": Policy((0.1, 0.2, 0.35, 0.5), 10),
     "third": Policy((0.1, 0.2, 0.35), 10),
-    "quarter": Policy((0.1, 0.15, 0.25), 10),
 }
 
 
@@ -148,7 +147,7 @@ class Simulated:
         count = int(problem.split(":")[2])
         self._search = Split(self.landscape, count, (seed, 1))
         self._report = Split(self.landscape, count, (seed, 2), RunConfig.load(ROOT / "run.yaml").report.samples)
-        self._won = {"search": self._search.trade().intervals, "report": self._report.trade().intervals}
+        self._won = self._search.trade().intervals
         self._contestant = CONTESTANTS["ama_ray"](self.landscape, seed)
         self._items: dict[int, Items] = {}
         self._estimator = ScoreEstimator(self.landscape.objectives, self)  # type: ignore[arg-type]
@@ -190,11 +189,9 @@ class Simulated:
         chosen = candidates(self.run.searched_pareto, self.landscape.objectives, self._items, self._policy.points)
         uniform = [dict.fromkeys(self.landscape.groups, ratio) for ratio in BASELINE_RATIOS]
         scored = [("baseline", each) for each in uniform] + [("sampler", trial.ratios) for trial in chosen]
-        trials = [
-            Trial(number, "complete", origin, ratios, report=self._report.scores(self._report.items(ratios)))  # type: ignore[arg-type]
-            for number, (origin, ratios) in enumerate(scored)
-        ]
-        front = ParetoSet(trials, split="report", won=self._won["report"]).front
+        trials = [Trial(number, "complete", origin, ratios) for number, (origin, ratios) in enumerate(scored)]  # type: ignore[arg-type]
+        items = {trial.number: self._report.items(trial.ratios) for trial in trials}
+        front = reported(self.landscape.objectives, trials, items).front
         return [trial.ratios for trial in front], len(scored) + TWINS
 
     def judged(self) -> dict[str, float]:
@@ -213,7 +210,7 @@ class Simulated:
         return self._search.count * one, self._report.count * other
 
     def _pareto(self) -> ParetoSet:
-        return ParetoSet(self.trials, won=self._won["search"])
+        return ParetoSet(self.trials, won=self._won)
 
 
 def run(problem: str, name: str, seed: int, trials: int, folder: Path) -> None:
