@@ -131,7 +131,10 @@ def _inputs(aligned: str, space: str, depth: int) -> tuple[dict[str, NDArray[np.
         for name, of in deep.items():
             by_finest[finest.of[of]].extend(ratios[name])
         inputs[each] = np.array([np.mean(values) for values in by_finest.values()])
-    return inputs, shape.moved(groups.moved([far]))
+    # Trials hold the ratios of groups; here those of knots, in whose names `@` would be taken for that of a model.
+    named = {name: name.replace("@", "") for name in shape.ranges}
+    moved = shape.moved(groups.moved([far]))
+    return {named[name]: each for name, each in inputs.items()}, {named[name]: each for name, each in moved.items()}
 
 
 def main(aligned: str = "rsf", folder: Path = Path("runs/benchmark-search"), processes: int = 2) -> None:
