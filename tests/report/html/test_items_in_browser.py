@@ -72,7 +72,7 @@ def test_what_base_has_right_and_the_knee_wrong_comes_first(opened: Callable[...
     page.select_option("#pick-source", label="arc")
     first = page.locator("#items article").first
     assert first.get_attribute("data-item") is not None
-    left, right = first.locator(".reply b").all_inner_texts()
+    left, right = first.locator(".reply b").all_text_contents()
     assert left == "trial 0, base, front: 1.000"
     assert "knee" in right
     assert right.endswith(": 0.000")
@@ -89,11 +89,11 @@ def test_items_are_filtered_by_text_and_stay_text(opened: Callable[..., Page], w
     assert page.inner_text("#count") == "4000 of 4000 items of arc"
     page.fill("#text", "window.HACKED")
     assert page.inner_text("#count") == "1 of 4000 items of arc"
-    article = page.locator("#items article")
-    assert HOSTILE[:30] in article.inner_text()  # of so many items, texts are cut
+    article = page.locator("#items article")  # its inner text is empty until a frame is drawn (content-visibility)
+    assert HOSTILE[:30] in (article.text_content() or "")  # of so many items, texts are cut
     assert page.evaluate("window.hacked") is None
     page.select_option("#pick-right", label="trial 10, aligned, front")
-    assert "trial 10, aligned, front: 0.000" in article.inner_text()
+    assert "trial 10, aligned, front: 0.000" in (article.text_content() or "")
     page.fill("#text", "no item has this")
     assert page.inner_text("#count") == "0 of 4000 items of arc"
 
