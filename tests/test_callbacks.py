@@ -31,7 +31,10 @@ class StandIn:
 
     def __init__(self, output: Path, model: Any, processes: int = 1) -> None:
         self.args = SimpleNamespace(output_dir=str(output), world_size=processes)
-        self.model, self.optimizer = model, None
+        self.model = model
+        self.optimizer: Any = None
+        self.ref_model: Any = None
+        self.accelerator: Any = None
         self.saved: list[str] = []
 
     def save_model(self, folder: str) -> None:
@@ -115,6 +118,26 @@ def test_a_search_that_is_refused_says_what_is_there(tmp_path: Path, monkeypatch
     assert error.value.__notes__ == [
         f"The trained model is in {tmp_path}/rl; ama-ray search {tmp_path}/rl-search/run.yaml goes on from here."
     ]
+
+
+def test_a_gpu_is_left_to_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a stand-in for one: what was moved, dropped and freed before the search begins."""
+    done: list[object] = []
+
+    def holder(**fields: Any) -> Any:
+        made = SimpleNamespace(name_or_path="org/sft", **fields)
+        made.to = lambda place: done.append((made, place))
+        return made
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(callbacks, "search", lambda file, progress: done.append("search"))
+    trainer = StandIn(tmp_path / "rl", holder())
+    trainer.ref_model = holder(is_quantized=True)  # which cannot be moved
+    trainer.optimizer = SimpleNamespace(state={"moments": 1})
+    trainer.accelerator = SimpleNamespace(free_memory=lambda: done.append("freed"))
+    trainer.end(SearchCallback(trainer, run_file(tmp_path)))
+    assert done == [(trainer.model, "cpu"), "freed", "search"]
+    assert trainer.optimizer.state == {}
 
 
 @pytest.mark.parametrize(

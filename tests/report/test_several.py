@@ -75,6 +75,10 @@ def test_everything_that_is_written_is_there(run: Run) -> None:
         assert (run.folder / name).stat().st_size > 1000
     svg = (run.folder / "mixture.svg").read_text()
     assert all(word in svg for word in (*MODELS, "knee, trial 8"))
+    front = (run.folder / "front.svg").read_text()
+    assert all(f">{word}<" in front for word in (*MODELS, "soup chat+math", "equal average (1)", "base (0)"))
+    assert ">math 0.5<" not in front  # drawn without a name
+    assert front.count("from base to the best model alone") == 1
     found = json.loads((run.folder / "summary.json").read_text())
     assert found["hypervolume"] > found["uniform_hypervolume"]
     assert not (run.folder / "importance.png").exists()
