@@ -127,5 +127,11 @@ def drawn(table: Table) -> str:
 def test_what_is_told(run: Run) -> None:
     table = drawn(front_table(run))
     assert all(name in table for name in ("math 0.5", "knee", "aligned", "base"))
-    assert "ratio of in@math" in drawn(point_table(run.pareto, run.pareto.aligned))
+    words = " ".join(table.split())
+    assert "aligned: math, the model with the highest reward alone." in words
+    assert "one bar per group and model" in words
+    assert "of the points of the baseline, the highest reward at no more tax" in words
+    point = drawn(point_table(run.pareto, run.pareto.aligned))
+    assert "ratio of in@math" in point
+    assert "what is left of 1 is base" in " ".join(point.split())
     assert "the best point of the baseline at no more tax (math 0.5) keeps" in sentence(run)
