@@ -8,13 +8,17 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import transformers
 import yaml
+from peft import LoraConfig, get_peft_model
 
 from ama_ray import callbacks
 from ama_ray.callbacks import SearchCallback
+from ama_ray.checkpoints.pair import Pair
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
 from ama_ray.jobs import jobs
+from testing.checkpoints import make_pair
 from tests.support.files import write
 
 if TYPE_CHECKING:
@@ -71,6 +75,29 @@ def test_an_adapter_s_base_is_the_model_below_it(tmp_path: Path) -> None:
     trainer = StandIn(tmp_path / "rl", adapted)
     trainer.end(SearchCallback(trainer, run_file(tmp_path), then="write"))
     assert RunConfig.load(tmp_path / "rl-search" / "run.yaml").base == "org/below"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("adapted", [False, True], ids=["full weights", "adapter"])
+def test_what_a_real_trainer_leaves_is_a_pair(tmp_path: Path, adapted: bool) -> None:
+    base, _ = make_pair(tmp_path, layers=1)
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(base)
+    if adapted:
+        model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj", "up_proj"]))
+    settings = transformers.TrainingArguments(
+        str(tmp_path / "rl"), max_steps=2, learning_rate=0.1, use_cpu=True, report_to=[], save_strategy="no"
+    )
+    rows = [{"input_ids": [5, 6, 7, 8], "labels": [5, 6, 7, 8]}] * 16
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    trainer = transformers.Trainer(model, settings, train_dataset=rows, processing_class=tokenizer)
+    trainer.add_callback(SearchCallback(trainer, run_file(tmp_path), then="write"))
+    trainer.train()
+    config = RunConfig.load(tmp_path / "rl-search" / "run.yaml")
+    assert config.sources == (str(base), str(tmp_path / "rl"))
+    assert (tmp_path / "rl" / "adapter_model.safetensors").is_file() == adapted
+    (moves,) = Pair.open(config.base, config.sources[1:]).moves
+    assert moves["model.layers.0.mlp.up_proj.weight"] > 0
+    assert (moves["model.norm.weight"] > 0) != adapted
 
 
 def test_what_the_run_file_says_of_base_and_out_stays(tmp_path: Path) -> None:
