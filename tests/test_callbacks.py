@@ -20,9 +20,12 @@ from ama_ray.errors import UserError
 from ama_ray.jobs import jobs
 from testing.checkpoints import make_pair
 from tests.support.files import write
+from tests.support.runs import run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ama_ray.api import Run
 
 FIELDS: dict[str, Any] = {
     "reward": {"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "reward.py:score"},
@@ -108,11 +111,18 @@ def test_what_the_run_file_says_of_base_and_out_stays(tmp_path: Path) -> None:
 
 
 def test_it_searches_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer, found = StandIn(tmp_path / "rl", model()), object()
-    monkeypatch.setattr(callbacks, "search", lambda file, progress: (found, file))
+    trainer, found = StandIn(tmp_path / "rl", model()), run_of([])
+    searched: list[Path] = []
+
+    def search(file: Path, progress: object) -> Run:
+        searched.append(file)
+        return found
+
+    monkeypatch.setattr(callbacks, "search", search)
     callback = SearchCallback(trainer, run_file(tmp_path))
     trainer.end(callback)
-    assert callback.run == (found, tmp_path / "rl-search" / "run.yaml")
+    assert searched == [tmp_path / "rl-search" / "run.yaml"]
+    assert callback.run is found
 
 
 def test_it_submits_what_it_wrote_once_for_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
