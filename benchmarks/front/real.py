@@ -78,8 +78,9 @@ def main(folder: Path = Path("pair")) -> None:
     table = Table.read(Made(folder).table)
     order = np.random.default_rng(1).permutation(len(table.names))
     held, known = order[:HELD_OUT], order[HELD_OUT:]
+    fitted = _fitted(table, known)
     with torch.no_grad():
-        logits, means, _ = _fitted(table, known)(torch.tensor(table.ratios[held]).float())
+        logits, means, _ = fitted(torch.tensor(table.ratios[held]).float())
     right, rewards = table.items[PROBE][held, :, 0], table.items[REWARD][held, :, 0]
     found = (logits > 0).double().numpy()
     print(f"{len(held)} of {len(order)} merges held out: {(found == right).mean():.1%} of items as they are")
