@@ -13,6 +13,7 @@ from ama_ray.config import RunConfig
 from ama_ray.evaluation.terms import objectives_of
 from ama_ray.miniature import ROOT
 from ama_ray.scores.trial import Estimate, Origin, Scores, Trial
+from ama_ray.space.groups import Groups, number_name
 from ama_ray.storage.names import RUN, TRIALS
 from ama_ray.storage.objectives_file import ObjectivesFile
 from ama_ray.storage.records import write_trials
@@ -52,6 +53,34 @@ def make_run(folder: Path, **fields: Any) -> Path:
             _trial(2, "baseline", dict.fromkeys(GROUPS, 0.5), 2.0, 0.2),
             _trial(3, "sampler", rising, 3.5, 0.05),
             _trial(4, "sampler", falling, 3.0, 0.02),
+        ],
+    )
+    return folder
+
+
+def make_several_run(folder: Path, paths: Sequence[Path], **fields: Any) -> Path:
+    """The same of several aligned models, of which the last is the best alone; trial 6 is the knee.
+
+    The baseline has each model alone, half of the equal average, and the soup of the first two.
+    """
+    config = RunConfig.load(ROOT / "run.yaml", out=folder, aligned=[str(path) for path in paths], **fields)
+    folder.mkdir(parents=True)
+    (folder / RUN).write_text(config.to_yaml(), encoding="utf-8")
+    ObjectivesFile.of(objectives_of(config)).write(folder)
+    groups = Groups(
+        tuple(number_name(group, model) for group in GROUPS for model in config.models), {}, {}, models=config.models
+    )
+    count = len(paths)
+    points = [groups.alone(end) for end in range(count + 1)]
+    points += [groups.everywhere([0.5 / count] * count), groups.everywhere([0.5, 0.5, *[0.0] * (count - 2)])]
+    points.append({name: 0.1 + 0.7 * (place % 5) / 5 / count for place, name in enumerate(groups.names)})
+    values = [(0.0, 0.0), *((3.0 + end, 0.4 + 0.1 * end) for end in range(count)), (2.0, 0.2), (3.4, 0.3), (3.8, 0.05)]
+    origins: list[Origin] = [*["baseline"] * (count + 3), "sampler"]  # type: ignore[list-item]
+    write_trials(
+        folder / TRIALS,
+        [
+            _trial(number, origin, ratios, *value)
+            for number, (origin, ratios, value) in enumerate(zip(origins, points, values, strict=True))
         ],
     )
     return folder

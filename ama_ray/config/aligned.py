@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Mix = Literal["simplex", "free"]
 _NUMBER = re.compile(r"\d+")
+_OF_A_POINT = re.compile(r"knee|base|aligned|best|twin|(trial-|uniform-?|soup-?)?[\d.]*", re.IGNORECASE)
+"""Names by which commands, servers and reports know points of a run."""
 
 
 class AlignedModel(Model):
@@ -58,7 +60,7 @@ def _as_models(value: Any, info: ValidationInfo) -> Any:
         raise ValueError("\n".join(map(str, mistakes(error, tuple[AlignedModel, ...], value)))) from None
 
 
-def _steps(pattern: Any, info: ValidationInfo) -> list[str]:
+def _steps(pattern: Any, info: ValidationInfo) -> list[dict[str, str]]:
     """The folders that a pattern names, by the last number in their names."""
     if not isinstance(pattern, str):
         raise ValueError("steps: give a pattern such as run/checkpoint-*")
@@ -66,7 +68,9 @@ def _steps(pattern: Any, info: ValidationInfo) -> list[str]:
     found = [path for path in whole.parent.glob(whole.name) if path.is_dir() and _NUMBER.search(path.name)]
     if not found:
         raise ValueError(f"steps: no folder with a number in its name matches {whole}; check the pattern")
-    return [str(path) for path in sorted(found, key=lambda path: int(_NUMBER.findall(path.name)[-1]))]
+    ordered = sorted(found, key=lambda path: int(_NUMBER.findall(path.name)[-1]))
+    named = ({"name": f"step-{path.name}"} if path.name.isdecimal() else {} for path in ordered)
+    return [{"path": str(path)} | name for path, name in zip(ordered, named, strict=True)]
 
 
 def _named(aligned: str | tuple[AlignedModel, ...]) -> str | tuple[AlignedModel, ...]:
@@ -80,6 +84,12 @@ def _named(aligned: str | tuple[AlignedModel, ...]) -> str | tuple[AlignedModel,
         raise ValueError(f"{twice} is named twice; name each aligned model once")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"two aligned models are called {twice!r}; give each a `name` of its own")
+    parts = {f"{name}-0.{tenth}" for name in names for tenth in range(1, 10)}  # on the way from base to one of them
+    taken = next((name for name in names if _OF_A_POINT.fullmatch(name) or name in parts), None)
+    if len(models) > 1 and taken:
+        raise ValueError(
+            f"an aligned model called {taken!r} could be taken for a point of a run; give it another `name`"
+        )
     return models if len(models) > 1 else models[0].source
 
 

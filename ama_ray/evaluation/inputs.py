@@ -116,6 +116,7 @@ class Inputs:
             partial(SearchSpace.load, config.space, config.range),
         ]
         objectives, space = all_of(cheap)
+        _check_ranges(config, space)
         pair = Pair.open(config.base, config.sources[1:], config.engine.dtype)
         groups = pair.groups(space, config.models)
         pair.check_is_language_model()
@@ -138,6 +139,20 @@ class Inputs:
         check_arguments(config.engine)
         check_ranks(config.engine, pair)
         return inputs
+
+
+def _check_ranges(config: RunConfig, space: SearchSpace) -> None:
+    """Shares on a simplex have no ranges of their own.
+
+    Raises:
+        UserError: The search space has one.
+    """
+    if len(config.models) > 1 and config.mix != "free" and space.has_ranges:
+        where = config.space if isinstance(config.space, str) else "space"
+        raise UserError(
+            f"{where}: range: with mix: simplex, shares are 0 or more with a sum of at most 1; leave it out, or "
+            "set mix: free."
+        )
 
 
 def _check_counted(config: RunConfig, evaluation: Evaluation) -> None:

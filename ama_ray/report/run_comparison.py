@@ -130,7 +130,7 @@ class RunComparison:
         return {"split": next(iter(self.runs.values())).split, "notes": list(self.notes), "runs": runs}
 
     def plot(self, path: Path) -> None:
-        """Draws the fronts and the uniform points of all runs; of several rewards, the first.
+        """Draws the fronts and the baselines of all runs; of several rewards, the first.
 
         Args:
             path: The file to write; its suffix says what: `.png`, `.svg` or `.pdf`.
@@ -151,10 +151,13 @@ class RunComparison:
             axes.plot(*_places(pareto.front, reward), "o", color=colour, markersize=5, label=label, zorder=3)
             if len(pareto.objectives) == 2:
                 axes.step(*_places(pareto.unbeaten, reward), where="post", color=colour, linewidth=1.4, zorder=3)
-            axes.plot(*_places(pareto.uniform, reward), "s:", color=colour, alpha=0.4, markersize=6, zorder=2)
+            axes.plot(*_places(pareto.uniform, reward), ":", color=colour, alpha=0.4, zorder=2)
+            axes.plot(*_places(pareto.baseline, reward), "s", color=colour, alpha=0.4, markersize=6, zorder=2)
+        several = any(trial.models > 1 for pareto in self.runs.values() for trial in pareto.baseline)
+        squares = "uniform averaging, models alone, soups" if several else "uniform averaging"
         axes.set_xlabel("← lower is better     tax: points (0-1) lost on the probes against base, mean over families")
         axes.set_ylabel(f"{reward}: mean score of sampled replies     higher is better →")
-        axes.set_title(f"{next(iter(self.runs.values())).split} split; faint squares: uniform averaging", fontsize=11)
+        axes.set_title(f"{next(iter(self.runs.values())).split} split; faint squares: {squares}", fontsize=11)
         axes.legend(loc="lower right", fontsize=9, framealpha=0.95)
         axes.grid(color="#EEEEEE", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)

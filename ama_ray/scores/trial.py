@@ -158,11 +158,15 @@ class Trial:
         return self._in_all(first) if all(ratio == first for ratio in others) else None
 
     @property
+    def mixed(self) -> tuple[str, ...]:
+        """The names of the aligned models that it has shares of, the same in all groups; empty where groups differ."""
+        return tuple(model for model, share in (self.shares or {}).items() if share)
+
+    @property
     def alone(self) -> str | None:
         """The name of the aligned model that this is, or None where it is none of them."""
-        shares = self.shares or {}
-        used = [model for model, share in shares.items() if share]
-        return used[0] if len(used) == 1 and shares[used[0]] == 1 else None
+        used = self.mixed
+        return used[0] if len(used) == 1 and (self.shares or {})[used[0]] == 1 else None
 
     @property
     def title(self) -> str:
@@ -175,11 +179,10 @@ class Trial:
             return "" if shares is None else ("aligned" if ratio else "base")
         if ratio is not None:
             return f"uniform {ratio:g}" if ratio else "base"
-        used = {model: share for model, share in shares.items() if share}
-        if len(used) == 1:
-            ((model, share),) = used.items()
-            return model if share == 1 else f"{model} {share:g}"
-        return f"soup {'+'.join(used)}"
+        first, *more = self.mixed
+        if more:
+            return f"soup {'+'.join(self.mixed)}"
+        return first if shares[first] == 1 else f"{first} {shares[first]:g}"
 
     @property
     def mean_ratio(self) -> float:

@@ -133,6 +133,11 @@ class SearchSpace(BaseModel):
         loaded._is_bundled = isinstance(space, str) and not space.endswith(_YAML)
         return loaded
 
+    @property
+    def has_ranges(self) -> bool:
+        """Whether a ratio has another range than from base to aligned."""
+        return any((rule.range or self.range) != (0.0, 1.0) for rule in self.groups)
+
     def resolve(self, tensors: Sequence[str]) -> Groups:
         """Puts every tensor of a model into its group.
 

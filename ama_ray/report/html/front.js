@@ -1,6 +1,6 @@
 // The front: every trial in two objectives.
 const higher = (objective) => !['tokens', 'tax'].includes(data.objectives[objective]);
-const kind = (point) => (point.uniform !== null ? 'uniform' : seenOn(point).front ? 'front' : 'other');
+const kind = (point) => (point.baseline ? 'uniform' : seenOn(point).front ? 'front' : 'other');
 const seenOn = (point) => point.seen[state.split];
 const shownPoints = () => data.points.filter((point) => seenOn(point));
 const numbered = (number) => data.points.find((point) => point.number === number);
@@ -42,13 +42,14 @@ function drawFront() {
     inside.append(svg('rect', { class: 'boxline', x: Math.min(x1, x2), y: Math.min(y1, y2), width: Math.abs(x2 - x1), height: Math.abs(y2 - y1) }));
   }
   const of = (which) => points.filter((point) => kind(point) === which);
-  const uniform = of('uniform').sort((a, b) => a.uniform - b.uniform);
+  const baseline = of('uniform');
+  const uniform = baseline.filter((point) => point.uniform !== null).sort((a, b) => a.uniform - b.uniform);
   inside.append(path(uniform.map(at), { class: 'path uniform dotted' }));
   const onFront = points.filter((point) => seenOn(point).front).sort((a, b) => place(a)[0][0] - place(b)[0][0]);
   for (const members of grouped(onFront)) inside.append(path(members.map(at), { class: 'path front alike' }));
   if (data.objectives.length === 2) inside.append(path(stairs(onFront.filter((point) => seenOn(point).unbeaten).map(at)), { class: 'path front' }));
-  for (const point of [...of('other'), ...uniform, ...of('front')]) inside.append(mark(point, at(point), place(point), figure));
-  labels(inside, at, { base, aligned, uniform }, figure);
+  for (const point of [...of('other'), ...baseline, ...of('front')]) inside.append(mark(point, at(point), place(point), figure));
+  labels(inside, at, { base, aligned, baseline }, figure);
   const chosen = numbered(state.chosen);
   if (chosen && seenOn(chosen)) inside.append(svg('circle', { class: 'halo', cx: at(chosen)[0], cy: at(chosen)[1], r: 11 }));
   const near = nearest(points, at);
@@ -100,15 +101,18 @@ function mark(point, [x, y], values, { across, up }) {
   return group;
 }
 
-function labels(inside, at, { base, aligned, uniform }, { area }) {
+function labels(inside, at, { base, aligned, baseline }, { area }) {
   const write = (point, text, which, dy) => {
     const [x, y] = at(point);
     const right = x > (area.left + area.right) / 2;
     inside.append(svg('text', { class: `label halo-text ${which}`, 'font-weight': 600, x: x + (right ? -10 : 10), y: y + dy, 'text-anchor': right ? 'end' : 'start' }, text));
   };
-  for (const [point, text] of [[base, 'base'], [aligned, 'aligned']]) if (point && seenOn(point)) write(point, text, 'uniform', 17);
-  const middle = uniform.find((point) => point.uniform === 0.5);
+  const end = aligned && data.models.length ? `aligned: ${aligned.name}` : 'aligned';
+  for (const [point, text] of [[base, 'base'], [aligned, end]]) if (point && seenOn(point)) write(point, text, 'uniform', 17);
+  const middle = baseline.find((point) => point.uniform === 0.5);
   if (middle) write(middle, 'uniform 0.5', 'uniform', 17);
+  const others = baseline.filter((point) => point !== aligned && (data.models.includes(point.name) || point.name.startsWith('soup ')));
+  for (const point of others) write(point, point.name, 'uniform', 17);
   const knee = numbered(data.named[`knee.${state.split}`]);
   if (knee && seenOn(knee)) write(knee, 'knee', 'front', -12);
 }
@@ -119,7 +123,7 @@ function frontLegend(points, at, { area }) {
   legend('front-legend', [
     [keyDot('front'), `front (${points.filter((point) => seenOn(point).front).length})`],
     ...(grouped(points.filter((point) => seenOn(point).front)).length ? [[keyBand('front'), 'points that do not differ beyond error']] : []),
-    [keySquare('uniform'), 'uniform averaging'],
+    [keySquare('uniform'), data.models.length ? 'baseline: averages, models alone, soups; dotted: base to the equal average' : 'uniform averaging'],
     ...(others.length ? [[keyDot('other'), `other trials (${others.length}${outside ? `, ${outside} outside the view` : ''})`]] : []),
     ...(others.some((point) => !seenOn(point).complete) ? [[svg('circle', { class: 'other hollow', cx: 11, cy: 6, r: 4 }), 'stopped early, estimates']] : []),
     ...(data.trade[state.split] ? [] : [[svg('rect', { class: 'boxline', x: 1, y: 1, width: 20, height: 10 }), 'box between base and aligned (hypervolume 1)']]),

@@ -45,7 +45,8 @@ def headline(run: StoredRun) -> list[Tile]:
     ]
     tiles.append(_tile(run, top, "tax", claims.knee, "of the tax that aligned pays, paid by the knee"))
     if best and best.number != top.number:
-        words = "kept by the best uniform averaging at no more tax"
+        averaging = "uniform averaging" if best.models == 1 else f"of the baseline, {best.title},"
+        words = f"kept by the best {averaging} at no more tax"
         tiles += [_tile(run, best, name, claims.beside, f"of the {reward_called(name)} {words}") for name in rewards]
     return tiles
 

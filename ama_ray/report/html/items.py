@@ -53,9 +53,15 @@ def items_of(run: StoredRun) -> dict[str, Any] | None:
 def _points(run: StoredRun) -> list[Trial]:
     """Base, aligned, the knee, the front, and then the others that were scored there."""
     pareto = run.pareto
-    ends = [trial for trial in pareto.uniform if trial.uniform_ratio in (0.0, 1.0)]
+    ends = pareto.trade.ends.values()
     top = [trial for trial in (knee(pareto),) if trial]
     return list({trial.number: trial for trial in (*ends, *top, *pareto.front, *pareto.scored)}.values())
+
+
+def _name(trial: Trial, ends: Mapping[int, str]) -> str:
+    """Of base and aligned, and of all points of the baseline where there are several aligned models."""
+    end, title = ends.get(trial.number, ""), trial.title if trial.origin == "baseline" and trial.models > 1 else ""
+    return f"{end} ({title})" if end == "aligned" and title else end or title
 
 
 def _scores(run: StoredRun, items: Mapping[str, NDArray[np.float64]]) -> dict[str, list[float]]:
@@ -91,7 +97,7 @@ class _Page:
     def of(self, points: Sequence[Trial]) -> dict[str, Any]:
         pareto = self._run.pareto
         top = knee(pareto)
-        named: dict[float | None, str] = {0.0: "base", 1.0: "aligned"}
+        ends = {trial.number: name for name, trial in pareto.trade.ends.items()}
         return {
             "objectives": list(pareto.objectives),
             "lower": [name not in self._run.config.reward_objectives for name in pareto.objectives],
@@ -107,7 +113,7 @@ class _Page:
             "points": [
                 {
                     "number": trial.number,
-                    "name": named.get(trial.uniform_ratio, "") if trial.origin == "baseline" else "",
+                    "name": _name(trial, ends),
                     "knee": top is not None and trial.number == top.number,
                     "front": any(each.number == trial.number for each in pareto.front),
                     "values": [_short(trial.objectives[name].value) for name in pareto.objectives],

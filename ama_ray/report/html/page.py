@@ -64,7 +64,8 @@ class PagePoint:
     Attributes:
         number: Of the trial.
         name: `base`, `aligned`, `uniform 0.5`, or its origin.
-        uniform: The ratio of a uniform point, else None.
+        baseline: Whether it is a point of the baseline.
+        uniform: The ratio of a uniform point of it, else None.
         ratios: In the order of `Page.groups`.
         seen: By split.
         replies: To `Page.prompts`; empty where none were kept.
@@ -74,6 +75,7 @@ class PagePoint:
 
     number: int
     name: str
+    baseline: bool
     uniform: float | None
     ratios: list[float]
     seen: dict[str, Seen]
@@ -90,6 +92,7 @@ class Page:
         split: What is shown first; `splits` are those that can be shown.
         objectives: Names; the last one is `tax`.
         probes: Name, family, whether higher scores are better, and whether they lie between 0 and 1.
+        models: The names of several aligned models; empty where there is one.
         named: Numbers of base, aligned and each split's knee, where there are any.
         trade: Why there is none between base and aligned, by split; empty where there is.
         convergence: Columns of `convergence.csv`, with the uniform front's hypervolume and that of the report.
@@ -103,6 +106,7 @@ class Page:
     probes: list[tuple[str, str, bool, bool]]
     families: list[str]
     points: list[PagePoint]
+    models: list[str]
     named: dict[str, int | None]
     trade: dict[str, str]
     prompts: list[str]
@@ -144,6 +148,7 @@ def page(run: StoredRun, steps: Sequence[Step], effects: Sequence[Importance] | 
         probes=[(name, *described.probes[name]) for name in described.probes],
         families=list(described.families),
         points=[described.point(trial) for trial in run.trials if trial.state != "failed"],
+        models=[name for name in run.config.models if name],
         named=named,
         trade={split: each.no_trade for split, each in sets.items()},
         prompts=described.prompts,
@@ -182,6 +187,7 @@ class _Described:
         return PagePoint(
             number=trial.number,
             name=name if trial.origin != "twin" else f"twin of the knee, uniform {uniform:.3g}",
+            baseline=trial.origin == "baseline",
             uniform=uniform if trial.origin == "baseline" else None,
             ratios=list(trial.ratios.values()),
             seen={

@@ -62,7 +62,7 @@ function drawProfile(box, point) {
     if (i % every) return;
     root.append(svg('text', { 'font-size': 11, 'text-anchor': 'end', transform: `translate(${x + step / 2 + 4} ${bottom + 12}) rotate(-40)` }, shortened(name, 90)));
   });
-  box.replaceChildren(root, html('p', { class: 'note' }, `Share of aligned by group, from the input side to the output side: 0 is base, 1 is aligned. Dotted: their mean, ${format(mean, 2)}.`));
+  box.replaceChildren(root, html('p', { class: 'note' }, `${data.models.length ? 'Share of each aligned model' : 'Share of aligned'} by group, from the input side to the output side: ${data.models.length ? 'what is left of 1 is base' : '0 is base, 1 is aligned'}. Dotted: their mean, ${format(mean, 2)}.`));
 }
 
 function drawProbes(box, point) {

@@ -91,11 +91,7 @@ class Panel:
         # Larger than the front's points, so that a uniform point on the front shows both.
         self._points(trials, "uniform averaging, with its ratio", color=VERMILION, marker="s", markersize=8, zorder=3)
         self.axes.plot(self._x(trials), self._y(trials), color=VERMILION, linewidth=1, linestyle=":", zorder=3)
-        others = [trial for trial in self.pareto.baseline if trial.alone and trial.uniform_ratio is None]
-        if others:
-            self._points(others, "aligned models alone", color=VERMILION, marker="D", markersize=7, zorder=3)
-        for trial, x, y in zip(others, self._x(others), self._y(others), strict=True):
-            self.axes.annotate(trial.title, (x, y), xytext=(6, -13), textcoords="offset points", color=VERMILION)
+        self._of_several()
         end = "aligned (1)" if trials[0].models == 1 else "equal average (1)"
         for trial, x, y in zip(trials, self._x(trials), self._y(trials), strict=True):
             ratio = trial.uniform_ratio or 0.0
@@ -110,6 +106,20 @@ class Panel:
                 fontweight="bold" if ratio in (0.0, 1.0) else "normal",
                 zorder=6,
             )
+
+    def _of_several(self) -> None:
+        """Draws the rest of the baseline, as there is with several aligned models."""
+        others = [trial for trial in self.pareto.baseline if trial.uniform_ratio is None]
+        ways = [trial for trial in others if len(trial.mixed) == 1 and not trial.alone]
+        named = [trial for trial in others if trial not in ways]
+        if ways:
+            label = "from base to the best model alone"
+            self._points(ways, label, color=VERMILION, marker="D", markersize=4, zorder=3)
+        if named:
+            self._points(named, "aligned models alone, soups", color=VERMILION, marker="D", markersize=7, zorder=3)
+        style: dict[str, Any] = {"xytext": (6, -13), "textcoords": "offset points", "color": VERMILION, "fontsize": 8}
+        for trial, x, y in zip(named, self._x(named), self._y(named), strict=True):
+            self.axes.annotate(trial.title, (x, y), zorder=6, **style)
 
     def _front(self) -> None:
         trials = self.pareto.front

@@ -128,7 +128,11 @@ def _profile(trial: Trial, per_bar: int, top: float) -> str:
 
 def _caption(run: StoredRun, shown: int, hidden: int, per_bar: int, top: float) -> str:
     pareto = run.pareto
-    groups = "group" if per_bar == 1 else f"{per_bar} groups (their mean)"
+    several = any(trial.models > 1 for trial in pareto.baseline)
+    one, more, of = ("group and model", "of these", "each aligned model") if several else ("group", "groups", "aligned")
+    groups = one if per_bar == 1 else f"{per_bar} {more} (their mean)"
+    uniform = "points of the baseline" if several else "uniform points (one ratio everywhere)"
+    aligned = pareto.trade.ends.get("aligned")
     lines = [
         split_note(pareto),
         conditions(pareto),
@@ -143,16 +147,16 @@ def _caption(run: StoredRun, shown: int, hidden: int, per_bar: int, top: float) 
         cut_off_note(pareto),
         "Probe columns: the score, in the metric of the probe." * bool(shown)
         + f" {hidden} more probes are in trials.csv." * bool(hidden),
-        f"ratios: share of aligned, {_BARS[0]} is 0 (base) and {_BARS[-1]} is {top:g}; one bar per {groups}, in the "
-        "order of the search space.",
+        f"aligned: {aligned.title}, the model with the highest reward alone." if several and aligned else "",
+        f"ratios: share of {of}, {_BARS[0]} is 0 (base) and {_BARS[-1]} is {top:g}; one bar per {groups}, in the order "
+        "of the search space.",
     ]
     if pareto.no_trade:
         lines.append(f"No knee and no hypervolume, as {pareto.no_trade}.")
     else:
         lines.append(
             "knee: farthest above the line from base to aligned, each objective scaled to the box between them. "
-            "*: of the uniform points (one ratio everywhere), the highest reward at no more tax than the knee."
-            * bool(pareto.front)
+            f"*: of the {uniform}, the highest reward at no more tax than the knee." * bool(pareto.front)
         )
         lines += [volumes(run), brackets(run)]
     return "\n".join(filter(None, lines))

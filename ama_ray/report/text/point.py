@@ -21,7 +21,7 @@ def point_table(pareto: ParetoSet, trial: Trial) -> Table:
     table = Table(
         title=f"Trial {trial.number} ({trial.origin}), {pareto.split} split",
         title_justify="left",
-        caption=_caption(pareto),
+        caption=_caption(pareto, trial.models),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -46,8 +46,9 @@ def point_table(pareto: ParetoSet, trial: Trial) -> Table:
     return table
 
 
-def _caption(pareto: ParetoSet) -> str:
+def _caption(pareto: ParetoSet, models: int) -> str:
+    of_what = "of aligned (0 is base, 1 is aligned)" if models == 1 else "of a model (what is left of 1 is base)"
     return (
         f"{split_note(pareto)} {PLUS_MINUS} tax: points (0-1) lost on the probes against base, mean over families; "
-        "probes: the score, in the metric of the probe; ratio: share of aligned (0 is base, 1 is aligned)."
+        f"probes: the score, in the metric of the probe; ratio: share {of_what}."
     )
