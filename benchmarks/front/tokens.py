@@ -5,8 +5,8 @@
 Whole runs of `benchmarks.front.modelled`: the tool's sampler, and how it spends its items, against trials that all see
 all of them. Search split and report split are drawn with replacement from the items of the landscape, whose mean is the
 truth, so many as the problem says for each. Tokens are counted as a run's budget counts them, with what an item of the
-miniature takes. A run recommends the front of its report, which is judged by its true hypervolume, as a multiple of that
-of all uniform points. Every finished run is a file in the folder of results; `--tables` prints what is there.
+miniature takes. A run recommends the front of its report, which is judged by its true hypervolume, as a multiple of
+that of all uniform points. Every finished run is a file in the folder of results; `--tables` prints what is there.
 """
 
 from __future__ import annotations
