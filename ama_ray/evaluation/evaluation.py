@@ -15,7 +15,6 @@ import numpy as np
 from ama_ray.config import CommandProbe
 from ama_ray.engine.requests import Generation, check_length
 from ama_ray.errors import all_of
-from ama_ray.evaluation import work
 from ama_ray.evaluation.commands import Commands, Outcome, PreparedCommand, written
 from ama_ray.evaluation.texts import said
 from ama_ray.probes import registry as probes
@@ -254,16 +253,6 @@ class Evaluation:
         by_request = dict(zip(whole.requests, answers.by_request, strict=True))
         commands = {command.name: answers.commands[command.name] for command in self.commands.each}
         return Answers(tuple(by_request[request] for request in self.requests), commands)
-
-    def items_in(self, items: Items) -> dict[str, NDArray[np.float64]]:
-        """Of the items of a whole split whose first ones this part of it has, those of this part.
-
-        Commands, which nobody divides, score the same items here and there.
-        """
-        counts = work.sizes(self)
-        for name, places in self.places.items():
-            counts[replies_of(name)] = sum(isinstance(self.requests[place], Generation) for place in places)
-        return {name: array[: counts.get(name)] for name, array in items.items()}
 
     def answers_to(self, name: str, answers: Answers) -> list[Any]:
         """The answers to the requests of a reward or probe."""

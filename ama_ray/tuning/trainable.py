@@ -13,6 +13,7 @@ import ray
 from ray import tune
 
 from ama_ray.evaluation.evaluation import WHOLE, is_part, joined
+from ama_ray.evaluation.work import items_in
 from ama_ray.scores.trial import STAGES
 from ama_ray.tuning.trial_records import TrialResult, TrialSpec
 
@@ -142,7 +143,7 @@ class SwapTrial(tune.Trainable):
         if share < 1:
             return result
         if self._spec.asks == "trade":
-            whole, items = items, self._context.evaluations["search"].items_in(items)
+            whole, items = items, items_in(self._context.evaluations["search"], items)
             is_more = any(len(whole[name]) > len(items[name]) for name in whole)
             result = replace(result, items=items, trade=whole if is_more else {})
         is_base = not any(self._spec.ratios.values())

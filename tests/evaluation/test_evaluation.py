@@ -179,7 +179,7 @@ def test_trials_of_the_search_see_the_first_third_of_many_items(tmp_path: Path) 
     whole = trade.measure(answers, answers).items
     found = search.answers_in(trade, answers)
     assert found.by_request == search.ask(engine).by_request
-    alone, first = search.measure(found, found).items, search.items_in(whole)
+    alone, first = search.measure(found, found).items, work.items_in(search, whole)
     assert alone.keys() == first.keys() == whole.keys()
     assert all(np.array_equal(alone[name], first[name]) for name in alone)
     assert {name: len(first[name]) for name in counts} == counts

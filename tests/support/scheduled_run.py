@@ -39,7 +39,7 @@ OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("f
 RANGES = {"a": (0.0, 1.0), "b": (0.0, 1.0)}
 GROUPS = Groups(tuple(RANGES), {}, RANGES)
 TRIALS, POINTS = 15, 3
-SEARCH_COST, REPORT_COST, TRADE_COST = 100, 150, 280
+SEARCH_COST, REPORT_COST, TRADE_COST = 100, 150, 200
 """Tokens of a trial."""
 
 
