@@ -175,8 +175,8 @@ class StoredRun:
         if len(ends) < 2:
             return None
         if (split, ends) not in self._trade_tests:
-            # Where trials of the search see a part of their items, base and aligned have seen all.
-            whole = "trade" if split == "search" and self.items.has("trade", *ends) else split
+            # Where trials of the search see a part of the items, base and aligned have seen all.
+            whole = "trade" if split == "search" and self.items.has("trade") else split
             items = self.items.read_if_whole(whole, *ends)
             if items is None:
                 return None
