@@ -142,10 +142,10 @@ class SwapTrial(tune.Trainable):
         result = replace(self._result(), share=share, items=items, tokens=dict(tokens), written=wrote)
         if share < 1:
             return result
-        if self._spec.asks == "trade":
-            whole, items = items, items_in(self._context.evaluations["search"], items)
-            is_more = any(len(whole[name]) > len(items[name]) for name in whole)
-            result = replace(result, items=items, trade=whole if is_more else {})
+        seen = self._context.evaluations["search"]
+        if self._spec.asks == "trade" and evaluation.places != seen.places:
+            whole, items = items, items_in(seen, items)
+            result = replace(result, items=items, trade=whole)
         is_base = not any(self._spec.ratios.values())
         scores = self._context.objectives.scores(items, None if is_base else self._base_on(self._spec.split)[1])
         if self._spec.split == "report":
