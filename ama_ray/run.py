@@ -175,7 +175,9 @@ class StoredRun:
         if len(ends) < 2:
             return None
         if (split, ends) not in self._trade_tests:
-            items = self.items.read_if_whole(split, *ends)
+            # Where trials of the search see a part of the items, base and aligned have seen all.
+            whole = "trade" if split == "search" and self.items.has("trade") else split
+            items = self.items.read_if_whole(whole, *ends)
             if items is None:
                 return None
             self._trade_tests[split, ends] = TradeTest.of(self.objectives, items[ends[0]], items[ends[1]])

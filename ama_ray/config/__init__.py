@@ -1,7 +1,7 @@
 """`RunConfig` and its parts: everything a run needs, validated. Imports no torch, ray or vllm."""
 
 from ama_ray.config.command import Command
-from ama_ray.config.data import Split
+from ama_ray.config.data import Evaluated, Split
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
 from ama_ray.config.probes import CommandProbe, FewShot, FileProbe, PresetProbe, Probe, TaskProbe
@@ -22,6 +22,7 @@ __all__ = [
     "Distill",
     "Drawing",
     "EngineSettings",
+    "Evaluated",
     "FewShot",
     "FileProbe",
     "Judge",

@@ -11,6 +11,10 @@ from ama_ray.config.fields import File, Model
 Split = Literal["search", "report"]
 """The search split is what the search sees; the report split is what only the final report sees."""
 
+Evaluated = Literal[Split, "trade"]
+"""What a model is asked in one trial: of the search split the items that every trial of the search sees, or the report
+split, or as `trade` all items of the search split, which base and aligned alone are asked."""
+
 
 class Source(Model):
     """A file of items; a fixed hash of each item says which of the two splits it belongs to.

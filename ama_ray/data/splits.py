@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 
     from ama_ray.config.data import Source
 
+SEARCH_SHARE = 0.35
+"""Share of the items of the search split that trials of the search see; base and aligned, which tell whether there is a
+trade, see all. Searches found fronts as good for far fewer tokens (`benchmarks.front.tokens`)."""
+
+FEWEST_SEARCHED = 128
+"""Items of one source that trials of the search see at least, where there are so many: those of the bundled run, on
+which the search was measured. Trials on few items cost little, and noise is what such searches suffer from."""
+
 PARTS = (0.1, 0.2, 0.35, 0.6, 1.0)
-"""Shares of the items of the search split after which a hopeless trial may be stopped."""
+"""Shares of the items that a trial of the search sees after which a hopeless one may be stopped."""
 
 FEWEST_FOR_PARTS = 100
 """With fewer items, the first parts would say too little."""
@@ -105,8 +113,13 @@ def shuffled(rows: Sequence[Row], key: Callable[[Row], str] = question) -> tuple
     return tuple(sorted(rows, key=lambda row: draw("shuffle " + key(row))))
 
 
+def searched(count: int) -> int:
+    """How many of so many shuffled rows of a search split, from the first on, trials of the search see."""
+    return min(count, max(FEWEST_SEARCHED, round(SEARCH_SHARE * count)))
+
+
 def parts(rows: Sequence[Row]) -> list[slice]:
-    """Where the parts of a search split begin and end among its shuffled rows; none where it is too small for parts."""
+    """Where parts begin and end among the shuffled rows that trials of the search see; none where these are too few."""
     if len(rows) < FEWEST_FOR_PARTS:
         return []
     ends = [round(share * len(rows)) for share in PARTS]

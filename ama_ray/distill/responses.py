@@ -59,7 +59,7 @@ def _best(inputs: Inputs, model: Any, tokenizer: Any) -> list[Response]:
     """Of the replies to the prompts of each reward on the search split, the share with the highest reward."""
     config = inputs.config
     kept: list[Response] = []
-    for number, reward in enumerate(inputs.evaluations["search"].rewards):
+    for number, reward in enumerate(inputs.evaluations["trade"].rewards):
         sampling = reward.settings.sampling
         n = config.distill.samples if sampling.temperature else 1
         prompts = [request.prompt for request in reward.requests]

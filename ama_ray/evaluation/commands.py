@@ -68,7 +68,8 @@ class PreparedCommand:
         """Checks that its program is there, without running it.
 
         Returns:
-            The command on the `search` split and on the `report` split. It is whole in the first part of the former.
+            The command on the `search` split, by base and aligned (`trade`) and in the first part too, and on the
+            `report` split.
 
         Raises:
             UserError: There is no such program.
@@ -81,7 +82,7 @@ class PreparedCommand:
                 "`command` and `folder`."
             )
         search, report = cls(settings, "search"), cls(settings, "report")
-        return {"search": search, "report": report, "part-0": search}
+        return {"trade": search, "search": search, "report": report, "part-0": search}
 
     @property
     def name(self) -> str:

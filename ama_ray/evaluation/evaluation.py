@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ama_ray.config import RunConfig, Split
+    from ama_ray.config import Evaluated, RunConfig, Split
     from ama_ray.data.prompting import Tokenizer
     from ama_ray.engine.engine import Engine
     from ama_ray.engine.requests import Request
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from ama_ray.scores.objectives import Items
 
 SPLITS: tuple[Split, Split] = ("search", "report")
+
+WHOLE: tuple[Evaluated, Evaluated] = ("trade", "report")
+"""What has every item of a run, and so what base is asked."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ def joined(parts: Sequence[Items]) -> dict[str, NDArray[np.float64]]:
     return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
 
 
+def is_part(name: str) -> bool:
+    """Whether an evaluation is on a part of what trials of the search see, by its name."""
+    return name.startswith("part-")
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The rewards and the probes of a run on one split or part of it, read and tokenised: the same for every trial.
@@ -114,9 +122,9 @@ class Evaluation:
             ends: The tokens that end a reply.
 
         Returns:
-            The evaluations on the `search` split, on the `report` split, and on the parts of the search split
-            (`part-0`, ..., in that order), which a trial may be scored on one after another; no parts where a reward or
-            probe has too few items.
+            The evaluations by their names (`Evaluated`), and on the parts (`part-0`, ..., in that order) of what a
+            trial of the search sees, which it may be scored on one after another; no parts where a reward or probe has
+            too few items.
 
         Raises:
             UserError: A file or a scorer is missing or malformed, or a prompt is too long for the model; a line for
@@ -138,7 +146,7 @@ class Evaluation:
         prepared_rewards, prepared, commands = (list(islice(given, len(each))) for each in (asked, probed, run))
         names = list(dict.fromkeys(name for each in everything for name in each))
         if not all("part-0" in each for each in everything):
-            names = list(SPLITS)
+            names = [name for name in names if not is_part(name)]
         return {
             name: cls._of(
                 [each[name] for each in prepared_rewards if name in each],

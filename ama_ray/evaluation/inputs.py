@@ -20,7 +20,8 @@ from ama_ray.engine.dtype import resolved
 from ama_ray.engine.requests import Generation
 from ama_ray.environment import no_input
 from ama_ray.errors import UserError, all_of, one_line
-from ama_ray.evaluation.evaluation import SPLITS, Evaluation
+from ama_ray.evaluation import work
+from ama_ray.evaluation.evaluation import SPLITS, WHOLE, Evaluation, is_part
 from ama_ray.evaluation.terms import objectives_of, on_test_split
 from ama_ray.scores.constraints import Constraints
 from ama_ray.space.mixture import Mixture
@@ -50,7 +51,7 @@ class Inputs:
         config: The run file; its `engine.dtype` is resolved, `auto` being the precision of the checkpoints.
         pair: Both checkpoints.
         groups: The search space, resolved for this pair.
-        evaluations: Prompts and items, tokenised, by split (`search`, `report`), and by part of the search split.
+        evaluations: Prompts and items, tokenised, as of `Evaluation.prepare`.
         objectives: What the objectives are made of.
         warnings: What to know of the pair, a sentence each: where it differs, what is not searched, and what is odd.
     """
@@ -82,15 +83,17 @@ class Inputs:
     def digests(self) -> dict[str, str]:
         """What a trial's scores depend on besides the run file, each as a hash: the pair, the items, the scorers."""
         digests = {PAIR: self.pair.checksum, "the tokens that end a reply": _digest(self.pair.ends.ids)}
-        for split in SPLITS:
-            for reward in self.evaluations[split].rewards:
-                digests[f"the prompts of {reward.settings.name} ({split} split)"] = _digest(reward.requests)
+        for split, whole in zip(SPLITS, WHOLE, strict=True):
+            seen = work.sizes(self.evaluations[split])  # of the whole, the first so many
+            for reward in self.evaluations[whole].rewards:
+                name = reward.settings.name
+                digests[f"the prompts of {name} ({split} split)"] = _digest((seen[name], reward.requests))
                 for path, text in reward.sources.items():
                     digests[path] = hashlib.sha256(text.encode()).hexdigest()
-            for command in self.evaluations[split].commands.each:
+            for command in self.evaluations[whole].commands.each:
                 digests |= command.digests
-            for probe in self.evaluations[split].probes:
-                digests[f"the items of {probe.name} ({split} split)"] = _digest(probe)
+            for probe in self.evaluations[whole].probes:
+                digests[f"the items of {probe.name} ({split} split)"] = _digest((seen[probe.name], probe))
         return digests
 
     @property
@@ -124,7 +127,7 @@ class Inputs:
         tokenizer = _tokenizer(pair.tokenizer_folder)
         evaluations = Evaluation.prepare(config, tokenizer, pair.context_limit, pair.ends.ids)
         if not config.early_stopping:
-            evaluations = {split: evaluations[split] for split in SPLITS}
+            evaluations = {name: each for name, each in evaluations.items() if not is_part(name)}
         _check_counted(config, evaluations["search"])
         config = config.model_copy(update={"engine": resolved(config.engine, pair)})
         equal = f"{', '.join(groups.still)}: equal in base and aligned, and so without a ratio." if groups.still else ""

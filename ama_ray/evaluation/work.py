@@ -1,4 +1,4 @@
-"""How much work an evaluation is: its numbers of items, and the tokens that one of them takes."""
+"""How much work an evaluation is: its items, how many they are, and the tokens that one of them takes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,32 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ama_ray.engine.requests import Continuations, Generation
+from ama_ray.scores.objectives import replies_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ama_ray.engine.requests import Request
     from ama_ray.evaluation.evaluation import Evaluation
+    from ama_ray.scores.objectives import Items
 
 
 def sizes(evaluation: Evaluation) -> dict[str, int]:
     """The number of prompts or items, by name of the reward or probe; that of a command is not known before it ran."""
     prompts = {reward.settings.name: len(reward.rows) for reward in evaluation.rewards}
     return prompts | {probe.name: probe.count for probe in evaluation.probes}
+
+
+def items_in(evaluation: Evaluation, items: Items) -> dict[str, NDArray[np.float64]]:
+    """Of the items of a whole whose first ones an evaluation has, its own.
+
+    Commands, which nobody divides, score the same items here and there.
+    """
+    counts = sizes(evaluation)
+    for name, places in evaluation.places.items():
+        counts[replies_of(name)] = sum(isinstance(evaluation.requests[place], Generation) for place in places)
+    return {name: array[: counts.get(name)] for name, array in items.items()}
 
 
 def tokens_of_items(evaluation: Evaluation) -> dict[str, float]:

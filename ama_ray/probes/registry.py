@@ -43,8 +43,9 @@ def prepare(
         seed: The seed of the run.
 
     Returns:
-        The probe on the `search` split and on the `report` split, and the search split once more in parts (`part-0`,
-        ...) where it has items enough. A task of lm-evaluation-harness is whole in the first part.
+        The probe on all of the search split (`trade`), on the first of its items, which trials of the search see
+        (`search`), on these once more in parts (`part-0`, ...) where they are enough, and on the `report` split. A task
+        of lm-evaluation-harness is whole in the first part.
 
     Raises:
         UserError: Its file is missing, empty or malformed; names file, line and field.
@@ -53,7 +54,7 @@ def prepare(
         from ama_ray.probes.lm_eval import loading
 
         search, report = loading.load(probe, tokenizer, share, context_limit)
-        return {"search": search, "report": report, "part-0": search}
+        return {"trade": search, "search": search, "report": report, "part-0": search}
     assert not isinstance(probe, CommandProbe)  # it has no items of its own
     try:
         return _prepared(probe, tokenizer, share, context_limit, seed)
@@ -73,8 +74,9 @@ def _prepared(
             examples = few_shot.examples(name, probe.few_shot.n, pool, halves, kind.solved)
         prompting = Prompting(tokenizer, probe, examples, seed)
     rows = splits.shuffled(halves.search)
-    split = {"search": rows, "report": halves.report}
-    split |= {f"part-{number}": rows[part] for number, part in enumerate(splits.parts(rows))}
+    seen = rows[: splits.searched(len(rows))]
+    split = {"trade": rows, "search": seen, "report": halves.report}
+    split |= {f"part-{number}": seen[part] for number, part in enumerate(splits.parts(seen))}
     prepared = {part: kind.build(name, rows, prompting, context_limit) for part, rows in split.items()}
     prepared["report"] = replace(prepared["report"], texts=tuple(map(item_text, halves.report)))
     longest = max(request.length for each in prepared.values() for request in each.requests)

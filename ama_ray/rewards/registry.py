@@ -30,8 +30,8 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
         report: How the report split is made, and how many more replies it has.
 
     Returns:
-        The reward on the `search` split and on the `report` split, and the search split once more in parts (`part-0`,
-        ...) where it has prompts enough.
+        The reward on all of the search split (`trade`), on the first of its prompts, which trials of the search see
+        (`search`), on these once more in parts (`part-0`, ...) where they are enough, and on the `report` split.
 
     Raises:
         UserError: The prompt file or the scorer is missing or malformed, or the scorer does not work.
@@ -42,18 +42,18 @@ def prepare(reward: Reward, tokenizer: Tokenizer, seed: int, report: Report) -> 
     halves = splits.load(reward.prompts, report.share, key=key)
     n, more = reward.sampling.replies, report.samples if reward.sampling.temperature > 0 else 1
     rows = splits.shuffled(halves.search, key)
-    search = prepared(reward, rows, sampled(reward, rows, tokenizer, seed, n))
+    trade = prepared(reward, rows, sampled(reward, rows, tokenizer, seed, n))
     later = prepared(reward, halves.report, sampled(reward, halves.report, tokenizer, seed, n * more))
     try:
-        search.check()
+        trade.check()
         later.check()
     finally:
         end_workers()
-    parts = {
-        f"part-{number}": replace(search, rows=rows[part], requests=search.requests[part])
-        for number, part in enumerate(splits.parts(rows))
-    }
-    return {"search": search, "report": later, **parts}
+    seen = slice(splits.searched(len(rows)))
+    of_search: dict[str, slice] = {"search": seen}
+    of_search |= {f"part-{number}": part for number, part in enumerate(splits.parts(rows[seen]))}
+    first = {name: replace(trade, rows=rows[part], requests=trade.requests[part]) for name, part in of_search.items()}
+    return {"trade": trade, "report": later, **first}
 
 
 def _prompt(field: str, row: Row) -> str:

@@ -121,7 +121,8 @@ class Trial:
         seconds: Wall seconds by stage: swap (verified, cache reset), generate, score.
         tokens: Tokens that judges were sent and sent back (`prompt`, `completion`), and verdicts that are `missing`.
         reason: Why a failed trial failed, one line.
-        share: Share of the items of the search split that it was scored on (0-1); less than 1 in a stopped trial.
+        share: Share of the items that trials of the search see that it was scored on (0-1); less than 1 in a stopped
+            trial.
         split: Which of the two `scores` are.
     """
 
@@ -167,6 +168,11 @@ class Trial:
         """The name of the aligned model that this is, or None where it is none of them."""
         used = self.mixed
         return used[0] if len(used) == 1 and (self.shares or {})[used[0]] == 1 else None
+
+    @property
+    def is_end(self) -> bool:
+        """Whether this is base or an aligned model, as the baseline has them: what a trade is between."""
+        return self.origin == "baseline" and (self.uniform_ratio == 0 or self.alone is not None)
 
     @property
     def title(self) -> str:

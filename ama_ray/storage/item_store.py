@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ama_ray.config import Split
+    from ama_ray.config import Evaluated
     from ama_ray.scores.objectives import Items
 
 _UNPACKED = 2**32
@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 class ItemStore:
     """The `items` folder of a run: `search/17.npz` holds what trial 17 scored on the search split, item by item.
 
+    Where trials of the search see a part of it, `trade` has base's and aligned's items of all of it, that part first.
+
     Attributes:
         folder: The folder.
         sources: The rewards and probes that every trial has items of.
@@ -38,17 +40,19 @@ class ItemStore:
 
     folder: Path
     sources: tuple[str, ...] = ()
-    _first: dict[Split, tuple[int, dict[str, tuple[int, ...]]]] = field(default_factory=dict, compare=False, repr=False)
+    _first: dict[Evaluated, tuple[int, dict[str, tuple[int, ...]]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     _told: set[str] = field(default_factory=set, compare=False, repr=False)
 
-    def write(self, split: Split, number: int, items: Items) -> None:
+    def write(self, split: Evaluated, number: int, items: Items) -> None:
         """Writes the items of a trial, in one step."""
         path = self._path(split, number)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path, "wb") as file:
             np.savez_compressed(file, allow_pickle=False, **items)
 
-    def read(self, split: Split, number: int) -> dict[str, NDArray[np.float64]]:
+    def read(self, split: Evaluated, number: int) -> dict[str, NDArray[np.float64]]:
         """Reads the items of a trial: matrices of numbers, shaped as those of the first trial that was read.
 
         Raises:
@@ -66,11 +70,11 @@ class ItemStore:
             raise UserError(f"{path}: not the items of trial {number}: {why}.")
         return items
 
-    def has(self, split: Split, *numbers: int) -> bool:
+    def has(self, split: Evaluated, *numbers: int) -> bool:
         """Whether any trial has items of this split, and these trials do."""
         return (self.folder / split).is_dir() and all(self._path(split, number).is_file() for number in numbers)
 
-    def read_if_whole(self, split: Split, *numbers: int) -> dict[int, dict[str, NDArray[np.float64]]] | None:
+    def read_if_whole(self, split: Evaluated, *numbers: int) -> dict[int, dict[str, NDArray[np.float64]]] | None:
         """The items of some trials; None where one has none, or a damaged file, which a warning tells."""
         if not self.has(split, *numbers):
             return None
@@ -84,7 +88,7 @@ class ItemStore:
                     _log.warning("%s What needs the items of all trials is left out.", error)
         return found if len(found) == len(set(numbers)) else None
 
-    def _why_other(self, split: Split, number: int, items: Mapping[str, NDArray[np.float64]]) -> str:
+    def _why_other(self, split: Evaluated, number: int, items: Mapping[str, NDArray[np.float64]]) -> str:
         """How the shapes differ from those of the first trial that was read: all are scored on the same items."""
         shapes = {name: array.shape for name, array in items.items()}
         first, usual = self._first.setdefault(split, (number, shapes))
@@ -93,7 +97,7 @@ class ItemStore:
             return f"of {min(odd)} it has the shape {ours}, and trial {first} has {theirs}"
         return ""
 
-    def _path(self, split: Split, number: int) -> Path:
+    def _path(self, split: Evaluated, number: int) -> Path:
         return self.folder / split / f"{number}.npz"
 
 

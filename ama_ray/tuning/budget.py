@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from ama_ray.config.report import baselines, firsts
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
-from ama_ray.evaluation.evaluation import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ama_ray.config import Budget, RunConfig, Split
+    from ama_ray.config import Budget, Evaluated, RunConfig
     from ama_ray.evaluation.evaluation import Evaluation
     from ama_ray.run import StoredRun
     from ama_ray.scores.trial import Trial
@@ -29,34 +28,38 @@ class Costs:
     """What trials cost, in tokens: those read, and at most those generated.
 
     Attributes:
-        search: A trial on all of the search split.
+        search: A trial of the search.
         report: A trial on the report split.
+        trade: Base or aligned, on all of the search split.
         models: How many aligned models there are.
     """
 
     search: int
     report: int
+    trade: int
     models: int = 1
 
     @classmethod
     def of(cls, evaluations: Mapping[str, Evaluation], models: int) -> Costs:
-        """Counts the tokens of both splits."""
-        search, report = (work.tokens_of_trial(evaluations[split]) for split in SPLITS)
-        return cls(search, report, models)
+        """Counts the tokens of the evaluations of a run."""
+        search, report, trade = (work.tokens_of_trial(evaluations[name]) for name in ("search", "report", "trade"))
+        return cls(search, report, trade, models)
 
-    def on(self, split: Split) -> int:
-        """A trial on a split."""
-        return self.search if split == "search" else self.report
+    def of_trial(self, asks: Evaluated) -> int:
+        """A trial that asks this."""
+        return {"search": self.search, "report": self.report, "trade": self.trade}[asks]
 
     @property
     def base(self) -> int:
         """What base answers first, from which the tax is measured."""
-        return self.search + self.report
+        return self.trade + self.report
 
     @property
     def least(self) -> int:
         """What every run takes: base's answers, the first trials, the points of the baseline and the knee's twin."""
-        return self.base + firsts(self.models) * self.search + (baselines(self.models) + TWINS) * self.report
+        ends = 1 + self.models
+        searched = ends * self.trade + (firsts(self.models) - ends) * self.search
+        return self.base + searched + (baselines(self.models) + TWINS) * self.report
 
 
 class Spending:
@@ -101,14 +104,14 @@ class Spending:
         """The budget in words."""
         return str(self._budget)
 
-    def allows_search(self, run: StoredRun, under_way: Mapping[Split, int]) -> bool:
+    def allows_search(self, run: StoredRun, under_way: Mapping[Evaluated, int]) -> bool:
         """Whether another trial of the search leaves enough for the report.
 
         The report takes the uniform points, the points of the front as it is now, and the twin of the knee.
 
         Args:
             run: With what has ended.
-            under_way: How many trials have been handed out on each split and have not ended.
+            under_way: How many trials have been handed out, by what they ask, and have not ended.
         """
         if self._budget is None:
             return True
@@ -118,23 +121,24 @@ class Spending:
         ahead = max(0, points - len(_reported(run)) - under_way.get("report", 0))
         return left >= self.costs.search + ahead * self.costs.report
 
-    def allows_report(self, run: StoredRun, under_way: Mapping[Split, int]) -> bool:
+    def allows_report(self, run: StoredRun, under_way: Mapping[Evaluated, int]) -> bool:
         """Whether another point can be scored again and the twin of the knee after it; arguments as before."""
         return self._budget is None or self._left(run, under_way) >= (1 + TWINS) * self.costs.report
 
-    def _left(self, run: StoredRun, under_way: Mapping[Split, int]) -> float:
+    def _left(self, run: StoredRun, under_way: Mapping[Evaluated, int]) -> float:
         """Tokens left once what is under way has ended."""
         assert self._budget
         spent = self._spent(run)
-        pending = sum(self.costs.on(split) * count for split, count in under_way.items())
+        pending = sum(self.costs.of_trial(asks) * count for asks, count in under_way.items())
         left = math.inf if self._budget.tokens is None else self._budget.tokens - spent
         if self._budget.hours is not None:
             left = min(left, self._left_of_hours(spent, self._budget.hours))
         return left - pending
 
     def _spent(self, run: StoredRun) -> float:
-        shares = math.fsum(trial.share for trial in run.searched)
-        return self.costs.base + shares * self.costs.search + len(_reported(run)) * self.costs.report
+        costs = self.costs
+        searched = math.fsum(t.share * (costs.trade if t.is_end else costs.search) for t in run.searched)
+        return costs.base + searched + len(_reported(run)) * costs.report
 
     def _left_of_hours(self, spent: float, hours: float) -> float:
         now = self._clock()

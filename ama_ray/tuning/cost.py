@@ -20,7 +20,7 @@ from ama_ray.tuning.cluster.memory import endpoint_bytes, engine_bytes, uses_gpu
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ama_ray.config import RunConfig, Split
+    from ama_ray.config import Evaluated, RunConfig
     from ama_ray.evaluation.inputs import Inputs
 
 
@@ -31,6 +31,8 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     report = f"{fewest} to {fewest + config.report.points} on the report split"
     yield f"trials: {config.trials} of the search, then {report}"
     yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
+    if (ends := _work(inputs, "trade")) != _work(inputs, "search"):
+        yield f"base and aligned, on all of the search split: {ends}"
     if config.budget:
         yield _budget(config, Costs.of(inputs.evaluations, len(config.models)))
     on_gpu = uses_gpu(config.engine)
@@ -51,8 +53,8 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     yield _time(inputs)
 
 
-def _work(inputs: Inputs, split: Split) -> str:
-    requests = inputs.evaluations[split].requests
+def _work(inputs: Inputs, asked: Evaluated) -> str:
+    requests = inputs.evaluations[asked].requests
     read, most = sum(map(work.read, requests)), sum(map(work.generated, requests))
     return f"{len(requests)} requests, {read} tokens read, at most {most} tokens generated"
 

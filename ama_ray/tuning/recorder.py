@@ -152,6 +152,8 @@ class Recorder(Callback):
         assert result.state
         if result.state == "complete":
             self._write(partial(self.run.items.write, spec.split, spec.number, result.items), "items", spec)
+        if result.trade:
+            self._write(partial(self.run.items.write, "trade", spec.number, result.trade), "items", spec)
         if result.replies:
             self._write(partial(self.run.replies.write, spec.number, result.replies), "replies", spec)
         if result.said:

@@ -107,7 +107,7 @@ def _search(
     samplers.check(config.sampler, len(config.objectives), sampler)
     spending = Spending.of(config, inputs.evaluations)
     shape = inputs.shape
-    config, tokens = inputs.config, tokens_of_items(inputs.evaluations["search"])
+    config, tokens = inputs.config, tokens_of_items(inputs.evaluations["trade"])
     folder = _started(inputs, tokens, resume)
     earlier = kind(config.out, config, inputs.objectives, folder.trials, inputs.test_data, tokens=tokens)
     tell.send(RunOpened(config, earlier))
@@ -178,7 +178,7 @@ def _finished(trial: Trial, recorder: Recorder, slots: Slots) -> TrialFinished:
 def _tell_doubts(trial: Trial, inputs: Inputs, prepared: Prepared, tell: Callable[[str], None]) -> None:
     """Tells what base's answers say against rewards and probes, once base is scored."""
     if trial.split == "search" and trial.uniform_ratio == 0 and trial.state != "failed":
-        for doubt in doubts(inputs.evaluations["search"], inputs.objectives, prepared.get_base_answers("search")):
+        for doubt in doubts(inputs.evaluations["trade"], inputs.objectives, prepared.get_base_answers("trade")):
             tell(f"warning: {doubt}")
 
 

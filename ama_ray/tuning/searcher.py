@@ -23,7 +23,7 @@ from ama_ray.tuning.trial_records import TrialSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ama_ray.config import Split
+    from ama_ray.config import Evaluated
     from ama_ray.run import StoredRun
     from ama_ray.space.groups import Groups
     from ama_ray.tuning.budget import Spending
@@ -134,8 +134,8 @@ class RunSearcher(Searcher):
             return ""
         return f"what is left of the budget of {self._spending} is for the report"
 
-    def _spent(self) -> tuple[StoredRun, Mapping[Split, int]]:
-        return self._recorder.run, Counter(spec.split for spec in self._in_flight.values())
+    def _spent(self) -> tuple[StoredRun, Mapping[Evaluated, int]]:
+        return self._recorder.run, Counter(spec.asks for spec in self._in_flight.values())
 
     def _search(self) -> TrialSpec | None:
         # Short trials would otherwise be over before a slow engine has scored base or aligned.

@@ -14,7 +14,7 @@ from ama_ray.engine import deep_check
 from ama_ray.engine.arguments import pair_arguments
 from ama_ray.engine.deep_check import Subject
 from ama_ray.engine.plain_vllm import PlainVllm
-from ama_ray.evaluation.evaluation import SPLITS
+from ama_ray.evaluation.evaluation import WHOLE
 from ama_ray.tuning.checking import CheckBeside, waited
 from ama_ray.tuning.cluster.engine_actor import EngineActor
 from ama_ray.tuning.cluster.engine_servers import check_servers, prepare_served
@@ -44,7 +44,7 @@ class Prepared:
 
     Attributes:
         source: Where trials get their engines.
-        base_answers: What the base model answered, by split; the tax is measured from it.
+        base_answers: What the base model answered, to every item of a run (`WHOLE`); the tax is measured from it.
         engine_seconds: Wall seconds that the trials waited for these engines, summed over the engines.
     """
 
@@ -106,7 +106,7 @@ def prepare(
     checked = loader.check.remote(attached, answers=plain is not None and plain.known is None)
     base_ratios = groups.alone(0)
     base_answers: dict[str, Any] = {
-        split: loader.ask.remote(base_ratios, inputs.evaluations[split], checked) for split in SPLITS
+        split: loader.ask.remote(base_ratios, inputs.evaluations[split], checked) for split in WHOLE
     }
     steps = (
         (started, f"vLLM does not start on {pair.engine_folder}{'' if gpus else ON_CPU}"),

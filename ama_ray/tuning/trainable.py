@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from ama_ray.evaluation.evaluation import SPLITS, joined
+from ama_ray.evaluation.evaluation import WHOLE, is_part, joined
+from ama_ray.evaluation.work import items_in
 from ama_ray.scores.trial import STAGES
 from ama_ray.tuning.trial_records import TrialResult, TrialSpec
 
@@ -30,7 +31,7 @@ class TrialContext:
     """All that a trial actor needs to start.
 
     Attributes:
-        evaluations: What to ask an engine, by split and by part of the search split.
+        evaluations: What to ask an engine, as of `Evaluation.prepare`.
         objectives: What the objectives are made of.
         prepared: Where engines are from, and what base answered.
     """
@@ -141,6 +142,10 @@ class SwapTrial(tune.Trainable):
         result = replace(self._result(), share=share, items=items, tokens=dict(tokens), written=wrote)
         if share < 1:
             return result
+        seen = self._context.evaluations["search"]
+        if self._spec.asks == "trade" and evaluation.places != seen.places:
+            whole, items = items, items_in(seen, items)
+            result = replace(result, items=items, trade=whole)
         is_base = not any(self._spec.ratios.values())
         scores = self._context.objectives.scores(items, None if is_base else self._base_on(self._spec.split)[1])
         if self._spec.split == "report":
@@ -152,16 +157,17 @@ class SwapTrial(tune.Trainable):
 
     def _parts(self) -> list[str]:
         """The evaluations to do one after another."""
-        parts = [name for name in self._context.evaluations if name not in SPLITS]
+        parts = [name for name in self._context.evaluations if is_part(name)]
         in_parts = self._spec.origin == "sampler" and self._spec.split == "search" and parts
-        return parts if in_parts else [self._spec.split]
+        return parts if in_parts else [self._spec.asks]
 
     def _base_on(self, part: str) -> tuple[Answers, Items]:
-        """The answers and items of the base model on a split or a part of the search split."""
+        """The answers and items of the base model to one of the evaluations."""
         if part not in self._base:
-            evaluation, split = self._context.evaluations[part], part if part in SPLITS else "search"
-            whole = self._context.prepared.get_base_answers(split)
-            answers = whole if part == split else evaluation.answers_in(self._context.evaluations[split], whole)
+            evaluation, whole = self._context.evaluations[part], part if part in WHOLE else "trade"
+            answers = self._context.prepared.get_base_answers(whole)
+            if part != whole:
+                answers = evaluation.answers_in(self._context.evaluations[whole], answers)
             self._base[part] = answers, evaluation.measure_probes(answers, answers)
         return self._base[part]
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.scores.trial import Trial
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ama_ray.config import Split
+    from ama_ray.config import Evaluated, Split
     from ama_ray.scores.objectives import Items
     from ama_ray.scores.trial import KeptReply, Origin, Scores, State
 
@@ -37,6 +39,12 @@ class TrialSpec:
     split: Split = "search"
     attempt: int = 1
 
+    @property
+    def asks(self) -> Evaluated:
+        """Which items are asked: base and aligned, which are tested for a trade, are asked all of the search split."""
+        is_end = Trial(self.number, "complete", self.origin, self.ratios).is_end
+        return "trade" if is_end and self.split == "search" else self.split
+
     def to_config(self) -> dict[str, Any]:
         """Makes the configuration of a Tune trial, whose values trackers log as parameters."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -61,6 +69,7 @@ class TrialResult:
         state: How the trial ended; None while it goes on.
         share: The share of the items that it was scored on so far (0-1).
         items: What it scored so far, item by item.
+        trade: What base or aligned scored on all of the search split, where that is more than `items`.
         tokens: Tokens that judges were sent and sent back.
         scores: Its scores once it is complete, and estimates of them where it was stopped.
         replies: Some of its replies, from the report split only.
@@ -76,6 +85,7 @@ class TrialResult:
     state: State | None = None
     share: float = 1.0
     items: Items = field(default_factory=dict, repr=False)
+    trade: Items = field(default_factory=dict, repr=False)
     tokens: dict[str, int] = field(default_factory=dict)
     scores: Scores | None = None
     replies: tuple[KeptReply, ...] = field(default=(), repr=False)

@@ -2,18 +2,18 @@
 
     python -m benchmarks.front.tokens --seeds 10
 
-Whole runs of `benchmarks.front.modelled`: the tool's sampler, its rule for hopeless trials, its points of the report.
-Search split and report split are drawn with replacement from the items of the landscape, whose mean is the truth, so
-many as the problem says for each. Tokens are counted as a run's budget counts them, with what an item of the miniature
-takes. A run recommends the front of its report, which is judged by its true hypervolume, as a multiple of that of all
-uniform points. Every finished run is a file in the folder of results; `--tables` prints what is there.
+Whole runs of `benchmarks.front.modelled`: the tool's sampler, and how it spends its items, against trials that all see
+all of them. Search split and report split are drawn with replacement from the items of the landscape, whose mean is the
+truth, so many as the problem says for each. Tokens are counted as a run's budget counts them, with what an item of the
+miniature takes. A run recommends the front of its report, which is judged by its true hypervolume, as a multiple of
+that of all uniform points. Every finished run is a file in the folder of results; `--tables` prints what is there.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +27,8 @@ from rich.table import Table
 
 from ama_ray.analysis.candidates import candidates
 from ama_ray.analysis.trade_test import TradeTest
-from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, RunConfig
+from ama_ray.config import BASELINE_RATIOS, FIRST_RATIOS, Report, RunConfig
+from ama_ray.data import splits
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.evaluation.work import tokens_of_items
 from ama_ray.miniature import ROOT
@@ -43,12 +44,12 @@ from benchmarks.front.search import read, result_file, run_all, write
 from testing.recommendation import reported
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     from ama_ray.scores.objectives import Items
-    from ama_ray.scores.trial import Scores
+    from ama_ray.scores.trial import Origin, Scores
 
 BUDGETS = (20, 30)
 """Trials after which a run is ended and reported."""
@@ -59,24 +60,34 @@ class Policy:
     """How a run spends its items.
 
     Attributes:
-        parts: Shares of the search's items after which a hopeless trial may be stopped; trials of the search see the
-            last of them, and base and aligned all items.
+        searched: How many of so many items trials of the search see; base and aligned see all.
+        parts: Shares of these after which a hopeless trial may be stopped.
         points: Of the report, besides the uniform ones.
     """
 
+    searched: Callable[[int], int]
     parts: tuple[float, ...]
     points: int
 
 
 POLICIES = {
-    "all items": Policy((1.0,), 20),
-    "parts": Policy((0.1, 0.2, 0.35, 0.6, 1.0), 10),
-    "third": Policy((0.1, 0.2, 0.35), 10),
+    "all items": Policy(int, (1.0,), 20),
+    "ama_ray": Policy(splits.searched, splits.PARTS, Report().points),
 }
 
 
 class Drawn(Modelled):
-    """A landscape of which any items can be asked."""
+    """A landscape of which any items can be asked, and any number of them.
+
+    Attributes:
+        count: Items of each source on each split.
+    """
+
+    def __init__(self, problem: str, seed: int, folder: Path) -> None:
+        """See `Modelled`, whose own splits are not used here."""
+        aligned, space, items, *dials = problem.split(":")
+        super().__init__(":".join((aligned, space, "1", *dials)), seed, folder)
+        self.count = int(items)
 
     def drawn(self, ratios: Mapping[str, float], at: NDArray[np.float64], seed: int, replies: int) -> Items:
         """The items of some ratios; the same every time.
@@ -106,11 +117,11 @@ class Split:
         count: How many of each source.
     """
 
-    def __init__(self, landscape: Drawn, count: int, seed: tuple[int, int], replies: int = 1) -> None:
+    def __init__(self, landscape: Drawn, seed: tuple[int, int], replies: int = 1) -> None:
         draw = np.random.default_rng(seed)
-        self.count = count
+        self.count = landscape.count
         self._landscape, self._replies = landscape, replies
-        self._at = draw.random((1 + len(landscape.objectives.probes), count))
+        self._at = draw.random((1 + len(landscape.objectives.probes), self.count))
         self._noise = int(draw.integers(2**31))
         self.base = self.items(dict.fromkeys(landscape.groups, 0.0))
 
@@ -144,9 +155,8 @@ class Simulated:
     def __init__(self, problem: str, policy: Policy, seed: int, trials: int, folder: Path) -> None:
         self.landscape = Drawn(problem, seed, folder)
         self._policy = policy
-        count = int(problem.split(":")[2])
-        self._search = Split(self.landscape, count, (seed, 1))
-        self._report = Split(self.landscape, count, (seed, 2), RunConfig.load(ROOT / "run.yaml").report.samples)
+        self._search = Split(self.landscape, (seed, 1))
+        self._report = Split(self.landscape, (seed, 2), Report().samples)
         self._won = self._search.trade().intervals
         self._contestant = CONTESTANTS["ama_ray"](self.landscape, seed)
         self._items: dict[int, Items] = {}
@@ -166,21 +176,22 @@ class Simulated:
     def step(self) -> None:
         """One more trial of the search."""
         number, ratios = len(self.trials), self._contestant.ask()
-        items = self._search.items(ratios)
-        origin = "baseline" if number < len(FIRST_RATIOS) else "sampler"
-        whole = self._policy.parts[-1]
-        at = self._policy.parts if origin == "sampler" else (whole,)
-        for share in at:
-            seen = {name: array[: round(share * len(array))] for name, array in items.items()}
-            result = TrialResult(TrialSpec(number, origin, ratios), "", 0.0, {}, share=share, items=seen)  # type: ignore[arg-type]
-            if share < whole and self._stopper(str(number), result.to_tune()):
-                state, scores = "stopped", self.estimate(result)
+        count = self._policy.searched(self._search.count)
+        items = {name: array[:count] for name, array in self._search.items(ratios).items()}
+        origin: Origin = "baseline" if number < len(FIRST_RATIOS) else "sampler"
+        trial = Trial(number, "complete", origin, ratios)
+        for share in self._policy.parts if origin == "sampler" else (1.0,):
+            seen = {name: array[: round(share * count)] for name, array in items.items()}
+            result = TrialResult(TrialSpec(number, origin, ratios), "", 0.0, {}, share=share, items=seen)
+            if share < 1 and self._stopper(str(number), result.to_tune()):
+                trial, scores = replace(trial, state="stopped"), self.estimate(result)
                 break
         else:
-            state, scores = "complete", self._search.scores(seen)
+            scores = self._search.scores(seen)
             self._items[number] = seen
-        paid = 1.0 if set(ratios.values()) in ({0.0}, {1.0}) else share
-        self.trials.append(Trial(number, state, origin, ratios, search=scores, share=paid))  # type: ignore[arg-type]
+        # Of all items of the search split.
+        paid = 1.0 if trial.is_end else share * count / self._search.count
+        self.trials.append(replace(trial, search=scores, share=paid))
         self.run.searched_pareto = self._pareto()
         self._contestant.tell(ratios, scores)
 
@@ -256,9 +267,9 @@ def table(problem: str, names: list[str], seeds: int, folder: Path) -> list[dict
 
 
 def main(
-    problem: Annotated[list[str], typer.Option(help="As of benchmarks.front.modelled.")] = [  # noqa: B006
-        "rsf:profile:100:0.2:3",
-        "rsf:per-layer:100:1.0",
+    problem: Annotated[list[str], typer.Option(help="As of benchmarks.front.modelled; any items.")] = [  # noqa: B006
+        "rsf:profile:400:0.2:3",
+        "rsf:per-layer:400:1.0",
     ],
     items: Annotated[list[str], typer.Option(help="How runs spend their items.")] = list(POLICIES),  # noqa: B006
     seeds: int = 10,

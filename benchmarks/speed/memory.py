@@ -29,7 +29,7 @@ from rich.table import Table
 
 from ama_ray.config import RunConfig
 from ama_ray.engine.arguments import pair_arguments
-from ama_ray.evaluation.evaluation import SPLITS
+from ama_ray.evaluation.evaluation import WHOLE
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.tuning.cluster.engine_actor import EngineActor
@@ -141,8 +141,8 @@ def _measure(inputs: Inputs, engines: int) -> list[dict[str, Any]]:
 
 def _open(inputs: Inputs) -> StoredEndpoints:
     prepared, check = prepare(inputs, print)
-    for split in SPLITS:
-        prepared.get_base_answers(split)
+    for name in WHOLE:
+        prepared.get_base_answers(name)
     with closing(check):
         check.wait()
     assert isinstance(prepared.source, InProcess)

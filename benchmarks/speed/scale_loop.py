@@ -97,7 +97,7 @@ def measure(actors: int, sampler: str, seconds: float, trials: int, out: Path | 
                 recorder,
                 slots=slots,
                 signals=Interrupts(),
-                spending=Spending(None, Costs(1, 1)),
+                spending=Spending(None, Costs(1, 1, 1)),
                 trainable=SleepTrial,
             )
             wall, busy = time.time() - before[0], time.process_time() - before[1]
@@ -222,6 +222,11 @@ class Sleep:
             {name: size for name, size in sizes.items() if name not in rewards},
             seconds,
         )
+
+    @property
+    def places(self) -> dict[str, tuple[int, ...]]:
+        """Trials see all items, as of so few."""
+        return {}
 
     @property
     def context_length(self) -> int:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ama_ray.config.data import Source
 from ama_ray.data.rows import Row, read_jsonl
-from ama_ray.data.splits import check_disjoint, divide, is_test_split, limit, load, question
+from ama_ray.data.splits import check_disjoint, divide, is_test_split, limit, load, question, searched
 from ama_ray.errors import UserError
 
 
@@ -108,6 +108,14 @@ def test_a_limit_is_a_fixed_draw_of_each_split(tmp_path: Path) -> None:
     assert [row for row in whole.search if row in part.search] == list(part.search)
     assert set(map(question, part.report)) <= set(map(question, whole.report))
     assert limit(whole.search, 1000) == whole.search
+
+
+@pytest.mark.parametrize(
+    ("count", "seen"), [(1, 1), (48, 48), (128, 128), (129, 128), (365, 128), (400, 140), (2000, 700)]
+)
+def test_trials_of_the_search_see_a_third_of_many_items_and_all_of_few(count: int, seen: int) -> None:
+    assert searched(count) == seen
+    assert searched(count) <= searched(count + 1)  # an item more never leaves a trial with fewer
 
 
 @pytest.mark.parametrize("name", ["test.jsonl", "ARC-Easy.test.json", "newstest2014.fr", "data_test.csv", "test"])

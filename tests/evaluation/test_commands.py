@@ -135,7 +135,7 @@ def test_a_run_of_commands_alone_is_evaluated(tmp_path: Path) -> None:
     made = config(tmp_path, "echo '{\"scores\": [1, 0, 1, 0]}'")
     evaluations = Evaluation.prepare(made, WordTokenizer(), None)
     engine, evaluation = StandInEngine(WordTokenizer()), evaluations["search"]
-    assert evaluations.keys() == {"search", "report", "part-0"}
+    assert evaluations.keys() == {"search", "report", "trade", "part-0"}
     assert (evaluation.requests, evaluation.context_length, work.sizes(evaluation)) == ((), 0, {})
     base = evaluation.ask(engine)
     measured = evaluation.evaluate(engine, lambda: base)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from ama_ray.config import RunConfig
-from ama_ray.data.splits import PARTS
+from ama_ray.data.splits import FEWEST_SEARCHED, PARTS, SEARCH_SHARE
 from ama_ray.engine.replies import Reply
 from ama_ray.engine.requests import Continuations
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
-from ama_ray.evaluation.evaluation import SPLITS, Answers, Evaluation, joined
+from ama_ray.evaluation.evaluation import Answers, Evaluation, is_part, joined
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.evaluation.texts import texts
 from ama_ray.miniature import ROOT
@@ -130,8 +130,9 @@ def test_a_prompt_too_long_for_the_model_is_named(tmp_path: Path) -> None:
 
 def test_the_parts_make_up_the_search_split() -> None:
     evaluations = Inputs.open(RunConfig.load(ROOT / "run.yaml")).evaluations
-    parts = [each for name, each in evaluations.items() if name not in SPLITS]
+    parts = [each for name, each in evaluations.items() if is_part(name)]
     whole = evaluations["search"]
+    assert whole.requests == evaluations["trade"].requests  # of so few items, trials of the search see all
     assert len(parts) == len(PARTS)
     assert tuple(row for part in parts for row in part.rewards[0].rows) == whole.rewards[0].rows
     for name in whole.places:
@@ -147,7 +148,7 @@ def test_answers_to_a_part_are_found_among_those_to_the_whole(tmp_path: Path) ->
     whole = evaluations["search"]
     answers = whole.ask(engine)
     expected = whole.measure(answers, answers).items
-    parts = [each for name, each in evaluations.items() if name not in SPLITS]
+    parts = [each for name, each in evaluations.items() if is_part(name)]
     measured = []
     for part in parts:
         found = part.answers_in(whole, answers)
@@ -159,7 +160,31 @@ def test_answers_to_a_part_are_found_among_those_to_the_whole(tmp_path: Path) ->
 
 
 def test_a_source_with_few_items_leaves_no_parts(tmp_path: Path) -> None:
-    assert list(prepare(tmp_path)[0]) == ["search", "report"]
+    assert prepare(tmp_path)[0].keys() == {"search", "report", "trade"}
+
+
+def test_trials_of_the_search_see_the_first_third_of_many_items(tmp_path: Path) -> None:
+    evaluations, tokenizer = prepare(tmp_path, copies=200)
+    trade, search = evaluations["trade"], evaluations["search"]
+    assert work.sizes(trade) == {"reward": 400, "facts": 400, "fr": 400, "more": 200, "again": 200}
+    third, fewest = round(SEARCH_SHARE * 400), FEWEST_SEARCHED
+    assert third > fewest > round(SEARCH_SHARE * 200)
+    counts = {"reward": third, "facts": third, "fr": third, "more": fewest, "again": fewest}
+    assert work.sizes(search) == counts
+    assert search.rewards[0].rows == trade.rewards[0].rows[:third]
+    # A fair draw, and not the beginning of the file.
+    assert max(int(row.where.rpartition(" ")[2]) for row in search.rewards[0].rows) > 350
+    engine = StandInEngine(tokenizer)
+    answers = trade.ask(engine)
+    whole = trade.measure(answers, answers).items
+    found = search.answers_in(trade, answers)
+    assert found.by_request == search.ask(engine).by_request
+    alone, first = search.measure(found, found).items, work.items_in(search, whole)
+    assert alone.keys() == first.keys() == whole.keys()
+    assert all(np.array_equal(alone[name], first[name]) for name in alone)
+    assert {name: len(first[name]) for name in counts} == counts
+    report = evaluations["report"]
+    assert work.sizes(report) == dict.fromkeys(counts, 200)  # nobody sees a part of these
 
 
 def test_an_item_too_long_for_the_model_is_named_by_its_line(tmp_path: Path) -> None:

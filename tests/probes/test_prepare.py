@@ -66,9 +66,9 @@ def test_tasks_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ama_ray.probes.lm_eval.loading.uses_test_split", lambda probe: True)
     tokenizer: Any = TextTokenizer()
     prepared: dict[str, Any] = dict(probes.prepare(made, tokenizer, 0.3, 7))
-    # It is whole in the first part.
-    assert prepared["search"] == prepared["part-0"] == (made, tokenizer, 0.3, 7)
-    assert (prepared["report"], len(prepared)) == ("report", 3)
+    # It is whole for every trial of the search, and in the first part.
+    assert prepared["search"] == prepared["trade"] == prepared["part-0"] == (made, tokenizer, 0.3, 7)
+    assert (prepared["report"], len(prepared)) == ("report", 4)
     assert probes.metric(made) == "kl"
     assert probes.uses_test_split(made)
     assert probes.name_and_family(made) == ("t", "f")

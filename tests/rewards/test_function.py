@@ -51,7 +51,7 @@ def test_the_report_split_has_more_replies(tmp_path: Path) -> None:
     reward = settings(tmp_path, kind="function", scorer=f"{tmp_path}/reward.py:score", sampling={"n": 2})
     (tmp_path / "reward.py").write_text(f"def score(rows, replies):\n    {GOOD}\n")
     prepared = rewards.prepare(reward, ChatWords(), 0, Report(samples=3))
-    assert {split: each.requests[0].n for split, each in prepared.items()} == {"search": 2, "report": 6}
+    assert {split: each.requests[0].n for split, each in prepared.items()} == {"search": 2, "trade": 2, "report": 6}
 
 
 BAD = [

@@ -112,9 +112,9 @@ def test_another_pair_or_other_items_at_the_same_paths_are_noticed(inputs: Input
     other = replace(inputs.pair, checksum="other")
     with pytest.raises(UserError, match="as these differ: the contents of base and aligned"):
         start(replace(inputs, pair=other), "auto")
-    search = inputs.evaluations["search"]
+    search = inputs.evaluations["trade"]
     fewer = replace(search, probes=(replace(search.probes[0], requests=search.probes[0].requests[1:]),))
-    items = {**inputs.evaluations, "search": replace(fewer, probes=(*fewer.probes, *search.probes[1:]))}
+    items = {**inputs.evaluations, "trade": replace(fewer, probes=(*fewer.probes, *search.probes[1:]))}
     with pytest.raises(UserError, match=r"the contents of the items of facts \(search split\);"):
         start(replace(inputs, evaluations=items), "auto")
 

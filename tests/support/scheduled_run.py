@@ -39,7 +39,7 @@ OBJECTIVES = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("f
 RANGES = {"a": (0.0, 1.0), "b": (0.0, 1.0)}
 GROUPS = Groups(tuple(RANGES), {}, RANGES)
 TRIALS, POINTS = 15, 3
-SEARCH_COST, REPORT_COST = 100, 150
+SEARCH_COST, REPORT_COST, TRADE_COST = 100, 150, 200
 """Tokens of a trial."""
 
 
@@ -78,6 +78,7 @@ class Run:
         resumed: bool = False,
         model: Callable[[dict[str, float]], Items] = model,
         groups: Groups = GROUPS,
+        searched: int | None = None,
         shape: Parametrization | None = None,
         **given: Any,
     ) -> None:
@@ -85,6 +86,7 @@ class Run:
         fields = {"trials": trials, "report": {"points": POINTS}, "out": folder} | given
         self.said: list[str] = []
         self._model = model
+        self._searched = searched
         earlier = read_trials(folder / "trials.csv") if resumed else []
         run = StoredRun(folder, RunConfig.load(ROOT / "run.yaml", **fields), OBJECTIVES, earlier)
         self.recorder = Recorder(run, lambda trial: None, self.said.append)
@@ -101,7 +103,7 @@ class Run:
         patched: Any = self.suggester
         patched.suggest = lambda wait=in_time: suggest(wait)
         self.now = 0.0
-        spending = Spending(run.config.budget, Costs(search=SEARCH_COST, report=REPORT_COST), lambda: self.now)
+        spending = Spending(run.config.budget, Costs(SEARCH_COST, REPORT_COST, TRADE_COST), lambda: self.now)
         self.searcher = RunSearcher(groups, self.suggester, self.recorder, lambda: self.slots, spending)
         self._groups = groups
         self.slots = slots
@@ -118,10 +120,14 @@ class Run:
 
     def finish(self, position: int, error: bool = False) -> None:
         config = self.asked[position]
-        items = self._model(config["ratios"])
-        scores = OBJECTIVES.scores(items, self._model(self._groups.alone(0)))
+        items, base = self._model(config["ratios"]), self._model(self._groups.alone(0))
         spec = TrialSpec.from_config(config)
-        result = TrialResult(spec, "e", 1.0, {}, state="complete", items=items, scores=scores).to_tune()
+        trade: Items = {}
+        if self._searched is not None and spec.split == "search":
+            trade = items if spec.asks == "trade" else {}
+            items, base = ({name: array[: self._searched] for name, array in of.items()} for of in (items, base))
+        scores = OBJECTIVES.scores(items, base)
+        result = TrialResult(spec, "e", 1.0, {}, state="complete", items=items, trade=trade, scores=scores).to_tune()
         self.searcher.on_trial_complete(str(position), None if error else result, error)
         if error:
             self.recorder.on_trial_error(0, [], TuneTrial(config, error=RuntimeError("no")))

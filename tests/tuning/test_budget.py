@@ -13,20 +13,27 @@ from ama_ray.evaluation import work
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.tuning.budget import Costs, Spending
-from tests.support.scheduled_run import POINTS, REPORT_COST, SEARCH_COST, TRIALS, Run, run_to_the_end
+from tests.support.scheduled_run import POINTS, REPORT_COST, SEARCH_COST, TRADE_COST, TRIALS, Run, run_to_the_end
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COSTS = Costs(SEARCH_COST, REPORT_COST)
+COSTS = Costs(SEARCH_COST, REPORT_COST, TRADE_COST)
 BASE = COSTS.base
 UNIFORM_AND_TWIN = (len(BASELINE_RATIOS) + 1) * REPORT_COST
-LEAST = BASE + len(FIRST_RATIOS) * SEARCH_COST + UNIFORM_AND_TWIN
+LEAST = BASE + 2 * TRADE_COST + (len(FIRST_RATIOS) - 2) * SEARCH_COST + UNIFORM_AND_TWIN
+
+
+def cost(config: dict[str, Any]) -> int:
+    if config["split"] == "report":
+        return REPORT_COST
+    is_end = config["origin"] == "baseline" and set(config["ratios"].values()) in ({0.0}, {1.0})
+    return TRADE_COST if is_end else SEARCH_COST
 
 
 def spent(run: Run) -> int:
     """By counting what was handed out."""
-    return BASE + sum(SEARCH_COST if config["split"] == "search" else REPORT_COST for config in run.asked)
+    return BASE + sum(map(cost, run.asked))
 
 
 def chosen(run: Run) -> int:
@@ -89,7 +96,7 @@ def test_a_run_that_was_killed_has_spent_what_it_had(tmp_path: Path) -> None:
         killed.finish(position)
     again = Run(tmp_path, resumed=True, budget={"tokens": budget})
     run_to_the_end(again)
-    assert spent(again) + 6 * SEARCH_COST <= budget
+    assert spent(again) + spent(killed) - BASE <= budget
     assert searched(again) + 6 <= len(FIRST_RATIOS) + 6
 
 
@@ -97,7 +104,7 @@ def test_a_run_that_was_killed_has_spent_what_it_had(tmp_path: Path) -> None:
 def test_hours_end_a_search_so_that_its_report_ends_in_time(tmp_path: Path, seconds_of_a_token: float) -> None:
     run = Run(tmp_path, trials=60, budget={"hours": 0.25})
     while (config := run.next()) != Searcher.FINISHED:
-        run.now += seconds_of_a_token * (SEARCH_COST if config["split"] == "search" else REPORT_COST)
+        run.now += seconds_of_a_token * cost(config)
         run.finish(len(run.asked) - 1)
     every = seconds_of_a_token * (LEAST + 57 * SEARCH_COST + POINTS * REPORT_COST)
     assert (searched(run) < 60) is (every > 900)
@@ -110,6 +117,7 @@ def test_hours_end_a_search_so_that_its_report_ends_in_time(tmp_path: Path, seco
 def test_a_budget_too_small_for_any_run_is_refused() -> None:
     inputs = Inputs.open(RunConfig.load(ROOT / "run.yaml"))
     costs = Costs.of(inputs.evaluations, 1)
+    assert costs.trade == costs.search  # trials of the search see all of so few items
     evaluation = inputs.evaluations["search"]
     tokens, counts = work.tokens_of_items(evaluation), work.sizes(evaluation)
     assert costs.search == pytest.approx(sum(tokens[name] * counts[name] for name in counts))

@@ -142,7 +142,7 @@ def check(
     callbacks.make(config)
     Spending.of(config, inputs.evaluations)  # which refuses a budget that is too small
     check_first_points(inputs, inputs.shape)
-    searched = inputs.evaluations["search"]
+    searched = inputs.evaluations["trade"]
     said = [*(reward.findings() for reward in searched.rewards), *(probe.findings() for probe in searched.probes)]
     said += [command.findings() for command in searched.commands.each]
     findings = list(filter(None, said))

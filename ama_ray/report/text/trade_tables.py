@@ -24,7 +24,8 @@ DEVIATIONS = (0.1, 0.2, 0.5)
 _FOUND = "Found: with a probability of 80%, by a two-sided test at 5%."
 _ASKED = (
     "Items: prompts for a reward; for the tax the sum over the probes, each with so many times its items. Tokens: "
-    "those read, and at most those generated, for these prompts or items alone."
+    "those read, and at most those generated, for these prompts or items alone, by base or aligned; of many, the other "
+    "trials of the search see about a third."
 )
 _UNKNOWN = "not known yet"
 

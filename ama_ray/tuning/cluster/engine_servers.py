@@ -13,7 +13,7 @@ from ama_ray.engine.prefix_tree import ScoringError
 from ama_ray.engine.remote import ServerError, facts
 from ama_ray.environment import key_of
 from ama_ray.errors import UserError
-from ama_ray.evaluation.evaluation import SPLITS
+from ama_ray.evaluation.evaluation import WHOLE
 from ama_ray.tuning.cluster.engine_source import Served
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def prepare_served(inputs: Inputs) -> tuple[Served, dict[str, Any], float, Verdi
             if not verdict.passed:
                 raise deep_check.refusal(verdict, inputs.pair, config.engine)
             engine.swap(groups.alone(0))
-            answers: dict[str, Any] = {split: ray.put(inputs.evaluations[split].ask(engine)) for split in SPLITS}
+            answers: dict[str, Any] = {split: ray.put(inputs.evaluations[split].ask(engine)) for split in WHOLE}
     except (ServerError, ScoringError) as error:
         raise UserError(f"engine.url: {error}.") from error
     return source, answers, time.perf_counter() - start, verdict

@@ -10,7 +10,6 @@ from ama_ray.engine.placement import ON_ACCELERATOR, WORKING, Load, Place, decid
 from ama_ray.engine.requests import Generation
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
-from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.tuning.budget import TWINS
 
 if TYPE_CHECKING:
@@ -236,11 +235,14 @@ def _told(inputs: Inputs, node: NodeType, load: Load) -> str:
     if not engines:
         raise UserError(f"engine.gpus: {settings.ranks} GPUs of one node share a model; this one has {node.gpus}.")
     engine = PlannedEngine.on(DEVICES[node.device], load, settings)
-    search, report = (engine.seconds(Asked.of(inputs.evaluations[split].requests)) for split in SPLITS)
-    # Base's answers come first on both splits.
     config = inputs.config
-    searched, reported = 1 + config.trials, 1 + config.baseline_points + TWINS + config.report.points
-    hours = (searched * search + reported * report) / engines / 3600
+    search, report, trade = (
+        engine.seconds(Asked.of(inputs.evaluations[name].requests)) for name in ("search", "report", "trade")
+    )
+    # Base's answers come first on both splits.
+    ends, reported = 1 + len(config.models), 1 + config.baseline_points + TWINS + config.report.points
+    seconds = (1 + ends) * trade + (config.trials - ends) * search + reported * report
+    hours = seconds / engines / 3600
     start = f"{node.most} may start" if node.most else "none starts, as its max_workers is 0"
     return (
         f"fits, with {PLACES[engine.where]}; estimated by arithmetic: a trial of the search takes {_figure(search)} s "

@@ -23,7 +23,7 @@ PRIOR_ITEMS = 20
 
 
 class ScoreEstimator:
-    """Estimates the scores of a trial on the whole search split from its first items.
+    """Estimates the scores of a trial on all items that trials of the search see from its first ones.
 
     All trials see the same items, so those that a trial has seen tell what it will score on all of them: what the
     finished trial with the nearest ratios scored on all, plus the mean paired difference on the seen ones. The variance
@@ -48,12 +48,12 @@ class ScoreEstimator:
         return self.__dict__ | {"_items": {}}
 
     def estimate(self, items: Items, ratios: Mapping[str, float], finished: Sequence[Trial]) -> Scores:
-        """Estimates what a trial will score on all of the search split.
+        """Estimates what a trial will score on all items that trials of the search see.
 
         Args:
             items: Its first items.
             ratios: Its ratios.
-            finished: Trials that were scored on all of the search split; at least one.
+            finished: Trials that were scored on all of them; at least one.
         """
         nearest = sorted(finished, key=lambda trial: math.dist(ratios.values(), trial.ratios.values()))
         reference, *others = nearest[: 1 + NEIGHBOURS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
@@ -42,6 +43,25 @@ def test_it_ends_after_two_trials_and_says_what_is_missing(tmp_path: Path) -> No
         "; give more items and another `out`, or set `unclear_trade: go-on` to search all the same; "
         f"`ama-ray plan {tmp_path}` has the numbers"
     )
+
+
+def test_all_items_are_tested_where_trials_see_a_part_also_in_a_run_that_was_killed(tmp_path: Path) -> None:
+    killed = unclear(tmp_path, searched=20)
+    killed.next()
+    killed.finish(0)
+    run = unclear(tmp_path, searched=20, resumed=True)
+    run_to_the_end(run)
+    assert asked(run) == [(1, "search")]
+    assert ", 50 prompts); it takes " in run.searcher.ended
+    assert ", 50 items); it takes " in run.searcher.ended
+    items = run.recorder.run.items
+    seen, whole = items.read("search", 1), items.read("trade", 1)
+    assert {name: len(each) for name, each in seen.items()} == {"reward": 20, "facts": 20}
+    assert all(whole[name][:20].tolist() == each.tolist() for name, each in seen.items())
+    gain = np.mean(whole["reward"] - items.read("trade", 0)["reward"])
+    test = run.recorder.run.trade_test()
+    assert test
+    assert test.gains[0].value == pytest.approx(gain)
 
 
 def test_what_is_under_way_ends_by_itself_and_is_kept(tmp_path: Path) -> None:
