@@ -37,6 +37,37 @@ def streamed(endpoints: Sequence[Checkpoint], names: Iterable[str]) -> Iterator[
         yield found[0][0], base, tuple(aligned)
 
 
+def moves(endpoints: Sequence[Checkpoint], beside: Collection[str], how: str) -> tuple[dict[str, float], ...]:
+    """`Contents.moves` of aligned models that an operator has made.
+
+    Args:
+        endpoints: Base, then the aligned models, in one form; `Contents` has looked at what they were made of.
+        beside: The tensors that are not searched.
+        how: The operator in words.
+
+    Raises:
+        UserError: A value that was made is too large for its precision, or nothing is left of a difference.
+    """
+    found: tuple[dict[str, float], ...] = tuple({} for _ in endpoints[1:])
+    for name, base, aligned in streamed(endpoints, endpoints[1].tensors):
+        if not base.is_floating_point():
+            continue
+        for of_model, tensor, end in zip(found, aligned, endpoints[1:], strict=True):
+            of_model[name] = distance(base, tensor)
+            if name not in beside and not math.isfinite(of_model[name]):
+                raise UserError(
+                    f"delta: {how} makes a value of {name} of {end.folder} too large for {dtype_name(tensor.dtype)}; "
+                    "keep more."
+                )
+    for of_model, end in zip(found, endpoints[1:], strict=True):
+        if not any(far for name, far in of_model.items() if name not in beside):
+            raise UserError(
+                f"delta: {how} leaves nothing of the difference between {endpoints[0].folder} and {end.folder}; "
+                "keep more."
+            )
+    return found
+
+
 @dataclass(frozen=True)
 class Contents:
     """What the values of endpoints are like.

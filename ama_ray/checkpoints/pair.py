@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,16 +14,19 @@ from ama_ray.checkpoints.adapter_settings import CONFIG, other_base
 from ama_ray.checkpoints.checkpoint import Checkpoint, fetch, read_tensors
 from ama_ray.checkpoints.compatibility import compare_configs, compare_headers, dtype_name, without_tied_copy
 from ama_ray.checkpoints.completeness import check_complete
-from ama_ray.checkpoints.contents import Contents, streamed
+from ama_ray.checkpoints.contents import Contents, moves, streamed
 from ama_ray.checkpoints.fitting import fitted
 from ama_ray.checkpoints.generation import Ends, ends_of
 from ama_ray.checkpoints.lora import WEIGHTS, Adapter, is_adapter
 from ama_ray.checkpoints.matching import matched
 from ama_ray.checkpoints.model_config import read_config
+from ama_ray.checkpoints.operated import Operated
 from ama_ray.checkpoints.parts import beside, text_fields
 from ama_ray.checkpoints.several import check_one_form
+from ama_ray.checkpoints.values import digest_of
 from ama_ray.checkpoints.vocabulary import Vocabulary, compare_vocabularies, has_tokenizer
 from ama_ray.checkpoints.weight_files import TensorInfo
+from ama_ray.config.delta import Delta
 from ama_ray.errors import UserError
 from ama_ray.space.groups import ONE_MODEL
 
@@ -67,9 +71,11 @@ class Pair:
     ends: Ends = field(default_factory=Ends)
     further: tuple[Checkpoint, ...] = ()
     """The aligned models after the first."""
+    delta: Delta | None = None
+    """The operator that made the aligned models of others."""
 
     @classmethod
-    def open(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto") -> Pair:
+    def open(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto", delta: Delta | None = None) -> Pair:
         """Opens checkpoints and checks that their average makes sense, contents included, cheap checks first.
 
         Args:
@@ -77,31 +83,51 @@ class Pair:
             aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base; or several.
             dtype: The precision of a merge where it is narrower than that of aligned, as `bfloat16` for a checkpoint in
                 float32: all are converted first. `auto` is aligned's.
+            delta: What is done to the differences of the aligned models from base; what comes of it is averaged.
 
         Raises:
             UserError: A checkpoint is missing, damaged or quantised, holds NaN or infinity, or two do not fit
                 together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does; or
-                they lack a tensor that the architecture needs.
+                they lack a tensor that the architecture needs; or `delta` leaves nothing of a difference.
         """
-        pair = cls.read(base, aligned, dtype)
+        pair = cls.read(base, aligned, dtype, delta)
         check_complete(pair.base if pair.aligned.adapter else pair.aligned)
-        contents = Contents.of(pair.endpoints, pair.beside)
-        return replace(pair, moves=contents.moves, checksum=contents.checksum, checksums=contents.checksums)
+        contents = Contents.of(pair.parents, pair.beside)
+        pair = replace(pair, moves=contents.moves, checksum=contents.checksum, checksums=contents.checksums)
+        if delta is None:
+            return pair
+        return replace(
+            pair,
+            moves=moves(pair.endpoints, pair.beside, str(delta)),
+            checksum=digest_of((pair.checksum, delta.model_dump())),
+        )
 
     @classmethod
-    def read(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto") -> Pair:
+    def read(
+        cls,
+        base: str,
+        aligned: str | Sequence[str],
+        dtype: str = "auto",
+        delta: Delta | Mapping[str, Any] | None = None,
+    ) -> Pair:
         """Does what `open` does without a look at any value: `moves` and the checksums stay empty."""
         sources = [aligned] if isinstance(aligned, str) else list(aligned)
         pairs = [cls._with_adapter(base, s) if is_adapter(fetch(s)) else cls._of_two(base, s) for s in sources]
         first = pairs[0]
         for other in pairs[1:]:
             check_one_form((first.aligned, first.tokenizer_folder), (other.aligned, other.tokenizer_folder))
-        return replace(
-            first,
-            further=tuple(other.aligned for other in pairs[1:]),
-            warnings=tuple(dict.fromkeys(warning for pair in pairs for warning in pair.warnings)),
-            ends=Ends(tuple(dict.fromkeys(number for pair in pairs for number in pair.ends.ids)), first.ends.warnings),
-        )._converted(dtype)
+        return (
+            replace(
+                first,
+                further=tuple(other.aligned for other in pairs[1:]),
+                warnings=tuple(dict.fromkeys(warning for pair in pairs for warning in pair.warnings)),
+                ends=Ends(
+                    tuple(dict.fromkeys(number for pair in pairs for number in pair.ends.ids)), first.ends.warnings
+                ),
+            )
+            ._converted(dtype)
+            ._operated(Delta.model_validate(delta) if delta else None)
+        )
 
     @classmethod
     def _of_two(cls, base: str, aligned: str) -> Pair:
@@ -138,9 +164,17 @@ class Pair:
         return self.base, self.aligned, *self.further
 
     @property
-    def folders(self) -> list[str]:
-        """The folder of every endpoint."""
-        return [str(endpoint.folder) for endpoint in self.endpoints]
+    def parents(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints as they are stored: the endpoints, or what an operator made them of."""
+        aligned = (self.aligned, *self.further)
+        stored = (each.parents if isinstance(each, Operated) else (each,) for each in aligned)
+        return self.base, *chain.from_iterable(stored)
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """What `read` takes to open the same again, but for the precision, in plain values that any process gets."""
+        base, *aligned = (str(parent.folder) for parent in self.parents)
+        return {"base": base, "aligned": aligned, "delta": self.delta.model_dump() if self.delta else None}
 
     @cached_property
     def moved(self) -> Mapping[str, float]:
@@ -175,7 +209,7 @@ class Pair:
     @property
     def is_streamed(self) -> bool:
         """Whether no folder has whole weights of a merge's shapes and precision, and an engine starts on a stream."""
-        return self.is_grown or self.aligned.dtype is not None
+        return self.is_grown or self.aligned.dtype is not None or self.delta is not None
 
     @property
     def starts_on(self) -> int:
@@ -261,6 +295,17 @@ class Pair:
             shards.setdefault(file, []).append(name)
         for file, names in shards.items():
             yield file, streamed(self.endpoints, names)
+
+    def _operated(self, delta: Delta | None) -> Pair:
+        """The same with what an operator makes of the aligned models."""
+        if delta is None:
+            return self
+        aligned = (self.aligned, *self.further)
+        if delta.joins:
+            made = [Operated.of(delta, self.base, *aligned)]
+        else:
+            made = [Operated.of(delta, self.base, each, number=number) for number, each in enumerate(aligned)]
+        return replace(self, aligned=made[0], further=tuple(made[1:]), delta=delta)
 
     def _converted(self, dtype: str) -> Pair:
         """The same in 16 bits, where that is asked for and aligned is in more."""

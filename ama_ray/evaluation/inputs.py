@@ -116,7 +116,7 @@ class Inputs:
             partial(SearchSpace.load, config.space, config.range),
         ]
         objectives, space = all_of(cheap)
-        pair = Pair.open(config.base, config.sources[1:], config.engine.dtype)
+        pair = Pair.open(config.base, config.sources[1:], config.engine.dtype, config.delta)
         groups = pair.groups(space, config.models)
         pair.check_is_language_model()
         config = _with_sampling(config, pair)

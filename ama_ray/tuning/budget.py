@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ama_ray.config.report import baselines, firsts
+from ama_ray.config.report import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
 from ama_ray.evaluation.evaluation import SPLITS
@@ -31,18 +31,20 @@ class Costs:
     Attributes:
         search: A trial on all of the search split.
         report: A trial on the report split.
-        models: How many aligned models there are.
+        first: The points of the baseline that every search starts from.
+        baseline: The most points of the baseline on the report split.
     """
 
     search: int
     report: int
-    models: int = 1
+    first: int = len(FIRST_RATIOS)
+    baseline: int = len(BASELINE_RATIOS)
 
     @classmethod
-    def of(cls, evaluations: Mapping[str, Evaluation], models: int) -> Costs:
+    def of(cls, config: RunConfig, evaluations: Mapping[str, Evaluation]) -> Costs:
         """Counts the tokens of both splits."""
         search, report = (work.tokens_of_trial(evaluations[split]) for split in SPLITS)
-        return cls(search, report, models)
+        return cls(search, report, config.first_points, config.baseline_points)
 
     def on(self, split: Split) -> int:
         """A trial on a split."""
@@ -56,7 +58,7 @@ class Costs:
     @property
     def least(self) -> int:
         """What every run takes: base's answers, the first trials, the points of the baseline and the knee's twin."""
-        return self.base + firsts(self.models) * self.search + (baselines(self.models) + TWINS) * self.report
+        return self.base + self.first * self.search + (self.baseline + TWINS) * self.report
 
 
 class Spending:
@@ -89,7 +91,7 @@ class Spending:
         Raises:
             UserError: The budget is less than what every run takes.
         """
-        budget, costs = config.budget, Costs.of(evaluations, len(config.models))
+        budget, costs = config.budget, Costs.of(config, evaluations)
         if budget and budget.tokens is not None and budget.tokens < costs.least:
             raise UserError(
                 f"budget.tokens: {budget.tokens:,} are too few, as base, aligned and the uniform points between them, "

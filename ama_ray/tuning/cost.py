@@ -32,7 +32,7 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     yield f"trials: {config.trials} of the search, then {report}"
     yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
     if config.budget:
-        yield _budget(config, Costs.of(inputs.evaluations, len(config.models)))
+        yield _budget(config, Costs.of(config, inputs.evaluations))
     on_gpu = uses_gpu(config.engine)
     endpoints, engine = endpoint_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
     free = psutil.virtual_memory().available

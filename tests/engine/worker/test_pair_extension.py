@@ -16,7 +16,7 @@ from ama_ray.engine.worker.pair_extension import PairExtension
 from ama_ray.engine.worker.swap_extension import SwapError
 
 BASE, ALIGNED = 1.0, 3.0
-SOURCES = ["base", "aligned"]
+SOURCES = {"base": "base", "aligned": ["aligned"], "delta": None}
 ASKED: tuple[Any, ...] = (SOURCES, "sum", [{"w": "all"}], "object_store")
 
 
@@ -50,7 +50,7 @@ class Worker(PairExtension):
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     pair = SimpleNamespace(endpoints=(BASE, ALIGNED), shapes={}, dtypes={}, dtype=torch.float32, starts_on=1)
     gc.collect()  # workers of the last test, which would share what they have
-    monkeypatch.setattr(Pair, "read", lambda base, aligned, dtype: pair)
+    monkeypatch.setattr(Pair, "read", lambda dtype, **sources: pair)
     return Worker()
 
 
