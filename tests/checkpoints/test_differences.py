@@ -98,7 +98,11 @@ def test_ties_is_algorithm_1_of_its_paper(dtype: torch.dtype, models: int, keep:
 def test_ties_by_hand() -> None:
     """Two agree against one; the one that is larger than two together wins; a sum of 0 is plus; 0 counts as nobody."""
     base = torch.tensor([1.0, 1.0, 1.0, 1.0])
-    aligned = [torch.tensor([1.5, 1.25, 1.5, 1.0]), torch.tensor([1.25, 1.25, 0.5, 1.0]), torch.tensor([0.5, 0, 1, 0.5])]
+    aligned = [
+        torch.tensor([1.5, 1.25, 1.5, 1.0]),
+        torch.tensor([1.25, 1.25, 0.5, 1.0]),
+        torch.tensor([0.5, 0, 1, 0.5]),
+    ]
     made = operated(Delta(kind="ties", keep=1.0), "w", base, aligned)
     assert made.tolist() == [1.375, 0.0, 1.5, 0.5]
 

@@ -56,7 +56,7 @@ def test_ties_makes_one_direction_of_several(tmp_path: Path) -> None:
     base, aligned = make_several(tmp_path, layers=3)
     pair = Pair.open(str(base), list(map(str, aligned)), delta=TIES)
     assert (len(pair.endpoints), len(pair.parents), len(pair.checksums)) == (2, 4, 4)
-    before, *after = (stored(folder) for folder in (base, *aligned))
+    after = [stored(folder) for folder in aligned]
     for name, (low, made) in streamed(pair).items():
         assert torch.equal(made, operated(TIES, name, low, [tensors[name] for tensors in after]))
     groups = pair.groups(SearchSpace.load("three-parts"))
@@ -144,7 +144,8 @@ def test_what_comes_to_nothing_or_is_too_large_is_refused(
     # Of this tensor, the first element is kept by the seed.
     edit_weights(aligned, lambda tensors: same(tensors, before, "model.norm.weight", value))
     if not words:
-        assert Pair.open(str(base), str(aligned), delta=Delta(**delta)).moved["model.norm.weight"] == pytest.approx(6e4, rel=0.01)
+        pair = Pair.open(str(base), str(aligned), delta=Delta(**delta))
+        assert pair.moved["model.norm.weight"] == pytest.approx(6e4, rel=0.01)
         return
     with pytest.raises(UserError, match=rf"delta: dare \(.*{words}") as caught:
         Pair.open(str(base), str(aligned), delta=Delta(**delta))

@@ -35,6 +35,10 @@ def test_steps_of_one_run_are_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-last").mkdir()
     config = config_of(aligned={"steps": str(tmp_path / "checkpoint-*")})
     assert config.models == ("checkpoint-30", "checkpoint-200", "checkpoint-1000")
+    assert [model.step for model in config.aligned if not isinstance(model, str)] == [30, 200, 1000]
+    assert config.are_steps
+    assert RunConfig.from_arguments(**config.model_dump()).are_steps
+    assert not config_of(aligned=TWO).are_steps
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -52,6 +56,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     ({"aligned": ["org/a", {"path": "/x/b", "revision": "1"}]}, "a `revision` goes with the id of a model on the hub"),
     ({"aligned": {"steps": "/nowhere/checkpoint-*"}}, "steps: no folder with a number in its name matches"),
+    (
+        {"aligned": [{"path": "org/a", "step": 2}, {"path": "org/b", "step": 1}]},
+        "either all aligned models have a `step`, and these rise, or none has",
+    ),
+    ({"aligned": ["org/a", {"path": "org/b", "step": 1}]}, "either all aligned models have a `step`"),
     ({"aligned": TWO, "mix": "cube"}, 'mix: this is "cube" and must be one of simplex, free'),
     ({"mix": "simplex"}, "mix: there is one aligned model, and nothing to mix"),
     ({"aligned": TWO, "mean_ratio": 0.5}, "mean_ratio: it is for one aligned model"),
