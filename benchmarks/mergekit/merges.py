@@ -6,8 +6,8 @@
 a JSON object: why it could not, by folder.
 
 Mergekit is as it is but for two things that it leaves open. Of differences of equal magnitude the first are kept, where
-its own sort, which is not stable, may put any of them first. And where FOLDER/drawn/masks.safetensors is there, it is what
-mergekit draws: for each tensor a mask for every model, by `NAME|POSITION`.
+its own sort, which is not stable, may put any of them first. And where FOLDER/drawn/masks.safetensors is there, that is
+what mergekit draws: for each tensor a mask for every model, by `NAME|POSITION`.
 """
 
 from __future__ import annotations

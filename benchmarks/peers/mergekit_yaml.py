@@ -88,8 +88,8 @@ class Result:
         share: Of all elements, those that are not.
         largest: Largest difference, in the units of the weights.
         steps: Largest difference, in steps of bfloat16 at the value: up to 1 where it is rounding only. What float32
-            arithmetic may be off by, 4 units in its last place of base and of aligned, is taken off first; and of what an
-            operator has made, the share of half a step, as that is rounded to bfloat16 before it is averaged.
+            arithmetic may be off by, 4 units in its last place of base and of aligned, is taken off first; and so is,
+            of what an operator has made, the share of half a step, as it is rounded to bfloat16 before it is averaged.
         otherwise: Tensors with more than one step.
     """
 
