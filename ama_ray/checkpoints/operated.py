@@ -10,7 +10,7 @@ from ama_ray.checkpoints.contents import streamed
 from ama_ray.checkpoints.differences import operated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import torch
@@ -52,3 +52,16 @@ class Operated(Checkpoint):
     def source(self, name: str) -> Path:
         """The file to blame for the values of a tensor: that of the first of the aligned checkpoints."""
         return self.parents[0].source(name)
+
+
+def operate(delta: Delta, base: Checkpoint, *aligned: Checkpoint) -> list[Checkpoint]:
+    """What an operator makes of aligned checkpoints in one form: one of all of them, or one of each."""
+    if delta.joins:
+        return [Operated.of(delta, base, *aligned)]
+    return [Operated.of(delta, base, each, number=number) for number, each in enumerate(aligned)]
+
+
+def stored(aligned: Sequence[Checkpoint]) -> Iterator[Checkpoint]:
+    """Aligned checkpoints as they are stored, of which an operator may have made these."""
+    for each in aligned:
+        yield from each.parents if isinstance(each, Operated) else (each,)

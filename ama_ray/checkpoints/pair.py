@@ -5,25 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ama_ray.checkpoints.adapter_settings import CONFIG, other_base
-from ama_ray.checkpoints.checkpoint import Checkpoint, fetch, read_tensors
-from ama_ray.checkpoints.compatibility import compare_configs, compare_headers, dtype_name, without_tied_copy
+from ama_ray.checkpoints.checkpoint import Checkpoint, fetch
+from ama_ray.checkpoints.compatibility import compare_configs, compare_headers, dtype_name, whole_of
 from ama_ray.checkpoints.completeness import check_complete
-from ama_ray.checkpoints.contents import Contents, moves, streamed
+from ama_ray.checkpoints.contents import Contents, streamed
 from ama_ray.checkpoints.fitting import fitted
 from ama_ray.checkpoints.generation import Ends, ends_of
 from ama_ray.checkpoints.lora import WEIGHTS, Adapter, is_adapter
 from ama_ray.checkpoints.matching import matched
 from ama_ray.checkpoints.model_config import read_config
-from ama_ray.checkpoints.operated import Operated
+from ama_ray.checkpoints.operated import operate, stored
 from ama_ray.checkpoints.parts import beside, text_fields
 from ama_ray.checkpoints.several import check_one_form
-from ama_ray.checkpoints.values import digest_of
 from ama_ray.checkpoints.vocabulary import Vocabulary, compare_vocabularies, has_tokenizer
 from ama_ray.checkpoints.weight_files import TensorInfo
 from ama_ray.config.delta import Delta
@@ -92,23 +90,12 @@ class Pair:
         """
         pair = cls.read(base, aligned, dtype, delta)
         check_complete(pair.base if pair.aligned.adapter else pair.aligned)
-        contents = Contents.of(pair.parents, pair.beside)
-        pair = replace(pair, moves=contents.moves, checksum=contents.checksum, checksums=contents.checksums)
-        if delta is None:
-            return pair
-        return replace(
-            pair,
-            moves=moves(pair.endpoints, pair.beside, str(delta)),
-            checksum=digest_of((pair.checksum, delta.model_dump())),
-        )
+        contents = Contents.of(pair.parents, pair.beside).operated(delta, pair.endpoints, pair.beside)
+        return replace(pair, moves=contents.moves, checksum=contents.checksum, checksums=contents.checksums)
 
     @classmethod
     def read(
-        cls,
-        base: str,
-        aligned: str | Sequence[str],
-        dtype: str = "auto",
-        delta: Delta | Mapping[str, Any] | None = None,
+        cls, base: str, aligned: str | Sequence[str], dtype: str = "auto", delta: Delta | dict[str, Any] | None = None
     ) -> Pair:
         """Does what `open` does without a look at any value: `moves` and the checksums stay empty."""
         sources = [aligned] if isinstance(aligned, str) else list(aligned)
@@ -116,18 +103,13 @@ class Pair:
         first = pairs[0]
         for other in pairs[1:]:
             check_one_form((first.aligned, first.tokenizer_folder), (other.aligned, other.tokenizer_folder))
-        return (
-            replace(
-                first,
-                further=tuple(other.aligned for other in pairs[1:]),
-                warnings=tuple(dict.fromkeys(warning for pair in pairs for warning in pair.warnings)),
-                ends=Ends(
-                    tuple(dict.fromkeys(number for pair in pairs for number in pair.ends.ids)), first.ends.warnings
-                ),
-            )
-            ._converted(dtype)
-            ._operated(Delta.model_validate(delta) if delta else None)
+        whole_set = replace(
+            first,
+            further=tuple(other.aligned for other in pairs[1:]),
+            warnings=tuple(dict.fromkeys(warning for pair in pairs for warning in pair.warnings)),
+            ends=Ends(tuple(dict.fromkeys(number for pair in pairs for number in pair.ends.ids)), first.ends.warnings),
         )
+        return whole_set._converted(dtype)._operated(Delta.model_validate(delta) if delta else None)
 
     @classmethod
     def _of_two(cls, base: str, aligned: str) -> Pair:
@@ -136,7 +118,7 @@ class Pair:
         warnings = list(compare_configs(folders, configs))
         vocabularies = Vocabulary.read(folders[0]), Vocabulary.read(folders[1])
         compare_vocabularies(*vocabularies)
-        before, after = (_whole(*each) for each in zip((base, aligned), folders, configs, strict=True))
+        before, after = (whole_of(*each) for each in zip((base, aligned), folders, configs, strict=True))
         before, after, matches = matched(before, after)
         before, fits = fitted(before, after, vocabularies)
         ends = ends_of(vocabularies, folders)
@@ -146,7 +128,7 @@ class Pair:
     @classmethod
     def _with_adapter(cls, base: str, aligned: str) -> Pair:
         folder = fetch(base)
-        whole = _whole(base, folder, read_config(folder))
+        whole = whole_of(base, folder, read_config(folder))
         adapter_folder = fetch(aligned, (WEIGHTS, CONFIG))
         own = Vocabulary.read(folder)
         theirs = Vocabulary.read(adapter_folder) if has_tokenizer(adapter_folder) else own
@@ -166,13 +148,11 @@ class Pair:
     @property
     def parents(self) -> tuple[Checkpoint, ...]:
         """The checkpoints as they are stored: the endpoints, or what an operator made them of."""
-        aligned = (self.aligned, *self.further)
-        stored = (each.parents if isinstance(each, Operated) else (each,) for each in aligned)
-        return self.base, *chain.from_iterable(stored)
+        return self.base, *stored((self.aligned, *self.further))
 
     @property
     def sources(self) -> dict[str, Any]:
-        """What `read` takes to open the same again, but for the precision, in plain values that any process gets."""
+        """What `read` takes to open the same again, but for the precision, in plain values."""
         base, *aligned = (str(parent.folder) for parent in self.parents)
         return {"base": base, "aligned": aligned, "delta": self.delta.model_dump() if self.delta else None}
 
@@ -298,14 +278,8 @@ class Pair:
 
     def _operated(self, delta: Delta | None) -> Pair:
         """The same with what an operator makes of the aligned models."""
-        if delta is None:
-            return self
-        aligned = (self.aligned, *self.further)
-        if delta.joins:
-            made = [Operated.of(delta, self.base, *aligned)]
-        else:
-            made = [Operated.of(delta, self.base, each, number=number) for number, each in enumerate(aligned)]
-        return replace(self, aligned=made[0], further=tuple(made[1:]), delta=delta)
+        first, *further = operate(delta, *self.endpoints) if delta else self.endpoints[1:]
+        return replace(self, aligned=first, further=tuple(further), delta=delta)
 
     def _converted(self, dtype: str) -> Pair:
         """The same in 16 bits, where that is asked for and aligned is in more."""
@@ -324,8 +298,3 @@ class Pair:
             further=tuple(each.converted(narrow) for each in self.further),
             warnings=(*self.warnings, told),
         )
-
-
-def _whole(source: str, folder: Path, config: dict[str, Any]) -> Checkpoint:
-    """A checkpoint with weights of its own, which are fetched now."""
-    return without_tied_copy(Checkpoint(folder, read_tensors(source), config))

@@ -72,5 +72,9 @@ def _as_mapping(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Operator = Annotated[Delta, BeforeValidator(_as_mapping)]
-"""As a run file has it: `ties` alone, or its fields."""
+Operator = Annotated[
+    Delta | None,
+    BeforeValidator(_as_mapping),
+    Field(description="what is done to the differences of aligned from base before anything is averaged"),
+]
+"""As a run file has it: `ties` alone, or its fields; by default nothing."""

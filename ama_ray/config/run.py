@@ -50,13 +50,9 @@ class RunConfig(Model):
     base: CheckpointSource = Field(
         description="the checkpoint from before RLHF, in safetensors; on the hub also `id@revision`"
     )
-    aligned: Aligned = Field(
-        description="the one from after RLHF, to whose tokenizer tokens may be added, or a LoRA adapter; or several"
-    )
+    aligned: Aligned = Field(description="from after RLHF, with tokens added or not, or a LoRA adapter; or several")
     mix: Mix | None = Field(None, description="of several aligned models: see there")
-    delta: Operator | None = Field(
-        None, description="what is done to the differences from base before they are averaged; default: nothing"
-    )
+    delta: Operator = None
     space: Space = Field(
         "per-layer",
         description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
@@ -134,11 +130,6 @@ class RunConfig(Model):
         return ("",) if self.delta and self.delta.joins else names_of(self.aligned)
 
     @property
-    def are_steps(self) -> bool:
-        """Whether the aligned models, which are several, are steps of one run in their order."""
-        return len(self.models) > 1 and are_steps(self.aligned)
-
-    @property
     def reward_objectives(self) -> tuple[str, ...]:
         """The names of the objectives that rewards make up, in the order of the run file."""
         return tuple(dict.fromkeys(reward.objective for reward in self.reward))
@@ -171,7 +162,7 @@ class RunConfig(Model):
     @property
     def baseline_points(self) -> int:
         """The most points of the baseline that a run scores on the report split."""
-        return baselines(len(self.models), steps=self.are_steps)
+        return baselines(len(self.models), steps=are_steps(self.aligned))
 
     @property
     def _probe_names(self) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.search import Searcher
 
 from ama_ray.analysis.candidates import candidates
+from ama_ray.config.aligned import are_steps
 from ama_ray.errors import UserError
 from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.pareto.trade import ends_of
@@ -88,9 +89,8 @@ class RunSearcher(Searcher):
         models = len(groups.models)
         self._others = self._new(first_shares(models, whole=True))
         self._queue: deque[Trial] = deque()
-        of_several = [self._way_to_best, *[self._soup] * (models - 1)] if models > 1 else []
-        if self._config.are_steps:
-            of_several.insert(0, self._last_steps)
+        steps = [self._last_steps] if are_steps(self._config.aligned) else []
+        of_several = [*steps, self._way_to_best, *[self._soup] * (models - 1)] if models > 1 else []
         self._steps: list[Callable[[], list[Trial] | None]] = [
             self._uniform,
             *of_several,

@@ -148,7 +148,7 @@ def write_dare(delta: Delta, pair: Pair, made: MergeFile, out: Path) -> None:
     # Shares are the weights of several models and the lambda of one; the other of the two divides by the share.
     config["parameters"]["lambda" if pair.further else "weight"] = 1 / delta.share
     (out / mergekit.NAME).write_text(yaml.safe_dump(config), encoding="utf-8")
-    masks = {}
+    masks: dict[str, torch.Tensor] = {}
     for name, base, aligned in pair.tensors():
         # Of a difference that is 0 it does not matter what is drawn.
         masks |= {f"{name}|{number}": each != base for number, each in enumerate(aligned)}

@@ -35,7 +35,8 @@ def drawn(dtype: torch.dtype, models: int = 3, spread: float = 0.01) -> tuple[to
 
 
 def wide(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    return tensor.double().numpy().reshape(-1)
+    flat: np.ndarray[Any, Any] = tensor.double().numpy().reshape(-1)
+    return flat
 
 
 def trimmed(base: torch.Tensor, aligned: torch.Tensor, keep: float) -> np.ndarray[Any, Any]:

@@ -141,40 +141,6 @@ BAD: dict[str, tuple[Callable[[Case], object], str]] = {
     "infinity": (lambda c: c.tensors("base", lambda t: t[EMBED][0].fill_(torch.inf)), f"{EMBED} holds NaN or infinity"),
     "no tokenizer": (lambda c: c.folder.joinpath("aligned/tokenizer.json").unlink(), "tokenizer"),
     "damaged tokenizer": (lambda c: c.write("base/tokenizer.json", "{"), "tokenizer"),
-    # The operator on differences.
-    "all but nothing kept": (
-        lambda c: c.fields.update(delta={"keep": 0}),
-        "delta.keep: this is 0 and must be a number",
-    ),
-    "more than all kept": (lambda c: c.fields.update(delta={"keep": 1.5}), "delta.keep: this is 1.5 and must be"),
-    "nothing said of how much": (lambda c: c.fields.update(delta={"rescale": True}), "delta: trim needs the share"),
-    "ties of one model": (lambda c: c.fields.update(delta="ties"), "delta: ties joins several aligned models"),
-    "unknown operator": (
-        lambda c: c.fields.update(delta={"kind": "magic", "keep": 0.5}),
-        'delta.kind: this is "magic" and must be one of trim, ties, dare',
-    ),
-    "unknown operator in a word": (lambda c: c.fields.update(delta="dares"), "did you mean dare?"),
-    "dare without a seed": (
-        lambda c: c.fields.update(delta={"kind": "dare", "keep": 0.5}),
-        "delta: dare draws at random; add a seed",
-    ),
-    "dare with a bad seed": (
-        lambda c: c.fields.update(delta={"kind": "dare", "keep": 0.5, "seed": -1}),
-        "delta.seed: this is -1 and must be a whole number, at least 0",
-    ),
-    "a seed for trim": (lambda c: c.fields.update(delta={"keep": 0.5, "seed": 1}), "trim draws nothing at random"),
-    "dare that leaves nothing": (
-        lambda c: c.fields.update(delta={"kind": "dare", "keep": 1e-9, "seed": 0}),
-        "leaves nothing of the difference between",
-    ),
-    "an operator for a server": (
-        lambda c: c.fields.update(delta={"keep": 0.5}, engine={"url": "http://127.0.0.1:1"}),
-        "engine.url: servers hold aligned as it is stored",
-    ),
-    "an operator and distillation": (
-        lambda c: c.fields.update(delta={"keep": 0.5}, warm_start=["distill"]),
-        "warm_start: distill is for aligned as it is stored",
-    ),
     # The search space.
     "no such space": (lambda c: c.fields.update(space="per-leyer"), "per-leyer"),
     "no space file": (lambda c: c.fields.update(space="none.yaml"), "none.yaml"),
@@ -295,11 +261,6 @@ def test_there_are_at_least_sixty() -> None:
 
 
 def test_the_case_is_sound_before_it_is_spoilt(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert check(monkeypatch, write(case)) == 0
-
-
-def test_the_case_is_sound_with_an_operator(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    case.fields["delta"] = {"keep": 0.3, "rescale": True}
     assert check(monkeypatch, write(case)) == 0
 
 
