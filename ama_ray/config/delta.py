@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from ama_ray.config.fields import Model
+from ama_ray.errors import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+Kind = Literal["trim", "ties", "dare"]
 _TIES_KEEP = 0.2
 
 
@@ -23,7 +25,7 @@ class Delta(Model):
     comes of it is aligned everywhere; docs/several.md.
     """
 
-    kind: Literal["trim", "ties", "dare"] = Field("trim", description="the operator")
+    kind: Kind = Field("trim", description="the operator")
     keep: float | None = Field(
         None, gt=0, le=1, description=f"the share of the elements of each tensor that is kept; of `ties` {_TIES_KEEP}"
     )
@@ -69,7 +71,11 @@ class Delta(Model):
 
 
 def _as_mapping(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if value not in (kinds := get_args(Kind)):
+        raise ValueError(f"there is no operator {value!r}; there are {', '.join(kinds)}{did_you_mean(value, kinds)}")
+    return {"kind": value}
 
 
 Operator = Annotated[

@@ -116,7 +116,7 @@ def cases(folder: Path) -> Iterator[Case]:
         space = "per-layer" if architecture == "mixtral" else "attention-mlp"
         yield Case(f"{architecture} bfloat16", pair[0], pair[1:], space)
     for name, settings in (("tied", {"tied": True}), ("in several files", {"max_shard_size": "50KB"})):
-        base, aligned_folder = make_pair(folder / name, layers=3, **settings)
+        base, aligned_folder = make_pair(folder / name.split(" ")[-1], layers=3, **settings)
         yield Case(f"llama float32 {name}", base, (aligned_folder,))
         for delta in DELTAS:
             if not delta.joins:

@@ -30,7 +30,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"delta": {"kind": "magic", "keep": 0.5}},
         'delta.kind: this is "magic" and must be one of trim, ties, dare',
     ),
-    "a word": ({"delta": "dares"}, "must be one of trim, ties, dare; did you mean dare?"),
+    "a word": (
+        {"delta": "dares"},
+        "delta: there is no operator 'dares'; there are trim, ties, dare; did you mean dare?",
+    ),
     "unknown field": ({"delta": {"keep": 0.5, "density": 1}}, "delta.density: there is no such field"),
     "dare without a seed": ({"delta": DARE}, "delta: dare draws at random; add a seed, as seed: 0"),
     "a negative seed": (
