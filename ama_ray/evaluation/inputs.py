@@ -127,7 +127,8 @@ class Inputs:
         _check_counted(config, evaluations["search"])
         config = config.model_copy(update={"engine": resolved(config.engine, pair)})
         equal = f"{', '.join(groups.still)}: equal in base and aligned, and so without a ratio." if groups.still else ""
-        odd = filter(None, [equal, endless_turn(tokenizer, pair.ends.ids)])
+        changed = f"delta: {config.delta}; aligned is what comes of it, in all results too." if config.delta else ""
+        odd = filter(None, [changed, equal, endless_turn(tokenizer, pair.ends.ids)])
         warnings = (*pair.warnings, *not_searched(pair.beside, config.towers), *odd)
         inputs = cls(config, pair, groups, evaluations, objectives, warnings)
         if inputs.context_length < inputs.longest_request:
