@@ -15,6 +15,7 @@ from ama_ray.config import (
     aligned,
     command,
     data,
+    delta,
     distill,
     engine,
     fields,
@@ -45,6 +46,7 @@ own. Examples: [objectives.md](objectives.md), [search.md](search.md).
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("All fields", run.RunConfig),
     ("Several models: `aligned`", aligned.AlignedModel),
+    ("Operators on differences: `delta`", delta.Delta),
     ("Search spaces: `space`", search_space.SearchSpace),
     ("`groups`", search_space.GroupRule),
     ("Rewards: `reward`", rewards.RewardSettings),

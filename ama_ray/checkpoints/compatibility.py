@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import safe_open
 
+from ama_ray.checkpoints.checkpoint import Checkpoint, read_tensors
 from ama_ray.checkpoints.parts import EMBEDDINGS, HEADS, find, is_tied, is_wrapper, text_fields
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from ama_ray.checkpoints.checkpoint import Checkpoint
 
 _NO_PART_IN_COMPUTATION = {
     *("transformers_version", "torch_dtype", "dtype", "use_cache", "cache_implementation", "transformers.js_config"),
@@ -95,6 +94,17 @@ def _is_off(value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     return _SYNONYMS.get(value, value) if isinstance(value, str) else value
+
+
+def whole_of(source: str, folder: Path, config: dict[str, Any]) -> Checkpoint:
+    """A checkpoint with weights of its own, which are fetched now.
+
+    Args:
+        source: Folder or hub id.
+        folder: The folder.
+        config: Its configuration, as transformers reads it.
+    """
+    return without_tied_copy(Checkpoint(folder, read_tensors(source), config))
 
 
 def without_tied_copy(checkpoint: Checkpoint) -> Checkpoint:

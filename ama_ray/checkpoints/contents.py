@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from ama_ray.checkpoints.checkpoint import Checkpoint
+    from ama_ray.config.delta import Delta
 
 Streamed: TypeAlias = tuple[str, torch.Tensor, tuple[torch.Tensor, ...]]
 """A name, the tensor of base, and those of the aligned models."""
@@ -96,6 +97,38 @@ class Contents:
         adapters = {number: end.adapter.checksum for number, end in enumerate(endpoints) if end.adapter}
         checksums = tuple((own | adapters)[number] for number in range(len(endpoints)))
         return cls(tuple(moves), digest_of(digests), checksums)
+
+    def operated(self, delta: Delta | None, endpoints: Sequence[Checkpoint], beside: Collection[str]) -> Contents:
+        """The same once an operator has changed the differences: the checksums of endpoints stay those of its sources.
+
+        Args:
+            delta: The operator, if any.
+            endpoints: Base, then the aligned models that it has made.
+            beside: The tensors that are not searched.
+
+        Raises:
+            UserError: A value that was made is too large for its precision, or nothing is left of a difference.
+        """
+        if delta is None:
+            return self
+        moves: tuple[dict[str, float], ...] = tuple({} for _ in endpoints[1:])
+        for name, base, aligned in streamed(endpoints, endpoints[1].tensors):
+            for of_model, tensor, end in zip(moves, aligned, endpoints[1:], strict=True):
+                if not base.is_floating_point():
+                    continue
+                of_model[name] = distance(base, tensor)
+                if name not in beside and not math.isfinite(of_model[name]):
+                    raise UserError(
+                        f"delta: {delta} makes a value of {name} of {end.folder} too large for "
+                        f"{dtype_name(tensor.dtype)}; keep more."
+                    )
+        for of_model, end in zip(moves, endpoints[1:], strict=True):
+            if not any(far for name, far in of_model.items() if name not in beside):
+                raise UserError(
+                    f"delta: {delta} leaves nothing of the difference between {endpoints[0].folder} and {end.folder}; "
+                    "keep more."
+                )
+        return Contents(moves, digest_of((self.checksum, delta.model_dump())), self.checksums)
 
 
 def _equal(one: Checkpoint, other: Checkpoint, *, is_base: bool) -> UserError:

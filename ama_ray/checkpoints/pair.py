@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ama_ray.checkpoints.adapter_settings import CONFIG, other_base
-from ama_ray.checkpoints.checkpoint import Checkpoint, fetch, read_tensors
-from ama_ray.checkpoints.compatibility import compare_configs, compare_headers, dtype_name, without_tied_copy
+from ama_ray.checkpoints.checkpoint import Checkpoint, fetch
+from ama_ray.checkpoints.compatibility import compare_configs, compare_headers, dtype_name, whole_of
 from ama_ray.checkpoints.completeness import check_complete
 from ama_ray.checkpoints.contents import Contents, streamed
 from ama_ray.checkpoints.fitting import fitted
@@ -19,10 +19,12 @@ from ama_ray.checkpoints.generation import Ends, ends_of
 from ama_ray.checkpoints.lora import WEIGHTS, Adapter, is_adapter
 from ama_ray.checkpoints.matching import matched
 from ama_ray.checkpoints.model_config import read_config
+from ama_ray.checkpoints.operated import operate, stored
 from ama_ray.checkpoints.parts import beside, text_fields
 from ama_ray.checkpoints.several import check_one_form
 from ama_ray.checkpoints.vocabulary import Vocabulary, compare_vocabularies, has_tokenizer
 from ama_ray.checkpoints.weight_files import TensorInfo
+from ama_ray.config.delta import Delta
 from ama_ray.errors import UserError
 from ama_ray.space.groups import ONE_MODEL
 
@@ -67,9 +69,11 @@ class Pair:
     ends: Ends = field(default_factory=Ends)
     further: tuple[Checkpoint, ...] = ()
     """The aligned models after the first."""
+    delta: Delta | None = None
+    """The operator that made the aligned models of others."""
 
     @classmethod
-    def open(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto") -> Pair:
+    def open(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto", delta: Delta | None = None) -> Pair:
         """Opens checkpoints and checks that their average makes sense, contents included, cheap checks first.
 
         Args:
@@ -77,31 +81,35 @@ class Pair:
             aligned: Folder or hub id of the checkpoint from after RLHF, or of a LoRA adapter over base; or several.
             dtype: The precision of a merge where it is narrower than that of aligned, as `bfloat16` for a checkpoint in
                 float32: all are converted first. `auto` is aligned's.
+            delta: What is done to the differences of the aligned models from base; what comes of it is averaged.
 
         Raises:
             UserError: A checkpoint is missing, damaged or quantised, holds NaN or infinity, or two do not fit
                 together: architecture, configuration, vocabulary, tensor names or shapes differ, or nothing does; or
-                they lack a tensor that the architecture needs.
+                they lack a tensor that the architecture needs; or `delta` leaves nothing of a difference.
         """
-        pair = cls.read(base, aligned, dtype)
+        pair = cls.read(base, aligned, dtype, delta)
         check_complete(pair.base if pair.aligned.adapter else pair.aligned)
-        contents = Contents.of(pair.endpoints, pair.beside)
+        contents = Contents.of(pair.parents, pair.beside).operated(delta, pair.endpoints, pair.beside)
         return replace(pair, moves=contents.moves, checksum=contents.checksum, checksums=contents.checksums)
 
     @classmethod
-    def read(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto") -> Pair:
+    def read(
+        cls, base: str, aligned: str | Sequence[str], dtype: str = "auto", delta: Delta | dict[str, Any] | None = None
+    ) -> Pair:
         """Does what `open` does without a look at any value: `moves` and the checksums stay empty."""
         sources = [aligned] if isinstance(aligned, str) else list(aligned)
         pairs = [cls._with_adapter(base, s) if is_adapter(fetch(s)) else cls._of_two(base, s) for s in sources]
         first = pairs[0]
         for other in pairs[1:]:
             check_one_form((first.aligned, first.tokenizer_folder), (other.aligned, other.tokenizer_folder))
-        return replace(
+        whole_set = replace(
             first,
             further=tuple(other.aligned for other in pairs[1:]),
             warnings=tuple(dict.fromkeys(warning for pair in pairs for warning in pair.warnings)),
             ends=Ends(tuple(dict.fromkeys(number for pair in pairs for number in pair.ends.ids)), first.ends.warnings),
-        )._converted(dtype)
+        )
+        return whole_set._converted(dtype)._operated(Delta.model_validate(delta) if delta else None)
 
     @classmethod
     def _of_two(cls, base: str, aligned: str) -> Pair:
@@ -110,7 +118,7 @@ class Pair:
         warnings = list(compare_configs(folders, configs))
         vocabularies = Vocabulary.read(folders[0]), Vocabulary.read(folders[1])
         compare_vocabularies(*vocabularies)
-        before, after = (_whole(*each) for each in zip((base, aligned), folders, configs, strict=True))
+        before, after = (whole_of(*each) for each in zip((base, aligned), folders, configs, strict=True))
         before, after, matches = matched(before, after)
         before, fits = fitted(before, after, vocabularies)
         ends = ends_of(vocabularies, folders)
@@ -120,7 +128,7 @@ class Pair:
     @classmethod
     def _with_adapter(cls, base: str, aligned: str) -> Pair:
         folder = fetch(base)
-        whole = _whole(base, folder, read_config(folder))
+        whole = whole_of(base, folder, read_config(folder))
         adapter_folder = fetch(aligned, (WEIGHTS, CONFIG))
         own = Vocabulary.read(folder)
         theirs = Vocabulary.read(adapter_folder) if has_tokenizer(adapter_folder) else own
@@ -138,9 +146,15 @@ class Pair:
         return self.base, self.aligned, *self.further
 
     @property
-    def folders(self) -> list[str]:
-        """The folder of every endpoint."""
-        return [str(endpoint.folder) for endpoint in self.endpoints]
+    def parents(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints as they are stored: the endpoints, or what an operator made them of."""
+        return self.base, *stored((self.aligned, *self.further))
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """What `read` takes to open the same again, but for the precision, in plain values."""
+        base, *aligned = (str(parent.folder) for parent in self.parents)
+        return {"base": base, "aligned": aligned, "delta": self.delta.model_dump() if self.delta else None}
 
     @cached_property
     def moved(self) -> Mapping[str, float]:
@@ -175,7 +189,7 @@ class Pair:
     @property
     def is_streamed(self) -> bool:
         """Whether no folder has whole weights of a merge's shapes and precision, and an engine starts on a stream."""
-        return self.is_grown or self.aligned.dtype is not None
+        return self.is_grown or self.aligned.dtype is not None or self.delta is not None
 
     @property
     def starts_on(self) -> int:
@@ -262,6 +276,11 @@ class Pair:
         for file, names in shards.items():
             yield file, streamed(self.endpoints, names)
 
+    def _operated(self, delta: Delta | None) -> Pair:
+        """The same with what an operator makes of the aligned models."""
+        first, *further = operate(delta, *self.endpoints) if delta else self.endpoints[1:]
+        return replace(self, aligned=first, further=tuple(further), delta=delta)
+
     def _converted(self, dtype: str) -> Pair:
         """The same in 16 bits, where that is asked for and aligned is in more."""
         narrow: torch.dtype = self.dtype if dtype == "auto" else getattr(torch, dtype)
@@ -279,8 +298,3 @@ class Pair:
             further=tuple(each.converted(narrow) for each in self.further),
             warnings=(*self.warnings, told),
         )
-
-
-def _whole(source: str, folder: Path, config: dict[str, Any]) -> Checkpoint:
-    """A checkpoint with weights of its own, which are fetched now."""
-    return without_tied_copy(Checkpoint(folder, read_tensors(source), config))

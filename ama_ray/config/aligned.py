@@ -36,6 +36,7 @@ class AlignedModel(Model):
     )
     path: CheckpointSource = Field(description="the checkpoint")
     revision: str | None = Field(None, description="branch, tag or commit, where `path` is a hub id")
+    step: int | None = Field(None, ge=0, description="which step of one run it is, where all are; `steps` fills it in")
 
     @property
     def source(self) -> str:
@@ -60,7 +61,7 @@ def _as_models(value: Any, info: ValidationInfo) -> Any:
         raise ValueError("\n".join(map(str, mistakes(error, tuple[AlignedModel, ...], value)))) from None
 
 
-def _steps(pattern: Any, info: ValidationInfo) -> list[dict[str, str]]:
+def _steps(pattern: Any, info: ValidationInfo) -> list[dict[str, Any]]:
     """The folders that a pattern names, by the last number in their names."""
     if not isinstance(pattern, str):
         raise ValueError("steps: give a pattern such as run/checkpoint-*")
@@ -68,9 +69,11 @@ def _steps(pattern: Any, info: ValidationInfo) -> list[dict[str, str]]:
     found = [path for path in whole.parent.glob(whole.name) if path.is_dir() and _NUMBER.search(path.name)]
     if not found:
         raise ValueError(f"steps: no folder with a number in its name matches {whole}; check the pattern")
-    ordered = sorted(found, key=lambda path: int(_NUMBER.findall(path.name)[-1]))
-    named = ({"name": f"step-{path.name}"} if path.name.isdecimal() else {} for path in ordered)
-    return [{"path": str(path)} | name for path, name in zip(ordered, named, strict=True)]
+    steps = sorted((int(_NUMBER.findall(path.name)[-1]), path) for path in found)
+    return [
+        {"path": str(path), "step": step} | ({"name": f"step-{path.name}"} if path.name.isdecimal() else {})
+        for step, path in steps
+    ]
 
 
 def _named(aligned: str | tuple[AlignedModel, ...]) -> str | tuple[AlignedModel, ...]:
@@ -90,6 +93,9 @@ def _named(aligned: str | tuple[AlignedModel, ...]) -> str | tuple[AlignedModel,
         raise ValueError(
             f"an aligned model called {taken!r} could be taken for a point of a run; give it another `name`"
         )
+    steps = [model.step for model in models if model.step is not None]
+    if steps and (len(steps) < len(models) or steps != sorted(set(steps))):
+        raise ValueError("either all aligned models have a `step`, and these rise, or none has; put them in order")
     return models if len(models) > 1 else models[0].source
 
 
@@ -123,15 +129,23 @@ def names_of(aligned: str | tuple[AlignedModel, ...]) -> tuple[str, ...]:
     return ("",) if isinstance(aligned, str) else tuple(model.name for model in aligned)
 
 
+def are_steps(aligned: str | tuple[AlignedModel, ...]) -> bool:
+    """Whether they are steps of one run."""
+    return not isinstance(aligned, str) and all(model.step is not None for model in aligned)
+
+
 def misfits(models: int, given: Mapping[str, Any]) -> Iterator[str]:
     """What does not go with the number of aligned models in a run file, one sentence each.
 
     Args:
-        models: The number.
-        given: What the run file says of `mix`, `mean_ratio`, `range`, `trials`, `warm_start` and `engine`.
+        models: The number; 1 where `delta` makes one of several.
+        given: What the run file says of `aligned`, `delta`, `mix`, `mean_ratio`, `range`, `trials`, `warm_start` and
+            `engine`.
     """
+    if given["delta"]:
+        yield from _misfits_of_delta(given)
     if models == 1:
-        if given["mix"]:
+        if given["mix"] and not (given["delta"] and given["delta"].joins):
             yield "mix: there is one aligned model, and nothing to mix; leave it out, or name several in `aligned`"
         return
     if given["trials"] < firsts(models):
@@ -145,3 +159,15 @@ def misfits(models: int, given: Mapping[str, Any]) -> Iterator[str]:
     for name in ("parts", "distill"):
         if name in given["warm_start"]:
             yield f"warm_start: {name} is for one aligned model; leave it out, or name one in `aligned`"
+
+
+def _misfits_of_delta(given: Mapping[str, Any]) -> Iterator[str]:
+    joins = given["delta"].joins
+    if joins and isinstance(given["aligned"], str):
+        yield "delta: ties joins several aligned models, and there is one; name several in `aligned`, or set keep alone"
+    elif joins and given["mix"]:
+        yield "mix: delta: ties makes one of the aligned models, and nothing is left to mix; leave one of the two out"
+    if given["engine"].url:
+        yield "engine.url: servers hold aligned as it is stored; leave it out, or leave out delta"
+    if "distill" in given["warm_start"]:
+        yield "warm_start: distill is for aligned as it is stored; leave it out, or leave out delta"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from ama_ray.config.aligned import Mix
+    from ama_ray.config.delta import Delta
     from ama_ray.config.distill import Distill
     from ama_ray.config.engine import EngineSettings
     from ama_ray.config.fields import Towers
@@ -29,6 +30,7 @@ class Keywords(TypedDict, total=False):
     base: str | Path
     aligned: str | Path | Mapped | Sequence[str | Path | Mapped]
     mix: Mix | None
+    delta: Delta | Mapped | str | None
     space: str | Path | Mapped
     range: tuple[float, float] | None
     towers: Towers

@@ -27,10 +27,14 @@ def firsts(models: int) -> int:
     return len(FIRST_RATIOS) if models == 1 else models + 2
 
 
-def baselines(models: int) -> int:
+def baselines(models: int, *, steps: bool) -> int:
     """The most points of the baseline on the report split.
 
     With several aligned models these are base to their equal average, each alone, base to the best one, and soups.
+
+    Args:
+        models: How many there are.
+        steps: Whether they are steps of one run, of which the last are averaged besides.
     """
     ways = len(BASELINE_RATIOS)
-    return ways if models == 1 else ways + models + (ways - 2) + (models - 1)
+    return ways if models == 1 else ways + models + (ways - 2) + (models - 1) + (models - 2) * steps

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from ama_ray.config.aligned import Aligned, Mix, misfits, names_of, sources_of
+from ama_ray.config.aligned import Aligned, Mix, are_steps, misfits, names_of, sources_of
+from ama_ray.config.delta import Operator
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
 from ama_ray.config.fields import (
@@ -49,10 +50,9 @@ class RunConfig(Model):
     base: CheckpointSource = Field(
         description="the checkpoint from before RLHF, in safetensors; on the hub also `id@revision`"
     )
-    aligned: Aligned = Field(
-        description="the one from after RLHF, to whose tokenizer tokens may be added, or a LoRA adapter; or several"
-    )
+    aligned: Aligned = Field(description="from after RLHF, with tokens added or not, or a LoRA adapter; or several")
     mix: Mix | None = Field(None, description="of several aligned models: see there")
+    delta: Operator = None
     space: Space = Field(
         "per-layer",
         description="the search space: which tensors share a ratio; bundled are uniform, three-parts, six-parts, "
@@ -126,8 +126,8 @@ class RunConfig(Model):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The names of the aligned models, as numbers bear them: empty where there is one."""
-        return names_of(self.aligned)
+        """The names of the aligned models, as numbers bear them: empty where there is one, or one is made of them."""
+        return ("",) if self.delta and self.delta.joins else names_of(self.aligned)
 
     @property
     def reward_objectives(self) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ class RunConfig(Model):
     @property
     def baseline_points(self) -> int:
         """The most points of the baseline that a run scores on the report split."""
-        return baselines(len(self.models))
+        return baselines(len(self.models), steps=are_steps(self.aligned))
 
     @property
     def _probe_names(self) -> list[str]:

@@ -77,6 +77,8 @@ def _points(inputs: Inputs, tell: Callable[[str], None]) -> list[Distilled]:
     base, aligned = inputs.pair.base, inputs.pair.aligned
     if inputs.pair.further:
         raise UserError("aligned: distillation is for one aligned model; name one in `aligned`.")
+    if inputs.pair.delta:
+        raise UserError("delta: distillation is for aligned as it is stored; leave delta out.")
     if base.fits or any(each(base.config) != each(aligned.config) for each in (is_tied, is_wrapper)):
         raise UserError(
             f"{base.folder}: distillation needs two checkpoints with the same tokens and the same parts, both with "

@@ -121,6 +121,6 @@ def pair_arguments(pair: Pair) -> dict[str, Any]:
     if pair.is_streamed:
         arguments |= {
             "load_format": STREAMED,
-            "model_loader_extra_config": {"base": str(pair.base.folder), "aligned": str(pair.aligned.folder)},
+            "model_loader_extra_config": pair.sources,
         }
     return arguments

@@ -23,7 +23,7 @@ from ama_ray.environment import no_input
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from ama_ray.checkpoints.pair import Pair
@@ -60,7 +60,7 @@ class Subject:
     """What is checked, in plain values.
 
     Attributes:
-        sources: Folders or hub ids, as the workers open them: of base, then of the aligned models.
+        sources: What the workers open (`Pair.sources`).
         groups: Of the search space.
         shapes: Of every tensor that differs between base and an aligned model.
         start: The ratios of the checkpoint that the engine started on.
@@ -68,7 +68,7 @@ class Subject:
         key: What the outcome depends on besides the layout of the engine's weights.
     """
 
-    sources: list[str]
+    sources: dict[str, Any]
     groups: Groups
     shapes: dict[str, tuple[int, ...]]
     start: dict[str, float]
@@ -76,14 +76,16 @@ class Subject:
     key: dict[str, Any]
 
     @classmethod
-    def of(cls, pair: Pair, groups: Groups, settings: EngineSettings, sources: Sequence[str] | None = None) -> Subject:
+    def of(
+        cls, pair: Pair, groups: Groups, settings: EngineSettings, sources: Mapping[str, Any] | None = None
+    ) -> Subject:
         """What is checked of a pair.
 
         Args:
             pair: Opened.
             groups: The search space, resolved for it.
             settings: With `dtype` resolved.
-            sources: Folders or hub ids where the workers know them by others.
+            sources: Where the workers know the checkpoints by other folders or hub ids.
         """
         moved = {name: shape for name, shape in pair.shapes.items() if pair.moved[name]}
         key = {
@@ -95,7 +97,7 @@ class Subject:
             key["numbers"] = pair.numbers(groups)
         prompts = check_prompts(pair.tokenizer_folder, pair.vocabulary_size)
         start = groups.alone(pair.starts_on)
-        return cls(list(sources or pair.folders), groups, moved, start, prompts, key)
+        return cls(dict(sources or pair.sources), groups, moved, start, prompts, key)
 
     @property
     def ratios(self) -> tuple[dict[str, float], dict[str, float]]:

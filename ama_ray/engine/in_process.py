@@ -116,12 +116,12 @@ class InProcessEngine(Engine):
         """
         self._call("attach", endpoints, self._place, holds)
 
-    def attach_pair(self, sources: Sequence[str], checksum: str, numbers: Sequence[Mapping[str, str]]) -> None:
+    def attach_pair(self, sources: Mapping[str, Any], checksum: str, numbers: Sequence[Mapping[str, str]]) -> None:
         """Has every worker load its part of the endpoints, so that `swap` can merge them.
 
         See `PairExtension.attach_pair`.
         """
-        self._call("attach_pair", list(sources), checksum, [dict(of_model) for of_model in numbers], self._place)
+        self._call("attach_pair", dict(sources), checksum, [dict(of_model) for of_model in numbers], self._place)
         self.reset_cache()
 
     @property

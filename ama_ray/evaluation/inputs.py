@@ -120,7 +120,7 @@ class Inputs:
         ]
         objectives, space = all_of(cheap)
         _check_ranges(config, space)
-        pair = Pair.open(config.base, config.sources[1:], config.engine.dtype)
+        pair = Pair.open(config.base, config.sources[1:], config.engine.dtype, config.delta)
         groups = pair.groups(space, config.models)
         pair.check_is_language_model()
         config = _with_sampling(config, pair)
@@ -131,7 +131,8 @@ class Inputs:
         _check_counted(config, evaluations["search"])
         config = config.model_copy(update={"engine": resolved(config.engine, pair)})
         equal = f"{', '.join(groups.still)}: equal in base and aligned, and so without a ratio." if groups.still else ""
-        odd = filter(None, [equal, endless_turn(tokenizer, pair.ends.ids)])
+        changed = f"delta: {config.delta}; aligned is what comes of it, in all results too." if config.delta else ""
+        odd = filter(None, [changed, equal, endless_turn(tokenizer, pair.ends.ids)])
         warnings = (*pair.warnings, *not_searched(pair.beside, config.towers), *odd)
         inputs = cls(config, pair, groups, evaluations, objectives, warnings)
         if inputs.context_length < inputs.longest_request:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from ama_ray.config.data import Split
+from ama_ray.config.delta import Delta
 from ama_ray.config.fields import HIGHEST_RATIO, Model, id_and_revision, is_hub_id
 from ama_ray.config.mistakes import mistakes
 from ama_ray.errors import UserError
@@ -137,9 +138,10 @@ class MergeFile(Model):
     """Everything that makes a merge, and what is known of it."""
 
     format: Literal["ama_ray merge"] = "ama_ray merge"
-    version: Literal[1, 2] = Field(1, description="2 where there are several aligned models")
+    version: Literal[1, 2, 3] = Field(1, description="2 where there are several aligned models, 3 where there is delta")
     base: Parent
     aligned: Parent | tuple[Parent, ...]
+    delta: Delta | None = Field(None, description="what was done to the differences of aligned from base, if anything")
     dtype: str = Field(description="of the weights on disk")
     groups: tuple[Group, ...] = Field(min_length=1)
     files: dict[str, str] = Field({}, description="SHA-256 of every file but this one and the model card")
@@ -155,12 +157,21 @@ class MergeFile(Model):
 
     @model_validator(mode="after")
     def _every_model_has_a_share(self) -> MergeFile:
-        count = len(self.parents) - 1
-        if (count > 1) != (self.version > 1) or (count == 1) != isinstance(self.aligned, Parent):
-            raise ValueError("version 1 is of one aligned model, and version 2 of several")
-        if odd := [group.name for group in self.groups if len(shares(group.ratio)) != count]:
-            raise ValueError(f"the group {odd[0]} needs a share for each of the {count} aligned models")
+        several, version = not isinstance(self.aligned, Parent), self.version
+        if version != (3 if self.delta else 2 if several else 1) or (several and len(self.parents) < 3):
+            raise ValueError("version 1 is of one aligned model, version 2 of several, and version 3 has delta")
+        if odd := [group.name for group in self.groups if len(shares(group.ratio)) != self.directions]:
+            raise ValueError(
+                f"the group {odd[0]} needs a share for each of the {self.directions} aligned models"
+                if self.directions > 1
+                else f"the group {odd[0]} needs one ratio"
+            )
         return self
+
+    @property
+    def directions(self) -> int:
+        """How many shares a group has: one for every aligned model, or for what was made of all of them."""
+        return 1 if self.delta and self.delta.joins else len(self.parents) - 1
 
     @property
     def parents(self) -> tuple[Parent, ...]:

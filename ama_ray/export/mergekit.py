@@ -1,4 +1,4 @@
-"""The same merge for mergekit: a configuration of its linear method, or of task arithmetic, with weights by tensor."""
+"""The same merge for mergekit: a configuration of the method that does the same, with weights by tensor."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ _HEADER = """\
 # The merge of merge.json for mergekit (tried with 0.1.5): mergekit-yaml mergekit.yaml FOLDER
 # Of the filters, which are parts of tensor names, the first that fits counts.
 """
+_EQUALS = """\
+# Of differences of equal magnitude it may keep others than are kept here, and is then off in these elements.
+"""
 
 
 def why_not(pair: Pair, shares_of: Mapping[str, Shares]) -> str:
@@ -39,13 +42,16 @@ def why_not(pair: Pair, shares_of: Mapping[str, Shares]) -> str:
     dtypes = {aligned.tensors[name].dtype for name in pair.names}
     is_renamed = any(base.tensors[name].name != name for name in pair.names)
     is_split = any(len(ratios) > 1 for ratios in _known(shares_of).values())
+    has_adapter = any(end.adapter for end in pair.endpoints)
+    delta = pair.delta
     reasons = {
         "it knows no merge of checkpoints of which one has other tokens": base.fits,
         "it rounds to another precision elsewhere than is done here": aligned.dtype,
         "it was not tried on models with parts beside the language model": pair.beside,
         "base has its tensors under other names than aligned, or ties its output head": is_renamed,
-        "its adapters were not tried with several aligned models": pair.further
-        and any(end.adapter for end in pair.endpoints),
+        "its adapters were not tried with several aligned models or delta": has_adapter and (pair.further or delta),
+        "its dare_linear keeps other elements, as it draws them otherwise": delta and delta.kind == "dare",
+        "it trims the experts of a layer together": delta and any(_EXPERT.search(name) for name in pair.names),
         "it averages no checkpoints that hold tensors of integers": len(pair.names) < len(aligned.tensors),
         "it writes all tensors in one precision, and these have several": len(dtypes) > 1,
         "it has the tensors of experts under other names, and here ratios differ within a layer": is_split,
@@ -57,8 +63,12 @@ def mergekit_yaml(merge: MergeFile) -> str:
     """The configuration.
 
     Weights of two models add up to 1 for every tensor, so that they need no normalising, which would round again. With
-    several aligned models it is task arithmetic, whose base is subtracted from each. Configuration and tokenizer are
-    those of mergekit's base model, or of `tokenizer_source`, and so the first aligned model is given as that.
+    several aligned models it is task arithmetic, whose base is subtracted from each, and which is done in float32 as
+    here. Configuration and tokenizer are those of mergekit's base model, or of `tokenizer_source`, and so the first
+    aligned model is given as that.
+
+    Of one model, or of several that an operator joins, trimming is the first step of mergekit's `ties`; of several it
+    is its `breadcrumbs` without outliers. With weights of 1 the shares are then `lambda`.
     """
     base, *aligned = merge.parents
     first: Any = _model(aligned[0].source)
@@ -70,7 +80,8 @@ def mergekit_yaml(merge: MergeFile) -> str:
         of_parts = [_setting(part, weight) for (part, _), weight in zip(settings, weights, strict=True)]
         return {"model": model, "parameters": {"weight": of_parts}}
 
-    of_models = [[shares[number] for _, shares in settings] for number in range(len(aligned))]
+    delta = merge.delta
+    of_models = [[shares[number] for _, shares in settings] for number in range(merge.directions)]
     config: dict[str, Any] = {
         "merge_method": "linear",
         "base_model": first,
@@ -81,14 +92,27 @@ def mergekit_yaml(merge: MergeFile) -> str:
             weighted(first, of_models[0]),
         ],
     }
-    if len(aligned) > 1:
+    if len(aligned) > 1 or delta:
         config |= {
             "merge_method": "task_arithmetic",
             "base_model": _model(base.source),
-            "models": [weighted(_model(each.source), of) for each, of in zip(aligned, of_models, strict=True)],
+            "dtype": "float64" if merge.dtype == "float64" else "float32",
+            "out_dtype": merge.dtype,
             "tokenizer_source": _model(aligned[0].source),
         }
-    return _HEADER + yaml.safe_dump(config, sort_keys=False, width=120)
+    if delta and merge.directions == 1:
+        config["merge_method"] = "ties"
+        config["parameters"] = {
+            "lambda": [_setting(part, shares[0]) for part, shares in settings],
+            **{"density": delta.share, "rescale": delta.rescale, "weight": 1.0},
+        }
+        config["models"] = [{"model": _model(each.source)} for each in aligned]
+    elif len(aligned) > 1:
+        config["models"] = [weighted(_model(each.source), of) for each, of in zip(aligned, of_models, strict=True)]
+        if delta:
+            config["merge_method"] = "breadcrumbs"
+            config["parameters"] |= {"density": delta.share, "gamma": 0.0, "rescale": delta.rescale}
+    return _HEADER + _EQUALS * bool(delta) + yaml.safe_dump(config, sort_keys=False, width=120)
 
 
 def _known(shares_of: Mapping[str, Shares]) -> dict[str, set[Shares]]:

@@ -43,6 +43,7 @@ def model_card(merge: MergeFile, why_no_mergekit: str = "") -> ModelCard:
         template_str=files(__package__).joinpath("card.md.j2").read_text(encoding="utf-8"),
         merge=merge,
         several=len(parents) > 2,
+        operated=_operated(merge),
         titles=[parent.name.split("/")[-1] for parent in parents[1:]],
         parents=[(role, _linked(parent), parent) for role, parent in zip(merge.roles, parents, strict=True)],
         licences=_sentence(merge, agreed),
@@ -52,6 +53,22 @@ def model_card(merge: MergeFile, why_no_mergekit: str = "") -> ModelCard:
         cell=_cell,
     )
     return card
+
+
+def _operated(merge: MergeFile) -> str:
+    """What was done to the differences, in a sentence; empty where nothing was."""
+    if merge.delta is None:
+        return ""
+    did = {
+        "trim": "Of the differences of every tensor of aligned from base, {share} were kept, the largest by magnitude"
+        "{rescaled}.",
+        "ties": "One aligned model was made of them by TIES ([arXiv 2306.01708](https://arxiv.org/abs/2306.01708)): of "
+        "the differences from base {share} of every tensor were kept, and those of the elected sign averaged.",
+        "dare": "Of the differences of every tensor of aligned from base, {share} were kept at random and divided by "
+        "{share} (DARE, [arXiv 2311.03099](https://arxiv.org/abs/2311.03099), seed {seed}).",
+    }[merge.delta.kind]
+    rescaled = ", and multiplied so that their magnitudes have the sum they had" * merge.delta.rescale
+    return did.format(share=f"{merge.delta.share:.4g}", rescaled=rescaled, seed=merge.delta.seed)
 
 
 def _results(probes: Mapping[str, Value]) -> Iterator[EvalResult]:

@@ -56,18 +56,19 @@ def recipe(
         Parent(
             source=source, checksum=checksum, licence=licence(source), adapter=bool(number and end.adapter is not None)
         )
-        for number, (source, checksum, end) in enumerate(zip(sources, pair.checksums, pair.endpoints, strict=True))
+        for number, (source, checksum, end) in enumerate(zip(sources, pair.checksums, pair.parents, strict=True))
     )
     group_of = {**dict.fromkeys(pair.floating, EQUAL), **groups.of, **pair.beside}
     # What is not searched is the first aligned model's, as all else is that a merge has besides its weights.
     of_first = {EQUAL: 1.0, TOWERS: TOWERS_RATIO[towers], FURTHER: 1.0}
-    rest = [0.0] * (len(aligned) - 1)
+    rest = [0.0] * len(pair.further)
     all_shares = groups.by_group(ratios) | {name: (ratio, *rest) for name, ratio in of_first.items()}
     members = {name: tuple(t for t in pair.floating if group_of[t] == name) for name in all_shares}
     return MergeFile(
-        version=2 if rest else 1,
+        version=3 if pair.delta else 2 if rest else 1,
         base=base,
-        aligned=tuple(aligned) if rest else aligned[0],
+        aligned=tuple(aligned) if len(aligned) > 1 else aligned[0],
+        delta=pair.delta,
         dtype=dtype_name(pair.dtype),
         groups=tuple(
             Group(name=name, ratio=all_shares[name] if rest else all_shares[name][0], tensors=tensors)

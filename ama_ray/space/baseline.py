@@ -33,6 +33,11 @@ def first_shares(models: int, *, whole: bool) -> list[Shares]:
     return list(dict.fromkeys([average(0.0, models), *alone, *ways]))
 
 
+def last_steps(models: int) -> list[Shares]:
+    """The averages of the last of the models that are steps of one run: of two, three and so on, but not of all."""
+    return [average(1.0, models, range(models - last, models)) for last in range(2, models)]
+
+
 def ways_to(model: int, models: int) -> Iterator[Shares]:
     """The points between base and one aligned model."""
     return (average(ratio, models, [model]) for ratio in BASELINE_RATIOS[1:-1])

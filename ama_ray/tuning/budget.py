@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ama_ray.config.report import baselines, firsts
+from ama_ray.config.report import BASELINE_RATIOS, FIRST_RATIOS
 from ama_ray.errors import UserError
 from ama_ray.evaluation import work
 
@@ -31,19 +31,21 @@ class Costs:
         search: A trial of the search.
         report: A trial on the report split.
         trade: Base or aligned, on all of the search split.
-        models: How many aligned models there are.
+        first: The points of the baseline that every search starts from.
+        baseline: The most points of the baseline on the report split.
     """
 
     search: int
     report: int
     trade: int
-    models: int = 1
+    first: int = len(FIRST_RATIOS)
+    baseline: int = len(BASELINE_RATIOS)
 
     @classmethod
-    def of(cls, evaluations: Mapping[str, Evaluation], models: int) -> Costs:
+    def of(cls, config: RunConfig, evaluations: Mapping[str, Evaluation]) -> Costs:
         """Counts the tokens of the evaluations of a run."""
         search, report, trade = (work.tokens_of_trial(evaluations[name]) for name in ("search", "report", "trade"))
-        return cls(search, report, trade, models)
+        return cls(search, report, trade, config.first_points, config.baseline_points)
 
     def of_trial(self, asks: Evaluated) -> int:
         """A trial that asks this."""
@@ -57,9 +59,8 @@ class Costs:
     @property
     def least(self) -> int:
         """What every run takes: base's answers, the first trials, the points of the baseline and the knee's twin."""
-        ends = 1 + self.models
-        searched = ends * self.trade + (firsts(self.models) - ends) * self.search
-        return self.base + searched + (baselines(self.models) + TWINS) * self.report
+        ends = self.first - 1  # base and every aligned model; the last one is between them
+        return self.base + ends * self.trade + self.search + (self.baseline + TWINS) * self.report
 
 
 class Spending:
@@ -92,7 +93,7 @@ class Spending:
         Raises:
             UserError: The budget is less than what every run takes.
         """
-        budget, costs = config.budget, Costs.of(evaluations, len(config.models))
+        budget, costs = config.budget, Costs.of(config, evaluations)
         if budget and budget.tokens is not None and budget.tokens < costs.least:
             raise UserError(
                 f"budget.tokens: {budget.tokens:,} are too few, as base, aligned and the uniform points between them, "

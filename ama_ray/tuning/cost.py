@@ -34,7 +34,7 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     if (ends := _work(inputs, "trade")) != _work(inputs, "search"):
         yield f"base and aligned, on all of the search split: {ends}"
     if config.budget:
-        yield _budget(config, Costs.of(inputs.evaluations, len(config.models)))
+        yield _budget(config, Costs.of(config, inputs.evaluations))
     on_gpu = uses_gpu(config.engine)
     endpoints, engine = endpoint_bytes(inputs), engine_bytes(inputs, on_gpu=on_gpu)
     free = psutil.virtual_memory().available

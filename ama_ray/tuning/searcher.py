@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.search import Searcher
 
 from ama_ray.analysis.candidates import candidates
+from ama_ray.config.aligned import are_steps
 from ama_ray.errors import UserError
 from ama_ray.evaluation.evaluation import SPLITS
 from ama_ray.pareto.trade import ends_of
 from ama_ray.scores.trial import Trial
-from ama_ray.space.baseline import average, first_shares, ways_to
+from ama_ray.space.baseline import average, first_shares, last_steps, ways_to
 from ama_ray.tuning.recorder import ATTEMPTS
 from ama_ray.tuning.stopping.plateau import HypervolumePlateau
 from ama_ray.tuning.stopping.unclear_trade import UnclearTrade
@@ -88,7 +89,8 @@ class RunSearcher(Searcher):
         models = len(groups.models)
         self._others = self._new(first_shares(models, whole=True))
         self._queue: deque[Trial] = deque()
-        of_several = [self._way_to_best, *[self._soup] * (models - 1)] if models > 1 else []
+        steps = [self._last_steps] if are_steps(self._config.aligned) else []
+        of_several = [*steps, self._way_to_best, *[self._soup] * (models - 1)] if models > 1 else []
         self._steps: list[Callable[[], list[Trial] | None]] = [
             self._uniform,
             *of_several,
@@ -197,6 +199,10 @@ class RunSearcher(Searcher):
     def _way_to_best(self) -> list[Trial]:
         """The points between base and the best of several aligned models."""
         return [trial for best in self._alone()[:1] for trial in self._new(ways_to(best, len(self._groups.models)))]
+
+    def _last_steps(self) -> list[Trial]:
+        """The averages of the last steps of one run."""
+        return self._new(last_steps(len(self._groups.models)))
 
     def _soup(self) -> list[Trial] | None:
         """The next greedy soup: equal parts of aligned models, in the order of their reward, kept where they help.

@@ -65,7 +65,7 @@ def _place(outcome: Outcome, live: Live, place: Place) -> None:
     live.attach(place)
     here, there = live.ratios(0.25, 0.75), live.ratios(0.9, 0.1)
     for name, ratios in (("rising", here), ("falling", there)):
-        merge = (live.pair.folders, live.groups.shares_of(ratios))
+        merge = (live.pair.sources, live.groups.shares_of(ratios))
         odd, moved, count = live.ask(swap_and_load, ratios, merge)
         outcome.figures["tensors"] = count
         outcome.check(f"{place}: tensors as vLLM loads them, ratios {name}", not odd, f"differing: {odd[:5]}")

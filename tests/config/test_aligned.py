@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ama_ray.config import RunConfig
+from ama_ray.config.aligned import are_steps
+from ama_ray.config.delta import Delta
 from ama_ray.errors import UserError
 from tests.support.runs import config_of
 
@@ -35,6 +37,18 @@ def test_steps_of_one_run_are_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-last").mkdir()
     config = config_of(aligned={"steps": str(tmp_path / "checkpoint-*")})
     assert config.models == ("checkpoint-30", "checkpoint-200", "checkpoint-1000")
+    assert [model.step for model in config.aligned if not isinstance(model, str)] == [30, 200, 1000]
+    assert are_steps(config.aligned)
+    assert are_steps(RunConfig.from_arguments(**config.model_dump()).aligned)
+    assert config.baseline_points == config_of(aligned=["org/x", *TWO]).baseline_points + 1
+
+
+def test_ties_makes_one_model_of_several() -> None:
+    config = config_of(aligned=TWO, delta="ties", trials=3)
+    assert (config.models, config.first_points, len(config.sources)) == (("",), 3, 3)
+    assert config.delta == Delta(kind="ties")
+    assert RunConfig.from_arguments(**config.model_dump()) == config
+    assert config_of(aligned=TWO, delta={"keep": 0.3}).models == ("chat", "math")
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -52,6 +66,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     ({"aligned": ["org/a", {"path": "/x/b", "revision": "1"}]}, "a `revision` goes with the id of a model on the hub"),
     ({"aligned": {"steps": "/nowhere/checkpoint-*"}}, "steps: no folder with a number in its name matches"),
+    (
+        {"aligned": [{"path": "org/a", "step": 2}, {"path": "org/b", "step": 1}]},
+        "either all aligned models have a `step`, and these rise, or none has",
+    ),
+    ({"aligned": ["org/a", {"path": "org/b", "step": 1}]}, "either all aligned models have a `step`"),
     ({"aligned": TWO, "mix": "cube"}, 'mix: this is "cube" and must be one of simplex, free'),
     ({"mix": "simplex"}, "mix: there is one aligned model, and nothing to mix"),
     ({"aligned": TWO, "mean_ratio": 0.5}, "mean_ratio: it is for one aligned model"),

@@ -6,6 +6,7 @@ import pytest
 
 from ama_ray.config import RunConfig
 from ama_ray.config.aligned import Mix
+from ama_ray.config.delta import Delta
 from ama_ray.config.distill import Distill
 from ama_ray.config.engine import EngineSettings
 from ama_ray.config.fields import Towers
@@ -28,7 +29,7 @@ def hints() -> dict[str, Any]:
 
     names = {
         **{"Mapping": Mapping, "Sequence": Sequence, "Path": Path, "BaseSampler": BaseSampler, "Towers": Towers},
-        "Mix": Mix,
+        **{"Mix": Mix, "Delta": Delta},
         **{"Distill": Distill, "EngineSettings": EngineSettings, "Report": Report, "Budget": Budget, "Stop": Stop},
         **{"TokenCost": TokenCost, "Mapped": Mapping[str, Any], "Any": Any, "Literal": Literal},
     }

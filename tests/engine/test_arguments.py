@@ -79,8 +79,8 @@ def test_a_pair_that_is_converted_is_streamed(tmp_path: Path) -> None:
     base, aligned = map(str, make_pair(tmp_path, layers=1))
     assert pair_arguments(Pair.read(base, aligned)) == {"tokenizer": aligned}
     asked = pair_arguments(Pair.read(base, aligned, "bfloat16"))
-    folders = {"base": base, "aligned": aligned}
-    assert asked == {"tokenizer": aligned, "load_format": STREAMED, "model_loader_extra_config": folders}
+    sources = {"base": base, "aligned": [aligned], "delta": None}
+    assert asked == {"tokenizer": aligned, "load_format": STREAMED, "model_loader_extra_config": sources}
 
 
 def checked(names: list[str]) -> list[str]:

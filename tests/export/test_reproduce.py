@@ -140,7 +140,7 @@ def test_what_comes_out_otherwise_is_not_kept(make_export_run: MakeRun, tmp_path
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda fields: fields.update(version=3), "version: this is 3 and must be one of 1, 2"),
+        (lambda fields: fields.update(version=4), "version: this is 4 and must be one of 1, 2, 3"),
         (lambda fields: fields.pop("groups"), "groups: this field is missing"),
         (lambda fields: fields.update(seed=1), "seed: there is no such field"),
         (

@@ -116,7 +116,7 @@ def test_hours_end_a_search_so_that_its_report_ends_in_time(tmp_path: Path, seco
 
 def test_a_budget_too_small_for_any_run_is_refused() -> None:
     inputs = Inputs.open(RunConfig.load(ROOT / "run.yaml"))
-    costs = Costs.of(inputs.evaluations, 1)
+    costs = Costs.of(inputs.config, inputs.evaluations)
     assert costs.trade == costs.search  # trials of the search see all of so few items
     evaluation = inputs.evaluations["search"]
     tokens, counts = work.tokens_of_items(evaluation), work.sizes(evaluation)

@@ -47,7 +47,7 @@ def test_time_is_that_of_earlier_trials_of_the_same_items(miniature: Inputs, tmp
 
 
 def test_a_budget_is_told_with_what_it_leaves(miniature: Inputs, tmp_path: Path) -> None:
-    costs = Costs.of(miniature.evaluations, 1)
+    costs = Costs.of(miniature.config, miniature.evaluations)
     all_trials = costs.least + 37 * costs.search + 10 * costs.report
 
     def told(budget: Budget) -> str:

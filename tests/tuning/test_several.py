@@ -69,6 +69,16 @@ def test_the_baseline_is_scored_on_the_report_split(run: Run) -> None:
     assert twin.uniform_ratio == pytest.approx(twin.mean_ratio)
 
 
+def test_the_last_steps_of_one_run_are_averaged(tmp_path: Path) -> None:
+    steps = [{"path": f"org/{name}", "step": number} for number, name in enumerate(MODELS)]
+    run = Run(tmp_path, trials=TRIALS, model=model, groups=GROUPS, shape=Mixture(Box(RANGES)), aligned=steps)
+    run_to_the_end(run)
+    baseline = [trial for trial in run.recorder.run.trials if trial.origin == "baseline" and trial.report]
+    (last,) = (trial for trial in baseline if trial.title == "soup math+code")
+    assert set(last.ratios.values()) == {0.0, 0.5}
+    assert len(baseline) <= run.recorder.run.config.baseline_points
+
+
 def test_it_goes_on_where_it_was(run: Run, tmp_path: Path) -> None:
     for position in range(8):
         assert run.next() is not None

@@ -148,7 +148,7 @@ def test_scores_do_not_depend_on_whether_items_were_asked_in_parts(inputs: Input
 
 def test_the_budget_counts_what_is_asked_and_check_says_it_before(inputs: Inputs, tmp_path: Path) -> None:
     context, engine = made(inputs)
-    costs = Costs.of(inputs.evaluations, 1)
+    costs = Costs.of(inputs.config, inputs.evaluations)
     for number, (ratio, origin) in enumerate(
         [(0.0, "baseline"), (1.0, "baseline"), (0.5, "baseline"), (0.2, "sampler")]
     ):

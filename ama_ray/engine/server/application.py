@@ -72,7 +72,7 @@ class PairServer:
 
     Attributes:
         pair: Opened.
-        sources: Folders or hub ids of base and of the aligned models, as the workers are to open them.
+        sources: Folders or hub ids of base and of the aligned models, as they were given.
         settings: Precision and resources; where to listen is in `listening`.
         listening: The socket, bound.
         tell: Called with a line of text as it starts.
@@ -120,7 +120,7 @@ class PairServer:
         check_ranks(engine, pair)
         import_model_classes(pair.engine_folder)
         length = min(settings.max_model_len, pair.context_limit or settings.max_model_len)
-        where, utilisation = place(engine, pair.engine_folder, length, len(self.sources) - 1)
+        where, utilisation = place(engine, pair.engine_folder, length, len(pair.endpoints) - 1)
         arguments = engine_arguments(pair.engine_folder, engine, length) | {
             "model": str(pair.engine_folder),
             "gpu_memory_utilization": utilisation,
@@ -153,8 +153,9 @@ class PairServer:
     async def _facts(self, control: Control, client: Any, where: str) -> Facts:
         await control.call("keep", deep_check.START)
         model = client.model_config
+        base, *aligned = self.sources
         return Facts(
-            sources=list(self.sources),
+            sources=self.pair.sources | {"base": base, "aligned": aligned},
             checksum=self.pair.checksum,
             dtype=str(model.dtype).removeprefix("torch."),
             context_length=model.max_model_len,

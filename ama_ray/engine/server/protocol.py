@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel
 
 FACTS, LEASE = "/ama_ray/engine", "/ama_ray/lease"
@@ -24,7 +26,7 @@ class Facts(BaseModel):
     """What a server says of itself.
 
     Attributes:
-        sources: Folders or hub ids, as it was started with: of base, then of the aligned models.
+        sources: What it was started with, as `Pair.read` takes it: folders or hub ids, and the operator.
         checksum: `Pair.checksum`.
         dtype: Precision of the engine.
         context_length: Tokens of context it takes.
@@ -34,7 +36,7 @@ class Facts(BaseModel):
         patched: Whether this project has changed vLLM itself, as it does on a CPU.
     """
 
-    sources: list[str]
+    sources: dict[str, Any]
     checksum: str
     dtype: str
     context_length: int

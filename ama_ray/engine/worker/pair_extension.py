@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from importlib.metadata import version
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 
@@ -47,7 +47,7 @@ class PairExtension(CheckExtension):
         nameless.drop_names()
 
     def attach_pair(
-        self, sources: Sequence[str], checksum: str, numbers: Sequence[Mapping[str, str]], place: Place
+        self, sources: Mapping[str, Any], checksum: str, numbers: Sequence[Mapping[str, str]], place: Place
     ) -> None:
         """Attaches the endpoints, each worker its part of them.
 
@@ -56,7 +56,7 @@ class PairExtension(CheckExtension):
         for what this one has loaded.
 
         Args:
-            sources: Folders or hub ids: of base, then of the aligned models.
+            sources: What opens them (`Pair.sources`).
             checksum: `Pair.checksum` of these.
             numbers: Of every aligned model, the number of each tensor that differs from base.
             place: Where the endpoints are to lie.
@@ -88,10 +88,9 @@ class PairExtension(CheckExtension):
         self.attach(endpoints, place, holds)
         self._attached = wanted
 
-    def _read(self, sources: Sequence[str]) -> Pair:
+    def _read(self, sources: Mapping[str, Any]) -> Pair:
         """The pair as the run has opened it: an engine in less precision than all are stored in has them converted."""
-        base, *aligned = sources
-        return Pair.read(base, aligned, dtype_name(self.model_runner.model_config.dtype))
+        return Pair.read(**sources, dtype=dtype_name(self.model_runner.model_config.dtype))
 
     def _name(self, checksum: str, numbers: Sequence[Mapping[str, str]]) -> str:
         """The name under which engines share the endpoints: equal where these are."""
@@ -127,18 +126,18 @@ class PairExtension(CheckExtension):
         for name, live in self._weights().items():
             yield name, kind.of(live, kept_in(name, live, pair.dtype), spans[name] if spans else None)
 
-    def count_pair(self, sources: Sequence[str], wanted: Sequence[str]) -> dict[str, list[int]]:
+    def count_pair(self, sources: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, list[int]]:
         """See `count`; the shapes are those of a pair."""
         return self.count(self._read(sources).shapes, wanted)
 
-    def load_merge(self, sources: Sequence[str], shares_of: Mapping[str, Sequence[float]]) -> None:
+    def load_merge(self, sources: Mapping[str, Any], shares_of: Mapping[str, Sequence[float]]) -> None:
         """Loads a merge as vLLM would load its export, tensor by tensor; for the deep check, after `count`.
 
         A tensor that the engine keeps in a narrower precision than its checkpoint is narrowed first, as the endpoints
         of a swap are: it is one rounding away from the export, and that is known.
 
         Args:
-            sources: Folders or hub ids: of base, then of the aligned models.
+            sources: What opens the checkpoints (`Pair.sources`).
             shares_of: Share of each aligned model by name of every averaged tensor.
         """
         pair = self._read(sources)

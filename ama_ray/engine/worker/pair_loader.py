@@ -1,9 +1,12 @@
-"""How vLLM starts on aligned where no folder holds it whole: an adapter with more tokens, or a pair to be converted."""
+"""How vLLM starts on aligned where no folder holds it whole.
+
+Of that kind are an adapter with more tokens, a pair to be converted, and what an operator has made.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vllm.model_executor.model_loader import register_model_loader
 from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
@@ -26,15 +29,15 @@ class PairLoader(DefaultModelLoader):  # type: ignore[misc]  # vllm is not typed
     """vLLM's own loader, which takes tensors from a pair instead of files."""
 
     def __init__(self, load_config: LoadConfig) -> None:
-        """Takes the folders of base and aligned from the extra configuration."""
-        self._folders: dict[str, str] = dict(load_config.model_loader_extra_config)
+        """Takes what opens the pair from the extra configuration."""
+        self._sources: dict[str, Any] = dict(load_config.model_loader_extra_config)
         super().__init__(replace(load_config, model_loader_extra_config={}))
 
     def get_all_weights(
         self, model_config: ModelConfig, model: nn.Module
     ) -> Generator[tuple[str, torch.Tensor], None, None]:
         """The tensors of aligned, converted where the engine is in less precision than they are stored in."""
-        yield from Pair.read(**self._folders, dtype=dtype_name(model_config.dtype)).aligned.stream()
+        yield from Pair.read(**self._sources, dtype=dtype_name(model_config.dtype)).aligned.stream()
 
     def download_model(self, model_config: ModelConfig) -> None:
         """There is nothing to download: the pair is open elsewhere."""

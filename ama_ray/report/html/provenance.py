@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.config.aligned import names_of
 from ama_ray.report.formatting import duration, replies_per_prompt
 from ama_ray.storage.files import known_json
 from ama_ray.storage.identity import checksums, known_identity
@@ -61,8 +62,10 @@ def _run(run: StoredRun, identity: Mapping[str, Any]) -> Iterator[tuple[str, str
     yield "folder", str(run.folder.resolve())
     config = run.config
     yield "base", str(config.base)
-    for model, source in zip(config.models, config.sources[1:], strict=True):
+    for model, source in zip(names_of(config.aligned), config.sources[1:], strict=True):
         yield (f"aligned: {model}" if model else "aligned"), source
+    if config.delta:
+        yield "delta", str(config.delta)
     if isinstance(config.space, str | Path):
         yield "search space", str(config.space)
     yield "sampler", str(config.sampler)

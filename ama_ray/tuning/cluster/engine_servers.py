@@ -43,8 +43,9 @@ def check_servers(inputs: Inputs, context_length: int) -> None:
                 "both the same --dtype and engine.dtype."
             )
         if known.checksum != inputs.pair.checksum:
+            theirs = [known.sources["base"], *known.sources["aligned"]]
             raise UserError(
-                f"engine.url: the server at {url} has another pair ({' and '.join(known.sources)}); start one with "
+                f"engine.url: the server at {url} has another pair ({' and '.join(theirs)}); start one with "
                 f"`ama-ray engine --pair {' '.join(inputs.config.sources)}`."
             )
         if known.context_length < context_length:

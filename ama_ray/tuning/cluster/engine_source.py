@@ -117,19 +117,19 @@ class EndpointsByRank:
     """What the processes of an engine on several GPUs need, to read each its part of the pair.
 
     Attributes:
-        sources: The folders, the same on every node: of base, then of the aligned models.
+        sources: What opens it, with folders that are the same on every node (`Pair.sources`).
         checksum: `Pair.checksum`.
         numbers: Of every aligned model, the number of each tensor that differs from base.
     """
 
-    sources: Sequence[str]
+    sources: Mapping[str, Any]
     checksum: str
     numbers: Sequence[Mapping[str, str]]
 
     @classmethod
     def of(cls, pair: Pair, groups: Groups) -> EndpointsByRank:
         """Of an opened pair and the search space that was resolved for it."""
-        return cls(pair.folders, pair.checksum, pair.numbers(groups))
+        return cls(pair.sources, pair.checksum, pair.numbers(groups))
 
     def attach_to(self, engine: InProcessEngine) -> None:
         """Has each of its processes attach its part."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 KEY = "a-key-for-tests"
 FACTS_HERE = Facts(
-    sources=["base", "aligned"],
+    sources={"base": "base", "aligned": ["aligned"], "delta": None},
     checksum="",
     dtype="float32",
     context_length=64,

@@ -16,7 +16,7 @@ from ama_ray.engine.worker.pair_extension import PairExtension
 from ama_ray.engine.worker.swap_extension import SwapError
 
 BASE, ALIGNED = 1.0, 3.0
-SOURCES = ["base", "aligned"]
+SOURCES = {"base": "base", "aligned": ["aligned"], "delta": None}
 ASKED: tuple[Any, ...] = (SOURCES, "sum", [{"w": "all"}], "object_store")
 
 
@@ -50,7 +50,7 @@ class Worker(PairExtension):
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     pair = SimpleNamespace(endpoints=(BASE, ALIGNED), shapes={}, dtypes={}, dtype=torch.float32, starts_on=1)
     gc.collect()  # workers of the last test, which would share what they have
-    monkeypatch.setattr(Pair, "read", lambda base, aligned, dtype: pair)
+    monkeypatch.setattr(Pair, "read", lambda *sources, **named: pair)
     return Worker()
 
 
@@ -117,17 +117,17 @@ def test_a_worker_that_has_swapped_loads_aligned_before_it_takes_what_others_hav
 
 def test_the_pair_is_read_in_the_precision_of_the_engine(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both checkpoints are converted to that where they are stored in more."""
-    read: list[tuple[Any, ...]] = []
-    pair = Pair.read("", "", "")
+    read: list[dict[str, Any]] = []
+    pair = Pair.read("", "")
 
-    def note(*asked: Any) -> Pair:
+    def note(**asked: Any) -> Pair:
         read.append(asked)
         return pair
 
     monkeypatch.setattr(Pair, "read", note)
     worker.model_runner.model_config.dtype = torch.bfloat16
     worker.attach_pair(*ASKED)
-    assert read == [("base", ["aligned"], "bfloat16")]
+    assert read == [SOURCES | {"dtype": "bfloat16"}]
 
 
 def test_what_another_engine_laid_out_in_another_way_is_refused(worker: Worker) -> None:

@@ -137,7 +137,7 @@ def test_a_run_is_all_its_trials(on: Callable[..., Inputs], tmp_path: Path, monk
     """With a second a token, a trial takes as many seconds as tokens, and a run what its budget would have to be."""
     monkeypatch.setattr(PlannedEngine, "seconds", lambda _, asked: float(asked.read + asked.generated))
     inputs = on(gpus=2)
-    costs = Costs.of(inputs.evaluations, 1)
+    costs = Costs.of(inputs.config, inputs.evaluations)
     whole = costs.least + (inputs.config.trials - 3) * costs.search + inputs.config.report.points * costs.report
     small, large = fits(inputs, write(tmp_path, with_large(most=1)))
     assert small.endswith("does not fit: engine.gpus: 2 GPUs of one node share a model; this one has 1.")
