@@ -37,7 +37,7 @@ class Keywords(TypedDict, total=False):
     allow_test_split: bool
     trials: int
     sampler: str | BaseSampler | type[BaseSampler]
-    warm_start: str | Path | Sequence[str | Path]
+    warm_start: Sequence[str | Path]
     mean_ratio: float | None
     stop: Stop | Mapped | None
     budget: Budget | Mapped | None
