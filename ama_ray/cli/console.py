@@ -26,7 +26,7 @@ RunFolders = Annotated[
     ),
 ]
 """Several where a shell has filled in a glob; see `one_run`."""
-JsonResult = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+JsonResult = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 RUNS = Path("runs")
 """Where `ama-ray init` has runs put, and where the newest is looked for when none is named."""
 Trials = Annotated[int | None, typer.Option(help="Number of trials, instead of the run file's.")]
