@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifiedExport:
     """What was found right of an export.
 
     Attributes:
@@ -30,7 +30,9 @@ class Verified:
     parents: Literal[True] | None
 
 
-def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, aligned: Sequence[str] = ()) -> Verified:
+def verify(
+    folder: Path, tell: Callable[[str], None], base: str | None = None, aligned: Sequence[str] = ()
+) -> VerifiedExport:
     """Checks an export against its `merge.json`, and where its parents are at hand, against what they give.
 
     Who can change the files can change `merge.json` too: only the parents, from where you trust them, show that.
@@ -65,7 +67,7 @@ def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, a
     )
     if away:
         tell(f"not compared with its parents, which are not here; give {' and '.join(away)} a folder or hub id")
-        return Verified(len(found), None)
+        return VerifiedExport(len(found), None)
     with tempfile.TemporaryDirectory(prefix="ama_ray-verify-") as scratch:
         again = digests(reproduce(folder / NAME, Path(scratch) / "again", base, aligned))
     # The configuration for mergekit has the paths of the parents, which may lie elsewhere here.
@@ -73,4 +75,4 @@ def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, a
     if other := [name for name in names if again.get(name) != found.get(name)]:
         raise UserError(f"{folder / other[0]}: not what base and aligned give here; look at what differs.")
     tell("base and aligned give the same files")
-    return Verified(len(found), parents=True)
+    return VerifiedExport(len(found), parents=True)
