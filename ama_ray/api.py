@@ -155,7 +155,8 @@ def search(
         began: `time.perf_counter()` of when the user asked, where imports since then are to count; default: now.
         fields: Fields of `RunConfig`; they replace those of a run file. Within `reward` and `tax`, rows may stand for
             `prompts`, `file` and `report_file`: a list of mappings or a `datasets.Dataset`; and anything that can be
-            called for `scorer`. `sampler` may be a sampler. `ama_ray.storage.given` says how the folder keeps them.
+            called for `scorer`. `sampler` may be a sampler, and `callbacks` Ray Tune's. `ama_ray.storage.given` says
+            how the folder keeps them.
 
     Returns:
         The run, with every trial. The folder `out` has `trials.csv`, `front.csv`, `front.png`, `convergence.csv`,

@@ -52,5 +52,5 @@ class Keywords(TypedDict, total=False):
     out: str | Path
     storage: str | None
     mirror: str | None
-    callbacks: str | Sequence[str]
+    callbacks: str | Sequence[Any]
     engine: EngineSettings | Mapped
