@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -150,7 +151,8 @@ def search(
         run: A run file or a `RunConfig`; None where all is given as keyword arguments.
         resume: Where `out` holds a run already: `auto` goes on with it, `never` refuses. `must` refuses where it holds
             none.
-        progress: Called with a line of text as the run proceeds.
+        progress: Called with a line of text as the run proceeds; by default notebooks show the search in place, and
+            nothing is said elsewhere.
         listen: Called with every event instead (`ama_ray.tuning.events`), where lines are not enough.
         began: `time.perf_counter()` of when the user asked, where imports since then are to count; default: now.
         fields: Fields of `RunConfig`; they replace those of a run file. Within `reward` and `tax`, rows may stand for
@@ -169,6 +171,11 @@ def search(
     """
     from ama_ray.tuning import search as tuning
 
-    found = tuning.search(run, resume=resume, progress=progress, listen=listen, began=began, kind=Run, **fields)
+    with ExitStack() as stack:
+        if progress is None and listen is None:
+            from ama_ray.live.notebook import NotebookView, in_notebook
+
+            listen = stack.enter_context(NotebookView()).hear if in_notebook() else None
+        found = tuning.search(run, resume=resume, progress=progress, listen=listen, began=began, kind=Run, **fields)
     assert isinstance(found, Run)
     return found

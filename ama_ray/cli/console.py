@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ama_ray.cli.terminal import PlainConsole, harmless
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import PlainConsole, harmless
 from ama_ray.storage.names import RUN
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import typer
 
 from ama_ray import __version__
 from ama_ray.cli.commands import chat, init, jobs, plan, points, results, schema, search, serve
-from ama_ray.cli.terminal import harmless
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 _GROUPS = {
     "Search": (

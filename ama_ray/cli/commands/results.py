@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ama_ray.cli.console import JsonResult, RunFolders, console, least_rewards, one_run, print_json, say
-from ama_ray.cli.terminal import harmless
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 
 def show(
