@@ -25,12 +25,17 @@ if TYPE_CHECKING:
     from ama_ray.evaluation.inputs import Inputs
 
 
+TRIALS_OF_A_NUMBER = 2
+"""Fewer trials for every number than these are said to be few."""
+
+
 def estimate(inputs: Inputs) -> Iterator[str]:
     """Yields a line for each thing that is known; of time only where `out` holds trials of the same pair and items."""
     config = inputs.config
     fewest = config.baseline_points + 1
     report = f"{fewest} to {fewest + config.report.points} on the report split"
     yield f"trials: {config.trials} of the search, then {report}"
+    yield _numbers(inputs)
     yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
     if config.budget:
         yield _budget(config, Costs.of(inputs.evaluations, len(config.models)))
@@ -53,6 +58,16 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     if len(before) < 2:
         yield from on_one_engine(inputs)
     yield _time(inputs.config, before)
+
+
+def _numbers(inputs: Inputs) -> str:
+    """How many numbers the search space leaves to the sampler, and for how many trials."""
+    config, numbers = inputs.config, len(inputs.shape.ranges)
+    chosen = config.trials - config.first_points
+    told = f"numbers that the sampler chooses: {numbers}, in {chosen} of these trials"
+    if config.space == "profile" or numbers * TRIALS_OF_A_NUMBER <= chosen:
+        return told
+    return f"{told}; these are few for so many, and with few items `space: profile` has eight for every model"
 
 
 def _work(inputs: Inputs, split: Split) -> str:
