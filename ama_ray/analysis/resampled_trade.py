@@ -222,7 +222,8 @@ def _less(value: float, times: Array) -> Array:
 
 
 def _minus(ours: Sequence[Array], theirs: Sequence[Array]) -> list[Array]:
-    return [one - other for one, other in zip(ours, theirs, strict=True)]
+    with np.errstate(invalid="ignore"):  # of two that are infinite, where a resample has no box
+        return [one - other for one, other in zip(ours, theirs, strict=True)]
 
 
 def _both(value: float, anew: Array, same: Array) -> Interval:

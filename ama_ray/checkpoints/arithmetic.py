@@ -64,6 +64,14 @@ def merge(
     weighted = [*used, *([(base, left)] if left else [])]
     start = max(weighted, key=lambda each: each[1])
     others = [each for each in weighted if each is not start]
+    if not others:
+        return out.copy_(start[0])
+    if base.is_cpu and base.dtype == torch.bfloat16:
+        from ama_ray.checkpoints import fused  # numba takes a while to import
+
+        flat = [each.reshape(-1) for each in (start[0], *(tensor for tensor, _ in others))]
+        fused.merge(out.view(-1), flat[0], flat[1:], [share for _, share in others])
+        return out
     size = IN_CACHE if base.is_cpu else ON_ACCELERATOR
     tensors = (out, start[0], *(tensor for tensor, _ in others))
     scratch: torch.Tensor | None = None
