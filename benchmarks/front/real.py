@@ -1,9 +1,9 @@
 """The real pair, fitted to the table of its merges: its searches are tried without an engine, and its truth is known.
 
-    python -m benchmarks.front.real --folder pair
+    python -m benchmarks.front.real
 
-says how well the fit knows merges that it was not fitted to. The table is made by `python -m benchmarks.real_pair`;
-docs/real-pair.md has what it holds.
+says how well the fit knows merges that it was not fitted to. `real_table/` is a table that `python -m
+benchmarks.real_pair` made; docs/real-pair.md has what it holds.
 """
 
 from __future__ import annotations
@@ -19,41 +19,40 @@ from ama_ray.scores.objectives import Objectives
 from ama_ray.scores.terms import ProbeTerm, RewardTerm
 from ama_ray.space.parametrization import parametrization
 from benchmarks.front.fitted import Fitted, Network, fit
-from testing.real_pair.folder import Made
 from testing.real_pair.table import Table
 
 REWARD, PROBE = "reward", "arc_easy"
 OBJECTIVES = Objectives((RewardTerm(REWARD, REWARD, 1.0, 0),), (ProbeTerm(PROBE, PROBE, "mean"),))
 """What is traded: ARC-Easy alone is the tax, as PIQA loses nothing that its items could show."""
+TABLE = Path(__file__).parent / "real_table"
 HELD_OUT = 8
 
 
 class RealPair(Fitted):
     """The real pair as a search of some of its items sees it."""
 
-    def __init__(self, problem: str, seed: int, folder: Path) -> None:
+    def __init__(self, problem: str, seed: int) -> None:
         """Draws the items.
 
         Args:
             problem: `real:SPACE:ITEMS`. The space is `per-layer`, or a number of knots over depth besides embeddings
                 and head; so many items and prompts on each split.
             seed: Of which items, and of the noise of replies.
-            folder: Of the pair.
         """
         name, space, items = problem.split(":")
-        table = Table.read(Made(folder).table)
+        table = Table.read(TABLE)
         knots = None if space == "per-layer" else _knots(table.groups, int(space))
         shape = parametrization(dict.fromkeys(table.groups, (0.0, 1.0)), None, knots)
         rows = [shape.to_ratios({each: float(each == name) for each in shape.ranges}) for name in shape.ranges]
         inputs = {each: np.array([*row.values()]) for each, row in zip(shape.ranges, rows, strict=True)}
         moved = shape.moved(dict(zip(table.groups, table.moved.tolist(), strict=True)))
-        super().__init__(name, space, network(folder), inputs, moved, OBJECTIVES, count=int(items), seed=seed)
+        super().__init__(name, space, network(), inputs, moved, OBJECTIVES, count=int(items), seed=seed)
 
 
 @cache
-def network(folder: Path) -> Network:
+def network() -> Network:
     """Fitted to the whole table."""
-    table = Table.read(Made(folder).table)
+    table = Table.read(TABLE)
     return _fitted(table, range(len(table.names)))
 
 
@@ -73,13 +72,14 @@ def _knots(groups: tuple[str, ...], count: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def main(folder: Path = Path("pair")) -> None:
+def main() -> None:
     """Fits all but some merges, and prints what is known of those."""
-    table = Table.read(Made(folder).table)
+    table = Table.read(TABLE)
     order = np.random.default_rng(1).permutation(len(table.names))
     held, known = order[:HELD_OUT], order[HELD_OUT:]
+    fitted = _fitted(table, known)
     with torch.no_grad():
-        logits, means, _ = _fitted(table, known)(torch.tensor(table.ratios[held]).float())
+        logits, means, _ = fitted(torch.tensor(table.ratios[held]).float())
     right, rewards = table.items[PROBE][held, :, 0], table.items[REWARD][held, :, 0]
     found = (logits > 0).double().numpy()
     print(f"{len(held)} of {len(order)} merges held out: {(found == right).mean():.1%} of items as they are")

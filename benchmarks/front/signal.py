@@ -3,7 +3,7 @@
     python -m benchmarks.front.signal --problem rsf:per-layer:25:0.2 --seeds 10
 
 Contestants search `benchmarks.front.modelled`: few items, and aligned models that are weaker; or, as
-`real:SPACE:ITEMS` with the folder of a real pair, its table (`benchmarks.front.real`). Then every one's candidates are
+`real:SPACE:ITEMS`, the table of a real pair (`benchmarks.front.real`). Then every one's candidates are
 scored again on as many other items, beside the eleven uniform points, as a run does it. Front and knee are those of a
 run, and both are judged by the truth. Every finished search is a file in the folder of results, as in
 `benchmarks.front.search`; `--tables` prints what is there.
@@ -55,7 +55,7 @@ class Judged(NamedTuple):
 
 
 def _landscape(problem: str, seed: int, folder: Path) -> Fitted:
-    return RealPair(problem, seed, folder) if problem.startswith("real:") else Modelled(problem, seed, folder)
+    return RealPair(problem, seed) if problem.startswith("real:") else Modelled(problem, seed, folder)
 
 
 def run(problem: str, name: str, seed: int, trials: int, folder: Path) -> None:
