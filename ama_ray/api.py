@@ -5,20 +5,21 @@ from __future__ import annotations
 import base64
 import html
 import io
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ama_ray.pareto import named_points
 from ama_ray.run import StoredRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Unpack
 
     from datasets import Dataset
     from matplotlib.figure import Figure
 
-    from ama_ray.config import RunConfig, Split
+    from ama_ray.config import RunConfig
     from ama_ray.config.keywords import Keywords
     from ama_ray.scores.trial import Trial
     from ama_ray.storage.run_folder import Resume
@@ -92,30 +93,28 @@ class Run(StoredRun):
 
         return export_point(self, point, Path(out))
 
-    def to_dataset(self) -> Dataset:
-        """All that was scored, item by item: a row per complete trial, split, reward or probe, and item.
+    def to_dataset(self, points: Iterable[Trial | int | str] | None = None) -> Dataset:
+        """What was asked, answered and scored, item by item: a row per point, split, reward or probe, and item.
 
-        `values` are what the reward or the metric of the probe takes the mean of: of a reward, the mean score of the
-        replies to a prompt; of a probe, its statistics of an item (`ama_ray.scores.metrics`). Items of a name and a
-        split are in the same order for every trial.
+        The columns are `point` (the number of the trial), `split`, `source` (the reward or probe), `item` (from 0, in
+        the same order for every point), `prompt`, `gold` (what is right), `answer` and `score`: of a reward the mean
+        score of the replies to a prompt, of a probe its metric of the item alone. Texts are kept of the report split;
+        on the search split they are None, and so are those of a command.
+
+        Args:
+            points: Trials, or their names as `point` takes them, such as `run.front`; default: all that are complete.
 
         Raises:
-            UserError: The run's folder has lost items.
+            UserError: There is no such trial, or the run's folder has lost items.
         """
-        from datasets import Dataset
+        from ama_ray.report.item_table import item_table
 
-        columns: dict[str, list[Any]] = {name: [] for name in ("trial", "split", "name", "item", "values")}
-        splits: tuple[Split, Split] = ("search", "report")
-        for split in splits:
-            scored = [t.number for t in self.trials if t.state == "complete" and t.seen_on(split).scores]
-            for number in scored:
-                for name, items in self.items.read(split, number).items():
-                    columns["trial"] += [number] * len(items)
-                    columns["split"] += [split] * len(items)
-                    columns["name"] += [name] * len(items)
-                    columns["item"] += range(len(items))
-                    columns["values"] += items.tolist()
-        return Dataset.from_dict(columns)
+        named = (
+            self.trials
+            if points is None
+            else [self.point(each) if isinstance(each, int | str) else each for each in points]
+        )
+        return item_table(self, named)
 
     def _repr_html_(self) -> str:
         """The front as a table, a sentence and a picture, for notebooks."""
@@ -152,12 +151,14 @@ def search(
         run: A run file or a `RunConfig`; None where all is given as keyword arguments.
         resume: Where `out` holds a run already: `auto` goes on with it, `never` refuses. `must` refuses where it holds
             none.
-        progress: Called with a line of text as the run proceeds.
+        progress: Called with a line of text as the run proceeds; by default notebooks show the search in place, and
+            nothing is said elsewhere.
         listen: Called with every event instead (`ama_ray.tuning.events`), where lines are not enough.
         began: `time.perf_counter()` of when the user asked, where imports since then are to count; default: now.
         fields: Fields of `RunConfig`; they replace those of a run file. Within `reward` and `tax`, rows may stand for
             `prompts`, `file` and `report_file`: a list of mappings or a `datasets.Dataset`; and anything that can be
-            called for `scorer`. `sampler` may be a sampler. `ama_ray.storage.given` says how the folder keeps them.
+            called for `scorer`. `sampler` may be a sampler, and `callbacks` Ray Tune's. `ama_ray.storage.given` says
+            how the folder keeps them.
 
     Returns:
         The run, with every trial. The folder `out` has `trials.csv`, `front.csv`, `front.png`, `convergence.csv`,
@@ -170,6 +171,11 @@ def search(
     """
     from ama_ray.tuning import search as tuning
 
-    found = tuning.search(run, resume=resume, progress=progress, listen=listen, began=began, kind=Run, **fields)
+    with ExitStack() as stack:
+        if progress is None and listen is None:
+            from ama_ray.live.notebook import NotebookView, in_notebook
+
+            listen = stack.enter_context(NotebookView()).hear if in_notebook() else None
+        found = tuning.search(run, resume=resume, progress=progress, listen=listen, began=began, kind=Run, **fields)
     assert isinstance(found, Run)
     return found

@@ -59,6 +59,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`judge`", rewards.Judge),
     ("Probes: `tax`", probes.NamedProbe),
     ("Probes with a file", data.Source),
+    ("Datasets", data.HubDataset),
     ("Probes that ask", probes.Prompted),
     ("`few_shot`", probes.FewShot),
     ("Probes that generate", GeneratedKind),

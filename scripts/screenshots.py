@@ -18,8 +18,8 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 import ama_ray
-from ama_ray.cli.live import LiveView
-from ama_ray.cli.live.watched import Watched
+from ama_ray.live import LiveView
+from ama_ray.live.watched import Watched
 from ama_ray.miniature import ROOT
 from ama_ray.report.html.render import write_html
 from ama_ray.run import StoredRun

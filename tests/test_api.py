@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from ama_ray.api import Run
 from ama_ray.errors import UserError
 from ama_ray.scores.trial import Trial
 from ama_ray.storage.item_store import ItemStore
+from tests.support.item_texts import with_items
 from tests.support.runs import run_of, write_run
 from tests.support.trials import five_trials
 
@@ -33,12 +35,35 @@ def test_a_dataset_has_a_row_for_every_item(tmp_path: Path) -> None:
     store = ItemStore(write_run(run_of(five_trials(), tmp_path)) / "items")
     for trial in five_trials():
         prompts = np.array([[trial.number + item] for item in range(3)], np.float64)
-        store.write("search", trial.number, {"reward": prompts, "arc": np.ones((2, 2), np.float64)})
+        replies = np.ones((3, 2), np.float64)
+        arc = np.array([[1.0], [0.0]])
+        store.write("search", trial.number, {"reward": prompts, "replies.reward": replies, "arc": arc})
     rows = Run.open(tmp_path).to_dataset()
     assert rows.num_rows == 5 * (3 + 2)
-    of_knee = [row for row in rows if row["trial"] == 4]
-    assert [row["values"] for row in of_knee] == [[4.0], [5.0], [6.0], [1.0, 1.0], [1.0, 1.0]]
-    assert of_knee[3] == {"trial": 4, "split": "search", "name": "arc", "item": 0, "values": [1.0, 1.0]}
+    of_knee = [row for row in rows if row["point"] == 4]
+    assert [row["score"] for row in of_knee] == [4.0, 5.0, 6.0, 1.0, 0.0]
+    assert [row["item"] for row in of_knee] == [0, 1, 2, 0, 1]
+    texts = {"prompt": None, "gold": None, "answer": None}
+    assert of_knee[3] == {"point": 4, "split": "search", "source": "arc", "item": 0, "score": 1.0} | texts
+    assert Run.open(tmp_path).to_dataset([4])[:] == rows.filter(lambda row: row["point"] == 4)[:]
+    assert Run.open(tmp_path).to_dataset([]).features == rows.features
+
+
+def test_a_dataset_has_what_was_asked_and_answered(tmp_path: Path) -> None:
+    scored = [replace(trial, report=trial.search) for trial in five_trials()]
+    run = with_items(run_of(scored), write_run(run_of(scored, tmp_path)))
+    for trial in scored:
+        run.items.write("search", trial.number, run.items.read("report", trial.number))
+    rows = Run.open(tmp_path).to_dataset(Run.open(tmp_path).front).to_pandas()
+    assert list(rows) == ["point", "split", "source", "item", "prompt", "gold", "answer", "score"]
+    report = rows[rows["split"] == "report"].set_index(["source", "point", "item"])
+    assert report.loc["arc", 4, 0].to_list() == ["report", "arc 0?", "gold 0", "4", 0.0]
+    assert report.loc["arc", 0, 0].to_list() == ["report", "arc 0?", "gold 0", "0", 1.0]
+    assert report.loc["arc", 4, 3].to_list() == ["report", "arc 3?", "gold 3", "same", 0.0]
+    assert (report.loc["arc"].groupby("point")["score"].mean() == [1.0, 0.0, 0.0, 0.0, 0.0]).all()
+    assert rows[rows["split"] == "search"][["prompt", "gold", "answer"]].isna().all(axis=None)
+    assert set(rows["point"]) == {point.number for point in Run.open(tmp_path).front} == {0, 1, 2, 3, 4}
+    assert set(Run.open(tmp_path).to_dataset(["base", 3])["point"]) == {0, 3}
 
 
 def test_a_run_that_was_moved_has_its_items_where_it_is(tmp_path: Path) -> None:

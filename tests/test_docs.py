@@ -41,6 +41,7 @@ RUN_ELSEWHERE = {
     "distill": ("tests/distill/test_distillation.py", '"distill", str('),
     "engine": ("tests/engine/server/test_pair_server.py", '"engine", "--pair"'),
     "fetch": ("tests/integration/test_jobs.py", 'ama_ray("fetch"'),
+    "schema": ("tests/cli/test_schema.py", 'run("schema")'),
     "serve": ("tests/engine/server/test_point_server.py", '"serve", str(run)'),
     "status": ("tests/integration/test_jobs.py", 'ama_ray("status"'),
     "stop": ("tests/integration/test_jobs.py", 'ama_ray("stop"'),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ama_ray.cli.terminal import PlainConsole, harmless
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import PlainConsole, harmless
 from ama_ray.storage.names import RUN
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ RunFolders = Annotated[
     ),
 ]
 """Several where a shell has filled in a glob; see `one_run`."""
-JsonResult = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+JsonResult = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 RUNS = Path("runs")
 """Where `ama-ray init` has runs put, and where the newest is looked for when none is named."""
 Trials = Annotated[int | None, typer.Option(help="Number of trials, instead of the run file's.")]

@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from ama_ray import __version__
-from ama_ray.cli.commands import chat, init, jobs, plan, points, results, search, serve
-from ama_ray.cli.terminal import harmless
+from ama_ray.cli.commands import chat, init, jobs, plan, points, results, schema, search, serve
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 _GROUPS = {
-    "Search": (search.demo, init.init, search.check, search.search, search.resume, search.extend, search.distill),
+    "Search": (
+        *(search.demo, init.init, schema.schema, search.check, search.search, search.resume, search.extend),
+        search.distill,
+    ),
     "Look at a run": (results.show, results.table, results.compare, results.report, plan.plan),
     "Use a point": (points.pick, points.export, points.verify, serve.serve, chat.chat),
     "Clusters and servers": (jobs.submit, jobs.status, jobs.stop, jobs.fetch, serve.engine),

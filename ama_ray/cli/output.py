@@ -31,7 +31,7 @@ def listener(*, quiet: bool, as_json: bool) -> Iterator[Listener | None]:
     elif as_json:
         yield _print_json
     elif console.is_terminal and not console.is_dumb_terminal:
-        from ama_ray.cli.live import LiveView
+        from ama_ray.live import LiveView
 
         with LiveView(console) as view:
             yield view.hear

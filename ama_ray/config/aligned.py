@@ -44,6 +44,12 @@ class AlignedModel(Model):
         return f"{self.path}@{self.revision}" if self.revision else self.path
 
 
+class Steps(Model):
+    """The steps of one training run, as several aligned models."""
+
+    steps: str = Field(description="pattern of the folders, as run/checkpoint-*, by the last number in their names")
+
+
 _LISTED: TypeAdapter[tuple[AlignedModel, ...]] = TypeAdapter(tuple[AlignedModel, ...])
 
 
@@ -112,7 +118,7 @@ def _with_name(model: AlignedModel) -> AlignedModel:
 
 Aligned = Annotated[
     CheckpointSource | tuple[AlignedModel, ...],
-    BeforeValidator(_as_models),
+    BeforeValidator(_as_models, json_schema_input_type=str | list[str | AlignedModel] | Steps),
     AfterValidator(_named),
     Called("folder or hub id, or list of them"),
 ]

@@ -32,7 +32,7 @@ class Command(Model):
 
     command: Annotated[
         tuple[str, ...],
-        BeforeValidator(_divided),
+        BeforeValidator(_divided, json_schema_input_type=str | tuple[str, ...]),
         AfterValidator(_named),
         Called("text, or list of texts"),
     ] = Field(description="the program and its arguments; a text is divided as a shell does, but no shell runs it")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from ama_ray.errors import did_you_mean
 
@@ -132,6 +132,11 @@ def listed(value: Any) -> Any:
 
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+def shown_to_editors(names: Iterable[str]) -> WithJsonSchema:
+    """What `named_or_dotted` takes, as the schema of the run file says it."""
+    return WithJsonSchema({"anyOf": [{"enum": list(names)}, {"type": "string", "pattern": f"^{_DOTTED.pattern}$"}]})
 
 
 def named_or_dotted(kind: str, names: Iterable[str], example: str) -> AfterValidator:

@@ -39,7 +39,7 @@ class Keywords(TypedDict, total=False):
     allow_test_split: bool
     trials: int
     sampler: str | BaseSampler | type[BaseSampler]
-    warm_start: str | Path | Sequence[str | Path]
+    warm_start: Sequence[str | Path]
     mean_ratio: float | None
     stop: Stop | Mapped | None
     budget: Budget | Mapped | None
@@ -54,5 +54,5 @@ class Keywords(TypedDict, total=False):
     out: str | Path
     storage: str | None
     mirror: str | None
-    callbacks: str | Sequence[str]
+    callbacks: str | Sequence[Any]
     engine: EngineSettings | Mapped

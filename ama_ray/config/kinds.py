@@ -54,6 +54,11 @@ class Kinds:
     def _tagged(self) -> dict[str, type[Model]]:
         return {**self.settings, **self.others}
 
+    @property
+    def each(self) -> list[type[Model]]:
+        """The classes of all that an entry may be."""
+        return list(self._tagged.values())
+
     def settings_of(self, tag: str) -> type[Model]:
         """The class of the settings of an entry, by the tag that the discriminator gives."""
         return self._tagged[tag]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from ama_ray.config.wording import bare, is_model, kinds_in, members_of, named
+from ama_ray.config.wording import bare, branch_of, is_model, kinds_in, members_of, named
 from ama_ray.errors import did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -103,6 +103,9 @@ def _spot(location: Location, annotation: Any, given: Any, at: Location) -> _Spo
                 continue  # one where a list may stand
         elif get_origin(annotation) is dict:
             annotation, metadata, owner = get_args(annotation)[1], (), None
+        elif branch := branch_of(annotation, part):
+            annotation, metadata = branch, ()
+            continue
         else:
             break  # the branch of a union
         place, given = (*place, part), _inside(given, part)

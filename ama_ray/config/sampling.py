@@ -66,8 +66,16 @@ def from_checkpoint(value: Any) -> Any:
     return {"defaults": "checkpoint"} if value == "checkpoint" else value
 
 
-Drawn = Annotated[Drawing, BeforeValidator(from_checkpoint), Called("`checkpoint` or [fields](#sampling-of-probes)")]
-Sampled = Annotated[Sampling, BeforeValidator(from_checkpoint), Called("`checkpoint` or [fields](#sampling)")]
+Drawn = Annotated[
+    Drawing,
+    BeforeValidator(from_checkpoint, json_schema_input_type=Literal["checkpoint"] | Drawing),
+    Called("`checkpoint` or [fields](#sampling-of-probes)"),
+]
+Sampled = Annotated[
+    Sampling,
+    BeforeValidator(from_checkpoint, json_schema_input_type=Literal["checkpoint"] | Sampling),
+    Called("`checkpoint` or [fields](#sampling)"),
+]
 
 
 class Chat(Model):

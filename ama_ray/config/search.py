@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ama_ray.config.fields import Called, File, Model, Name, listed, named_or_dotted
+from ama_ray.config.fields import Called, File, Model, Name, listed, named_or_dotted, shown_to_editors
 
 AUTO = "auto"
 SAMPLERS = {
@@ -25,6 +25,7 @@ _NAMES = (AUTO, *SAMPLERS)
 Sampler = Annotated[
     str,
     named_or_dotted("sampler", _NAMES, "optuna.samplers.QMCSampler"),
+    shown_to_editors(_NAMES),
     Called(f"{', '.join(f'`{name}`' for name in _NAMES)} or a dotted path"),
 ]
 """`auto`, a name among `SAMPLERS`, or the dotted path of a class."""
@@ -40,6 +41,7 @@ Callbacks = Annotated[
         Annotated[
             str,
             named_or_dotted("callback", TRACKERS, "ray.tune.logger.JsonLoggerCallback"),
+            shown_to_editors(TRACKERS),
             Called("`tensorboard`, `mlflow`, `wandb` or a dotted path"),
         ],
         ...,
@@ -72,7 +74,11 @@ def _tidy(bound: object) -> str:
     return f"{side} {limit!r}"
 
 
-Bound = Annotated[str, BeforeValidator(_tidy), Called("bound such as `'<= 0.02'`")]
+Bound = Annotated[
+    str,
+    BeforeValidator(_tidy, json_schema_input_type=Annotated[str, Field(pattern=rf"^\s*{_BOUND.pattern}\s*$")]),
+    Called("bound such as `'<= 0.02'`"),
+]
 """`<= x` or `>= x`."""
 
 Bounds = dict[str, Bound]

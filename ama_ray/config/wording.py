@@ -6,7 +6,7 @@ import types
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types as limits
-from pydantic import BaseModel, BeforeValidator, PlainValidator
+from pydantic import BaseModel, BeforeValidator, PlainValidator, Tag
 from pydantic.fields import FieldInfo
 
 from ama_ray.config.fields import Called, listed
@@ -32,6 +32,12 @@ def members_of(annotation: Any) -> list[Any]:
     if get_origin(annotation) not in (Union, types.UnionType):
         return []
     return [each for each in get_args(annotation) if each is not type(None)]
+
+
+def branch_of(annotation: Any, tag: Any) -> Any:
+    """The type of a union that bears this tag; None where there is none."""
+    tagged = (each for each in members_of(annotation) if get_origin(each) is Annotated)
+    return next((each for each in tagged if Tag(tag) in get_args(each)), None)
 
 
 def kinds_in(metadata: tuple[Any, ...]) -> Kinds | None:

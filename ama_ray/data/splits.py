@@ -8,15 +8,16 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ama_ray.data.rows import Row, read_jsonl
+from ama_ray.data.hub import read_rows
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ama_ray.config.data import Source
+    from ama_ray.data.rows import Row
 
 SEARCH_SHARE = 0.35
 """Share of the items of the search split that trials of the search see; base and aligned, which tell whether there is a
@@ -129,7 +130,7 @@ def parts(rows: Sequence[Row]) -> list[slice]:
 def load(
     source: Source,
     share: float,
-    read: Callable[[Path], list[Row]] = read_jsonl,
+    read: Callable[[Any], list[Row]] = read_rows,
     key: Callable[[Row], str] = question,
 ) -> Splits:
     """Reads the items of a source and divides them.

@@ -41,5 +41,5 @@ def _term(probe: Probe) -> ProbeTerm:
 
 def on_test_split(config: RunConfig) -> tuple[str, ...]:
     """The rewards and probes whose search items are, by their names, from a benchmark's test split."""
-    names = [reward.name for reward in config.replies_rewards if splits.is_test_split(reward.prompts.file.name)]
+    names = [reward.name for reward in config.replies_rewards if splits.is_test_split(reward.prompts.search_name)]
     return (*names, *(probes.name_and_family(probe)[0] for probe in config.tax if probes.uses_test_split(probe)))

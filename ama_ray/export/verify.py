@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ama_ray.errors import UserError
 from ama_ray.export import mergekit
@@ -16,7 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, aligned: Sequence[str] = ()) -> None:
+@dataclass(frozen=True)
+class VerifiedExport:
+    """What was found right of an export.
+
+    Attributes:
+        files: How many are as its `merge.json` says: all.
+        parents: Whether its parents give the same files; None where one of them is not here.
+    """
+
+    files: int
+    parents: Literal[True] | None
+
+
+def verify(
+    folder: Path, tell: Callable[[str], None], base: str | None = None, aligned: Sequence[str] = ()
+) -> VerifiedExport:
     """Checks an export against its `merge.json`, and where its parents are at hand, against what they give.
 
     Who can change the files can change `merge.json` too: only the parents, from where you trust them, show that.
@@ -26,6 +42,9 @@ def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, a
         tell: Called with a line for each thing that was found right, or could not be looked at.
         base: Folder or hub id of base, where it is not where it was.
         aligned: The same of the aligned models, in the order of `merge.json`.
+
+    Returns:
+        The same.
 
     Raises:
         UserError: A file is missing, was changed or is not of the export; or its parents give something else.
@@ -48,7 +67,7 @@ def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, a
     )
     if away:
         tell(f"not compared with its parents, which are not here; give {' and '.join(away)} a folder or hub id")
-        return
+        return VerifiedExport(len(found), None)
     with tempfile.TemporaryDirectory(prefix="ama_ray-verify-") as scratch:
         again = digests(reproduce(folder / NAME, Path(scratch) / "again", base, aligned))
     # The configuration for mergekit has the paths of the parents, which may lie elsewhere here.
@@ -56,3 +75,4 @@ def verify(folder: Path, tell: Callable[[str], None], base: str | None = None, a
     if other := [name for name in names if again.get(name) != found.get(name)]:
         raise UserError(f"{folder / other[0]}: not what base and aligned give here; look at what differs.")
     tell("base and aligned give the same files")
+    return VerifiedExport(len(found), parents=True)

@@ -136,7 +136,7 @@ def uses_test_split(probe: Probe) -> bool:
         return presets.uses_test_split(probe)
     if isinstance(probe, CommandProbe):
         return False  # only the command knows
-    return splits.is_test_split(probe.file.name)
+    return splits.is_test_split(probe.search_name)
 
 
 def _load(probe: FileProbe | PresetProbe, share: float) -> tuple[ProbeKind, Splits, Sequence[Row]]:

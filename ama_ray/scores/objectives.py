@@ -118,6 +118,14 @@ class Objectives:
         }
         return rewards | of_families | {f"probe.{name}": each for name, each in probes.items()}
 
+    def of_each_item(self, items: Items) -> dict[str, NDArray[np.float64]]:
+        """The score of every item by itself, by name of the reward or probe.
+
+        Of a reward, the mean score of the replies to a prompt; of a probe, its metric of that item alone.
+        """
+        rewards = {term.name: items[term.name][:, 0] for term in self.rewards}
+        return rewards | {term.name: METRICS[term.metric].of_sums(items[term.name], 1) for term in self.probes}
+
     def by_prompt(self, objective: str, items: Items) -> list[NDArray[np.float64]]:
         """What a reward objective, or `tokens`, is the mean of, per prompt: an array for every set of prompts.
 

@@ -49,6 +49,11 @@ def _folder() -> Path:
     return next(path for path in (package / "search_spaces", package.parent / "search_spaces") if path.is_dir())
 
 
+def bundled() -> list[str]:
+    """The names of the shipped search spaces."""
+    return sorted(file.stem for file in _folder().glob("*.yaml"))
+
+
 class GroupRule(BaseModel):
     """A rule: the group, or the groups, that it makes, and of which tensors."""
 
@@ -232,7 +237,7 @@ def _read(space: str) -> Any:
     try:
         file = YamlFile.read(path)
     except FileNotFoundError:
-        shipped = sorted(file.stem for file in _folder().glob("*.yaml"))
+        shipped = bundled()
         known = f"name a YAML file or one of {', '.join(shipped)}{did_you_mean(space, shipped)}"
         raise UserError.of(space, [f"there is no such search space; {known}"]) from None
     except OSError as error:

@@ -2,7 +2,8 @@
 
 Each becomes a file in the run's folder, which the run file then names, so that such a run is gone on with, copied and
 looked at as any other. A file is called by a hash of what it holds: other rows, or another source, are another name,
-which a run that is gone on with refuses. A sampler is kept as the name of its class, as the others of a run file are.
+which a run that is gone on with refuses. A sampler and callbacks are kept as the names of their classes, as the others
+of a run file are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.config.fields import listed
 from ama_ray.errors import UserError, one_line
 from ama_ray.storage.files import replacing
 from ama_ray.storage.names import GIVEN
@@ -37,11 +39,13 @@ class Given:
         fields: As a run file could say them.
         files: By path, what has to be there.
         sampler: The sampler, where it was given as an object.
+        callbacks: The callbacks as they were given, in the order of the field; empty where none were.
     """
 
     fields: dict[str, Any]
     files: dict[Path, bytes] = field(default_factory=dict)
     sampler: Any = None
+    callbacks: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], out: Path) -> Given:
@@ -49,8 +53,8 @@ class Given:
 
         Args:
             fields: Of a run file. Within `reward` and `tax`, rows may stand for `prompts`, `file` and `report_file`: a
-                list of mappings or a `datasets.Dataset`; and anything that can be called for `scorer`. `sampler` may
-                be an object.
+                list of mappings or a `datasets.Dataset`; and anything that can be called for `scorer`. `sampler` and
+                each of `callbacks` may be an object, or a class.
             out: The folder of the run.
 
         Raises:
@@ -58,12 +62,14 @@ class Given:
         """
         sampler = fields.get("sampler")
         is_object = hasattr(sampler, "sample_relative") and not isinstance(sampler, type)
-        given = cls(dict(fields), {}, sampler if is_object else None)
+        callbacks = tuple(listed(fields.get("callbacks", ())))
+        given = cls(dict(fields), {}, sampler if is_object else None, callbacks)
         for name in fields.keys() & {"reward", "tax"}:
             given.fields[name] = given._named(fields[name], (name,), out / GIVEN)
         if hasattr(sampler, "sample_relative"):
-            kind = sampler if isinstance(sampler, type) else type(sampler)
-            given.fields["sampler"] = f"{kind.__module__}.{kind.__name__}"
+            given.fields["sampler"] = _class_name(sampler)
+        if callbacks:
+            given.fields["callbacks"] = [_class_name(x) if hasattr(x, "on_trial_result") else x for x in callbacks]
         return given
 
     def write(self) -> None:
@@ -118,6 +124,11 @@ class Given:
         path = folder / f"{name}-{_digest(text_of(value).encode())}.pickle"
         self.files[path] = content
         return f"{path}:{name}"
+
+
+def _class_name(value: Any) -> str:
+    kind = value if isinstance(value, type) else type(value)
+    return f"{kind.__module__}.{kind.__name__}"
 
 
 def _are_rows(value: Any) -> bool:

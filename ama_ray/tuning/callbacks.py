@@ -11,6 +11,8 @@ from ama_ray.errors import UserError, one_line
 from ama_ray.storage.names import TENSORBOARD
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ray.tune import Callback
 
     from ama_ray.config import RunConfig
@@ -19,16 +21,23 @@ _LOGGED = ("share", "seconds", "ratios", "training_iteration")
 """What is logged of a result besides the objectives: numbers, and dicts of numbers. The rest is Tune's own."""
 
 
-def make(config: RunConfig) -> list[Callback]:
-    """Makes the callbacks of a run.
+def make(config: RunConfig, given: Sequence[Any] = ()) -> list[Callback]:
+    """Makes the callbacks of a run, but for those that were given as objects.
 
     TensorBoard's files are in the folder of the run, a folder per trial and split; where MLflow and W&B keep theirs,
     their environment variables say.
 
+    Args:
+        config: The run file, which names all of them.
+        given: What Python gave, in the same order; empty where a file names them.
+
     Raises:
         UserError: A package is missing, or a dotted path names no callback that can be made.
     """
-    return [_make(name, config) for name in config.callbacks]
+    from ray.tune import Callback
+
+    each = zip(config.callbacks, given or config.callbacks, strict=True)
+    return [found if isinstance(found, Callback) else _make(name, config) for name, found in each]
 
 
 def _make(name: str, config: RunConfig) -> Callback:

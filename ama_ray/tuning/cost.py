@@ -16,12 +16,17 @@ from ama_ray.storage.names import TRIALS
 from ama_ray.storage.records import read_trials
 from ama_ray.tuning.budget import Costs
 from ama_ray.tuning.cluster.memory import endpoint_bytes, engine_bytes, uses_gpu
+from ama_ray.tuning.cluster.planned_run import on_one_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ama_ray.config import Evaluated, RunConfig
     from ama_ray.evaluation.inputs import Inputs
+
+
+TRIALS_OF_A_NUMBER = 2
+"""Fewer trials for every number than these are said to be few."""
 
 
 def estimate(inputs: Inputs) -> Iterator[str]:
@@ -30,6 +35,7 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     fewest = config.baseline_points + 1
     report = f"{fewest} to {fewest + config.report.points} on the report split"
     yield f"trials: {config.trials} of the search, then {report}"
+    yield _numbers(inputs)
     yield f"a trial of the search: {_work(inputs, 'search')}; of the report: {_work(inputs, 'report')}"
     if (ends := _work(inputs, "trade")) != _work(inputs, "search"):
         yield f"base and aligned, on all of the search split: {ends}"
@@ -50,7 +56,20 @@ def estimate(inputs: Inputs) -> Iterator[str]:
     ]
     if judged:
         yield f"judges: {sum(judged)} replies of each trial of the search; what that costs, its first trial shows"
-    yield _time(inputs)
+    before = _seconds_before(inputs)
+    if len(before) < 2:
+        yield from on_one_engine(inputs)
+    yield _time(inputs.config, before)
+
+
+def _numbers(inputs: Inputs) -> str:
+    """How many numbers the search space leaves to the sampler, and for how many trials."""
+    config, numbers = inputs.config, len(inputs.shape.ranges)
+    chosen = config.trials - config.first_points
+    told = f"numbers that the sampler chooses: {numbers}, in {chosen} of these trials"
+    if config.space == "profile" or numbers * TRIALS_OF_A_NUMBER <= chosen:
+        return told
+    return f"{told}; these are few for so many, and with few items `space: profile` has eight for every model"
 
 
 def _work(inputs: Inputs, asked: Evaluated) -> str:
@@ -71,15 +90,14 @@ def _budget(config: RunConfig, costs: Costs) -> str:
     return f"budget: {config.budget}, {enough}; {always}, which leaves {left:,}; {whole}, less where trials are stopped"
 
 
-def _time(inputs: Inputs) -> str:
-    seconds = _seconds_before(inputs)
+def _time(config: RunConfig, seconds: Sequence[float]) -> str:
     if len(seconds) < 2:
-        return f"time: not known before the first trial, as {inputs.config.out} holds no trials of the same items"
+        return f"time: not known before the first trial, as {config.out} holds no trials of the same items"
     one, spread = mean(seconds), stdev(seconds)
-    trials = inputs.config.trials
+    trials = config.trials
     error = 1.96 * spread * math.sqrt(trials + trials * trials / len(seconds))
     return (
-        f"time: {one:.2g} s for a trial of the search (mean of the {len(seconds)} in {inputs.config.out}), so "
+        f"time: {one:.2g} s for a trial of the search (mean of the {len(seconds)} in {config.out}), so "
         f"{trials} trials take {trials * one:.0f} ± {error:.0f} s on one engine (95% interval), and the report's come "
         "on top"
     )

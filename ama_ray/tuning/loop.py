@@ -9,7 +9,6 @@ import torch
 from ray import tune
 from ray.tune.stopper import CombinedStopper
 
-from ama_ray.tuning import callbacks
 from ama_ray.tuning.ray_internals import NewestFirstScheduler, no_state_of_tune
 from ama_ray.tuning.searcher import RunSearcher
 from ama_ray.tuning.stopping.failures import EndStopper
@@ -17,6 +16,10 @@ from ama_ray.tuning.stopping.futility import FutilityStopper
 from ama_ray.tuning.trainable import SwapTrial, TrialContext, TrialContextReference
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ray.tune import Callback
+
     from ama_ray.evaluation.inputs import Inputs
     from ama_ray.tuning.budget import Spending
     from ama_ray.tuning.checking import CheckBeside
@@ -37,6 +40,7 @@ def run_trials(
     slots: Slots,
     signals: Interrupts,
     spending: Spending,
+    trackers: Sequence[Callback] = (),
     trainable: type[SwapTrial] = SwapTrial,
 ) -> str:
     """Runs the trials of a run, those of an earlier process excepted.
@@ -50,6 +54,7 @@ def run_trials(
         slots: Tells how many engines can run side by side.
         signals: They end the search in good order.
         spending: It knows what the budget allows.
+        trackers: Who else hears of every trial.
         trainable: What runs a trial.
 
     Returns:
@@ -79,7 +84,7 @@ def run_trials(
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=scratch,
-                callbacks=[recorder, *callbacks.make(config)],
+                callbacks=[recorder, *trackers],
                 stop=CombinedStopper(EndStopper(recorder, check, signals), FutilityStopper(recorder)),
                 verbose=0,
                 failure_config=tune.FailureConfig(),  # the searcher tries again

@@ -52,9 +52,10 @@ from ama_ray.tuning.timing import Clock, Timing
 from ama_ray.tuning.warm_start import first_points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from optuna.samplers import BaseSampler
+    from ray.tune import Callback
 
     from ama_ray.scores.trial import Trial
     from ama_ray.tuning.events import Listener
@@ -76,7 +77,7 @@ def search(
     clock.lap("import")
     given = Given.of(fields, _out(run, fields))
     config = _config(run, given.fields)
-    callbacks.make(config)  # what cannot be made is refused before anything is started
+    trackers = callbacks.make(config, given.callbacks)  # what cannot be made is refused before anything is started
     with ExitStack() as stack:
         stack.enter_context(held(config.out))
         stack.enter_context(log_to(config))
@@ -86,7 +87,9 @@ def search(
         keep = stack.enter_context(mirrored(config, tell))
         given.write()
         stack.enter_context(failure_to_log(config))
-        return _search(config, resume, tell, clock, signals, sampler=given.sampler, keep=keep, kind=kind)
+        return _search(
+            config, resume, tell, clock, signals, sampler=given.sampler, trackers=trackers, keep=keep, kind=kind
+        )
 
 
 def _search(
@@ -97,6 +100,7 @@ def _search(
     signals: Interrupts,
     *,
     sampler: BaseSampler | None,
+    trackers: Sequence[Callback],
     keep: Callable[[], None],
     kind: type[StoredRun],
 ) -> StoredRun:
@@ -147,7 +151,11 @@ def _search(
         tell.send(StageStarted("starting engines"))
         suggester = study_suggester(inputs, earlier, folder, shape, first, parallel=slots(), tell=tell, sampler=sampler)
         ended = run_trials(
-            inputs, prepared, check, suggester, recorder, slots=slots, signals=signals, spending=spending
+            *(inputs, prepared, check, suggester, recorder),
+            slots=slots,
+            signals=signals,
+            spending=spending,
+            trackers=trackers,
         )
         engines = slots()
     recorder.say_why_it_ended(ended)

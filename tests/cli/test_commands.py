@@ -205,7 +205,7 @@ def test_search_from_python_takes_keyword_arguments_and_names_what_is_missing() 
 
 LIGHT = (
     *("ama_ray", "ama_ray.scores.trial", "ama_ray.config", "ama_ray.space.search_space", "ama_ray.run"),
-    *("ama_ray.cli", "ama_ray.cli.output", "ama_ray.cli.live"),
+    *("ama_ray.cli", "ama_ray.cli.output", "ama_ray.live"),
 )
 HEAVY = ("torch", "ray", "vllm", "transformers", "pandas", "matplotlib", "optuna")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ def test_the_example_searches_goes_on_and_refuses_what_has_changed(tmp_path: Pat
     first = ran(tmp_path, EXAMPLE.text)
     assert first.returncode == 0, first.stderr
     assert "points; the first one has" in first.stdout
+    told = re.search(r"^(\d+) trials ended$", first.stdout, re.MULTILINE)
+    assert told
+    assert int(told[1]) > 8
     assert (tmp_path / "mine.png").stat().st_size > 10_000
     run = Run.open(tmp_path / "runs" / "mine")
     assert run.config.sampler.endswith("NSGAIISampler")

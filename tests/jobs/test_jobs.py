@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import yaml
 from ama_ray.cli.main import app
 from ama_ray.errors import UserError
 from ama_ray.jobs import log, package
+from ama_ray.jobs.address import ADDRESS
 from ama_ray.jobs.jobs import Jobs
 from ama_ray.jobs.package import JobFiles
 from tests.support.files import write
@@ -222,3 +224,39 @@ def test_the_command_leaves_the_job_alone_on_ctrl_c(
     assert printed.out.splitlines()[1:] == ["trial 1"]
     job = printed.out.split()[1]
     assert f"detached; the job goes on; find it again by ama-ray status {job} --address http://head:8265" in printed.err
+
+
+def test_programs_are_told_of_jobs_in_json(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    details = SimpleNamespace(status=SimpleNamespace(value="RUNNING", is_terminal=lambda: True), message="")
+    details.__dict__.update(submission_id="a", start_time=0, driver_exit_code=None, metadata={"out": "/o"})
+    client = FakeClient()
+    client.__dict__.update(get_job_info=lambda job: details, get_job_logs=lambda job: "a line\n")
+
+    def stop_job(job: str) -> None:
+        details.status.value = "STOPPED"
+
+    client.__dict__.update(stop_job=stop_job)
+    monkeypatch.setattr("ama_ray.jobs.jobs.connect", lambda address: client)
+    monkeypatch.setattr(Jobs, "fetch", lambda jobs, job, out, tell: tell("lost, and found again"))
+
+    def told(*arguments: str) -> Any:
+        monkeypatch.setattr("sys.argv", ["ama-ray", *arguments, "--json"])
+        with pytest.raises(SystemExit) as ended:
+            app()
+        assert not ended.value.code
+        return json.loads(capsys.readouterr().out)
+
+    run = str(write_run(folder))
+    assert told("submit", run, "--detach") == {"id": client.submitted["submission_id"], "address": ADDRESS}
+    started = "1970-01-01T00:00:00+00:00"
+    job = {"id": "a", "state": "running", "exit_code": None, "started": started, "out": "/o", "reason": ""}
+    assert told("status", "a") == {"jobs": [job | {"line": "a line"}]}
+    assert told("stop", "a") == job | {"state": "stopped", "exit_code": 130, "line": "a line"}
+    assert told("fetch", "a", "-o", "here") == {"folder": "here"}
+    monkeypatch.setattr("sys.argv", ["ama-ray", "submit", run, "--json"])
+    with pytest.raises(SystemExit) as ended:
+        app()
+    assert ended.value.code == 2
+    assert "--json goes with --detach" in capsys.readouterr().err

@@ -90,3 +90,13 @@ def test_where_lower_is_better_the_tax_is_the_rise() -> None:
 
 def test_a_single_item_has_no_error() -> None:
     assert np.isnan(jackknife(METRICS["mean"].without_each(np.ones((1, 1)))))
+
+
+@pytest.mark.parametrize(("metric", "columns"), [("mean", 1), ("bleu", 10), ("perplexity", 2)])
+def test_the_score_of_an_item_is_that_of_a_corpus_of_it_alone(metric: str, columns: int) -> None:
+    statistics = np.random.default_rng(1).integers(1, 9, (4, columns)).astype(float)
+    objectives = Objectives((RewardTerm("reward", "reward", 1.0, 0),), (ProbeTerm("fr", "translation", metric),))
+    found = objectives.of_each_item({"reward": column([1, 2]), "fr": statistics, "replies.reward": column([5, 6])})
+    assert found.keys() == {"reward", "fr"}
+    assert found["reward"].tolist() == [1, 2]
+    assert found["fr"].tolist() == pytest.approx([METRICS[metric].score(each[None]) for each in statistics])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from ray.tune import Callback
+from ray.tune.logger import JsonLoggerCallback
 
 from ama_ray.config import RunConfig
 from ama_ray.errors import UserError
+from ama_ray.storage.given import Given
 from ama_ray.tuning import callbacks
 from ama_ray.tuning.trial_records import TrialSpec
 
@@ -16,15 +19,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+REST: dict[str, Any] = {
+    "base": "org/base",
+    "aligned": "org/aligned",
+    "reward": {"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
+    "tax": [{"kind": "choice", "name": "arc", "family": "reasoning", "file": "arc.jsonl"}],
+}
+
+
 def config(out: Path, *names: str) -> RunConfig:
-    return RunConfig.from_arguments(
-        base="org/base",
-        aligned="org/aligned",
-        reward={"kind": "function", "prompts": {"file": "p.jsonl"}, "scorer": "s.py:score"},
-        tax=[{"kind": "choice", "name": "arc", "family": "reasoning", "file": "arc.jsonl"}],
-        out=out,
-        callbacks=list(names),
-    )
+    return RunConfig.from_arguments(**REST, out=out, callbacks=list(names))
 
 
 def tags(folder: Path) -> dict[str, float]:
@@ -84,3 +88,34 @@ def test_what_is_no_callback_is_refused(name: str, words: str, tmp_path: Path) -
 def test_a_run_file_names_callbacks_that_there_can_be(names: Sequence[str], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no callback"):
         config(tmp_path, *names)
+
+
+class Mine(Callback):  # type: ignore[misc]
+    """A callback with an argument, which no name could make."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+
+def test_an_object_is_taken_as_it_is_and_named_by_its_class_in_the_run_file(tmp_path: Path) -> None:
+    mine = Mine("here")
+    given = Given.of({"callbacks": ["ray.tune.logger.JsonLoggerCallback", mine, JsonLoggerCallback]}, tmp_path)
+    json_logger = "ray.tune.logger.json.JsonLoggerCallback"
+    assert given.fields["callbacks"][1:] == [f"{Mine.__module__}.Mine", json_logger]
+    made = callbacks.make(config(tmp_path, *given.fields["callbacks"]), given.callbacks)
+    assert made[1] is mine
+    assert [type(each).__name__ for each in made] == ["JsonLoggerCallback", "Mine", "JsonLoggerCallback"]
+    with pytest.raises(UserError, match=r"Mine cannot be made .*; it takes no arguments"):
+        callbacks.make(config(tmp_path, *given.fields["callbacks"]))
+
+
+def test_one_callback_needs_no_list(tmp_path: Path) -> None:
+    mine = Mine("here")
+    given = Given.of({"callbacks": mine}, tmp_path)
+    assert callbacks.make(config(tmp_path, *given.fields["callbacks"]), given.callbacks) == [mine]
+    assert Given.of({"callbacks": "tensorboard"}, tmp_path).fields["callbacks"] == ["tensorboard"]
+
+
+def test_what_is_no_callback_is_told_by_the_field(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"callbacks\.0: this is 7 and must be"):
+        RunConfig.from_arguments(**Given.of(REST | {"callbacks": 7, "out": tmp_path}, tmp_path).fields)

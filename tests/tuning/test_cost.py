@@ -30,9 +30,31 @@ def test_it_counts_requests_and_says_what_it_does_not_know(miniature: Inputs, tm
     lines = list(estimate(inputs))
     requests = inputs.evaluations["search"].requests
     assert lines[0] == "trials: 40 of the search, then 12 to 22 on the report split"
-    assert f"a trial of the search: {len(requests)} requests, " in lines[1]
-    assert "GB for both endpoints" in lines[2]
+    assert f"a trial of the search: {len(requests)} requests, " in lines[2]
+    assert "GB for both endpoints" in lines[3]
     assert lines[-1].startswith("time: not known before the first trial")
+
+
+@pytest.mark.parametrize(
+    ("trials", "space", "told"),
+    [
+        (40, "per-layer", "8, in 37 of these trials"),
+        (
+            14,
+            "per-layer",
+            "8, in 11 of these trials; these are few for so many, and with few items `space: profile` has",
+        ),
+        (14, "profile", "8, in 11 of these trials"),
+    ],
+)
+def test_it_says_how_many_numbers_there_are_to_choose(
+    miniature: Inputs, tmp_path: Path, trials: int, space: str, told: str
+) -> None:
+    """Of a ratio for each of six layers, and the two sides of them."""
+    config = miniature.config.model_copy(update={"out": tmp_path, "trials": trials, "space": space})
+    line = list(estimate(replace(miniature, config=config)))[1]
+    assert line.startswith(f"numbers that the sampler chooses: {told}")
+    assert ("profile" in line) == ("profile" in told)
 
 
 def test_time_is_that_of_earlier_trials_of_the_same_items(miniature: Inputs, tmp_path: Path) -> None:

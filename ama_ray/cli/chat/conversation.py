@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from ama_ray.data.rows import read_jsonl
+from ama_ray.data.hub import read_rows
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Frame:
     def of_run(cls, prompts: Prompts) -> Frame:
         """That of a run's reward prompts; an empty one where they are not texts, or not there any more."""
         try:
-            return cls.of([row.text(prompts.field) for row in read_jsonl(prompts.file)])
+            return cls.of([row.text(prompts.field) for row in read_rows(prompts.file)])
         except UserError:
             return cls()
 

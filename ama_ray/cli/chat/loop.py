@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ama_ray.cli.chat.client import ChatClient, ChatError
 from ama_ray.cli.chat.conversation import Conversation, Frame
 from ama_ray.cli.console import say
-from ama_ray.cli.terminal import harmless
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -38,12 +38,18 @@ def submit(
         Path | None, typer.Option(help="What is sent to the cluster. Default: the run file's folder.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the job, nor show what it prints.")] = False,
+    as_json: JsonResult = False,
 ) -> None:
     """Search on a Ray cluster. Example: ama-ray submit run.yaml --out /shared/runs/my-run."""
     from ama_ray.jobs.jobs import NOT_FOUND, Jobs
 
+    if as_json and not detach:
+        raise UserError("submit: --json goes with --detach, as a job prints what it likes; status --json has the rest.")
     jobs = Jobs(address)
     job = jobs.submit(run, out=out, trials=trials, resume=resume, working_dir=working_dir)
+    if as_json:
+        print_json({"id": job, "address": address})
+        return
     say(f"job {job}")
     if detach:
         say(f"find it again by {_commands(job, address)}")
@@ -75,7 +81,7 @@ def status(
     jobs = Jobs(address)
     found = [jobs.get(job)] if job else jobs.searches()
     if as_json:
-        print_json([vars(each) | {"started": each.started.isoformat()} for each in found])
+        print_json({"jobs": [_fields(each) for each in found]})
         return
     if not found:
         say(f"{address}: no search was submitted there.")
@@ -85,15 +91,19 @@ def status(
         _show_end(jobs, job)
 
 
-def stop(job: JobId, address: ServerOption = ADDRESS) -> None:
+def stop(job: JobId, address: ServerOption = ADDRESS, as_json: JsonResult = False) -> None:
     """End a submitted search in good order. Example: ama-ray stop my-run-3f9a1c."""
     from ama_ray.jobs.jobs import Jobs
 
     jobs = Jobs(address)
-    if (before := jobs.get(job)).exit_code is not None:
+    before = jobs.get(job)
+    ended = jobs.stop(job) if before.exit_code is None else before
+    if as_json:
+        print_json(_fields(ended))
+        return
+    if before.exit_code is not None:
         say(f"{job} has ended already: {before.state}.")
         return
-    ended = jobs.stop(job)
     _show_end(jobs, job)
     there = f"; submitted again, the search goes on with what is in {ended.out}" if ended.out else ""
     say(f"{job}: {ended.state}{there}")
@@ -103,12 +113,16 @@ def fetch(
     job: JobId,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the copy.")],
     address: ServerOption = ADDRESS,
+    as_json: JsonResult = False,
 ) -> None:
     """Copy the folder of a submitted search to here. Example: ama-ray fetch my-run-3f9a1c -o runs/my-run."""
     from ama_ray.jobs.jobs import Jobs
 
     Jobs(address).fetch(job, out, complain)
-    say(f"{out} holds the run.")
+    if as_json:
+        print_json({"folder": str(out)})
+    else:
+        say(f"{out} holds the run.")
 
 
 def pack(folder: Path) -> None:
@@ -120,6 +134,10 @@ def pack(folder: Path) -> None:
     sys.stdout.flush()
     signal.sigtimedwait({signal.SIGTERM}, PATIENCE)
     sys.stdout.truncate(0)
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    return vars(job) | {"started": job.started.isoformat()}
 
 
 def _table(jobs: Sequence[Job]) -> Table:

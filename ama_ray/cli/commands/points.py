@@ -10,6 +10,7 @@ import typer
 from ama_ray.cli.console import (
     JsonResult,
     RunFolders,
+    complain,
     console,
     least_rewards,
     numbers,
@@ -78,6 +79,7 @@ def export(  # noqa: PLR0917
         str | None, typer.Option("--push", metavar="NAME", help="Upload it to the Hugging Face hub, too.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="With --push: not for everyone.")] = False,
+    as_json: JsonResult = False,
 ) -> None:
     """Write a point as a Hugging Face checkpoint. Example: ama-ray export runs/my-run --point knee -o merged."""
     if (point is None) == (merge_file is None):
@@ -95,21 +97,29 @@ def export(  # noqa: PLR0917
         exporting.check_repo_id(repo_id)
     if merge_file:
         folder = exporting.reproduce(merge_file, out, base, aligned or ())
-        say(f"{folder} holds the merged checkpoint, bit for bit that of {merge_file}.")
+        said = f"{folder} holds the merged checkpoint, bit for bit that of {merge_file}."
     else:
         assert point is not None
         folder = exporting.export_point(StoredRun.open(one_run(run)), point, out)
-        say(f"{folder} holds the merged checkpoint, with its model card and merge.json.")
-    if repo_id:
-        say(f"{exporting.push(folder, repo_id, private=private)} has it.")
+        said = f"{folder} holds the merged checkpoint, with its model card and merge.json."
+    if not as_json:
+        say(said)
+    address = exporting.push(folder, repo_id, private=private) if repo_id else None
+    if as_json:
+        print_json({"folder": str(folder), "hub": address})
+    elif address:
+        say(f"{address} has it.")
 
 
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An export.", show_default=False)],
     base: Annotated[str | None, typer.Option(help="Base, where it is not where it was.")] = None,
     aligned: Annotated[list[str] | None, typer.Option(help="Aligned, likewise; of several, each in its order.")] = None,
+    as_json: JsonResult = False,
 ) -> None:
     """Check an export against its merge.json and its parents. Example: ama-ray verify merged."""
     from ama_ray import export as exporting
 
-    exporting.verify(folder, say, base, aligned or ())
+    found = exporting.verify(folder, complain if as_json else say, base, aligned or ())
+    if as_json:
+        print_json({"folder": str(folder)} | vars(found))

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ama_ray.cli.console import JsonResult, RunFolders, console, least_rewards, one_run, print_json, say
-from ama_ray.cli.terminal import harmless
 from ama_ray.errors import UserError
+from ama_ray.report.text.terminal import harmless
 
 
 def show(
@@ -109,6 +109,7 @@ def table(  # noqa: PLR0917
 def report(
     run: RunFolders = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: report.html in the folder.")] = None,
+    as_json: JsonResult = False,
 ) -> None:
     """Write the page of a run, finished or not. Example: ama-ray report runs/my-run."""
     from ama_ray.report.html.render import write_html
@@ -119,4 +120,7 @@ def report(
         page = write_html(stored, out)
     except OSError as error:
         raise UserError(f"{out or stored.folder}: the page cannot be written ({error.strerror}).") from None
-    say(f"{page} holds the report; open it in a browser.")
+    if as_json:
+        print_json({"page": str(page)})
+    else:
+        say(f"{page} holds the report; open it in a browser.")

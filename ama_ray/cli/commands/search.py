@@ -192,7 +192,7 @@ def distill(
         tell(f"warning: {warning}")
     points = run_distill(inputs, tell)
     if as_json:
-        print_json(table.fields(points))
+        print_json({"points": table.fields(points)})
     else:
         console.print(table.table(points))
         say(table.LEGEND)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.config.data import HubDataset
+from ama_ray.data import hub
 from ama_ray.data.rows import Row
 from ama_ray.errors import UserError
 from ama_ray.probes.presets.parsing import records
@@ -36,6 +38,14 @@ class Hub:
     report: str | None = None
     few_shot: str | None = None
     streamed: bool = False
+
+    def rows(self, split: str) -> list[Row]:
+        """The rows of a split.
+
+        Raises:
+            UserError: It cannot be fetched; names dataset and split.
+        """
+        return hub.rows(HubDataset(dataset=self.path, name=self.name, split=split), streamed=self.streamed)
 
 
 @dataclass(frozen=True)

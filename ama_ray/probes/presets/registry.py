@@ -17,7 +17,6 @@ from ama_ray.probes.presets import (
     drop,
     gsm8k,
     hellaswag,
-    hub,
     math,
     mmlu,
     piqa,
@@ -142,13 +141,13 @@ def _local(probe: PresetProbe, preset: Preset, share: float) -> Splits:
 def _from_hub(probe: PresetProbe, preset: Preset, share: float) -> Splits:
     if probe.report_file:
         raise UserError(f"{probe.report_file}: a report_file needs a file beside it, with the search items.")
-    search = preset.items(hub.rows(preset.hub, preset.hub.search))
+    search = preset.items(preset.hub.rows(preset.hub.search))
     if _takes_examples_from_search(probe, preset):
         search = [row for row in search if not _is_kept_for_examples(row)]
     if preset.hub.report is None:
         halves = splits.divide(search, share)
     else:
-        report = preset.items(hub.rows(preset.hub, preset.hub.report))
+        report = preset.items(preset.hub.rows(preset.hub.report))
         # Some benchmarks ask the same in both splits, which their users cannot change.
         asked = {splits.question(row) for row in report}
         halves = Splits(tuple(row for row in search if splits.question(row) not in asked), tuple(report))
@@ -171,7 +170,7 @@ def _examples(probe: PresetProbe, preset: Preset, halves: Splits) -> tuple[Row, 
     elif preset.hub.few_shot is None:
         raise UserError(f"preset {probe.preset}: this benchmark has no split for examples; name a few_shot.file.")
     else:
-        rows = preset.items(hub.rows(preset.hub, preset.hub.few_shot))
+        rows = preset.items(preset.hub.rows(preset.hub.few_shot))
     if _takes_examples_from_search(probe, preset):
         rows = [row for row in rows if _is_kept_for_examples(row)]
     items = {splits.question(row) for row in (*halves.search, *halves.report)}

@@ -40,7 +40,7 @@ def items_of(run: StoredRun) -> dict[str, Any] | None:
         points = [trial for trial in _points(run) if run.items.has("report", trial.number)]
         most = _ALL_ANSWERS // max(sum(map(len, texts.values())), 1)
         points = sorted(points[: max(most, 3)], key=lambda trial: trial.number)
-        scored = {trial.number: _scores(run, run.items.read("report", trial.number)) for trial in points}
+        scored = {trial.number: run.objectives.of_each_item(run.items.read("report", trial.number)) for trial in points}
         answers = {trial.number: run.texts.read_answers(trial.number) for trial in points}
     except UserError as error:
         _log.warning("%s The page of items is left out.", error)
@@ -64,21 +64,12 @@ def _name(trial: Trial, ends: Mapping[int, str]) -> str:
     return f"{end} ({title})" if end == "aligned" and title else end or title
 
 
-def _scores(run: StoredRun, items: Mapping[str, NDArray[np.float64]]) -> dict[str, list[float]]:
-    """The score of every item by itself."""
-    found = {reward.name: items[reward.name][:, 0].tolist() for reward in run.objectives.rewards}
-    for term in run.objectives.probes:
-        metric = METRICS[term.metric]
-        found[term.name] = [float(metric.of_sums(each, 1)) for each in items[term.name]]
-    return found
-
-
 class _Page:
     def __init__(
         self,
         run: StoredRun,
         texts: Mapping[str, Sequence[ItemText]],
-        scored: Mapping[int, Mapping[str, Sequence[float]]],
+        scored: Mapping[int, Mapping[str, NDArray[np.float64]]],
         answers: Mapping[int, Mapping[str, Sequence[str]]],
     ) -> None:
         self._run = run
@@ -118,7 +109,7 @@ class _Page:
                     "front": any(each.number == trial.number for each in pareto.front),
                     "values": [_short(trial.objectives[name].value) for name in pareto.objectives],
                     "probes": {name: _short(result.score) for name, result in trial.probes.items()},
-                    "scores": [list(map(_short, self._scored[trial.number][name])) for name in self._texts],
+                    "scores": [list(map(_short, self._scored[trial.number][name].tolist())) for name in self._texts],
                     "said": [self._said(trial.number, name) for name in self._texts],
                 }
                 for trial in points

@@ -12,7 +12,6 @@ import pytest
 from ama_ray.data import splits
 from ama_ray.errors import UserError
 from ama_ray.probes.presets import registry as presets
-from ama_ray.probes.presets.hub import rows as hub_rows
 from ama_ray.probes.presets.registry import PRESETS
 from tests.support.preset_rows import HUB_ROWS, probe, write_jsonl
 
@@ -189,5 +188,5 @@ def test_rows_of_the_hub_come_through_datasets_as_from_a_file(
     splits = dict.fromkeys((hub.search, hub.report or hub.search), HUB_ROWS[name])
     on_the_hub(tmp_path, name, monkeypatch, **splits)
     file = tmp_path / f"{hub.search}.jsonl"
-    fetched = PRESETS[name].items(hub_rows(PRESETS[name].hub, hub.search))
+    fetched = PRESETS[name].items(PRESETS[name].hub.rows(hub.search))
     assert [row.fields for row in fetched] == [row.fields for row in PRESETS[name].items(PRESETS[name].read(file))]

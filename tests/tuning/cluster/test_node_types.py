@@ -16,7 +16,8 @@ from ama_ray.errors import UserError
 from ama_ray.evaluation.inputs import Inputs
 from ama_ray.miniature import ROOT
 from ama_ray.tuning.budget import Costs
-from ama_ray.tuning.cluster.node_types import (
+from ama_ray.tuning.cluster.node_types import fits, read_node_types
+from ama_ray.tuning.cluster.planned_run import (
     COMPUTING,
     DEVICES,
     READING,
@@ -25,8 +26,7 @@ from ama_ray.tuning.cluster.node_types import (
     Asked,
     Device,
     PlannedEngine,
-    fits,
-    read_node_types,
+    on_one_engine,
 )
 from scripts.placement import SHAPES, load
 
@@ -198,3 +198,36 @@ def test_the_page_has_every_gpu_and_every_assumption() -> None:
     assert f"{READING:.0%} of the second" in said
     assert f"at most {TOGETHER} replies" in said
     assert f"{STREAMING / 1e9:g} GB a second" in said
+
+
+def test_hours_on_one_engine_are_told_of_every_gpu_that_is_large_enough(
+    on: Callable[..., Inputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a pair of 8B: with a second a token, the hours are the tokens that its budget would have to have."""
+    inputs = on()
+    assert list(on_one_engine(inputs)) == []  # of the miniature the arithmetic says nothing
+    monkeypatch.setattr(PlannedEngine, "seconds", lambda _, asked: float(asked.read + asked.generated))
+    monkeypatch.setattr(Load, "of", lambda *_: load(SHAPES["8B (Llama 3)"], 1))
+    costs = Costs.of(inputs.evaluations, 1)
+    hours = (costs.least + 37 * costs.search + 10 * costs.report) / 3600
+    (line,) = on_one_engine(inputs)
+    assert line.startswith("time on one GPU, estimated by arithmetic and not measured: ")
+    assert f"{hours:,.0f} h on L4" in line
+    assert f"{hours:,.0f} h on H100" in line
+    monkeypatch.setattr(Load, "of", lambda *_: load(SHAPES["32B (Qwen 2.5)"], 1))
+    assert "; too small: A10G, L4" in next(iter(on_one_engine(inputs)))
+    assert list(on_one_engine(on(gpus=0))) == []
+    assert list(on_one_engine(on(url=("http://a:1",)))) == []
+    assert "one engine of 2 GPUs" in next(iter(on_one_engine(on(gpus=2))))
+
+
+def test_the_faqs_example_is_this_arithmetic() -> None:
+    """docs/faq.md: 256 prompts of 256 tokens each, 2,000 items of 150 tokens, 8B in bfloat16 on an H100."""
+    text = (CLUSTER.parent / "docs" / "faq.md").read_text(encoding="utf-8")
+    whole = load(SHAPES["8B (Llama 3)"], 1)
+    # Prompt and reply are 512 tokens together, each of 32 layers of 8 heads of 128 numbers, twice, in 16 bits.
+    engine = PlannedEngine.on(DEVICES["H100"], replace(whole, request=512 * 32 * 8 * 128 * 2 * 2), EngineSettings())
+    probes = engine.seconds(Asked(300_000, 0, 0))
+    replies = engine.seconds(Asked(0, 256 * 256, 256))
+    assert f"they take {probes:.0f} s" in text
+    assert f"so they take {replies:.0f} s" in text

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ama_ray.cli.live.time_left import TimeLeft
+from ama_ray.live.time_left import TimeLeft
 from ama_ray.tuning.events import RunOpened, StageStarted, StopRequested, TrialFinished, TrialStarted
 
 if TYPE_CHECKING:

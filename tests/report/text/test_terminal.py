@@ -6,7 +6,7 @@ import io
 
 from rich.table import Table
 
-from ama_ray.cli.terminal import PlainConsole, harmless
+from ama_ray.report.text.terminal import PlainConsole, harmless
 
 HOSTILE = "\x1b]52;c;aGk=\x07[/x]\u202e"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeGuard
 
 from rich import box
 from rich.console import Group
@@ -12,10 +12,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ama_ray.cli.live.scatter import scatter
-from ama_ray.cli.live.watched import Watched
-from ama_ray.cli.terminal import harmless
+from ama_ray.live.scatter import scatter
+from ama_ray.live.watched import Watched
 from ama_ray.report.formatting import duration
+from ama_ray.report.text.terminal import harmless
 from ama_ray.tuning.events import Message, StageStarted, TrialFinished
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ _PER_SECOND = 2
 _ROWS = 8
 _BESIDE = 92
 """Columns of a terminal from which the scatter finds room beside the table."""
+
+
+def is_kept(event: Event) -> TypeGuard[Message | TrialFinished]:
+    """Whether the line of an event stays above a view: it is no trial that was scored, which the view shows."""
+    return isinstance(event, Message) or (isinstance(event, TrialFinished) and not event.trial.scores)
 
 
 class LiveView:
@@ -58,7 +63,7 @@ class LiveView:
     def hear(self, event: Event) -> None:
         """Takes in an event; prints above the view what was said, but not about trials that were scored."""
         self._watched.hear(event)
-        if isinstance(event, Message) or (isinstance(event, TrialFinished) and not event.trial.scores):
+        if is_kept(event):
             self._console.print(harmless(event.line), highlight=False, markup=False, soft_wrap=True)
 
     def render(self) -> RenderableType:

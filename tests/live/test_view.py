@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from ama_ray.cli.live.scatter import scatter
-from ama_ray.cli.live.time_left import TimeLeft
-from ama_ray.cli.live.view import LiveView
-from ama_ray.cli.live.watched import Watched
+from ama_ray.live.scatter import scatter
+from ama_ray.live.time_left import TimeLeft
+from ama_ray.live.view import LiveView
+from ama_ray.live.watched import Watched
 from ama_ray.pareto.pareto_set import ParetoSet
 from ama_ray.scores.trial import Trial
 from ama_ray.tuning.events import (
