@@ -215,4 +215,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple) and not value:
         return "an empty list"
     text = json.dumps(value, default=str, ensure_ascii=False)
+    if not text.isprintable():  # \x85 and its like end a line
+        text = json.dumps(value, default=str)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

@@ -114,15 +114,13 @@ class Trial:
         state: `complete`; `stopped`, when a part of the items showed that it adds nothing; `failed` with a `reason`.
         origin: `baseline` (base, aligned and the uniform points between), `warm start`, `sampler`, or `twin` (the
             uniform point with the mean ratio of the knee, scored on the report split only).
-        ratios: Share of the aligned model for every group, in the order of the search space; 0 = base, 1 = aligned. Of
-            several aligned models, the share of each, as `group@model`.
+        ratios: Share of aligned by group, 0 being base, in the order of the space; of several by `group@model`.
         search: Scores on the search split; estimates in a stopped trial, None in a failed one and in a twin.
         report: Scores on the report split; None where it was not scored there.
         seconds: Wall seconds by stage: swap (verified, cache reset), generate, score.
         tokens: Tokens that judges were sent and sent back (`prompt`, `completion`), and verdicts that are `missing`.
         reason: Why a failed trial failed, one line.
-        share: Share of the items that trials of the search see that it was scored on (0-1); less than 1 in a stopped
-            trial.
+        share: Of the items that trials of the search see (0-1); less than 1 in a stopped trial.
         split: Which of the two `scores` are.
     """
 

@@ -146,7 +146,8 @@ class WeightedSums:
         if len(self._ends) < 2:
             self._ends.append(values)
             return
-        reward, tax = ((v - low) / (high - low) for v, low, high in zip(values, *self._ends, strict=True))
+        # An end that has no tax on these items leaves the other's as it is.
+        reward, tax = ((v - low) / ((high - low) or 1.0) for v, low, high in zip(values, *self._ends, strict=True))
         weight = WEIGHTS[self._turn]
         self._losses.append((1 - weight) * tax - weight * reward)
         if len(self._losses) == len(self._population):

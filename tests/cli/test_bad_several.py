@@ -151,8 +151,8 @@ def test_it_is_one_sentence_and_exit_code_2(
 @pytest.mark.parametrize(
     ("ratio", "words"),
     [
-        ([0.2, -0.1, 0.3], "this is [0.2, -0.1, 0.3] and must be a number, at least 0"),
-        ([0.2, 0.1, 2.5], "this is [0.2, 0.1, 2.5] and must be a number, at least 0, at most 2"),
+        ([0.2, -0.1, 0.3], "ratio.1: this is -0.1 and must be a number, at least 0"),
+        ([0.2, 0.1, 2.5], "ratio.2: this is 2.5 and must be a number, at least 0, at most 2"),
         ([0.2, 0.1], "needs a share for each of the 3 aligned models"),
     ],
     ids=["below 0", "beyond 2", "too few"],

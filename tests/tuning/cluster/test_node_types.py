@@ -208,7 +208,7 @@ def test_hours_on_one_engine_are_told_of_every_gpu_that_is_large_enough(
     assert list(on_one_engine(inputs)) == []  # of the miniature the arithmetic says nothing
     monkeypatch.setattr(PlannedEngine, "seconds", lambda _, asked: float(asked.read + asked.generated))
     monkeypatch.setattr(Load, "of", lambda *_: load(SHAPES["8B (Llama 3)"], 1))
-    costs = Costs.of(inputs.evaluations, 1)
+    costs = Costs.of(inputs.config, inputs.evaluations)
     hours = (costs.least + 37 * costs.search + 10 * costs.report) / 3600
     (line,) = on_one_engine(inputs)
     assert line.startswith("time on one GPU, estimated by arithmetic and not measured: ")
