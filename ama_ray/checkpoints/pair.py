@@ -73,7 +73,7 @@ class Pair:
     """The operator that made the aligned models of others."""
 
     @classmethod
-    def open(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto", delta: Delta | None = None) -> Pair:
+    def open(cls, base: str, aligned: str | Sequence[str], dtype: str = "auto", *, delta: Delta | None = None) -> Pair:
         """Opens checkpoints and checks that their average makes sense, contents included, cheap checks first.
 
         Args:

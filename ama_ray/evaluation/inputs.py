@@ -120,7 +120,7 @@ class Inputs:
         ]
         objectives, space = all_of(cheap)
         _check_ranges(config, space)
-        pair = Pair.open(config.base, config.sources[1:], config.engine.dtype, config.delta)
+        pair = Pair.open(config.base, config.sources[1:], config.engine.dtype, delta=config.delta)
         groups = pair.groups(space, config.models)
         pair.check_is_language_model()
         config = _with_sampling(config, pair)

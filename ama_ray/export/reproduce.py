@@ -36,7 +36,7 @@ def reproduce(file: Path, out: Path, base: str | None = None, aligned: Sequence[
     for role, source in zip(merge.roles, sources, strict=True):
         if Path(source).is_absolute() and not Path(source).is_dir():
             raise UserError(f"{source}: {role} is not here; name its folder or hub id with --{option(role)}.")
-    pair = Pair.open(sources[0], sources[1:], merge.dtype, merge.delta)
+    pair = Pair.open(sources[0], sources[1:], merge.dtype, delta=merge.delta)
     for role, source, parent, checksum in zip(merge.roles, sources, merge.parents, pair.checksums, strict=True):
         if parent.checksum != checksum:
             raise UserError(

@@ -97,7 +97,7 @@ def open_pair(config: RunConfig) -> Pair:
     from ama_ray.checkpoints.pair import Pair
 
     known = known_identity(config.out)
-    pair = Pair.open(config.base, config.sources[1:], config.engine.dtype, config.delta)
+    pair = Pair.open(config.base, config.sources[1:], config.engine.dtype, delta=config.delta)
     if known and known.get(PAIR) != pair.checksum:
         raise UserError(
             f"{' and '.join(config.sources)}: their weights are not those that {config.out} was searched with, by "

@@ -43,7 +43,7 @@ def trimmed(base: torch.Tensor, aligned: torch.Tensor, keep: float) -> np.ndarra
     """The difference with all but the largest share set to 0; of equal ones, the first stay."""
     difference = wide(aligned) - wide(base)
     chosen = np.argsort(-np.abs(difference.astype(np.float32)), kind="stable")[: max(1, int(keep * difference.size))]
-    kept = np.zeros_like(difference)
+    kept: np.ndarray[Any, Any] = np.zeros_like(difference)
     kept[chosen] = difference[chosen]
     return kept
 

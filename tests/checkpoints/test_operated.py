@@ -92,7 +92,7 @@ def test_checksums_are_of_the_parents_and_the_pair_s_says_the_operator(tmp_path:
 
 def test_all_are_converted_first(tmp_path: Path) -> None:
     base, aligned = map(str, make_pair(tmp_path, layers=1))
-    pair = Pair.open(base, aligned, "bfloat16", TRIM)
+    pair = Pair.open(base, aligned, "bfloat16", delta=TRIM)
     narrow = streamed(Pair.open(base, aligned, "bfloat16"))
     for name, (low, made) in streamed(pair).items():
         assert made.dtype == torch.bfloat16
