@@ -10,7 +10,7 @@ import torch
 
 from ama_ray.checkpoints.parts import of_size, text_fields
 from ama_ray.engine.asking import MAX_CANDIDATES
-from ama_ray.engine.model_classes import is_recurrent
+from ama_ray.engine.model_classes import has_latent_attention, is_recurrent
 from ama_ray.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -110,6 +110,9 @@ def engine_arguments(folder: Path, settings: EngineSettings, max_model_len: int)
             # vLLM caches the state of recurrent layers between such parts only.
             "enable_prefix_caching": not is_recurrent(folder),
         }
+        if has_latent_attention(folder):
+            # With AMX vLLM would pack a part of the attention's weights where no swap reaches them.
+            arguments["attention_backend"] = "CPU_MLA"
     return arguments | settings.vllm
 
 

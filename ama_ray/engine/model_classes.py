@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ama_ray.checkpoints.json_file import read_json
+from ama_ray.checkpoints.parts import text_fields
 from ama_ray.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ def is_recurrent(folder: Path) -> bool:
 
     # Wrappers of hybrids say of themselves that they are hybrids alone.
     return any(has_inner_state(each) or is_hybrid(each) for _, each in _classes(folder))
+
+
+def has_latent_attention(folder: Path) -> bool:
+    """Whether a model caches keys and values as one latent vector, as DeepSeek's do (arXiv 2405.04434).
+
+    Args:
+        folder: A checkpoint.
+    """
+    return "kv_lora_rank" in text_fields(read_json(folder / "config.json"))
 
 
 def _classes(folder: Path) -> Iterator[tuple[str, Any]]:

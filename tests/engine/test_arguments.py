@@ -25,6 +25,7 @@ SET: dict[str, Any] = {"kv_cache_dtype": "fp8", "max_num_seqs": 7, "vllm": {"max
 def test_what_the_user_sets_reaches_vllm(gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(arguments, "is_recurrent", lambda folder: False)
+    monkeypatch.setattr(arguments, "has_latent_attention", lambda folder: False)
     asked = engine_arguments(Path(), EngineSettings(**SET), 64)
     assert (asked["kv_cache_dtype"], asked["max_num_seqs"], asked["max_num_batched_tokens"]) == ("fp8", 7, 512)
     plain = engine_arguments(Path(), EngineSettings(), 64)
@@ -39,6 +40,7 @@ def test_several_gpus_share_an_engine_by_processes_that_vllm_starts_itself(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(arguments, "is_recurrent", lambda folder: False)
+    monkeypatch.setattr(arguments, "has_latent_attention", lambda folder: False)
     four, one = (engine_arguments(Path(), EngineSettings(gpus=gpus), 64) for gpus in (4, 1))
     assert (four["tensor_parallel_size"], four["distributed_executor_backend"]) == (4, "mp")
     assert one == engine_arguments(Path(), EngineSettings(gpus=0), 64) == engine_arguments(Path(), EngineSettings(), 64)
@@ -71,6 +73,7 @@ def test_on_a_cpu_a_state_is_not_cached(recurrent: bool, monkeypatch: pytest.Mon
     """vLLM would cache it between parts of a prompt, which seeded sampling cannot have there."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(arguments, "is_recurrent", lambda folder: recurrent)
+    monkeypatch.setattr(arguments, "has_latent_attention", lambda folder: False)
     asked = engine_arguments(Path(), EngineSettings(), 64)
     assert (asked["enable_prefix_caching"], asked["enable_chunked_prefill"]) == (not recurrent, False)
 

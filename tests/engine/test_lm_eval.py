@@ -245,6 +245,6 @@ def test_one_that_is_ended_while_it_asks_leaves_the_engine_free(engine: Live, tm
     request = [Generation((1, 5, 6), max_tokens=9)]
     before = engine.answer(request)
     found = engine.run_command(settings, "search")
-    assert found.failure == "did not end within 3 s: asking"
+    assert found.failure.startswith("did not end within 3 s: asking")
     engine.reset_cache()
     assert engine.answer(request) == before
