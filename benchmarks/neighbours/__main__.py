@@ -4,23 +4,26 @@
 
 Trains two neighbours of the miniature's RLOO model where they are not there yet: with updates off the subspace of
 base's skills (`rloo-null`), and with Online Merging (`rloo-ondare`). Then scores every aligned model, the uniform line
-from base to it, and a search of as many trials. Everything is kept in a folder; remove it to make all again.
+of eleven points from base to it, and the front of a search. Everything is kept in a folder; remove it to make all
+again.
 """
 
 from __future__ import annotations
 
 import json
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.neighbours import training
 from benchmarks.neighbours.picture import draw
-from benchmarks.neighbours.plane import Point, best, gain, line, searched
+from benchmarks.neighbours.plane import Point, best, gain, line_and_front
 
 BUNDLED = ("rsf", "dpo", "rloo")
 TRAINED = ("rloo-null", "rloo-ondare")
@@ -28,22 +31,20 @@ TRAINED = ("rloo-null", "rloo-ondare")
 
 def main(
     folder: Path = Path("runs/benchmark-neighbours"),
-    trials: Annotated[int, typer.Option(help="Of a search, and one less than the points of a line.")] = 20,
+    trials: Annotated[int, typer.Option(help="Of a search.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the searches.")] = 0,
     tax: Annotated[float, typer.Option(help="The most tax, on the search split, of the points compared.")] = 0.02,
+    processes: int = 2,
     picture: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
 ) -> None:
     """Prints two tables and a JSON object, all of the report split."""
-    torch.set_num_threads(1)
     folder = folder.resolve()
-    for name in TRAINED:
-        training.make(name, folder / name)
-    paths = dict.fromkeys(BUNDLED, "") | {name: f"{folder / name}" for name in TRAINED}
-    lines: dict[str, list[Point]] = {}
-    fronts: dict[str, list[Point]] = {}
-    for name, path in paths.items():
-        lines[name] = line(path or name, folder / "cache", trials + 1)
-        fronts[name] = searched(path or name, folder / "cache", trials, seed)
+    paths = {name: name for name in BUNDLED} | {name: str(folder / name) for name in TRAINED}
+    both = partial(line_and_front, cache=folder / "cache", trials=trials, seed=seed)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        list(pool.map(training.make, TRAINED, [folder / name for name in TRAINED]))
+        found = dict(zip(paths, pool.map(both, paths.values()), strict=True))
+    lines, fronts = ({name: points[i] for name, points in found.items()} for i in range(2))
     models = {"base": lines[BUNDLED[0]][0]} | {name: points[-1] for name, points in lines.items()}
     console = Console(width=120)
     console.print(_models(models))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
+import torch
 
 from ama_ray.pareto.hypervolume import non_dominated
 from benchmarks.front.contestants import CONTESTANTS
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ama_ray.scores.trial import Scores
+
+
+POINTS = 11
+"""Of a uniform line."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +39,38 @@ class Point:
     ratios: Mapping[str, float]
     search: Scores
     report: Scores
-    rewards: np.ndarray
+    rewards: NDArray[np.float64]
 
 
-def line(aligned: str, cache: Path, points: int) -> list[Point]:
-    """The uniform points from base to an aligned model, evenly; the last one is the model itself."""
+def line_and_front(aligned: str, cache: Path, trials: int, seed: int) -> tuple[list[Point], list[Point]]:
+    """The uniform points from base to an aligned model, and the front of a search of its pair.
+
+    Args:
+        aligned: Name of a bundled model, or the absolute path of another.
+        cache: Folder of what was scored before.
+        trials: Of the search.
+        seed: Of the search.
+
+    Returns:
+        The uniform points, evenly, of which the last is the model itself; and the front on the search split, in order
+        of reward.
+    """
+    torch.set_num_threads(1)
     landscape = Landscape(aligned, "per-layer", cache)
-    return [_point(landscape, dict.fromkeys(landscape.groups, i / (points - 1))) for i in range(points)]
+    line = [_point(landscape, dict.fromkeys(landscape.groups, i / (POINTS - 1))) for i in range(POINTS)]
+    return line, _searched(landscape, trials, seed)
 
 
-def searched(aligned: str, cache: Path, trials: int, seed: int) -> list[Point]:
-    """The front, on the search split, of a search with `ama_ray`'s sampler; in order of reward."""
-    landscape = Landscape(aligned, "per-layer", cache)
+def _searched(landscape: Landscape, trials: int, seed: int) -> list[Point]:
     contestant = CONTESTANTS["ama_ray"](landscape, seed)
     tried = []
     for _ in range(trials):
         ratios = contestant.ask()
         contestant.tell(ratios, landscape.scores(ratios, "search"))
-        tried.append(_point(landscape, ratios))
-    values = np.array([[value(p.search, "reward"), -value(p.search, "tax")] for p in tried])
-    front = [point for point, kept in zip(tried, non_dominated(values), strict=True) if kept]
+        tried.append(ratios)
+    scores = [landscape.scores(ratios, "search") for ratios in tried]
+    values = [[value(each, "reward"), value(each, "tax")] for each in scores]
+    front = [_point(landscape, ratios) for ratios, kept in zip(tried, non_dominated(values), strict=True) if kept]
     return sorted(front, key=lambda point: value(point.search, "reward"))
 
 
