@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import diskcache
@@ -26,7 +27,6 @@ from testing.decoder import Decoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -53,7 +53,7 @@ class Landscape:
         """Opens a landscape.
 
         Args:
-            aligned: One of the miniature's aligned models: rsf, dpo or rloo.
+            aligned: One of the miniature's aligned models, rsf, dpo or rloo, or the absolute path of another.
             space: A search space, by name.
             cache: Folder of what was computed before.
         """
@@ -63,7 +63,7 @@ class Landscape:
         self.groups = self._resolved.names
         self.moved = self._resolved.moved(self._pair.moves)
         self.objectives = objectives_of(RunConfig.load(ROOT / "run.yaml"))
-        self._cache = diskcache.Cache(cache / aligned, eviction_policy="none")
+        self._cache = diskcache.Cache(cache / Path(aligned).name, eviction_policy="none")
 
     def scores(self, ratios: Mapping[str, float], split: Split) -> Scores:
         """Rewards and taxes of a merge, with standard errors."""

@@ -135,6 +135,15 @@ Algorithm = Callable[
 ALGORITHMS: dict[str, Algorithm] = {"rsf": rsf, "dpo": dpo, "rloo": rloo}
 
 
+MakeOptimizer = Callable[[LlamaForCausalLM, float], torch.optim.Optimizer]
+"""From a model and a learning rate."""
+
+
+def adamw(model: LlamaForCausalLM, learning_rate: float) -> torch.optim.Optimizer:
+    """The optimizer of the bundled checkpoints."""
+    return torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.0)
+
+
 def align(
     name: str,
     model: LlamaForCausalLM,
@@ -144,6 +153,7 @@ def align(
     *,
     settings: Settings,
     seed: int,
+    make_optimizer: MakeOptimizer = adamw,
 ) -> None:
     """Align a model in place.
 
@@ -155,10 +165,11 @@ def align(
         rows: Chat prompts to draw from, with what the reward reads.
         settings: How long and how hard.
         seed: Seed of the prompts drawn and the replies sampled.
+        make_optimizer: Of the steps.
     """
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=0.0)
+    optimizer = make_optimizer(model, settings.learning_rate)
     for number in range(settings.rounds):
         drawn = rng.sample(rows, settings.prompts)
         rollout = roll_out(model, tokenizer, drawn, settings.samples)

@@ -1,0 +1,1 @@
+"""Training-time methods against the alignment tax, on one plane with averaging."""

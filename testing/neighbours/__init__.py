@@ -1,0 +1,1 @@
+"""Optimizers of the neighbours of the miniature's aligned models, which benchmarks and tests share."""
