@@ -6,8 +6,10 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ama_ray.cli import menu
 from ama_ray.cli.console import console, say, show_front
 from ama_ray.errors import UserError
+from ama_ray.pareto.named_points import knee
 from ama_ray.tuning.events import Message, RunOpened, StageStarted, TrialFinished, TrialStarted, lines
 
 if TYPE_CHECKING:
@@ -40,14 +42,20 @@ def listener(*, quiet: bool, as_json: bool) -> Iterator[Listener | None]:
 
 
 def show_end(run: StoredRun, *, quiet: bool, as_json: bool) -> None:
-    """Prints the front that a search ended with, and unless it is to be quiet, what is next."""
+    """Prints the front that a search ended with, and unless it is to be quiet, what is next; on a terminal a menu.
+
+    Raises:
+        typer.Exit: The search went on from the menu, and ended with this exit code.
+    """
     if not as_json:
         show_front(run)
         if not quiet:
-            from ama_ray.report.text.next_steps import next_steps
+            from ama_ray.report.text.next_steps import next_steps, shown_folder
 
             for step, why in next_steps(run):
                 say(f"  {step}    # {why}")
+            if menu.possible() and not run.stopping_test and knee(run.pareto):
+                menu.offer(run, shown_folder(run))
         return
     from ama_ray.report.json_fields import front_fields
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ama_ray.cli.chat.client import ChatError
+from ama_ray.cli.chat.completion import candidates
 from ama_ray.cli.chat.conversation import Conversation, Frame
 from ama_ray.cli.chat.loop import talk
 from ama_ray.config import RunConfig
@@ -56,10 +57,14 @@ class EchoClient:
 
 
 def said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lines: str, client: EchoClient
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lines: str,
+    client: EchoClient,
+    vs: str | None = None,
 ) -> list[str]:
     monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
-    talk(client, "knee", PROMPTS)  # type: ignore[arg-type]
+    talk(client, "knee", PROMPTS, vs, scores={"knee": "reward 3.5"})  # type: ignore[arg-type]
     return capsys.readouterr().out.splitlines()
 
 
@@ -91,6 +96,47 @@ def test_the_point_changes_in_the_middle_of_a_conversation(
     ]
 
 
+def test_two_points_answer_each_with_what_it_said_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = EchoClient(template=True)
+    shown = said(monkeypatch, capsys, "one\n/vs base\ntwo\nthree\n/vs nix\n/points\n/vs\nfour\n", client)
+    assert [asked["point"] for asked in client.asked] == ["knee", "knee", "base", "knee", "base", "knee"]
+    texts = [[message["content"] for message in asked["messages"]] for asked in client.asked]
+    knee, base = "knee \x1b[2Jsays hi", "base \x1b[2Jsays hi"
+    assert texts[2] == ["one", knee, "two"], "base goes on from what was said before it came"
+    assert texts[4] == ["one", knee, "two", base, "three"]
+    assert texts[5] == ["one", knee, "two", knee, "three", knee, "four"]
+    assert shown[2] == "now talking to knee and base"
+    assert shown[3:5] == [r"knee: knee \x1b[2Jsays hi", r"base: base \x1b[2Jsays hi"]
+    assert shown[7:10] == ["There is no point 'nix'; the server has knee, base.", "* knee  reward 3.5", "* base"]
+    assert shown[-2:] == ["now talking to knee", r"knee \x1b[2Jsays hi"]
+
+
+def test_two_points_from_the_start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    client = EchoClient(template=True)
+    shown = said(monkeypatch, capsys, "one\n/new\ntwo\n", client, vs="base")
+    assert shown[0].startswith("talking to knee and base; ")
+    assert [len(asked["messages"]) for asked in client.asked] == [1, 1, 1, 1]
+    with pytest.raises(UserError, match="no point 'nix'"):
+        said(monkeypatch, capsys, "", client, vs="nix")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("/p", ["/point", "/points"]),
+        ("/vs a", ["aligned"]),
+        ("/point uniform-0.", ["uniform-0.1", "uniform-0.5"]),
+        ("/vs nix", []),
+        ("hi a", []),
+    ],
+)
+def test_tab_completes_commands_and_points(line: str, found: list[str]) -> None:
+    names = ["knee", "base", "aligned", "uniform-0.1", "uniform-0.5"]
+    assert candidates(line, line.rpartition(" ")[2], ["/point", "/points", "/vs"], names) == found
+
+
 def test_without_a_template_the_text_so_far_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,7 +153,7 @@ def test_without_a_template_the_text_so_far_goes_on(
 def test_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     client = EchoClient(template=True)
     shown = said(monkeypatch, capsys, "/points\n/point nix\n/what\nfail\n/quit\nnever\n", client)
-    assert shown[1:3] == ["* knee", "  base"]
+    assert shown[1:3] == ["* knee  reward 3.5", "  base"]
     assert shown[3] == "There is no point 'nix'; the server has knee, base."
     assert shown[4].startswith("/point NAME")
     assert shown[-1] == "no reply: too long"
@@ -124,7 +170,7 @@ def test_the_oldest_exchanges_make_room(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_an_unknown_point_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="the server has knee, base"):
-        talk(EchoClient(template=True), "trial-9", PROMPTS)  # type: ignore[arg-type]
+        talk(EchoClient(template=True), "trial-9", PROMPTS, scores={})  # type: ignore[arg-type]
 
 
 def test_a_conversation_begins_empty() -> None:
@@ -137,6 +183,7 @@ def test_a_conversation_begins_empty() -> None:
         (["--point", "trial-9"], "There is no trial 9"),
         (["--point", "uniform-0.3"], "no uniform point with ratio 0.3"),
         (["--point", "4"], "4: is not served; name one of knee, base, aligned, trial-0, trial-3"),
+        (["--vs", "4"], "4: is not served; name one of knee, base, aligned, trial-0, trial-3"),
         (["--url", "http://127.0.0.1:9"], "no server answers at http://127.0.0.1:9"),
         (["--url", "nonsense"], "no server answers"),
         (["--api-key-env", "NOT_SET_HERE"], "--url"),

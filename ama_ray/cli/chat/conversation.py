@@ -65,6 +65,10 @@ class Conversation:
     frame: Frame | None
     exchanges: list[tuple[str, str]] = field(default_factory=list)
 
+    def copy(self) -> Conversation:
+        """The same so far, from where it goes on by itself."""
+        return Conversation(self.frame, list(self.exchanges))
+
     def asked(self, message: str) -> ChatRequest:
         """What a server is to be asked for the reply to one more message."""
         if self.frame is None:

@@ -15,6 +15,7 @@ from ama_ray.errors import UserError
 def chat(  # noqa: PLR0917
     run: RunFolders = None,
     point: Annotated[str, typer.Option(help="As ama-ray serve names it: knee, trial-17, base, ...")] = "knee",
+    vs: Annotated[str | None, typer.Option(help="Another point, which answers too.")] = None,
     url: Annotated[str | None, typer.Option(help="Of a running ama-ray serve; default: one is started.")] = None,
     api_key_env: KeyVariable = None,
     max_tokens: Annotated[int | None, typer.Option(help="Most tokens of a reply; default: the run's.", min=1)] = None,
@@ -27,6 +28,7 @@ def chat(  # noqa: PLR0917
     from ama_ray.cli.chat.loop import talk
     from ama_ray.cli.chat.own_server import own_server
     from ama_ray.pareto import named_points
+    from ama_ray.report.text.point import summed_up
     from ama_ray.run import StoredRun
 
     if api_key_env and not url:
@@ -36,9 +38,10 @@ def chat(  # noqa: PLR0917
     stored = StoredRun.open(folder)
     served = named_points.served(stored.pareto)
     # The server may be of an earlier state of the run, or an old one of another: it is asked again.
-    if point not in served and not url:
-        named_points.point(stored.pareto, point)  # says what there is
-        raise UserError(f"{point}: is not served; name one of {', '.join(served)}.")
+    for name in (point, *([vs] if vs else ())):
+        if name not in served and not url:
+            named_points.point(stored.pareto, name)  # says what there is
+            raise UserError(f"{name}: is not served; name one of {', '.join(served)}.")
     if not stored.config.replies_rewards:
         raise UserError(f"{folder}: its rewards have no prompts, whose frame and sampling a chat would take.")
     reward = stored.config.replies_rewards[0]
@@ -50,4 +53,5 @@ def chat(  # noqa: PLR0917
             temperature=reward.sampling.temperature if temperature is None else temperature,
         )
         with client:
-            talk(client, point, reward.prompts)
+            scores = {name: summed_up(stored.pareto, trial) for name, trial in served.items()}
+            talk(client, point, reward.prompts, vs, scores=scores)

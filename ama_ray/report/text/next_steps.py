@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from ama_ray.run import StoredRun
 
 
+def shown_folder(run: StoredRun) -> str:
+    """The folder as commands name it from here: relative where it is below."""
+    where = os.path.relpath(run.folder)
+    return str(run.folder) if where.startswith("..") else where
+
+
 def next_steps(run: StoredRun) -> list[tuple[str, str]]:
     """Commands, and the file to open, each with what it is for.
 
@@ -19,8 +25,7 @@ def next_steps(run: StoredRun) -> list[tuple[str, str]]:
         run: It has ended. Where base and aligned did not differ beyond error, more items are next; where there is no
             front, its log; else its page, and its knee.
     """
-    where = os.path.relpath(run.folder)
-    folder = shlex.quote(str(run.folder) if where.startswith("..") else where)
+    folder = shlex.quote(shown_folder(run))
     if run.stopping_test:
         return [(f"ama-ray plan {folder}", "how many items would show a difference")]
     if not run.pareto.front:

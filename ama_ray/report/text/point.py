@@ -46,6 +46,16 @@ def point_table(pareto: ParetoSet, trial: Trial) -> Table:
     return table
 
 
+def summed_up(pareto: ParetoSet, trial: Trial) -> str:
+    """The objectives of a point with their errors, in a line; empty where it has none on the run's split."""
+    ends = (*pareto.front, *pareto.baseline)
+    written = []
+    for name, estimate in trial.objectives.items():
+        places = decimals(other.objectives[name].value for other in ends)
+        written.append(f"{name} {plus_minus(estimate.value, estimate.se, places)}")
+    return ", ".join(written)
+
+
 def _caption(pareto: ParetoSet, models: int) -> str:
     of_what = "of aligned (0 is base, 1 is aligned)" if models == 1 else "of a model (what is left of 1 is base)"
     return (
