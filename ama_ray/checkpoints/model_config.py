@@ -23,7 +23,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if is_adapter(folder):
         raise UserError(f"{folder}: this is a LoRA adapter; only aligned may be one, over the base that is named.")
-    fields: dict[str, Any] = _with_special_floats(read_json(path))
+    fields = {name: _with_special_floats(value) for name, value in read_json(path).items()}
     if fields.get("quantization_config"):
         raise UserError(
             f"{path}: quantization_config: quantised weights cannot be averaged; "

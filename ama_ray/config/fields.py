@@ -38,9 +38,24 @@ class Model(BaseModel):
 
 
 def anchored(value: Any, info: ValidationInfo) -> Any:
-    """A path, relative to the run file; anything else as it is."""
-    folder = (info.context or {}).get("folder") or Path.cwd()
-    return str(folder / Path(_filled(value)).expanduser()) if isinstance(value, str | Path) else value
+    """A path, relative to the run file; anything else as it is.
+
+    Raises:
+        ValueError: No file of this system can have this path.
+    """
+    if not isinstance(value, str | Path):
+        return value
+    filled = _filled(value)
+    try:
+        path = ((info.context or {}).get("folder") or Path.cwd()) / Path(filled).expanduser()
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    except OSError as error:
+        raise ValueError(f"no file can have this path ({error.strerror}); correct it") from None
+    except (RuntimeError, ValueError) as error:  # an unknown home folder, and characters that no path has
+        raise ValueError(f"no file can have this path ({error}); correct it") from None
+    return str(path)
 
 
 def _filled(path: str | Path) -> str:
@@ -52,10 +67,11 @@ def _filled(path: str | Path) -> str:
 
 
 def _anchored_if_there(value: Any, info: ValidationInfo) -> Any:
-    folder = (info.context or {}).get("folder") or Path.cwd()
-    value = _filled(value) if isinstance(value, str) else value
-    looks_like_path = isinstance(value, str) and (value.startswith((".", "/", "~")) or (folder / value).exists())
-    return anchored(value, info) if looks_like_path or isinstance(value, Path) else value
+    path = anchored(value, info)
+    if not isinstance(value, str):
+        return path
+    filled = _filled(value)
+    return path if filled.startswith((".", "/", "~")) or Path(path).exists() else filled
 
 
 def _anchored_space(value: Any, info: ValidationInfo) -> Any:

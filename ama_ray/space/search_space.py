@@ -233,15 +233,16 @@ class SearchSpace(BaseModel):
 
 
 def _read(space: str) -> Any:
-    path = Path(space).expanduser() if space.endswith(_YAML) else _folder() / f"{space}.yaml"
     try:
-        file = YamlFile.read(path)
+        file = YamlFile.read(Path(space).expanduser() if space.endswith(_YAML) else _folder() / f"{space}.yaml")
     except FileNotFoundError:
         shipped = bundled()
         known = f"name a YAML file or one of {', '.join(shipped)}{did_you_mean(space, shipped)}"
         raise UserError.of(space, [f"there is no such search space; {known}"]) from None
     except OSError as error:
         raise UserError(f"{space}: cannot be read ({error.strerror}).") from None
+    except RuntimeError as error:  # nobody has this home folder
+        raise UserError(f"{space}: cannot be read ({error}).") from None
     if file.twice:
         again = [f"line {line}, {place[-1]}: this field stands there already" for place, line in file.twice]
         raise UserError.of(space, again)

@@ -43,6 +43,8 @@ def check_study(
     """
     finished, seen = {trial.number: trial for trial in trials}, set()
     for frozen in study.get_trials(deepcopy=False):
+        if not _is_whole(frozen, len(names)):
+            raise UserError(_refusal(place, frozen.number, "has fields of other types"))
         number = frozen.user_attrs.get("number")
         if number is None and frozen.state != TrialState.COMPLETE:
             continue
@@ -52,11 +54,39 @@ def check_study(
         if not why and number in finished:
             why = _why_other(frozen, finished[number], names)
         if why:
-            raise UserError(
-                f"{place}: the study was changed, or is of another run: its trial {number!r:.40} {why}; put it back "
-                f"as it was, or remove it, and the search goes on from {TRIALS}."
-            )
+            raise UserError(_refusal(place, number, why))
         seen.add(number)
+
+
+def _refusal(place: str, number: object, why: str) -> str:
+    return (
+        f"{place}: the study was changed, or is of another run: its trial {number!r:.40} {why}; put it back "
+        f"as it was, or remove it, and the search goes on from {TRIALS}."
+    )
+
+
+def _is_whole(frozen: FrozenTrial, objectives: int) -> bool:
+    """Whether a trial's fields are of the types that Optuna writes: its journal takes any."""
+    fixed = frozen.system_attrs.get("fixed_params", {}) if isinstance(frozen.system_attrs, dict) else None
+    given = (frozen.user_attrs, frozen.params, frozen.distributions)
+    if not all(isinstance(each, dict) for each in given) or not isinstance(fixed, dict):
+        return False
+    if not all(map(_is_number, [*frozen.params.values(), *fixed.values()])):
+        return False
+    if frozen.state != TrialState.COMPLETE:
+        return True
+    return (
+        isinstance(frozen.values, list | tuple)
+        and len(frozen.values) == objectives
+        and all(map(_is_number, frozen.values))
+    )
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return isinstance(value, float | int) and math.isfinite(value)
+    except OverflowError:  # an integer above the largest float
+        return False
 
 
 def _why_odd(frozen: FrozenTrial, shape: Parametrization) -> str:
@@ -65,7 +95,7 @@ def _why_odd(frozen: FrozenTrial, shape: Parametrization) -> str:
         return "has no number"
     if origin not in get_args(Origin):
         return f"is of no known origin ({origin!r:.40})"
-    if not isinstance(ratios, dict) or not all(isinstance(each, float | int) for each in ratios.values()):
+    if not isinstance(ratios, dict) or not all(map(_is_number, ratios.values())):
         return "has no ratios"
     if origin == "sampler" and (
         frozen.params.keys() != shape.ranges.keys() or not _same(shape.to_ratios(frozen.params), ratios)

@@ -249,6 +249,10 @@ class Sleep:
         """The items of base."""
         return self._right(None)
 
+    def answers_in(self, whole: Sleep, answers: Answers) -> Answers:
+        """There are none of a part either."""
+        return answers
+
     def _right(self, ratios: NDArray[np.float64] | None) -> dict[str, NDArray[np.float64]]:
         items = {}
         for name, size in self.probes.items():

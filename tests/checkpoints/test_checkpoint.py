@@ -87,6 +87,11 @@ def test_numbers_that_json_has_not(tmp_path: Path) -> None:
     assert tuple(read_config(tmp_path)["time_step_limit"]) == (0.0, float("inf"))
 
 
+def test_a_configuration_that_is_such_a_number_is_an_object_without_a_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"__float__": 1e+308}')
+    assert read_config(tmp_path) == {"__float__": 1e308}
+
+
 def test_a_configuration_of_a_newer_transformers_names_the_field_and_both_versions(tmp_path: Path) -> None:
     _, aligned = make_pair(tmp_path, layers=1)
     edit(aligned / "config.json", lambda f: f.update(transformers_version="99.1", hidden_act=["of", "the", "future"]))

@@ -108,6 +108,12 @@ def test_keyword_arguments_replace_fields(tmp_path: Path, monkeypatch: pytest.Mo
         ({"mean_ratio": 2.5}, "mean_ratio"),
         ({"algorithm": "tpe"}, "algorithm"),
         ({"base": None}, "base"),
+        ({"base": "x" * 5000}, "base: no file can have this path (File name too long)"),
+        ({"base": "a/" * 5000}, "no file can have this path (File name too long)"),
+        ({"out": "x" * 256}, "out: no file can have this path (File name too long)"),
+        ({"out": "a\0b"}, "out: no file can have this path (embedded null byte)"),
+        ({"base": "~nobody-of-that-name/x"}, "base: no file can have this path (Could not determine home directory"),
+        ({"out": "~nobody-of-that-name/x"}, "out: no file can have this path (Could not determine home directory"),
     ],
 )
 def test_a_wrong_field_is_named_in_one_sentence(tmp_path: Path, changes: dict[str, Any], field: str) -> None:

@@ -132,6 +132,13 @@ def changed(content: bytes, field: str, value: object) -> bytes:
     ("field", "value", "words"),
     [
         ("values", [0.5, 0.5], "scored otherwise"),
+        ("values", [0.5, "x"], "has fields of other types"),
+        ("values", [0.5, 10**400], "has fields of other types"),
+        ("values", [0.5, 0.5, 0.5], "has fields of other types"),
+        ("values", [], "has fields of other types"),
+        ("values", "ab", "has fields of other types"),
+        ("param_value_internal", "x", "has fields of other types"),
+        ("param_value_internal", 10**400, "has fields of other types"),
         ("number", 2, "is there twice"),
         ("number", "2", "has no number"),
         ("number", [2], "has no number"),
@@ -139,6 +146,7 @@ def changed(content: bytes, field: str, value: object) -> bytes:
         ("origin", "nobody", "is of no known origin"),
         ("ratios", [1], "has no ratios"),
         ("ratios", {"embed": "x"}, "has no ratios"),
+        ("ratios", {"embed": 10**400}, "has no ratios"),
         ("ratios", {"embed": 0.5}, "has other parameters than ratios"),
         ("param_value_internal", 0.123, "has other parameters than ratios"),
     ],
@@ -148,6 +156,26 @@ def test_a_changed_value_is_refused(
 ) -> None:
     with one_sentence(JOURNAL, words):
         with_journal(run, changed(run[2], field, value))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"system_attrs": "ab"},
+        {"system_attrs": {"fixed_params": "ab"}},
+        {"system_attrs": {"fixed_params": {"head": "x"}}},
+        {"user_attrs": "ab"},
+        {"user_attrs": [1]},
+        {"state": 1, "values": [1, 2], "user_attrs": 0.5},
+    ],
+)
+def test_a_trial_of_other_types_is_refused(run: tuple[Path, list[Trial], bytes], fields: dict[str, object]) -> None:
+    lines = [json.loads(line) for line in run[2].splitlines()]
+    made = next(line for line in lines if "datetime_start" in line and "study_id" in line)
+    more = {**made, "datetime_start": "2030-01-01T00:00:00.000001", **fields}
+    content = run[2] + json.dumps(more, separators=(",", ":")).encode() + b"\n"
+    with one_sentence(JOURNAL, "has fields of other types"):
+        with_journal(run, content)
 
 
 @pytest.mark.parametrize("kind", sorted(ODD.keys() - {"large"}))
