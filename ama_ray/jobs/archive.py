@@ -167,8 +167,11 @@ def _target(entry: zipfile.ZipInfo, folder: Path) -> Path:
     """Where an entry of an archive is written.
 
     Raises:
-        ValueError: That would be outside of the folder, or the entry is no regular file.
+        ValueError: That would be outside of the folder, or the entry is no regular file, or is packed in another way
+            than `pack` does.
     """
+    if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"it holds {entry.filename!r}, which is encrypted, or packed in another way")
     name, mode = PurePosixPath(entry.filename), entry.external_attr >> 16
     plain = entry.filename and not entry.is_dir() and (stat.S_ISREG(mode) or not stat.S_IFMT(mode))
     if not plain or name.is_absolute() or ".." in name.parts or "\\" in entry.filename:

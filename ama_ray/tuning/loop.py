@@ -9,7 +9,7 @@ import torch
 from ray import tune
 from ray.tune.stopper import CombinedStopper
 
-from ama_ray.tuning.ray_internals import NewestFirstScheduler, no_state_of_tune
+from ama_ray.tuning.ray_internals import NewestFirstScheduler, NoProgress, no_state_of_tune
 from ama_ray.tuning.searcher import RunSearcher
 from ama_ray.tuning.stopping.failures import EndStopper
 from ama_ray.tuning.stopping.futility import FutilityStopper
@@ -84,7 +84,7 @@ def run_trials(
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=scratch,
-                callbacks=[recorder, *trackers],
+                callbacks=[recorder, *trackers, NoProgress()],
                 stop=CombinedStopper(EndStopper(recorder, check, signals), FutilityStopper(recorder)),
                 verbose=0,
                 failure_config=tune.FailureConfig(),  # the searcher tries again

@@ -13,6 +13,7 @@ from ray._private import ray_constants
 from ray._private.state import state
 from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.utils.object_cache import _ObjectCache
 
@@ -62,9 +63,23 @@ class NewestFirstScheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Chooses the latest trial that waits."""
         forget_results(tune_controller)
+        forget_ended(tune_controller)
         if not any(trial.status == Trial.PENDING for trial in tune_controller.get_live_trials()):
             return None
         return next(trial for trial in reversed(tune_controller.get_trials()) if trial.status == Trial.PENDING)
+
+
+class NoProgress(TrialProgressCallback):
+    """Takes the place of Tune's own, which keeps every trial, and formats every result for logs that nobody reads."""
+
+    def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: Any, **info: Any) -> None:
+        """Does nothing."""
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Does nothing."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Does nothing."""
 
 
 @contextmanager
@@ -117,18 +132,29 @@ def why_failed(trial: Any) -> str:
     return one_line(error)
 
 
-def forget_trial(trial: Any) -> None:
-    """Drops what Tune keeps of a trial that has ended, once every callback has heard of its end.
+def forget_ended(tune_controller: Any) -> None:
+    """Drops the trials that have ended, but the newest: Tune keeps all of them until the search is over.
 
-    That are averages, extremes and the last values of every number in every result, a reference into the object store
-    (ray-project/ray#64231), the last result, which has a copy of the configuration, and two more of that.
+    A tracker that keeps them keeps little: averages, extremes and the last values of every number in every result, a
+    reference into the object store (ray-project/ray#64231), the last result and copies of the configuration go.
+
+    Args:
+        tune_controller: The controller as Tune hands it to a scheduler.
     """
-    trial.run_metadata.metric_analysis.clear()
-    trial.run_metadata.metric_n_steps.clear()
-    trial.run_metadata.last_result = {"done": True}  # without any, Tune would ask the actor for one
-    trial._default_result_or_future = None
-    trial.config.clear()
-    trial.evaluated_params = {}
+    controller = tune_controller._tune_controller
+    ended = controller._stopped_trials.difference(controller._trials[-1:])
+    for trial in ended:
+        trial.run_metadata.metric_analysis.clear()
+        trial.run_metadata.metric_n_steps.clear()
+        trial.run_metadata.last_result = {}
+        trial._default_result_or_future = None
+        trial.config.clear()
+        trial.evaluated_params = {}
+    if ended:
+        controller._stopped_trials -= ended
+        controller._trials_to_cache -= ended
+        for each in (controller._trials, controller._pending_trials_list):
+            each[:] = [trial for trial in each if trial not in ended]
 
 
 def forget_results(tune_controller: Any) -> None:

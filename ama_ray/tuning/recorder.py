@@ -15,7 +15,7 @@ from ama_ray.scores.trial import Trial
 from ama_ray.storage.names import LOG, TRIALS
 from ama_ray.storage.records import TrialsFile
 from ama_ray.storage.retry import retry_write
-from ama_ray.tuning.ray_internals import forget_trial, why_failed
+from ama_ray.tuning.ray_internals import why_failed
 from ama_ray.tuning.stopping.estimates import ScoreEstimator
 from ama_ray.tuning.trial_records import TrialResult, TrialSpec
 
@@ -73,11 +73,10 @@ class Recorder(Callback):
         self._trials = {trial.number: trial for trial in run.trials}
         self._finished = Counter(search=len(run.searched), report=sum(trial.report is not None for trial in run.trials))
         self._failures = 0
-        self._ended: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks into the run folder; the listener may hold a terminal and stays in this process.
-        return self.__dict__ | {"_on_trial": None, "_tell": None, "_on_start": None, "_ended": None}
+        return self.__dict__ | {"_on_trial": None, "_tell": None, "_on_start": None}
 
     @property
     def failing(self) -> bool:
@@ -140,9 +139,6 @@ class Recorder(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Records a trial that returned a result."""
         result = TrialResult.take_from(trial.last_result)
-        if self._ended is not None:
-            forget_trial(self._ended)
-        self._ended = trial  # the callbacks after this one have yet to read it
         self.engine_seconds[result.engine] = result.engine_seconds
         self.stage_seconds.update(result.seconds)
         spec = result.spec

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
 from ama_ray.errors import UserError, one_line
 from ama_ray.reading import open_regular
 from ama_ray.scores.tokens import minimised
 from ama_ray.storage.names import JOURNAL, TRIALS
-from ama_ray.tuning.optuna_internals import NoLock
+from ama_ray.tuning.optuna_internals import Journal, NoLock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +93,7 @@ def _storage(url: str | None, folder: Path) -> BaseStorage:
         return JournalStorage(_Journal(folder / JOURNAL))
 
 
-class _Journal(JournalFileBackend):
+class _Journal(Journal):
     """Optuna's journal without half-written lines, after which it could not be read."""
 
     def __init__(self, path: Path) -> None:

@@ -139,3 +139,20 @@ def test_no_more_is_unpacked_than_the_sender_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="make room for it"):
         archive.unpack(parcel({}), tmp_path / "here", 2**60)
     assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.parametrize("kind", ["encrypted", zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_that_is_packed_in_another_way_is_refused_whole(tmp_path: Path, kind: str | int) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", kind if isinstance(kind, int) else zipfile.ZIP_DEFLATED) as made:
+        for name, data in RUN.items():
+            made.writestr(name, data * 100 if name == "log.txt" else data)
+    changed = bytearray(content.getvalue())
+    entry = changed.rindex(b"PK\x01\x02")  # of log.txt, in the directory at the end
+    if kind == "encrypted":
+        changed[entry + 8] |= 1
+    else:
+        changed[changed.index(b"log.txt") + 20] ^= 0xFF  # within what is packed
+    with pytest.raises(UserError, match=r"is encrypted, or packed in another way"):
+        archive.unpack(io.BytesIO(bytes(changed)), tmp_path / "here", 10_000)
+    assert not (tmp_path / "here").exists()

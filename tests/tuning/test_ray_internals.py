@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from ama_ray.tuning.cluster.ray_cluster import ray_cluster
-from ama_ray.tuning.ray_internals import NewestFirstScheduler
+from ama_ray.tuning.ray_internals import NewestFirstScheduler, NoProgress
 
 pytestmark = pytest.mark.engine
 
@@ -39,6 +41,21 @@ class Nap(tune.Trainable):  # type: ignore[misc]
         pass
 
 
+class Processes(tune.Callback):  # type: ignore[misc]
+    """Remembers the process of every trial, and no trial."""
+
+    def __init__(self) -> None:
+        self.of_trials: list[int] = []
+        self.alive: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.most = 0
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
+        self.of_trials.append(result["process"])
+        self.alive.add(trial)
+        gc.collect()
+        self.most = max(self.most, len(self.alive))
+
+
 class Counting(NewestFirstScheduler):
     """Counts the results that Tune holds on to."""
 
@@ -51,19 +68,22 @@ class Counting(NewestFirstScheduler):
         return chosen
 
 
-def test_an_actor_that_is_slow_to_start_gets_trials_and_no_result_is_kept(tmp_path: Path) -> None:
-    scheduler = Counting()
+def test_an_actor_that_is_slow_to_start_gets_trials_and_no_trial_and_no_result_is_kept(tmp_path: Path) -> None:
+    scheduler, processes = Counting(), Processes()
     with ray_cluster():
-        results = tune.Tuner(
+        tune.Tuner(
             tune.with_resources(Nap, {"cpu": 1}),
             param_space={"folder": str(tmp_path)},
             tune_config=tune.TuneConfig(
                 scheduler=scheduler, num_samples=TRIALS, max_concurrent_trials=3, reuse_actors=True
             ),
-            run_config=tune.RunConfig(name="tune", storage_path=str(tmp_path / "tune"), verbose=0),
+            run_config=tune.RunConfig(
+                name="tune", storage_path=str(tmp_path / "tune"), verbose=0, callbacks=[processes, NoProgress()]
+            ),
         ).fit()
-    by_process = [result.metrics["process"] for result in results if result.metrics]
+    by_process = processes.of_trials
     assert len(by_process) == TRIALS
+    assert processes.most < 8
     assert len(set(by_process)) == 2
     assert 0 < scheduler.most < 5
     assert min(map(by_process.count, set(by_process))) > TRIALS // 5
@@ -116,8 +136,9 @@ class Meets(Nap):
 
 
 def test_actors_that_wait_for_a_trial_together_are_kept(tmp_path: Path) -> None:
+    processes = Processes()
     with ray_cluster():
-        results = tune.Tuner(
+        tune.Tuner(
             tune.with_resources(Meets, {"cpu": 1}),
             tune_config=tune.TuneConfig(
                 search_alg=Rounds(tmp_path, 4),
@@ -126,8 +147,10 @@ def test_actors_that_wait_for_a_trial_together_are_kept(tmp_path: Path) -> None:
                 max_concurrent_trials=2,
                 reuse_actors=True,
             ),
-            run_config=tune.RunConfig(name="tune", storage_path=str(tmp_path / "tune"), verbose=0),
+            run_config=tune.RunConfig(
+                name="tune", storage_path=str(tmp_path / "tune"), verbose=0, callbacks=[processes, NoProgress()]
+            ),
         ).fit()
-    by_process = [result.metrics["process"] for result in results if result.metrics]
+    by_process = processes.of_trials
     assert len(by_process) == 8
     assert len(set(by_process)) == 2

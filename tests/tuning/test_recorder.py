@@ -92,18 +92,6 @@ def test_every_finished_trial_is_on_disk_at_once(tmp_path: Path) -> None:
     assert recorder.stage_seconds["generate"] == 3.0
 
 
-def test_tune_keeps_nothing_that_grows_with_the_results(tmp_path: Path) -> None:
-    trial, recorder = complete(0), Recorder(new_run(tmp_path), lambda trial: None)
-    recorder.on_trial_complete(0, [], trial)
-    assert trial.config["ratios"]  # callbacks that come after may want it
-    recorder.on_trial_complete(0, [], complete(1))
-    assert not trial.config
-    assert trial.run_metadata.last_result == {"done": True}
-    assert not trial.run_metadata.metric_analysis
-    assert not trial.run_metadata.metric_n_steps
-    assert trial._default_result_or_future is None
-
-
 def test_the_report_adds_to_a_trial_and_its_failure_takes_nothing_away(tmp_path: Path) -> None:
     seen: list[Trial] = []
     recorder = Recorder(new_run(tmp_path), seen.append)
