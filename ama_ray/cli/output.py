@@ -6,10 +6,8 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ama_ray.cli import menu
 from ama_ray.cli.console import console, say, show_front
 from ama_ray.errors import UserError
-from ama_ray.pareto.named_points import knee
 from ama_ray.tuning.events import Message, RunOpened, StageStarted, TrialFinished, TrialStarted, lines
 
 if TYPE_CHECKING:
@@ -50,6 +48,8 @@ def show_end(run: StoredRun, *, quiet: bool, as_json: bool) -> None:
     if not as_json:
         show_front(run)
         if not quiet:
+            from ama_ray.cli import menu
+            from ama_ray.pareto.named_points import knee
             from ama_ray.report.text.next_steps import next_steps, shown_folder
 
             for step, why in next_steps(run):

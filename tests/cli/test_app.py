@@ -43,7 +43,7 @@ def test_help_is_quick() -> None:
     print(f"ama-ray --help: {time.perf_counter() - start:.2f} s")
     imported = {line.rsplit("|", 1)[-1].strip() for line in ended.stderr.splitlines()}
     assert "typer" in imported
-    assert not imported & {"torch", "ray", "vllm", "transformers", "pandas", "optuna"}
+    assert not imported & {"torch", "ray", "vllm", "transformers", "numpy", "pandas", "optuna"}
 
 
 def test_the_version_is_told(run: Command) -> None:

@@ -77,6 +77,14 @@ class Terminal:
             return ""
 
 
+def chosen(terminal: Terminal, entry: str, question: str, answer: str) -> str:
+    """What an entry of the menu printed, up to the next menu."""
+    terminal.type(f"{entry}\n")
+    terminal.until(question)
+    terminal.type(f"{answer}\n")
+    return terminal.until("choose [q]: ")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     make_run(tmp_path / "run")
@@ -90,30 +98,19 @@ def test_pick_export_and_quit(folder: Path) -> None:
     assert [key for key, _ in titles] == ["1", "2", "3", "4", "5", "6", "q"]
     assert "chat with the knee" in offered
     assert "chat with a point beside base" in offered
-    terminal.type("5\n")
-    terminal.until("as in [tax 0.05]: ")
-    terminal.type("tax 0.03\n")
-    picked = terminal.until("choose [q]: ")
+    picked = chosen(terminal, "5", "as in [tax 0.05]: ", "tax 0.03")
     assert "$ ama-ray pick run --max-tax 0.03" in picked
     assert "Trial 4 (sampler)" in picked
     terminal.type("nonsense\n")
     assert "There is no 'nonsense'; give 1 to 6, or q." in terminal.until("choose [q]: ")
-    terminal.type("5\n")
-    terminal.until("as in [tax 0.05]: ")
-    terminal.type("reward 3.2\n")
-    picked = terminal.until("choose [q]: ")
+    picked = chosen(terminal, "5", "as in [tax 0.05]: ", "reward 3.2")
     assert "$ ama-ray pick run --min-reward 3.2" in picked
     assert "Trial 3 (sampler)" in picked
-    terminal.type("3\n")
-    terminal.until("folder [merged]: ")
-    terminal.type("two words\n")
-    exported = terminal.until("choose [q]: ")
+    exported = chosen(terminal, "3", "folder [merged]: ", "two words")
     assert "$ ama-ray export run --point knee -o 'two words'" in exported
     assert (folder / "two words/model.safetensors").is_file()
-    terminal.type("3\n")
-    terminal.until("folder [merged]: ")
-    terminal.type("two words\n")
-    assert "error: " in terminal.until("choose [q]: "), "a command that fails goes back to the menu"
+    failed = chosen(terminal, "3", "folder [merged]: ", "two words")
+    assert "error: " in failed, "a command that fails goes back to the menu"
     terminal.type("q\n")
     code, _ = terminal.end()
     assert code == 0
